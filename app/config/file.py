@@ -1,0 +1,213 @@
+"""data/config.json: the one door through which the declaration is read and written."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from app.config import model
+from app.config.model import Config, InvalidConfig
+from app.config.passwords import hash_password, new_password
+
+KEPT_BACKUPS = 10
+
+
+class ConfigError(Exception):
+    """The declaration can't be read or saved. The message is for people: the file,
+    what is wrong with it, what is allowed, what was kept."""
+
+
+class ConfigFile:
+    """One data folder's config.json, shared by every process that knows the folder.
+
+    Reading takes no lock: the file is only ever replaced whole. Writing takes an
+    exclusive flock on `config.lock`, so two writers never lose each other's edit.
+    """
+
+    def __init__(self, data_dir: Path | str):
+        self.data_dir = Path(data_dir)
+        self.path = self.data_dir / "config.json"
+        self.backups = self.data_dir / "backups"
+        self._seen: tuple[tuple[int, int, int], Config] | None = None
+
+    def read(self) -> Config:
+        """The current declaration, for reading only. Raises ConfigError.
+
+        Parsed again only when the file has changed. A user who was written into
+        the file by hand without an id or a port gets them now, for good.
+        """
+        stamp = self._stamp()
+        if self._seen and self._seen[0] == stamp:
+            return self._seen[1]
+        raw = self._bytes()
+        config = self._parse(raw)
+        if _lacks_ids_or_ports(raw):
+            with self.edit() as config:
+                pass
+            stamp = self._stamp()
+        self._seen = (stamp, config)
+        return config
+
+    @contextmanager
+    def edit(self) -> Iterator[Config]:
+        """Change the declaration: yields a fresh copy, saved when the block ends without an error.
+
+        Raises ConfigError when the file is not readable or not valid (a broken
+        hand edit is never overwritten), when the result breaks a rule, or when
+        it can't be saved; the file then stays as it was.
+        """
+        with self._lock():
+            before = self._bytes()
+            config = self._parse(before)
+            yield config
+            self._save(config, before)
+
+    def prepare(self) -> None:
+        """Make the file at the first start, and fill in what an older installation's file lacks.
+
+        Safe to repeat. A lost file is not replaced by an empty one while backups
+        exist: that would take every user's proxy away.
+        """
+        try:
+            self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"the data folder {self.data_dir} can't be made: {error.strerror}") from None
+        if self.path.exists():
+            config = self.read()
+            if config.secret_key and config.admin_password_hash:
+                return
+        with self._lock():
+            before = self._bytes() if self.path.exists() else b""
+            if not before and (last := self.last_good_backup()):
+                raise ConfigError(f"{self.path} is missing, but backups of it exist. Put the last one back: "
+                                  f"cp {last} {self.path} (or, to start anew, remove {self.backups})")
+            config = self._parse(before) if before else Config()
+            config.secret_key = config.secret_key or secrets.token_hex(32)
+            if not config.admin_password_hash:
+                config.initial_password = new_password()
+                config.admin_password_hash = hash_password(config.initial_password)
+            self._save(config, before)
+
+    def check(self) -> list[str]:
+        """What a person should know of a file that is valid: fields that are kept but have no effect.
+
+        Raises ConfigError for a file that is not.
+        """
+        config = self.read()
+        notes = [f"{key}: unknown to this version; kept" for key in config.model_extra or {}]
+        for user in config.users:
+            notes += [f"user {user.name!r}: {key}: unknown to this version; kept"
+                      for key in user.model_extra or {}]
+        return notes
+
+    def last_good_backup(self) -> Path | None:
+        """The newest backup that loads, if there is one."""
+        for path in sorted(self.backups.glob("config-*.json"), reverse=True):
+            try:
+                model.load(json.loads(path.read_bytes()))
+            except (OSError, ValueError):
+                continue
+            return path
+        return None
+
+    def _stamp(self) -> tuple[int, int, int]:
+        try:
+            stat = self.path.stat()
+        except OSError as error:
+            raise self._unreadable(error) from None
+        return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+    def _bytes(self) -> bytes:
+        try:
+            return self.path.read_bytes()
+        except OSError as error:
+            raise self._unreadable(error) from None
+
+    def _unreadable(self, error: OSError) -> ConfigError:
+        return ConfigError(f"{self.path} can't be read: {error.strerror}.{self._advice()}")
+
+    def _parse(self, raw: bytes) -> Config:
+        try:
+            return model.load(json.loads(raw))
+        except json.JSONDecodeError as error:
+            what = (f"line {error.lineno}, column {error.colno}: {error.msg}" if raw.strip()
+                    else "the file is empty")
+        except UnicodeDecodeError:
+            what = "the file is not UTF-8 text"
+        except InvalidConfig as error:
+            what = str(error)
+        raise ConfigError(f"{self.path} is not valid: {what}\nNothing was changed.{self._advice()}")
+
+    def _advice(self) -> str:
+        last = self.last_good_backup()
+        return f" The last good version is {last}" if last else ""
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        try:
+            handle = open(self.data_dir / "config.lock", "a")
+        except OSError as error:
+            raise self._unsaved(error) from None
+        with handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    def _save(self, config: Config, before: bytes) -> None:
+        """Validate once more, keep a copy of both versions, and replace the file in one step."""
+        try:
+            data = model.dump(model.load(model.dump(config)))
+        except InvalidConfig as error:
+            raise ConfigError(f"{error}\nNothing was changed.") from None
+        raw = json.dumps(data, indent=2, ensure_ascii=False).encode() + b"\n"
+        if raw == before:
+            return
+        try:
+            self.backups.mkdir(mode=0o700, exist_ok=True)
+            for leftover in self.data_dir.glob(".*.tmp"):  # of a writer that was killed
+                leftover.unlink(missing_ok=True)
+            if before:
+                self._back_up(before)
+            self._back_up(raw)
+            self._replace(self.path, raw)
+        except OSError as error:
+            raise self._unsaved(error) from None
+
+    def _unsaved(self, error: OSError) -> ConfigError:
+        why = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror
+        return ConfigError(f"{self.path} can't be saved: {why}. Nothing was changed.")
+
+    def _back_up(self, raw: bytes) -> None:
+        kept = sorted(self.backups.glob("config-*.json"))
+        if kept and kept[-1].read_bytes() == raw:
+            return
+        moment = time.time_ns()
+        stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(moment // 10**9))
+        self._replace(self.backups / f"config-{stamp}.{moment % 10**9:09d}Z.json", raw)
+        for old in kept[:max(0, len(kept) + 1 - KEPT_BACKUPS)]:
+            old.unlink(missing_ok=True)
+
+    def _replace(self, path: Path, raw: bytes) -> None:
+        """Write `raw` to `path` so that a crash at any instant leaves the old file or the new one."""
+        temporary = self.data_dir / f".{path.name}.tmp"
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(fd, "wb") as handle:
+            handle.write(raw)
+            handle.flush()
+            os.fsync(fd)
+        os.replace(temporary, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _lacks_ids_or_ports(raw: bytes) -> bool:
+    return any("port" not in user or not user.get("id") for user in json.loads(raw).get("users", []))

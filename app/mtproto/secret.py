@@ -1,0 +1,159 @@
+"""Proxy secrets: the 16 bytes that client and proxy share, and how they are written."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+import re
+import secrets
+from dataclasses import dataclass, field
+
+KEY_BYTES = 16
+FAKETLS, PADDED, PLAIN = "faketls", "padded", "plain"
+_PREFIX = {FAKETLS: b"\xee", PADDED: b"\xdd", PLAIN: b""}
+
+#: TDLib refuses a longer host name in a secret: it would not fit its ClientHello.
+MAX_DOMAIN = 182
+
+_LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
+_HEX = re.compile(r"(?:[0-9a-fA-F]{2})+")
+_BASE64 = re.compile(r"[A-Za-z0-9_-]+")
+
+
+class SecretError(ValueError):
+    """A secret or its host name is not one. The message is for people and never shows a key."""
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A proxy secret.
+
+    kind: "faketls" (written ee + key + host name), "padded" (dd + key) or "plain" (the key alone).
+    key: 16 bytes. domain: the host name that the client puts into its SNI; only for "faketls".
+    """
+
+    kind: str
+    key: bytes = field(repr=False)
+    domain: str = ""
+
+    @classmethod
+    def generate(cls, domain: str) -> Secret:
+        """A new FakeTLS secret for this host name. Raises SecretError for a bad name."""
+        return cls(FAKETLS, secrets.token_bytes(KEY_BYTES), valid_domain(domain))
+
+    @classmethod
+    def parse(cls, text: str) -> Secret:
+        """Read a secret written as hex or base64 (URL-safe or standard alphabet, padded or not).
+
+        The host name is kept as it stands, because it is part of the links already handed
+        out. Raises SecretError.
+        """
+        data = _decode(text.strip())
+        if len(data) == KEY_BYTES:
+            return cls(PLAIN, data)
+        if data[:1] == b"\xdd" and len(data) == KEY_BYTES + 1:
+            return cls(PADDED, data[1:])
+        if data[:1] == b"\xee" and len(data) > KEY_BYTES:
+            return cls(FAKETLS, data[1 : KEY_BYTES + 1], _host_name(data[KEY_BYTES + 1 :]))
+        raise SecretError(
+            f"the secret has {len(data)} bytes and starts with {data[:1].hex()!r}; allowed are 16 bytes, "
+            "dd + 16 bytes, or ee + 16 bytes + a host name"
+        )
+
+    @property
+    def data(self) -> bytes:
+        """The secret as bytes, prefix and host name included."""
+        return _PREFIX[self.kind] + self.key + self.domain.encode("ascii")
+
+    @property
+    def hex(self) -> str:
+        return self.data.hex()
+
+    @property
+    def base64url(self) -> str:
+        """URL-safe base64 without padding, the other spelling that clients accept."""
+        return base64.urlsafe_b64encode(self.data).rstrip(b"=").decode("ascii")
+
+    def __str__(self) -> str:
+        return self.hex
+
+    def masked(self) -> str:
+        """A form to show and log: the first six and last four hex digits."""
+        return f"{self.hex[:6]}…{self.hex[-4:]}"
+
+    def rotated(self) -> Secret:
+        """The same kind and host name with a new key."""
+        return Secret(self.kind, secrets.token_bytes(KEY_BYTES), self.domain)
+
+    def with_domain(self, domain: str) -> Secret:
+        """A FakeTLS secret with the same key and another host name. Raises SecretError."""
+        return Secret(FAKETLS, self.key, valid_domain(domain))
+
+
+def valid_domain(text: str) -> str:
+    """The host name in lower-case ASCII (international names become punycode). Raises SecretError.
+
+    Refused are IP addresses, one-label names and anything a certificate authority
+    would not sign, because such an SNI gives the proxy away.
+    """
+    given = text if len(text) <= 60 else text[:60] + "…"
+
+    def refused(why: str) -> SecretError:
+        return SecretError(
+            f"{given!r} is not a host name: {why}; allowed are names like www.example.com "
+            f"of letters, digits and hyphens, at most {MAX_DOMAIN} characters"
+        )
+
+    name = text.strip().removesuffix(".").lower()
+    if not name:
+        raise refused("it is empty")
+    if not name.isascii():
+        try:
+            name = name.encode("idna").decode("ascii")
+        except UnicodeError as error:
+            raise refused("it has no international (IDNA) form") from error
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        pass
+    else:
+        raise refused("it is an IP address")
+    if len(name) > MAX_DOMAIN:
+        raise refused(f"it has {len(name)} characters")
+    labels = name.split(".")
+    if len(labels) < 2:
+        raise refused("it has no dot")
+    for label in labels:
+        if not _LABEL.fullmatch(label):
+            raise refused(f"the part {label[:63]!r} is not allowed")
+    if labels[-1].isdigit():
+        raise refused("its last part is a number")
+    return name
+
+
+def _decode(text: str) -> bytes:
+    if not text:
+        raise SecretError("the secret is empty; allowed are hex and base64url")
+    if _HEX.fullmatch(text):
+        return bytes.fromhex(text)
+    body = text.rstrip("=").replace("+", "-").replace("/", "_")
+    if _BASE64.fullmatch(body):
+        try:
+            return base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
+        except binascii.Error:
+            pass
+    raise SecretError(
+        f"the secret ({len(text)} characters) is neither hex nor base64url; "
+        "check that it was copied whole and without spaces"
+    )
+
+
+def _host_name(data: bytes) -> str:
+    if not data:
+        raise SecretError("the secret starts with ee but has no host name after its 16 bytes")
+    if len(data) > MAX_DOMAIN:
+        raise SecretError(f"the secret's host name has {len(data)} bytes; at most {MAX_DOMAIN} are allowed")
+    if any(byte <= 0x20 or byte >= 0x7F for byte in data):
+        raise SecretError("the secret's host name has characters that no host name has; allowed is ASCII text")
+    return data.decode("ascii")
