@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.config import model
+from app.config import model, values
 from app.config.model import Config, InvalidConfig, User, dump, load
 from app.mtproto.secret import Secret
 
@@ -159,17 +159,17 @@ def test_any_json_either_loads_or_is_refused_in_words(data):
     ("[2001:db8::1]:9050", ("2001:db8::1", 9050, "", "")),
 ])
 def test_an_upstream_is_read_into_its_parts(text, expected):
-    assert model.parse_socks5(text) == expected
+    assert values.parse_socks5(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "host", "host:", "host:0", "host:99999", "@host:1", "bob@host:1", "a b:1"])
 def test_an_upstream_that_is_none_is_refused(text):
     with pytest.raises(ValueError):
-        model.parse_socks5(text)
+        values.parse_socks5(text)
 
 
 def test_a_bare_expiry_date_means_the_end_of_that_day():
-    moment = model.parse_expiry("2027-01-31")
+    moment = values.parse_expiry("2027-01-31")
     assert (moment - timedelta(seconds=1)).strftime("%Y-%m-%d") == "2027-01-31"
     assert moment.hour == 0 and moment.tzinfo is not None
 
@@ -177,7 +177,7 @@ def test_a_bare_expiry_date_means_the_end_of_that_day():
 @pytest.mark.parametrize("text", ["31.01.2027", "2027-02-30", "tomorrow", "9999-12-31"])
 def test_an_expiry_that_is_no_date_is_refused_with_an_example(text):
     with pytest.raises(ValueError, match="2027-01-31"):
-        model.parse_expiry(text)
+        values.parse_expiry(text)
 
 
 def test_users_get_domains_of_their_own_until_the_pool_is_empty():
