@@ -49,16 +49,17 @@ class Secret:
         The host name is kept as it stands, because it is part of the links already handed
         out. Raises SecretError.
         """
-        data = _decode(text.strip())
-        if len(data) == KEY_BYTES:
-            return cls(PLAIN, data)
-        if data[:1] == b"\xdd" and len(data) == KEY_BYTES + 1:
-            return cls(PADDED, data[1:])
-        if data[:1] == b"\xee" and len(data) > KEY_BYTES:
-            return cls(FAKETLS, data[1 : KEY_BYTES + 1], _host_name(data[KEY_BYTES + 1 :]))
+        found = _decodings(text.strip())
+        for data in found:
+            if len(data) == KEY_BYTES:
+                return cls(PLAIN, data)
+            if data[:1] == b"\xdd" and len(data) == KEY_BYTES + 1:
+                return cls(PADDED, data[1:])
+            if data[:1] == b"\xee" and len(data) > KEY_BYTES:
+                return cls(FAKETLS, data[1 : KEY_BYTES + 1], _host_name(data[KEY_BYTES + 1 :]))
         raise SecretError(
-            f"the secret has {len(data)} bytes and starts with {data[:1].hex()!r}; allowed are 16 bytes, "
-            "dd + 16 bytes, or ee + 16 bytes + a host name"
+            f"the secret has {len(found[0])} bytes and starts with {found[0][:1].hex()!r}; allowed are "
+            "16 bytes, dd + 16 bytes, or ee + 16 bytes + a host name"
         )
 
     @property
@@ -132,21 +133,23 @@ def valid_domain(text: str) -> str:
     return name
 
 
-def _decode(text: str) -> bytes:
+def _decodings(text: str) -> list[bytes]:
+    """What the text may stand for: a short base64 text can consist of hex digits alone."""
     if not text:
         raise SecretError("the secret is empty; allowed are hex and base64url")
-    if _HEX.fullmatch(text):
-        return bytes.fromhex(text)
+    found = [bytes.fromhex(text)] if _HEX.fullmatch(text) else []
     body = text.rstrip("=").replace("+", "-").replace("/", "_")
     if _BASE64.fullmatch(body):
         try:
-            return base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
+            found.append(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
         except binascii.Error:
-            pass
-    raise SecretError(
-        f"the secret ({len(text)} characters) is neither hex nor base64url; "
-        "check that it was copied whole and without spaces"
-    )
+            pass  # a length that no base64 text has
+    if not found:
+        raise SecretError(
+            f"the secret ({len(text)} characters) is neither hex nor base64url; "
+            "check that it was copied whole and without spaces"
+        )
+    return found
 
 
 def _host_name(data: bytes) -> str:
@@ -155,5 +158,5 @@ def _host_name(data: bytes) -> str:
     if len(data) > MAX_DOMAIN:
         raise SecretError(f"the secret's host name has {len(data)} bytes; at most {MAX_DOMAIN} are allowed")
     if any(byte <= 0x20 or byte >= 0x7F for byte in data):
-        raise SecretError("the secret's host name has characters that no host name has; allowed is ASCII text")
+        raise SecretError("the secret's host name has characters that no host name has")
     return data.decode("ascii")

@@ -1,0 +1,65 @@
+"""The running engine: what all connections share, and the chores of every second."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from app.mtproto import faketls
+from app.mtproto.fronting import Cover
+from app.mtproto.logs import log
+from app.mtproto.metrics import Metrics
+from app.mtproto.ratelimit import LimitsError, LimitsFile, RateLimiter
+from app.mtproto.relay import Relay
+from app.mtproto.replay import ReplayCache
+from app.mtproto.settings import Settings
+from app.mtproto.telegram import Dialer
+
+_TICK_SECONDS = 1.0
+
+
+class Engine:
+    """State of one process. Needs a running event loop."""
+
+    def __init__(self, settings: Settings, limits_path: Path) -> None:
+        self.settings = settings
+        self.loop = asyncio.get_running_loop()
+        self.metrics = Metrics()
+        self.dialer = Dialer(settings)
+        self.cover = Cover(settings)
+        self.limiter = RateLimiter()
+        self.replays = ReplayCache(settings.anti_replay_bytes) if settings.anti_replay else None
+        self.flight_bytes = faketls.flight_bytes(settings.secret.domain)
+        #: Sessions with Telegram, and visitors of the cover host.
+        self.relays: set[Relay] = set()
+        self.fronted: set[Relay] = set()
+        self._limits_file = LimitsFile(limits_path)
+        self.read_limits()
+
+    async def chores(self) -> None:
+        """For ever: notice new limits, end idle sessions."""
+        while True:
+            await asyncio.sleep(min(_TICK_SECONDS, self.settings.idle_timeout / 4))
+            self.read_limits()
+            self.end_idle()
+
+    def read_limits(self) -> None:
+        try:
+            limits = self._limits_file.changed()
+        except LimitsError as error:
+            log.warning("the speed limits stay as they were: %s", error)
+            return
+        if limits is not None and limits != self.limiter.limits:
+            self.limiter.apply(limits)
+            for relay in self.relays:
+                relay.limits_changed()
+
+    def end_idle(self) -> None:
+        """A visitor of the cover host may be idle as long as that host allows, unless half gone."""
+        oldest = self.loop.time() - self.settings.idle_timeout
+        for relay in [*self.relays, *(relay for relay in self.fronted if relay.half_open)]:
+            if relay.touched < oldest:
+                relay.close()
+
+    def metrics_text(self) -> str:
+        return self.metrics.text(self.settings.metrics_prefix, self.limiter.limits)

@@ -1,0 +1,63 @@
+"""Fixtures every test may use. Real parts on loopback; all of them are ended at the end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import cover as cover_host
+from tests.support.cover import Cover
+from tests.support.dc import DataCenter
+from tests.support.engine import Engine, run_engine
+
+# A proxy or a data folder of the person who runs the tests must not get into them.
+for name in list(os.environ):
+    if name.lower() in ("http_proxy", "https_proxy", "all_proxy") or name.startswith(("MTPROTO_", "MTG_BIN")):
+        del os.environ[name]
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """Call it for a TCP port on 127.0.0.1 that nobody listens on just now."""
+    return cover_host.free_port
+
+
+@pytest.fixture
+def dc() -> Iterator[DataCenter]:
+    """A test DC with the SOCKS5 server before it, fresh for this test."""
+    center = DataCenter().start()
+    yield center
+    center.stop()
+
+
+@pytest.fixture(scope="session")
+def cover(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cover]:
+    """The cover host: a real nginx with TLS and a page."""
+    host = Cover(tmp_path_factory.mktemp("cover")).start()
+    yield host
+    host.stop()
+
+
+@pytest.fixture
+def start_engine(tmp_path: Path, dc: DataCenter, cover: Cover) -> Iterator[Callable[..., Engine]]:
+    """Call it to start built-in engines: start_engine(secret=…, upstream=…, cover=…, ip=…, more=…)."""
+    running = []
+
+    def start(**options: object) -> Engine:
+        options.setdefault("upstream", dc.socks5)
+        options.setdefault("cover", (cover.host, cover.ip, cover.port))
+        running.append(run_engine(tmp_path / f"engine{len(running)}", **options))
+        return running[-1]
+
+    yield start
+    for engine in running:
+        engine.stop()
+
+
+@pytest.fixture
+def engine(start_engine: Callable[..., Engine]) -> Engine:
+    """A built-in engine with a FakeTLS secret, the test DC behind it and the cover host for the others."""
+    return start_engine()
