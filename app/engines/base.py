@@ -1,0 +1,42 @@
+"""What to run for a user: the protocol every engine fulfils."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from app.config.model import Config, User
+from app.runtimes.base import Place, Workload
+
+
+class EngineRefusal(Exception):
+    """This engine can't serve this user; the message says why and what would help."""
+
+
+@dataclass(frozen=True)
+class Counters:
+    """What an engine has counted since its start.
+
+    down, up: payload bytes relayed to and from the user: the bill.
+    connections: sessions open now. clients: sockets open now, probes included.
+    fronted: connections passed to the cover host (probes); fronted_bytes: their
+    bytes, both directions, never billed. replays: replayed handshakes turned away.
+    """
+
+    down: int = 0
+    up: int = 0
+    connections: int = 0
+    clients: int = 0
+    fronted: int = 0
+    fronted_bytes: int = 0
+    replays: int = 0
+
+
+class Engine(Protocol):
+    name: str
+
+    def workload(self, user: User, config: Config, place: Place) -> Workload:
+        """The workload that serves this user. Pure. Raises EngineRefusal."""
+
+    def counters(self, metrics: str) -> Counters:
+        """Read the Prometheus text of one workload. Unknown names are ignored."""

@@ -1,0 +1,49 @@
+"""The built-in engine: app/mtproto/server.py as a process of its own."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from app.config.model import Config, User
+from app.engines.base import Counters, EngineRefusal
+from app.engines.mtgmetrics import read_counters
+from app.engines.mtgtoml import METRICS_PATH, render_config
+from app.mtproto.secret import Secret, SecretError
+from app.runtimes.base import NAME_PREFIX, Place, Workload
+
+
+class Builtin:
+    """Serves every kind of secret; needs nothing that is not already installed."""
+
+    name = "builtin"
+
+    def workload(self, user: User, config: Config, place: Place) -> Workload:
+        try:
+            Secret.parse(user.secret)
+        except SecretError as error:
+            raise EngineRefusal(f"{user.name} can't be served: {error}") from error
+        return Workload(
+            name=f"{NAME_PREFIX}{user.port}",
+            user_id=user.id,
+            engine=self.name,
+            image="",
+            command=(_python(), "-m", "app.mtproto.server", "run", "{config}"),
+            files={"config.toml": render_config(user, config, place)},
+            port=user.port,
+            place=place,
+            metrics_path=METRICS_PATH,
+        )
+
+    def counters(self, metrics: str) -> Counters:
+        return read_counters(metrics)
+
+
+def _python() -> str:
+    """This interpreter under one name.
+
+    A virtual environment calls it python, python3 and python3.11; were the panel started
+    as one and the CLI as another, each would see the other's proxies as changed ones.
+    """
+    usual = Path(sys.executable).with_name("python3")
+    return str(usual) if usual.exists() else sys.executable

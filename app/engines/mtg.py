@@ -1,0 +1,53 @@
+"""mtg (github.com/9seconds/mtg) as a program of this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+from app.config.model import Config, User
+from app.engines.base import Counters, EngineRefusal
+from app.engines.mtgmetrics import read_counters
+from app.engines.mtgtoml import METRICS_PATH, render_config
+from app.mtproto.secret import FAKETLS, Secret, SecretError
+from app.runtimes.base import NAME_PREFIX, Place, Workload
+
+
+def find_mtg() -> str | None:
+    """Absolute path of the mtg program: MTG_BIN, else `mtg` on PATH; None if there is none."""
+    found = shutil.which(os.environ.get("MTG_BIN") or "mtg")
+    return os.path.abspath(found) if found else None
+
+
+class Mtg:
+    """Serves FakeTLS secrets only. binary: path of the program, by default what find_mtg() finds."""
+
+    name = "mtg"
+
+    def __init__(self, binary: str | None = None) -> None:
+        self.binary = binary or find_mtg()
+
+    def workload(self, user: User, config: Config, place: Place) -> Workload:
+        if not self.binary:
+            raise EngineRefusal("mtg is not installed here: put it on PATH, or its path into MTG_BIN")
+        try:
+            kind = Secret.parse(user.secret).kind
+        except SecretError as error:
+            raise EngineRefusal(f"{user.name} can't be served: {error}") from error
+        if kind != FAKETLS:
+            raise EngineRefusal(f"mtg serves only FakeTLS secrets (they start with ee), and the one of "
+                                f"{user.name} is {kind}: give a domain, or use the built-in engine")
+        return Workload(
+            name=f"{NAME_PREFIX}{user.port}",
+            user_id=user.id,
+            engine=self.name,
+            image="",
+            command=(self.binary, "run", "{config}"),
+            files={"config.toml": render_config(user, config, place)},
+            port=user.port,
+            place=place,
+            metrics_path=METRICS_PATH,
+        )
+
+    def counters(self, metrics: str) -> Counters:
+        return read_counters(metrics)

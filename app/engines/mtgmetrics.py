@@ -1,0 +1,38 @@
+"""mtg's Prometheus metrics, which the built-in engine serves too, as counters."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.engines.base import Counters
+
+
+def read_counters(metrics: str) -> Counters:
+    """Sum each of mtg's metrics (stats/init.go in its source) over its labels.
+
+    A metric that is not there yet counts as zero, as mtg shows each with its first
+    event. Raises ValueError for text that is no Prometheus exposition: half a reading
+    must never pass for a small one.
+    """
+    total: dict[tuple[str, str], float] = defaultdict(float)
+    for family in text_string_to_metric_families(metrics):
+        for sample in family.samples:
+            # The parser appends OpenMetrics' suffix to counters; mtg's names have none.
+            name = sample.name.removesuffix("_total")
+            total[name, sample.labels.get("direction", "")] += sample.value
+
+    def of(name: str, direction: str = "") -> int:
+        return int(total["mtg_" + name, direction])
+
+    return Counters(
+        down=of("telegram_traffic", "to_client"),
+        up=of("telegram_traffic", "from_client"),
+        connections=of("telegram_connections"),
+        clients=of("client_connections"),
+        fronted=of("domain_fronting"),
+        fronted_bytes=of("domain_fronting_traffic", "to_client")
+        + of("domain_fronting_traffic", "from_client"),
+        replays=of("replay_attacks"),
+    )

@@ -1,0 +1,69 @@
+"""mtg's configuration file, which the built-in engine reads too.
+
+Keys as in mtg 2.2.8 (internal/config/parse.go). An unknown key is ignored there,
+but a wrong type or a bad address stops it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from app.config.model import Config, User
+from app.config.values import parse_socks5
+from app.runtimes.base import Place
+
+METRICS_PATH = "/"
+
+
+def render_config(user: User, config: Config, place: Place) -> str:
+    """The config.toml of this user's proxy. Pure."""
+    tables: dict[str, dict] = {
+        "": {
+            "secret": user.secret,
+            "bind-to": place.listen,
+            "concurrency": 4096,
+            "prefer-ip": config.proxy_prefer_ip,
+            # Phones with a clock some seconds off are common; mtg's own 3 s turn them away.
+            "tolerate-time-skewness": "20s",
+        },
+        "network.timeout": {"tcp": "5s", "http": "10s", "idle": "5m", "handshake": "10s"},
+        "defense.anti-replay": {"enabled": True},
+        "stats.prometheus": {"enabled": True, "bind-to": place.metrics, "http-path": METRICS_PATH},
+    }
+    if config.upstream_socks5:
+        tables["network"] = {"proxies": [socks5_url(config.upstream_socks5)]}
+    if config.domain_fronting_ip:
+        # Never "host" beside "ip": mtg 2.4 and later refuse a file that has both.
+        tables["domain-fronting"] = {"ip": config.domain_fronting_ip, "port": config.domain_fronting_port}
+    return render(tables)
+
+
+def socks5_url(upstream: str) -> str:
+    """"host:port" or "user:password@host:port" as the URL that mtg wants.
+
+    User and password are percent-encoded, so they may hold any character. Raises ValueError.
+    """
+    host, port, user, password = parse_socks5(upstream)
+    login = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user else ""
+    return f"socks5://{login}{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def render(tables: Mapping[str, Mapping]) -> str:
+    """TOML text of tables by their dotted name, "" for the top level.
+
+    Values are str, bool, int and lists of those; keys and names are bare.
+    """
+    blocks = []
+    for name in sorted(tables):
+        header = [f"[{name}]"] if name else []
+        blocks.append("\n".join(header + [f"{key} = {_value(v)}" for key, v in tables[name].items()]))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _value(value: object) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(_value(item) for item in value)}]"
+    # JSON's spelling of these is TOML's too, but for one character that TOML wants escaped.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")

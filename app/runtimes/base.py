@@ -1,0 +1,169 @@
+"""Where workloads run: the words every runtime shares, and the verbs it must offer.
+
+A runtime knows nothing of users, limits or links. It is given workloads, and
+tells what it sees. Every verb may be repeated: "already there" and "already
+gone" are outcomes, not errors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Protocol
+
+#: The name every runtime gives a user's proxy, and the one seen in `docker ps`.
+NAME_PREFIX = "mtg-proxy-"
+
+
+class RuntimeFailure(Exception):
+    """A verb could not be carried out. The message is for the operator: what
+    failed, for which workload, and what a person can do about it."""
+
+
+class RuntimeUnavailable(RuntimeFailure):
+    """The runtime itself does not answer (a Docker engine that is stopped, a socket that is
+    missing or forbidden). The message says what to do; the next call tries again."""
+
+
+class ImageMissing(RuntimeFailure):
+    """The image of a workload is not on the machine and can't be fetched: the reason, and the ways out."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """What the runtime says about the addresses of a workload, before it exists.
+
+    listen: "ip:port" (IPv6 in brackets) that the engine binds.
+    metrics: "ip:port" that the engine binds for its Prometheus metrics.
+    publish: "ip:port" under which the runtime makes `listen` reachable, ":port" for all
+    addresses of the machine, IPv4 and IPv6; "" where the engine itself is reachable.
+    """
+
+    listen: str
+    metrics: str
+    publish: str = ""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One process or container that should run.
+
+    files: file name -> text, laid into the workload's own folder; {config} in
+    the command stands for the path of "config.toml" there.
+    port: the TCP port on which clients reach it. metrics_path: HTTP path.
+    env: extra environment. memory_mb: what it may use, in MiB; 0 is no limit. Everything here is part of the spec hash, so
+    whatever must not cause a restart (names, notes, limits) stays outside.
+    """
+
+    name: str
+    user_id: str
+    engine: str
+    image: str
+    command: tuple[str, ...]
+    files: Mapping[str, str]
+    port: int
+    place: Place
+    metrics_path: str = "/"
+    env: Mapping[str, str] = field(default_factory=dict)
+    memory_mb: int = 0
+
+    @property
+    def spec(self) -> str:
+        """Hash of all of the above (16 hex digits): another spec, another workload."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+#: Observed.state
+RUNNING, EXITED, CREATED = "running", "exited", "created"
+
+
+@dataclass(frozen=True)
+class Observed:
+    """One workload as the runtime sees it now.
+
+    start: identity of this start (container id + StartedAt, or pid + kernel
+    start time); counters restart from zero whenever it changes. "" if not running.
+    crashes: unasked-for exits in a row, each within a minute of its start.
+    exited_at: Unix seconds of the last exit, 0.0 if none. reason: why it is not
+    running, for people; "" if it runs.
+    """
+
+    name: str
+    user_id: str
+    spec: str
+    state: str
+    start: str = ""
+    started_at: float = 0.0
+    exited_at: float = 0.0
+    crashes: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One reading of a workload's metrics: the Prometheus text of that start."""
+
+    name: str
+    start: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something that happened to a workload unasked, for the user's history.
+
+    text: what happened, for people: "killed: it used more than its 256 MB of memory".
+    """
+
+    name: str
+    user_id: str
+    text: str
+
+
+class Runtime(Protocol):
+    """The verbs. All of them raise RuntimeFailure, and only that, when they fail."""
+
+    name: str
+
+    def place(self, port: int, bind: str) -> Place:
+        """Addresses for the workload of a user's `port`; bind "" means all addresses. Pure."""
+
+    def port_taken(self, port: int, bind: str) -> str:
+        """Why a workload could not listen on this port, e.g. "port 2443 is taken by another program
+        (nginx, pid 123)"; "" if it could. A workload of this runtime that listens there takes it too."""
+
+    def list(self) -> list[Observed]:
+        """Every workload this installation owns, running or not."""
+
+    def create(self, workload: Workload) -> None:
+        """Lay out the workload without starting it; one of the same name is replaced."""
+
+    def start(self, name: str) -> None:
+        """Start it, and return once it accepts connections."""
+
+    def stop(self, name: str) -> None:
+        """Stop it at once: its live connections end before this returns."""
+
+    def remove(self, name: str) -> None:
+        """Stop it and forget it, files and logs included."""
+
+    def logs(self, name: str, tail: int = 200) -> str:
+        """The last `tail` lines it wrote, oldest first; "" if there are none."""
+
+    def samples(self) -> list[Sample]:
+        """Metrics of every running workload, read in parallel; one that does not answer is left out."""
+
+    def throttle(self, name: str, bits_per_second: int | None) -> None:
+        """Limit the workload's total speed, each direction; None lifts it. Restarts nothing."""
+
+    def throttled(self, name: str) -> int | None:
+        """The limit in force, read back from the running workload; None if there is none."""
+
+    def wait(self, timeout: float) -> bool:
+        """Sleep until something this runtime runs has changed; False after `timeout` seconds."""
+
+    def notices(self) -> list[Notice]:
+        """What happened unasked since the last call, oldest first. Seen only while somebody waits."""

@@ -1,0 +1,98 @@
+"""A workload as Docker's API wants it: labels, limits, hardening, and the archive with its files. Pure."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Mapping
+from typing import Any
+
+from app.runtimes import ports
+from app.runtimes.base import Workload
+
+MANAGED, INSTANCE, USER, SPEC, ENGINE = ("mtproto." + n for n in ("managed", "instance", "user", "spec", "engine"))
+#: Beside those: what is needed to look after a container without the declaration at hand.
+NAME, METRICS, LISTEN, MEMORY = ("mtproto." + n for n in ("name", "metrics", "listen", "memory"))
+
+#: Where a container finds its files, and so its config.toml.
+FOLDER = "/config"
+CONFIG = FOLDER + "/config.toml"
+
+#: nobody, in every image, one without /etc/passwd too: no engine needs more, from port 1024 on.
+ACCOUNT = 65534
+
+#: Docker's own restart policy says whether a container is meant to run: "stopped" survives a reboot so.
+KEEP_RUNNING, STAY_STOPPED = "unless-stopped", "no"
+
+_SECOND = 10**9  # Docker counts in nanoseconds
+
+
+def labels(workload: Workload, instance: str) -> dict[str, str]:
+    return {
+        MANAGED: "1", INSTANCE: instance, USER: workload.user_id, SPEC: workload.spec, ENGINE: workload.engine,
+        NAME: workload.name, MEMORY: str(workload.memory_mb),
+        METRICS: f"{ports.split(workload.place.metrics)[1]}{workload.metrics_path}",
+        LISTEN: str(ports.split(workload.place.listen)[1]),
+    }
+
+
+def label_filter(instance: str, **more: str) -> dict[str, list[str]]:
+    """The filter that finds what this installation made. more: further labels by their constant's name."""
+    extra = [f"{globals()[name.upper()]}={value}" for name, value in more.items()]
+    return {"label": [f"{MANAGED}=1", f"{INSTANCE}={instance}", *extra]}
+
+
+def container(workload: Workload, instance: str, network: str) -> dict[str, Any]:
+    """The body of POST /containers/create. network: name of the proxies' network."""
+    told = labels(workload, instance)
+    listen = f"{told[LISTEN]}/tcp"
+    host: dict[str, Any] = {
+        "NetworkMode": network,
+        "RestartPolicy": {"Name": KEEP_RUNNING},
+        "CapDrop": ["ALL"],
+        "SecurityOpt": ["no-new-privileges:true"],
+        "ReadonlyRootfs": True,
+        "PidsLimit": 256,
+        "LogConfig": {"Type": "json-file", "Config": {"max-size": "5m", "max-file": "2"}},
+        # A volume without a name, which goes with the container: no folder of the host is needed,
+        # so a remote engine works too. It can be written between create and start; the root can't.
+        "Mounts": [{"Type": "volume", "Target": FOLDER, "VolumeOptions": {"NoCopy": True, "Labels": told}}],
+    }
+    if workload.memory_mb:
+        # As much with swap as without: a proxy that is to be stopped must not first slow down the machine.
+        host["Memory"] = host["MemorySwap"] = workload.memory_mb << 20
+    if workload.place.publish:
+        ip, port = split_publish(workload.place.publish)
+        host["PortBindings"] = {listen: [{"HostIp": ip, "HostPort": str(port)}]}
+    return {
+        "Image": workload.image,
+        "Cmd": [part.replace("{config}", CONFIG) for part in workload.command],
+        "Env": [f"{key}={value}" for key, value in sorted(workload.env.items())],
+        "User": f"{ACCOUNT}:{ACCOUNT}",
+        "Labels": told,
+        "ExposedPorts": {listen: {}},
+        # Which program asks is the image's business (its HEALTHCHECK; there is none in an image
+        # without tools). It must ask the metrics port: a connection to the clients' port is a
+        # probe to mtg, which it passes on to the cover host and counts.
+        "Healthcheck": {"Interval": 60 * _SECOND, "Timeout": 10 * _SECOND, "Retries": 3},
+        "HostConfig": host,
+    }
+
+
+def split_publish(publish: str) -> tuple[str, int]:
+    """":port" or "ip:port" -> (ip or "", port)."""
+    if publish.startswith(":"):
+        return "", int(publish[1:])
+    return ports.split(publish)
+
+
+def archive(files: Mapping[str, str]) -> bytes:
+    """A tar of the files, readable by the container's account and by nobody else, writable by none."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for name, text in sorted(files.items()):
+            data = text.encode()
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode, entry.uid, entry.gid = len(data), 0o440, 0, ACCOUNT
+            tar.addfile(entry, io.BytesIO(data))
+    return packed.getvalue()

@@ -1,0 +1,93 @@
+"""What each engine makes of a user."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.config.model import Config
+from app.engines.base import EngineRefusal
+from app.engines.builtin import Builtin
+from app.engines.mtg import Mtg, find_mtg
+from app.mtproto.secret import Secret
+
+KEY = "00112233445566778899aabbccddeeff"
+ENGINES = [Builtin(), Mtg("/opt/mtg")]
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda e: e.name)
+def test_a_workload_is_named_after_its_port_and_knows_its_user(engine, user, config, place):
+    workload = engine.workload(user(), config, place)
+    assert (workload.name, workload.user_id, workload.engine) == ("mtg-proxy-2443", "a1b2c3d4", engine.name)
+    assert (workload.port, workload.place) == (2443, place)
+    assert set(workload.files) == {"config.toml"} and workload.command[-2:] == ("run", "{config}")
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda e: e.name)
+def test_names_notes_limits_and_expiry_restart_nothing(engine, user, config, place):
+    alice = user()
+    spec = engine.workload(alice, config, place).spec
+    for change in ({"name": "Alicia"}, {"note": "new"}, {"traffic_limit_gb": 5}, {"throttle_speed_mbps": 3},
+                   {"expires_at": "2030-01-01T00:00:00+00:00"}, {"enabled": False}):
+        assert engine.workload(user(secret=alice.secret, **change), config, place).spec == spec
+    other = Config(traffic_limit_gb=7, server_domain="a.example.com")
+    assert engine.workload(alice, other, place).spec == spec
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda e: e.name)
+def test_a_new_secret_cover_or_upstream_is_another_workload(engine, user, config, place):
+    alice = user()
+    others = [engine.workload(user(), config, place)]
+    others += [engine.workload(alice, Config(**{key: value}), place) for key, value in (
+        ("domain_fronting_ip", "127.0.0.9"), ("upstream_socks5", "127.0.0.1:1080"),
+        ("proxy_prefer_ip", "only-ipv4"))]
+    assert len({w.spec for w in [engine.workload(alice, config, place), *others]}) == 5
+
+
+@pytest.mark.parametrize("secret", [KEY, "dd" + KEY])
+def test_mtg_refuses_secrets_without_a_domain_and_the_builtin_engine_serves_them(user, config, place, secret):
+    with pytest.raises(EngineRefusal, match="Alice"):
+        Mtg("/opt/mtg").workload(user(secret=secret), config, place)
+    assert secret in Builtin().workload(user(secret=secret), config, place).files["config.toml"]
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda e: e.name)
+def test_a_broken_secret_is_refused_without_showing_it(engine, user, config, place):
+    alice = user()
+    alice.secret = "ee" + KEY
+    with pytest.raises(EngineRefusal, match="Alice") as refusal:
+        engine.workload(alice, config, place)
+    assert KEY not in str(refusal.value)
+
+
+def test_the_builtin_engine_is_the_same_workload_however_python_is_called():
+    show = ("from app.engines.builtin import Builtin; from app.config.model import Config, User; "
+            "from app.runtimes.base import Place; "
+            f"user = User(id='a', name='A', port=1, secret='{KEY}'); "
+            "workload = Builtin().workload(user, Config(), Place('a', 'b')); print(workload.spec)")
+    pythons = [p for name in ("python", "python3", f"python3.{sys.version_info.minor}")
+               if (p := Path(sys.executable).with_name(name)).exists()]
+    specs = [subprocess.run([python, "-c", show], capture_output=True, text=True, check=True,
+                            cwd=Path(__file__).resolve().parents[2]).stdout for python in pythons]
+    assert len(set(specs)) == 1 and specs[0].strip()
+
+
+def test_mtg_is_found_by_mtg_bin_before_the_path(tmp_path, monkeypatch):
+    for name in ("mtg", "mtg-mine"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert find_mtg() == str(tmp_path / "mtg")
+    monkeypatch.setenv("MTG_BIN", str(tmp_path / "mtg-mine"))
+    assert find_mtg() == Mtg().binary == str(tmp_path / "mtg-mine")
+    (tmp_path / "mtg-mine").chmod(0o644)
+    assert find_mtg() is None
+
+
+def test_mtg_without_its_program_refuses_and_says_what_helps(monkeypatch, user, config, place):
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(EngineRefusal, match="MTG_BIN"):
+        Mtg().workload(user(), config, place)

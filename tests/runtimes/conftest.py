@@ -1,0 +1,133 @@
+"""The two runtimes of the contract tests, each with hands to disturb what runs there."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.runtimes.base import RUNNING, Place, Runtime, Workload
+from app.runtimes.process import ProcessRuntime
+from tests.support.cover import free_port
+from tests.support.memory_runtime import MemoryRuntime
+
+STAND_IN = Path(__file__).with_name("stand_in.py")
+
+
+class Lab:
+    """A runtime, and what a test may do to the machine under it."""
+
+    runtime: Runtime
+
+    def again(self) -> Runtime:
+        """A new instance over the same machine, as after a restart of the panel."""
+        raise NotImplementedError
+
+    def crash(self, name: str) -> None:
+        raise NotImplementedError
+
+    def occupy(self, port: int) -> None:
+        raise NotImplementedError
+
+    def workload(self, port: int = 0, user: str = "alice", **options: object) -> Workload:
+        """A workload of the stand-in program on a free loopback port; options go into its config."""
+        port = port or free_port()
+        place = self.runtime.place(port, "127.0.0.1")
+        return stand_in(port, place, user, **options)
+
+    def state(self, name: str) -> str | None:
+        return next((o.state for o in self.runtime.list() if o.name == name), None)
+
+
+class MemoryLab(Lab):
+    def __init__(self) -> None:
+        self.runtime = MemoryRuntime()
+
+    def again(self) -> Runtime:
+        return MemoryRuntime(self.runtime.machine)
+
+    def crash(self, name: str) -> None:
+        self.runtime.machine.crash(name)
+
+    def occupy(self, port: int) -> None:
+        self.runtime.machine.occupy(port)
+
+
+class ProcessLab(Lab):
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.runtime = ProcessRuntime(data)
+        self.sockets: list[socket.socket] = []
+
+    def again(self) -> ProcessRuntime:
+        return ProcessRuntime(self.data)
+
+    def pid(self, name: str) -> int:
+        return next(int(o.start.split("-")[0]) for o in self.runtime.list() if o.name == name)
+
+    def crash(self, name: str) -> None:
+        pid = self.pid(name)
+        handle = os.pidfd_open(pid)
+        os.kill(pid, signal.SIGSEGV)
+        os.waitid(os.P_PIDFD, handle, os.WEXITED | os.WNOWAIT)
+        os.close(handle)
+
+    def occupy(self, port: int) -> None:
+        self.sockets.append(socket.create_server(("127.0.0.1", port)))
+
+    def connect(self, workload: Workload) -> socket.socket:
+        client = socket.create_connection(("127.0.0.1", workload.port), timeout=5)
+        client.sendall(b"hello")
+        assert client.recv(5) == b"hello"
+        self.sockets.append(client)
+        return client
+
+    def close(self) -> None:
+        for each in self.sockets:
+            each.close()
+        runtime = self.again()
+        for observed in runtime.list():
+            runtime.remove(observed.name)
+        assert runtime.list() == []
+
+
+def stand_in(port: int, place: Place, user: str = "alice", **options: object) -> Workload:
+    lines = [f'listen = "{place.listen}"', f'metrics = "{place.metrics}"']
+    for key, value in options.items():
+        lines.append(f"{key} = " + (f'"{value}"' if isinstance(value, str) else str(value).lower()))
+    return Workload(name=f"mtg-proxy-{port}", user_id=user, engine="stand-in", image="",
+                    command=(sys.executable, str(STAND_IN), "run", "{config}"),
+                    files={"config.toml": "\n".join(lines) + "\n"}, port=port, place=place)
+
+
+@pytest.fixture
+def process_lab(tmp_path: Path) -> Iterator[ProcessLab]:
+    lab = ProcessLab(tmp_path / "data")
+    yield lab
+    lab.close()
+
+
+@pytest.fixture(params=["memory", "process"])
+def lab(request: pytest.FixtureRequest) -> Lab:
+    if request.param == "memory":
+        return MemoryLab()
+    return request.getfixturevalue("process_lab")
+
+
+@pytest.fixture
+def running(lab: Lab) -> Callable[..., Workload]:
+    """Call it for a workload that runs."""
+
+    def run(**options: object) -> Workload:
+        workload = lab.workload(**options)
+        lab.runtime.create(workload)
+        lab.runtime.start(workload.name)
+        assert lab.state(workload.name) == RUNNING
+        return workload
+
+    return run

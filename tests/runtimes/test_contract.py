@@ -1,0 +1,225 @@
+"""What every runtime promises (app/runtimes/base.py): the same tests for the real and the fake one."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from app.runtimes.base import CREATED, EXITED, RUNNING, Observed, RuntimeFailure
+
+
+def only(lab) -> Observed:
+    (observed,) = lab.runtime.list()
+    return observed
+
+
+def test_nothing_runs_on_a_fresh_machine(lab):
+    assert lab.runtime.list() == []
+    assert lab.runtime.samples() == []
+
+
+def test_a_created_workload_is_listed_and_does_not_run(lab):
+    workload = lab.workload()
+    lab.runtime.create(workload)
+    seen = only(lab)
+    assert (seen.name, seen.user_id, seen.spec) == (workload.name, "alice", workload.spec)
+    assert (seen.state, seen.start, seen.started_at, seen.exited_at, seen.crashes) == (CREATED, "", 0, 0, 0)
+
+
+def test_a_started_workload_runs_and_has_an_identity_of_this_start(lab, running):
+    before = time.time()
+    running()
+    seen = only(lab)
+    assert seen.start and before - 1 <= seen.started_at <= time.time() + 1
+    assert (seen.crashes, seen.reason) == (0, "")
+
+
+def test_creating_twice_leaves_one_workload_that_starts(lab):
+    workload = lab.workload()
+    lab.runtime.create(workload)
+    lab.runtime.create(workload)
+    lab.runtime.start(workload.name)
+    assert only(lab).state == RUNNING
+
+
+def test_creating_replaces_a_running_workload_of_that_name(lab, running):
+    old = running()
+    new = lab.workload(port=old.port, user="bob")
+    assert new.spec != old.spec
+    lab.runtime.create(new)
+    seen = only(lab)
+    assert (seen.user_id, seen.spec, seen.state) == ("bob", new.spec, CREATED)
+
+
+def test_starting_a_started_workload_changes_nothing(lab, running):
+    workload = running()
+    before = only(lab)
+    lab.runtime.start(workload.name)
+    assert only(lab) == before
+
+
+def test_starting_what_was_never_created_is_refused_with_its_name(lab):
+    with pytest.raises(RuntimeFailure, match="mtg-proxy-1234"):
+        lab.runtime.start("mtg-proxy-1234")
+
+
+def test_a_stopped_workload_is_exited_but_has_not_crashed(lab, running):
+    workload = running()
+    lab.runtime.stop(workload.name)
+    seen = only(lab)
+    assert (seen.state, seen.start, seen.crashes, seen.reason) == (EXITED, "", 0, "stopped")
+    assert seen.exited_at >= seen.started_at > 0
+
+
+def test_stopping_twice_or_what_is_not_there_is_no_failure(lab, running):
+    workload = running()
+    lab.runtime.stop(workload.name)
+    before = only(lab)
+    lab.runtime.stop(workload.name)
+    lab.runtime.stop("mtg-proxy-1234")
+    assert only(lab) == before
+
+
+def test_stopping_what_was_created_but_not_started_is_no_failure(lab):
+    workload = lab.workload()
+    lab.runtime.create(workload)
+    lab.runtime.stop(workload.name)
+    assert only(lab).state == CREATED
+    lab.runtime.start(workload.name)
+    assert only(lab).state == RUNNING
+
+
+def test_a_stopped_workload_starts_again_as_another_start(lab, running):
+    workload = running()
+    first = only(lab).start
+    lab.runtime.stop(workload.name)
+    lab.runtime.start(workload.name)
+    assert only(lab).state == RUNNING and only(lab).start != first
+
+
+def test_a_removed_workload_is_gone_and_its_log_with_it(lab, running):
+    workload = running()
+    lab.runtime.remove(workload.name)
+    assert lab.runtime.list() == []
+    assert lab.runtime.logs(workload.name) == ""
+
+
+def test_removing_twice_or_what_is_not_there_is_no_failure(lab, running):
+    workload = running()
+    lab.runtime.remove(workload.name)
+    lab.runtime.remove(workload.name)
+    lab.runtime.remove("mtg-proxy-1234")
+    assert lab.runtime.list() == []
+
+
+def test_what_is_done_to_one_workload_leaves_the_others_alone(lab, running):
+    first, second, third = running(), running(), running()
+    kept = next(o for o in lab.runtime.list() if o.name == second.name)
+    lab.runtime.stop(first.name)
+    lab.runtime.remove(third.name)
+    assert next(o for o in lab.runtime.list() if o.name == second.name) == kept
+
+
+def test_a_new_instance_adopts_what_runs(lab, running):
+    workload = running()
+    before = only(lab)
+    adopted = lab.again()
+    assert adopted.list() == [before]
+    adopted.start(workload.name)
+    assert adopted.list() == [before]
+    adopted.stop(workload.name)
+    assert only(lab).state == EXITED
+
+
+def test_a_crash_is_noticed_and_counted(lab, running):
+    workload = running()
+    lab.crash(workload.name)
+    seen = only(lab)
+    assert (seen.state, seen.start, seen.crashes) == (EXITED, "", 1)
+    assert seen.reason and seen.exited_at >= seen.started_at
+    assert only(lab) == seen
+
+
+def test_crashes_in_a_row_add_up_and_a_stop_forgets_them(lab, running):
+    workload = running()
+    lab.crash(workload.name)
+    lab.runtime.list()
+    lab.runtime.start(workload.name)
+    assert only(lab).crashes == 1
+    lab.crash(workload.name)
+    assert only(lab).crashes == 2
+    lab.runtime.stop(workload.name)
+    assert only(lab).crashes == 0
+
+
+def test_a_busy_port_is_refused_with_its_number_and_whoever_has_it(lab):
+    workload = lab.workload()
+    lab.occupy(workload.port)
+    lab.runtime.create(workload)
+    with pytest.raises(RuntimeFailure, match=rf"port {workload.port} is taken by another program \(.+\)"):
+        lab.runtime.start(workload.name)
+    seen = only(lab)
+    assert seen.state == CREATED and seen.crashes == 0
+    assert f"port {workload.port} is taken" in seen.reason
+
+
+def test_a_throttle_is_read_back_changed_and_lifted(lab, running):
+    name = running().name
+    start = only(lab).start
+    assert lab.runtime.throttled(name) is None
+    for limit in (5_000_000, 1_000_000, 1_000_000):
+        lab.runtime.throttle(name, limit)
+        assert lab.runtime.throttled(name) == limit
+    for _ in range(2):
+        lab.runtime.throttle(name, None)
+        assert lab.runtime.throttled(name) is None
+    assert only(lab).start == start
+
+
+def test_what_does_not_run_can_not_be_throttled(lab):
+    workload = lab.workload()
+    lab.runtime.create(workload)
+    for name in (workload.name, "mtg-proxy-1234"):
+        with pytest.raises(RuntimeFailure, match="not running"):
+            lab.runtime.throttle(name, 1_000_000)
+        assert lab.runtime.throttled(name) is None
+
+
+def test_logs_show_the_last_lines(lab, running):
+    workload = running()
+    assert lab.runtime.logs(workload.name) == f"listening on {workload.place.listen}\n"
+    assert lab.runtime.logs(workload.name, tail=0) == ""
+    assert lab.runtime.logs("mtg-proxy-1234") == ""
+
+
+def test_samples_are_of_the_running_start(lab, running):
+    first, second = running(), running()
+    lab.runtime.stop(second.name)
+    (sample,) = lab.runtime.samples()
+    assert sample.name == first.name
+    assert sample.start == next(o.start for o in lab.runtime.list() if o.name == first.name)
+    assert "up 1\n" in sample.text
+
+
+def test_waiting_ends_early_when_a_workload_dies(lab, running):
+    workload = running()
+    timer = threading.Timer(0.2, lab.crash, [workload.name])
+    timer.start()
+    assert lab.runtime.wait(30) is True
+    timer.join()
+    assert lab.state(workload.name) == EXITED
+
+
+def test_waiting_ends_with_the_timeout_when_nothing_happens(lab, running):
+    assert lab.runtime.wait(0.05) is False
+    running()
+    assert lab.runtime.wait(0.05) is False
+
+
+def test_the_metrics_of_each_port_have_an_address_of_their_own(lab):
+    places = [lab.runtime.place(port, "") for port in (1, 255, 256, 2443, 65535)]
+    assert len({place.metrics for place in places}) == 5
+    assert all(place.metrics.startswith("127.") for place in places)
+    assert lab.runtime.place(2443, "127.0.0.1").listen == "127.0.0.1:2443"

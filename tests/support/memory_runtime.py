@@ -1,0 +1,183 @@
+"""A runtime that runs nothing: for tests of what decides over workloads.
+
+It passes the same contract tests as the real ones (tests/runtimes/test_contract.py).
+Beyond the verbs it offers what a test does to a machine: `machine.crash`,
+`machine.occupy`, `machine.metrics`, `machine.fail`, `machine.notices`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from dataclasses import dataclass, field
+
+from app.runtimes.base import (CREATED, EXITED, RUNNING, Notice, Observed, Place, RuntimeFailure, Sample,
+                               Workload)
+
+SETTLED_AFTER = 60.0
+
+
+@dataclass
+class Box:
+    """One workload on the machine."""
+
+    workload: Workload
+    state: str = CREATED
+    start: str = ""
+    started_at: float = 0.0
+    exited_at: float = 0.0
+    crashes: int = 0
+    reason: str = ""
+    limit: int | None = None
+    log: list[str] = field(default_factory=list)
+
+
+class Machine:
+    """What outlives a panel: workloads, ports, clock. `calls` lists every verb with its workload."""
+
+    def __init__(self) -> None:
+        self.boxes: dict[str, Box] = {}
+        self.taken: dict[int, str] = {}
+        self.texts: dict[str, str] = {}
+        self.failures: dict[tuple[str, str], str] = {}
+        self.calls: list[tuple[str, str]] = []
+        self.notices: list[Notice] = []
+        self.changed = threading.Condition()
+        self.numbers = itertools.count(1)
+        self.skipped = 0.0
+
+    def now(self) -> float:
+        return time.time() + self.skipped
+
+    def pass_time(self, seconds: float) -> None:
+        self.skipped += seconds
+
+    def crash(self, name: str, reason: str = "it exited with code 1") -> None:
+        """End a running workload unasked."""
+        box = self.boxes[name]
+        assert box.state == RUNNING, f"{name} does not run"
+        with self.changed:
+            settled = self.now() - box.started_at >= SETTLED_AFTER
+            box.state, box.start, box.exited_at, box.reason = EXITED, "", self.now(), reason
+            box.crashes, box.limit = 0 if settled else box.crashes + 1, None
+            self.changed.notify_all()
+
+    def occupy(self, port: int, program: str = "nginx, pid 123") -> None:
+        """Another program listens on this port from now on."""
+        self.taken[port] = program
+
+    def metrics(self, name: str, text: str) -> None:
+        """What samples() reads from this workload; "" for one that does not answer."""
+        self.texts[name] = text
+
+    def fail(self, verb: str, name: str, message: str = "") -> None:
+        """Let this verb fail for this workload until told again without a message."""
+        self.failures[verb, name] = message
+
+
+class MemoryRuntime:
+    """Give it the Machine of another one to see what that one runs."""
+
+    name = "memory"
+
+    def __init__(self, machine: Machine | None = None) -> None:
+        self.machine = machine or Machine()
+
+    def place(self, port: int, bind: str) -> Place:
+        return Place(f"{bind or '0.0.0.0'}:{port}", f"127.64.{port >> 8}.{port & 255}:3129")
+
+    def port_taken(self, port: int, bind: str) -> str:
+        users = {b.workload.port: n for n, b in self.machine.boxes.items() if b.state == RUNNING}
+        culprit = self.machine.taken.get(port) or users.get(port)
+        return f"port {port} is taken by another program ({culprit})" if culprit else ""
+
+    def list(self) -> list[Observed]:
+        observed = []
+        for name, box in sorted(self.machine.boxes.items()):
+            settled = box.state == RUNNING and self.machine.now() - box.started_at >= SETTLED_AFTER
+            observed.append(Observed(
+                name, box.workload.user_id, box.workload.spec, box.state, box.start, box.started_at,
+                box.exited_at, 0 if settled else box.crashes, box.reason))
+        return observed
+
+    def create(self, workload: Workload) -> None:
+        self._called("create", workload.name)
+        self._end(workload.name)
+        self.machine.boxes[workload.name] = Box(workload)
+
+    def start(self, name: str) -> None:
+        self._called("start", name)
+        box = self.machine.boxes.get(name)
+        if box is None:
+            raise RuntimeFailure(f"there is no workload {name} that could be started")
+        if box.state == RUNNING:
+            return
+        port = box.workload.port
+        users = {b.workload.port: b.workload.name for b in self.machine.boxes.values() if b.state == RUNNING}
+        culprit = self.machine.taken.get(port) or users.get(port)
+        if culprit:
+            box.reason = f"port {port} is taken by another program ({culprit})"
+            raise RuntimeFailure(f"{name} can't be started: {box.reason}")
+        box.state, box.reason, box.started_at = RUNNING, "", self.machine.now()
+        box.start = f"start-{next(self.machine.numbers)}"
+        box.log.append(f"listening on {box.workload.place.listen}")
+
+    def stop(self, name: str) -> None:
+        self._called("stop", name)
+        self._end(name)
+
+    def remove(self, name: str) -> None:
+        self._called("remove", name)
+        self._end(name)
+        self.machine.boxes.pop(name, None)
+        self.machine.texts.pop(name, None)
+
+    def logs(self, name: str, tail: int = 200) -> str:
+        box = self.machine.boxes.get(name)
+        return "".join(f"{line}\n" for line in box.log[-tail:]) if box and tail > 0 else ""
+
+    def samples(self) -> list[Sample]:
+        return [Sample(name, box.start, text) for name, box in sorted(self.machine.boxes.items())
+                if box.state == RUNNING and (text := self.machine.texts.get(name, "memory_up 1\n"))]
+
+    def throttle(self, name: str, bits_per_second: int | None) -> None:
+        self._called("throttle", name)
+        box = self.machine.boxes.get(name)
+        if box is None or box.state != RUNNING:
+            raise RuntimeFailure(f"{name} is not running, so its speed can't be limited")
+        box.limit = bits_per_second or None
+
+    def throttled(self, name: str) -> int | None:
+        box = self.machine.boxes.get(name)
+        return box.limit if box else None
+
+    def wait(self, timeout: float) -> bool:
+        before = {box.start for box in self.machine.boxes.values() if box.start}
+
+        def ended() -> bool:
+            return bool(before - {box.start for box in self.machine.boxes.values()})
+
+        with self.machine.changed:
+            return self.machine.changed.wait_for(ended, timeout)
+
+    def notices(self) -> list[Notice]:
+        told, self.machine.notices = self.machine.notices, []
+        return told
+
+    def _called(self, verb: str, name: str) -> None:
+        self.machine.calls.append((verb, name))
+        if message := self.machine.failures.get((verb, name)):
+            raise RuntimeFailure(message)
+
+    def _end(self, name: str) -> None:
+        box = self.machine.boxes.get(name)
+        if box is None:
+            return
+        with self.machine.changed:
+            if box.state == RUNNING:
+                box.state, box.start, box.exited_at = EXITED, "", self.machine.now()
+            if box.state == EXITED:
+                # A limit does not outlive the run it was put on: whoever relies on that finds out here.
+                box.crashes, box.reason, box.limit = 0, "stopped", None
+            self.machine.changed.notify_all()
