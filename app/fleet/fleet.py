@@ -1,0 +1,245 @@
+"""The fleet: what the panel and the command line can do, one method each.
+
+Every change is made to the declaration first; then the difference to what runs
+is applied. A workload that can't be started is reported in the view of its user
+and retried: it never undoes the declaration.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from app.config import model
+from app.config.file import ConfigError, ConfigFile
+from app.config.model import Admin, Config
+from app.engines.base import Engine
+from app.engines.builtin import Builtin
+from app.engines.mtg import Mtg, find_mtg
+from app.fleet import admins, users
+from app.fleet.desired import workload_name
+from app.fleet.errors import Refused
+from app.fleet.reconcile import Outcome, Reconciler
+from app.fleet.views import Sight, Status, UserView, server_address, user_view
+from app.ledger.ledger import Ledger
+from app.runtimes.base import Runtime, RuntimeFailure
+from app.runtimes.process import ProcessRuntime
+
+
+class Fleet:
+    def __init__(self, data_dir: Path, runtime: Runtime, engine: Engine):
+        self.data_dir = data_dir
+        self.file = ConfigFile(data_dir)
+        with _refusing():
+            self.file.prepare()
+        self.ledger = Ledger(data_dir)
+        self.runtime = runtime
+        self.engine = engine
+        self.reconciler = Reconciler(data_dir, self.ledger, runtime, engine)
+        self._last_good: Config | None = None
+        self._sampled = 0.0
+
+    @classmethod
+    def open(cls, data_dir: Path | str) -> Fleet:
+        """The fleet of a data folder, made at the first start. A real mtg is used where there is one."""
+        data_dir = Path(data_dir).absolute()
+        engine = Mtg() if find_mtg() else Builtin()
+        return cls(data_dir, ProcessRuntime(data_dir), engine)
+
+    # Reading
+
+    def config(self) -> Config:
+        """The declaration; while a hand edit has broken the file, the last good one that was read."""
+        try:
+            self._last_good = self.file.read()
+        except ConfigError as error:
+            if self._last_good is None:
+                raise Refused(str(error)) from None
+        return self._last_good
+
+    def config_problem(self) -> str:
+        """What is wrong with the file now; "" if nothing is."""
+        try:
+            self.file.read()
+        except ConfigError as error:
+            return str(error)
+        return ""
+
+    def users(self) -> list[UserView]:
+        sight = self._sight()
+        return [user_view(user, sight) for user in sight.config.users]
+
+    def user(self, ref: str) -> UserView:
+        """The user with this id or name. Refused when there is none, or several."""
+        sight = self._sight()
+        return user_view(users.find(sight.config, ref), sight)
+
+    def status(self, max_age: float = 3.0) -> Status:
+        """The whole, with counters no older than `max_age` seconds."""
+        problems = [self.config_problem()]
+        if time.monotonic() - self._sampled > max_age:
+            problems += self._attempt(self.sample)
+        views = self.users()
+        server, server_note = server_address(self.config())
+        problems += [f"{v.name}: {v.reason}" for v in views if v.reason and v.state in ("failed", "running")]
+        return Status(
+            runtime=self.runtime.name, engine=self.engine.name,
+            running=sum(v.state == "running" for v in views),
+            total=sum(v.state not in ("disabled", "expired") for v in views),
+            users=views, problems=[p for p in problems if p], server=server, server_note=server_note,
+            bytes_down=sum(v.bytes_down for v in views), bytes_up=sum(v.bytes_up for v in views),
+            connections=sum(v.connections for v in views))
+
+    def logs(self, ref: str, tail: int = 200) -> str:
+        """The last lines a user's proxy wrote."""
+        with _refusing():
+            return self.runtime.logs(workload_name(users.find(self.config(), ref)), tail)
+
+    def admin(self, username: str) -> Admin | None:
+        return admins.find(self.config(), username)
+
+    def settings(self) -> dict[str, object]:
+        config = self.config()
+        return {key: getattr(config, key) for key in model.SETTINGS}
+
+    # Changing users
+
+    def add_user(self, name: str, domain: str | None = None, limit_gb: object = None,
+                 speed_mbps: object = None, expires: str | None = None, enabled: bool = True,
+                 note: str = "", actor: str = "cli") -> UserView:
+        changes = {"name": name, "domain": domain, "limit_gb": limit_gb, "speed_mbps": speed_mbps,
+                   "expires": expires, "note": note}
+        with self._edit() as config:
+            user = users.add(config, changes, enabled, self._port_taken(config))
+        return self._changed(user.id, "user added", actor)
+
+    def update_user(self, ref: str, changes: Mapping[str, object], actor: str = "cli") -> UserView:
+        with self._edit() as config:
+            user = users.find(config, ref)
+            users.change(config, user, changes, self._port_taken(config))
+        return self._changed(user.id, "user changed", actor, ", ".join(changes))
+
+    def enable(self, ref: str, actor: str = "cli") -> UserView:
+        with self._edit() as config:
+            user = users.find(config, ref)
+            user.enabled = True
+        return self._changed(user.id, "user enabled", actor)
+
+    def disable(self, ref: str, actor: str = "cli") -> UserView:
+        with self._edit() as config:
+            user = users.find(config, ref)
+            user.enabled = False
+        return self._changed(user.id, "user disabled", actor)
+
+    def rotate(self, ref: str, actor: str = "cli") -> UserView:
+        """A new secret: the old link stops working at once."""
+        with self._edit() as config:
+            user = users.find(config, ref)
+            users.rotate(user)
+        return self._changed(user.id, "secret rotated", actor)
+
+    def remove(self, ref: str, actor: str = "cli") -> UserView:
+        """Delete a user for good; returns how the user last looked."""
+        last = self.user(ref)
+        with self._edit() as config:
+            user = users.find(config, last.id)
+            config.users.remove(user)
+        self.reconcile()
+        self.ledger.traffic.forget(last.id)
+        self.ledger.events.record(actor, "user removed", last.name)
+        return last
+
+    # Changing the rest
+
+    def set_settings(self, changes: Mapping[str, object], actor: str = "cli") -> dict[str, object]:
+        """Set several settings, or none of them. Values may be text as typed: the model reads them."""
+        with self._edit() as config:
+            for key, value in changes.items():
+                if key not in model.SETTINGS:
+                    raise Refused(_unknown_setting(key, config), key)
+                setattr(config, key, value)
+        self.reconcile()
+        self.ledger.events.record(actor, "settings changed", "", ", ".join(changes))
+        return self.settings()
+
+    def check_login(self, username: str, password: str, client: str) -> Admin | None:
+        """See admins.check_login."""
+        with _refusing():
+            return admins.check_login(self.file, self.ledger, username, password, client)
+
+    def create_admin(self, username: str, password: str, sudo: bool = False, actor: str = "cli") -> None:
+        with _refusing():
+            admins.create(self.file, username, password, sudo)
+        self.ledger.events.record(actor, "admin created", username)
+
+    def reset_password(self, username: str, actor: str = "cli") -> str:
+        """The admin's new random password."""
+        with _refusing():
+            password = admins.reset_password(self.file, username)
+        self.ledger.events.record(actor, "password reset", username)
+        return password
+
+    # Applying
+
+    def reconcile(self, patient: bool = False) -> list[Outcome]:
+        """One pass now; see Reconciler.reconcile. Refused when the runtime itself does not answer."""
+        with _refusing():
+            return self.reconciler.reconcile(self.file.read, patient)
+
+    def sample(self) -> None:
+        """Read the counters of everything that runs into the ledger."""
+        with _refusing():
+            self.reconciler.sample()
+        self._sampled = time.monotonic()
+
+    def stop_everything(self) -> list[Outcome]:
+        """End every proxy without changing the declaration; the next reconcile starts them again."""
+        with _refusing():
+            return self.reconciler.stop_everything()
+
+    def _changed(self, user_id: str, action: str, actor: str, detail: str = "") -> UserView:
+        self.ledger.events.record(actor, action, users.find(self.config(), user_id).name, detail)
+        self.reconcile()
+        return self.user(user_id)
+
+    @contextmanager
+    def _edit(self) -> Iterator[Config]:
+        with _refusing(), self.file.edit() as config:
+            yield config
+
+    def _port_taken(self, config: Config) -> Callable[[int], str]:
+        return lambda port: self.runtime.port_taken(port, config.proxy_bind)
+
+    def _attempt(self, verb: Callable[[], object]) -> list[str]:
+        try:
+            verb()
+        except Refused as refused:
+            return [str(refused)]
+        return []
+
+    def _sight(self) -> Sight:
+        with _refusing():
+            observed = {o.name: o for o in self.runtime.list()}
+        config = self.config()
+        return Sight(config=config, observed=observed, totals=self.ledger.traffic.totals(),
+                     problems=self.ledger.workloads.problems(), throttles=self.ledger.workloads.throttles(),
+                     now=datetime.now().astimezone(), server=server_address(config)[0])
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """What a lower room could not do is told to people as a refusal."""
+    try:
+        yield
+    except (ConfigError, RuntimeFailure) as error:
+        raise Refused(str(error)) from None
+
+
+def _unknown_setting(key: str, config: Config) -> str:
+    if key in type(config).model_fields:
+        return f"{key} can't be set in this version; settings are: {', '.join(model.SETTINGS)}"
+    return f"there is no setting {key!r}; settings are: {', '.join(model.SETTINGS)}"
+

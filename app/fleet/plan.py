@@ -1,0 +1,67 @@
+"""What to do so that what runs becomes what is desired. Pure: data in, data out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from app.runtimes.base import RUNNING, Observed, Workload
+
+CREATE, START, REPLACE, REMOVE = "create", "start", "replace", "remove"
+
+LONGEST_PAUSE = 300.0
+
+
+@dataclass(frozen=True)
+class Action:
+    """kind: create, start, replace or remove. workload: None for remove.
+    reason: why a workload that is started again had stopped."""
+
+    kind: str
+    name: str
+    user_id: str
+    workload: Workload | None = None
+    reason: str = ""
+
+    @property
+    def spec(self) -> str:
+        return self.workload.spec if self.workload else ""
+
+
+def plan(workloads: Mapping[str, Workload], observed: Iterable[Observed], now: float) -> list[Action]:
+    """The actions, each independent of the others; what already is as it should be gets none.
+
+    now: Unix seconds. A workload that keeps crashing is started again after a
+    pause that doubles with each crash, up to five minutes.
+    """
+    seen = {o.name: o for o in observed}
+    actions = [Action(REMOVE, o.name, o.user_id) for o in seen.values() if o.name not in workloads]
+    for name, workload in workloads.items():
+        there = seen.get(name)
+        kind = _needed(workload, there, now)
+        if kind:
+            reason = there.reason if there and kind == START else ""
+            actions.append(Action(kind, name, workload.user_id, workload, reason))
+    return actions
+
+
+def retry_at(observed: Observed) -> float:
+    """When a workload that stopped by itself may be started again, in Unix seconds."""
+    if observed.crashes == 0:
+        return 0.0
+    return observed.exited_at + pause(observed.crashes)
+
+
+def pause(failures: int) -> float:
+    """Seconds to wait after so many failures in a row: 0, 2, 4, 8 … 300."""
+    return 0.0 if failures <= 1 else min(2.0 ** (failures - 1), LONGEST_PAUSE)
+
+
+def _needed(workload: Workload, observed: Observed | None, now: float) -> str:
+    if observed is None:
+        return CREATE
+    if observed.spec != workload.spec:
+        return REPLACE
+    if observed.state == RUNNING or now < retry_at(observed):
+        return ""
+    return START

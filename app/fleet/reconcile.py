@@ -1,0 +1,195 @@
+"""Carries out a plan: parallel, one reconcile per data folder at a time, every action reported."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from app.config.model import Config
+from app.engines.base import Engine
+from app.fleet.desired import Desired, desired
+from app.fleet.plan import CREATE, REMOVE, REPLACE, START, Action, pause, plan
+from app.ledger.ledger import Ledger
+from app.ledger.traffic import Reading
+from app.runtimes.base import RUNNING, Observed, Runtime, RuntimeFailure
+
+WORKERS = 8
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One action that was carried out, or failed. action: create, start, replace, remove, throttle,
+    unthrottle or refuse. name: the workload. user: the user's name, "" when unknown."""
+
+    action: str
+    name: str
+    user: str
+    ok: bool
+    reason: str = ""
+    seconds: float = 0.0
+
+    def to_json(self) -> dict:
+        return vars(self).copy()
+
+
+@dataclass
+class Failure:
+    """Actions of one workload that failed in a row, for one spec."""
+
+    spec: str
+    count: int = 0
+    retry_at: float = 0.0
+
+
+@dataclass
+class Reconciler:
+    """Compares and repairs. Holds no state that matters: everything is read anew each time,
+    but for the back-off after failed actions."""
+
+    data_dir: Path
+    ledger: Ledger
+    runtime: Runtime
+    engine: Engine
+    clock: Callable[[], float] = time.time
+    failures: dict[str, Failure] = field(default_factory=dict)
+
+    def reconcile(self, read: Callable[[], Config], patient: bool = False) -> list[Outcome]:
+        """One pass. `read` is called under the lock, so that no pass acts on a stale declaration.
+
+        patient: leave alone what failed a moment ago (the monitor's way); a person's
+        request tries everything at once.
+        """
+        with self._lock():
+            config = read()
+            wanted = desired(config, self.ledger.traffic.totals(), self._now(), self.engine, self.runtime)
+            names = {u.id: u.name for u in config.users}
+            observed = self.runtime.list()
+            actions = plan(wanted.workloads, observed, self.clock() if patient else float("inf"))
+            if patient:
+                actions = [a for a in actions if not self._resting(a)]
+            self._last_sample(actions, observed)
+            with ThreadPoolExecutor(WORKERS) as pool:
+                outcomes = list(pool.map(lambda a: self._run(a, names.get(a.user_id, "")), actions))
+            outcomes += [Outcome("refuse", name, "", False, why) for name, why in wanted.refused.items()]
+            now_there = {o.name: o for o in (self.runtime.list() if actions else observed)}
+            outcomes += self._throttle(wanted, now_there, names)
+            self._note_problems(wanted, now_there, outcomes)
+        return outcomes
+
+    def sample(self) -> None:
+        """Read every running workload's counters into the ledger."""
+        users = {o.name: o.user_id for o in self.runtime.list()}
+        self._account(users)
+
+    def stop_everything(self) -> list[Outcome]:
+        """End every workload and leave the declaration alone: the next reconcile starts them again."""
+        with self._lock():
+            observed = self.runtime.list()
+            self._account({o.name: o.user_id for o in observed})
+            return [self._run(Action(REMOVE, o.name, o.user_id), "") for o in observed]
+
+    def _account(self, users: Mapping[str, str]) -> None:
+        readings = []
+        for sample in self.runtime.samples():
+            if sample.name not in users:
+                continue
+            try:
+                c = self.engine.counters(sample.text)
+            except ValueError as error:
+                log.warning("the metrics of %s can't be read, and are left for the next tick: %s",
+                            sample.name, error)
+                continue
+            readings.append(Reading(users[sample.name], sample.name, sample.start, c.down, c.up,
+                                    c.fronted, c.connections))
+        # What can't be written now is in the next reading too: the counters only grow.
+        with self.ledger.database.best_effort("traffic"):
+            self.ledger.traffic.account(readings)
+
+    def _last_sample(self, actions: list[Action], observed: list[Observed]) -> None:
+        ending = {a.name for a in actions if a.kind in (REPLACE, REMOVE)}
+        users = {o.name: o.user_id for o in observed if o.name in ending and o.state == RUNNING}
+        if users:
+            self._account(users)
+
+    def _run(self, action: Action, user: str) -> Outcome:
+        began = time.monotonic()
+        try:
+            if action.kind == REMOVE:
+                self.runtime.remove(action.name)
+                self.ledger.workloads.set_throttle(action.name, None)
+            else:
+                if action.kind in (CREATE, REPLACE):
+                    self.runtime.create(action.workload)
+                self.runtime.start(action.name)
+        except RuntimeFailure as failure:
+            self._rest(action)
+            return Outcome(action.kind, action.name, user, False, str(failure), time.monotonic() - began)
+        self.failures.pop(action.name, None)
+        if action.kind == START:
+            self.ledger.events.record("panel", "proxy restarted", user or action.name, action.reason)
+        return Outcome(action.kind, action.name, user, True, "", time.monotonic() - began)
+
+    def _rest(self, action: Action) -> None:
+        failure = self.failures.get(action.name)
+        if failure is None or failure.spec != action.spec:
+            failure = self.failures[action.name] = Failure(action.spec)
+        failure.count += 1
+        failure.retry_at = self.clock() + max(1.0, pause(failure.count))
+
+    def _resting(self, action: Action) -> bool:
+        failure = self.failures.get(action.name)
+        return failure is not None and failure.spec == action.spec and self.clock() < failure.retry_at
+
+    def _throttle(self, wanted: Desired, observed: Mapping[str, Observed],
+                  names: Mapping[str, str]) -> list[Outcome]:
+        """Put on, verify and lift throttles; the ledger keeps what was read back."""
+        outcomes = []
+        for name in sorted(wanted.throttles.keys() | self.ledger.workloads.throttles().keys()):
+            there = observed.get(name)
+            if there is None or there.state != RUNNING:
+                continue
+            speed = wanted.throttles.get(name)
+            user, began = names.get(there.user_id, ""), time.monotonic()
+            action = "throttle" if speed else "unthrottle"
+            try:
+                in_force = self.runtime.throttled(name)
+                if in_force != speed:
+                    self.runtime.throttle(name, speed)
+                    in_force = self.runtime.throttled(name)
+                    outcomes.append(Outcome(action, name, user, True, "", time.monotonic() - began))
+                    self.ledger.events.record("panel", action, user, f"{speed or 0} bit/s")
+                self.ledger.workloads.set_throttle(name, in_force)
+            except RuntimeFailure as failure:
+                outcomes.append(Outcome(action, name, user, False, str(failure), time.monotonic() - began))
+        return outcomes
+
+    def _note_problems(self, wanted: Desired, observed: Mapping[str, Observed],
+                       outcomes: list[Outcome]) -> None:
+        """What failed in this pass is a problem until a later pass finds it as it should be."""
+        failed = {o.name: o for o in outcomes if not o.ok}
+        for name, outcome in failed.items():
+            if self.ledger.workloads.set_problem(name, outcome.reason):
+                self.ledger.events.record("panel", f"{outcome.action} failed", outcome.user or name,
+                                          outcome.reason)
+        for name in self.ledger.workloads.problems().keys() - failed.keys():
+            there, workload = observed.get(name), wanted.workloads.get(name)
+            if workload is None or (there and there.state == RUNNING and there.spec == workload.spec):
+                self.ledger.workloads.clear_problem(name)
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self.clock()).astimezone()
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        with open(self.data_dir / "reconcile.lock", "a") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield

@@ -1,0 +1,148 @@
+"""Changes to users, as changes to the declaration. No I/O but a look at which ports are free."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from app.config import values
+from app.config.model import Config, User, new_id, pick_domain
+from app.fleet.errors import Refused
+from app.mtproto.secret import Secret, SecretError, valid_domain
+
+#: What `user set` and the panel's form may change.
+CHANGEABLE = ("name", "note", "domain", "port", "limit_gb", "speed_mbps", "expires", "secret")
+
+
+def find(config: Config, ref: str) -> User:
+    """The user with this id, or else with this name. Refuses unknown and ambiguous ones."""
+    by_id = [u for u in config.users if u.id == ref]
+    found = by_id or [u for u in config.users if u.name == ref.strip()]
+    if not found:
+        raise Refused(f"there is no user {ref!r}", "name")
+    if len(found) > 1:
+        ids = ", ".join(u.id for u in found)
+        raise Refused(f"{len(found)} users are called {ref!r}; use the id instead: {ids}", "name")
+    return found[0]
+
+
+def add(config: Config, changes: Mapping[str, object], enabled: bool,
+        port_taken: Callable[[int], str]) -> User:
+    """Append a new user with a secret, a port and a domain. port_taken: "" or who has the port.
+
+    Raises Refused, and then the config is not to be saved.
+    """
+    changes = {key: value for key, value in changes.items() if value is not None}
+    name = _name(config, changes.pop("name", ""), None)
+    domain = _domain(changes.pop("domain", "") or pick_domain(config))
+    user = User(id=new_id({u.id for u in config.users}), name=name, enabled=enabled,
+                secret=Secret.generate(domain).hex, port=free_port(config, port_taken))
+    config.users.append(user)
+    change(config, user, changes, port_taken)
+    return user
+
+
+def change(config: Config, user: User, changes: Mapping[str, object],
+           port_taken: Callable[[int], str]) -> None:
+    """Apply values as they come from a form or a command line. Raises Refused."""
+    for key, value in changes.items():
+        text = str(value).strip()
+        match key:
+            case "name":
+                user.name = _name(config, text, user)
+            case "note":
+                if len(text) > 1000:
+                    raise Refused(f"the note has {len(text)} characters; 1,000 are allowed", "note")
+                user.note = text
+            case "domain":
+                user.fake_tls_domain = _domain(text)
+                user.secret = _with_domain(user).hex
+            case "port":
+                user.port = _port(config, user, text, port_taken)
+            case "limit_gb":
+                user.traffic_limit_gb = number(text, "limit_gb", "the traffic limit", "GB", 1_000_000)
+            case "speed_mbps":
+                user.throttle_speed_mbps = number(text, "speed_mbps", "the speed", "Mbit/s", 100_000)
+            case "expires":
+                user.expires_at = _expiry(text)
+            case "secret":
+                secret = _secret(text)
+                user.secret, user.fake_tls_domain = secret.hex, secret.domain or user.fake_tls_domain
+            case _:
+                raise Refused(f"a user has no field {key!r}; there are: {', '.join(CHANGEABLE)}", key)
+
+
+def rotate(user: User) -> None:
+    user.secret = Secret.parse(user.secret).rotated().hex
+
+
+def free_port(config: Config, port_taken: Callable[[int], str]) -> int:
+    """The lowest port from proxy_port on that no user has and no program listens on."""
+    used, why = {u.port for u in config.users}, ""
+    for port in range(config.proxy_port, 65536):
+        if port not in used and not (why := port_taken(port)):
+            return port
+    raise Refused(f"no port is free from {config.proxy_port} to 65535: {why or 'users have them all'}", "port")
+
+
+def number(text: str, field: str, what: str, unit: str, most: float) -> float:
+    """A number of units, 0 to `most`; "" means 0. Raises Refused."""
+    if not text:
+        return 0.0
+    if not re.fullmatch(r"\d{1,12}([.,]\d{1,9})?", text) or float(text.replace(",", ".")) > most:
+        raise Refused(f"{what} {text!r} is not allowed: a number of {unit} from 0 to {most:,} is", field)
+    return float(text.replace(",", "."))
+
+
+def _name(config: Config, text: object, user: User | None) -> str:
+    try:
+        name = values.clean_name(str(text))
+    except ValueError as error:
+        raise Refused(str(error), "name") from None
+    for other in config.users:
+        if other is not user and (name.casefold() == other.name.casefold() or name == other.id):
+            raise Refused(f"there is a user {other.name!r} already (id {other.id}); choose another name", "name")
+    return name
+
+
+def _domain(text: object) -> str:
+    try:
+        return valid_domain(str(text))
+    except SecretError as error:
+        raise Refused(str(error), "domain") from None
+
+
+def _secret(text: str) -> Secret:
+    try:
+        return Secret.parse(text)
+    except SecretError as error:
+        raise Refused(str(error), "secret") from None
+
+
+def _with_domain(user: User) -> Secret:
+    secret = Secret.parse(user.secret)
+    return secret.with_domain(user.fake_tls_domain) if secret.kind == "faketls" else secret
+
+
+def _port(config: Config, user: User, text: str, port_taken: Callable[[int], str]) -> int:
+    if not re.fullmatch(r"\d{1,5}", text) or not 1 <= int(text) <= 65535:
+        raise Refused(f"the port {text!r} is not allowed: a whole number from 1 to 65535 is", "port")
+    port = int(text)
+    if port == user.port:
+        return port
+    for other in config.users:
+        if other is not user and other.port == port:
+            raise Refused(f"the port {port} belongs to {other.name!r} already", "port")
+    if by := port_taken(port):
+        raise Refused(by, "port")
+    return port
+
+
+def _expiry(text: str):
+    try:
+        moment = values.parse_expiry(text)
+    except ValueError as error:
+        raise Refused(str(error), "expires") from None
+    if moment and moment <= values.now():
+        raise Refused(f"the expiry {text!r} is in the past; to end access now, disable the user", "expires")
+    return moment

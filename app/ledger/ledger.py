@@ -1,0 +1,20 @@
+"""The ledger: everything that was measured, in one database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from app.ledger.buckets import Buckets
+from app.ledger.database import Database
+from app.ledger.events import Events
+from app.ledger.traffic import Traffic
+from app.ledger.workloads import Workloads
+
+
+class Ledger:
+    def __init__(self, data_dir: Path | str):
+        self.database = Database(Path(data_dir) / "panel.db")
+        self.events = Events(self.database)
+        self.traffic = Traffic(self.database)
+        self.buckets = Buckets(self.database)
+        self.workloads = Workloads(self.database)

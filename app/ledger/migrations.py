@@ -1,0 +1,59 @@
+"""The schema of data/panel.db: ordered steps, only ever appended to."""
+
+from __future__ import annotations
+
+import sqlite3
+
+STEPS = (
+    """
+    CREATE TABLE events (
+        id      INTEGER PRIMARY KEY,
+        at      REAL NOT NULL,          -- Unix seconds
+        actor   TEXT NOT NULL,          -- 'cli', 'panel' or 'admin:NAME'
+        action  TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        detail  TEXT NOT NULL
+    );
+    CREATE INDEX events_at ON events (at);
+    CREATE TABLE attempts (bucket TEXT NOT NULL, at REAL NOT NULL);
+    CREATE INDEX attempts_bucket ON attempts (bucket, at);
+    CREATE TABLE traffic (
+        user_id       TEXT PRIMARY KEY NOT NULL,
+        down          INTEGER NOT NULL DEFAULT 0,   -- bytes, since the user exists
+        up            INTEGER NOT NULL DEFAULT 0,
+        fronted       INTEGER NOT NULL DEFAULT 0,   -- connections passed to the cover host
+        connections   INTEGER NOT NULL DEFAULT 0,   -- open at the last sample
+        sampled_at    REAL NOT NULL DEFAULT 0
+    );
+    CREATE TABLE baselines (
+        name    TEXT PRIMARY KEY NOT NULL,       -- workload
+        start   TEXT NOT NULL,          -- identity of the start that the values belong to
+        down    INTEGER NOT NULL,
+        up      INTEGER NOT NULL,
+        fronted INTEGER NOT NULL
+    );
+    CREATE TABLE problems (
+        name   TEXT PRIMARY KEY NOT NULL,        -- workload
+        reason TEXT NOT NULL,
+        at     REAL NOT NULL
+    );
+    CREATE TABLE throttles (
+        name            TEXT PRIMARY KEY NOT NULL,       -- workload
+        bits_per_second INTEGER NOT NULL,       -- read back from the workload
+        at              REAL NOT NULL
+    );
+    """,
+)
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Bring the schema up to date; `PRAGMA user_version` counts the steps that were taken."""
+    for number, step in enumerate(STEPS, start=1):
+        if db.execute("PRAGMA user_version").fetchone()[0] < number:
+            # Another process may be at the same step: look again under the write lock.
+            db.execute("BEGIN IMMEDIATE")
+            if db.execute("PRAGMA user_version").fetchone()[0] < number:
+                for statement in filter(str.strip, step.split(";")):
+                    db.execute(statement)
+                db.execute(f"PRAGMA user_version = {number}")
+            db.execute("COMMIT")

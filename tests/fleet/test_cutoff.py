@@ -1,0 +1,128 @@
+"""Real proxies: who is cut off is cut off at once, and nobody else notices.
+
+A stranger streams through another user's proxy all the while; not one byte of
+his may be lost.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from app.engines.builtin import Builtin
+from app.fleet import Fleet
+from app.runtimes.process import ProcessRuntime
+from tests.support.cover import Cover
+from tests.support.dc import DataCenter
+from tests.support.stream import BackgroundStream
+
+
+@pytest.fixture
+def real_fleet(tmp_path, dc: DataCenter, cover: Cover, free_port) -> Iterator[Fleet]:
+    fleet = Fleet(tmp_path, ProcessRuntime(tmp_path), Builtin())
+    fleet.set_settings({
+        "proxy_bind": "127.0.0.1", "proxy_port": str(free_port()), "upstream_socks5": dc.socks5,
+        "fake_tls_domain": cover.host, "domain_fronting_ip": cover.ip, "domain_fronting_port": str(cover.port)})
+    yield fleet
+    fleet.stop_everything()
+
+
+CUTS = {
+    "disable": lambda fleet, view: fleet.disable(view.id),
+    "remove": lambda fleet, view: fleet.remove(view.id),
+    "rotate": lambda fleet, view: fleet.rotate(view.id),
+    "another port": lambda fleet, view: fleet.update_user(view.id, {"port": str(view.port + 100)}),
+}
+
+
+@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS.keys())
+def test_a_cut_ends_that_users_connections_and_nobody_elses(real_fleet, cut):
+    stranger, victim = real_fleet.add_user("Stranger"), real_fleet.add_user("Victim")
+    with BackgroundStream(stranger.tg_link) as other, BackgroundStream(victim.tg_link) as mine:
+        cut(real_fleet, victim)
+        # The verb has returned, so the connection has ended: the thread only has to find out.
+        assert mine.wait_until_broken(5)
+        assert mine.report.broken
+        rounds = other.report.rounds
+        report = other.finish()
+    assert not report.broken and report.rounds >= rounds > 0
+
+
+def test_fifty_random_changes_of_others_cost_a_stranger_not_one_byte(real_fleet):
+    random.seed(3)
+    stranger = real_fleet.add_user("Stranger")
+    start = [o.start for o in real_fleet.runtime.list() if o.user_id == stranger.id]
+    others: list[str] = []
+    with BackgroundStream(stranger.tg_link) as stream:
+        for number in range(50):
+            verb = random.choice(["add", "rename", "limit", "rotate", "disable", "enable", "remove"])
+            if verb == "add" or not others:
+                others.append(real_fleet.add_user(f"user {number}").id)
+                continue
+            one = random.choice(others)
+            match verb:
+                case "rename":
+                    real_fleet.update_user(one, {"name": f"renamed {number}"})
+                case "limit":
+                    real_fleet.update_user(one, {"limit_gb": str(number), "speed_mbps": "2"})
+                case "remove":
+                    real_fleet.remove(one)
+                    others.remove(one)
+                case _:
+                    getattr(real_fleet, verb)(one)
+        report = stream.finish()
+    assert not report.broken and report.rounds > 0
+    assert [o.start for o in real_fleet.runtime.list() if o.user_id == stranger.id] == start
+
+
+def test_a_new_link_works_after_a_rotation_and_the_old_one_never_again(real_fleet):
+    old = real_fleet.add_user("Alice")
+    new = real_fleet.rotate("Alice")
+    with BackgroundStream(new.tg_link) as stream:
+        assert not stream.finish().broken
+    with BackgroundStream(old.tg_link) as stream:
+        assert stream.finish().broken
+
+
+def test_what_a_stream_moved_is_what_is_billed(real_fleet):
+    alice, bob = real_fleet.add_user("Alice"), real_fleet.add_user("Bob")
+    with BackgroundStream(alice.tg_link, piece=1_000_000) as stream:
+        while stream.report.rounds < 5:
+            pass
+        connected = real_fleet.status(max_age=0)
+        report = stream.finish()
+    status = {view.id: view for view in real_fleet.status(max_age=0).users}
+    assert connected.connections == 1
+    assert report.down <= status[alice.id].bytes_down <= report.down * 1.01 + 10_000
+    assert report.up <= status[alice.id].bytes_up <= report.up * 1.01 + 10_000
+    assert status[bob.id].bytes_down == status[bob.id].bytes_up == 0
+
+
+def test_a_user_over_the_limit_is_slowed_down_and_freed_again_while_connected(real_fleet):
+    alice = real_fleet.add_user("Alice", speed_mbps="8")
+    with BackgroundStream(alice.tg_link, piece=500_000) as stream:
+        fast = rate(stream)
+        real_fleet.update_user(alice.id, {"limit_gb": "0.001"})
+        real_fleet.sample()
+        real_fleet.reconcile()
+        assert real_fleet.user(alice.id).throttled_bps == 8_000_000
+        slow = rate(stream)
+        real_fleet.update_user(alice.id, {"limit_gb": "0"})
+        assert real_fleet.user(alice.id).throttled_bps is None
+        freed = rate(stream)
+        assert not stream.finish().broken
+    assert slow < fast / 3 and slow < freed / 3
+
+
+def rate(stream: BackgroundStream) -> float:
+    """Rounds per second over the next few rounds."""
+    import time
+    first = stream.report.rounds + 1
+    while stream.report.rounds < first:
+        time.sleep(0.001)
+    began = time.monotonic()
+    while stream.report.rounds < first + 3:
+        time.sleep(0.001)
+    return 3 / (time.monotonic() - began)

@@ -1,0 +1,374 @@
+"""What the panel and the command line do to the fleet, on a machine that the test owns."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+
+import pytest
+
+from app.engines.builtin import Builtin
+from app.fleet import Fleet, LoginThrottled, Refused
+from app.mtproto.links import parse_link
+from tests.fleet.conftest import metrics
+from tests.support.memory_runtime import MemoryRuntime
+
+GB = 1024 ** 3
+
+
+def restarted(fleet: Fleet, machine) -> Fleet:
+    """The same data folder, opened by a new panel."""
+    return Fleet(fleet.data_dir, MemoryRuntime(machine), Builtin())
+
+
+def hand_edit(fleet: Fleet, **changes) -> None:
+    data = json.loads(fleet.file.path.read_text())
+    fleet.file.path.write_text(json.dumps({**data, **changes}))
+
+
+def test_a_user_who_was_added_runs_and_has_links_that_lead_there(fleet):
+    fleet.set_settings({"server_domain": "proxy.example.com"})
+    view = fleet.add_user("Alice")
+    assert (view.state, view.port, view.enabled) == ("running", 2443, True)
+    for url in (view.tg_link, view.tme_link):
+        link = parse_link(url)
+        assert (link.server, link.port, link.secret.hex) == ("proxy.example.com", 2443, view.secret)
+
+
+def test_what_programs_read_of_a_user_is_there(fleet):
+    data = fleet.add_user("Alice").to_json()
+    assert {"id", "name", "port", "domain", "secret", "tg_link", "tme_link", "enabled"} <= set(data)
+    json.dumps(data)
+
+
+def test_a_refused_user_leaves_no_trace(fleet, machine):
+    fleet.add_user("Alice")
+    before = fleet.file.path.read_bytes()
+    for bad in ({"name": "Alice"}, {"name": "Bob", "domain": "no"}, {"name": "Bob", "limit_gb": "-1"},
+                {"name": "Bob", "expires": "soon"}):
+        with pytest.raises(Refused):
+            fleet.add_user(**bad)
+    assert fleet.file.path.read_bytes() == before
+    assert list(machine.boxes) == ["mtg-proxy-2443"]
+
+
+def test_a_user_is_only_ever_touched_by_an_own_change(fleet, machine):
+    alice = fleet.add_user("Alice")
+    start = machine.boxes["mtg-proxy-2443"].start
+    bob = fleet.add_user("Bob")
+    for change in ({"name": "Robert"}, {"port": "3000"}, {"domain": "www.example.org"}, {"limit_gb": "5"}):
+        fleet.update_user(bob.id, change)
+    fleet.rotate(bob.id)
+    fleet.disable(bob.id)
+    fleet.enable(bob.id)
+    fleet.remove(bob.id)
+    assert machine.boxes["mtg-proxy-2443"].start == start
+    assert fleet.user(alice.id).state == "running"
+
+
+@pytest.mark.parametrize("change", [{"name": "Al"}, {"note": "x"}, {"limit_gb": "5"}, {"speed_mbps": "5"},
+                                    {"expires": "2999-01-01"}])
+def test_changes_that_need_no_restart_cause_none(fleet, machine, change):
+    fleet.add_user("Alice")
+    calls = len(machine.calls)
+    fleet.update_user("Alice", change)
+    assert machine.calls[calls:] == []
+
+
+@pytest.mark.parametrize("verb", ["disable", "remove"])
+def test_access_that_is_taken_away_ends_the_workload(fleet, machine, verb):
+    fleet.add_user("Alice")
+    getattr(fleet, verb)("Alice")
+    assert machine.boxes == {}
+
+
+def test_rotation_makes_another_link_on_the_same_port(fleet, machine):
+    before = fleet.add_user("Alice")
+    after = fleet.rotate("Alice")
+    assert (before.port, before.domain, before.id) == (after.port, after.domain, after.id)
+    assert before.secret != after.secret
+    assert ("create", "mtg-proxy-2443") in machine.calls[2:]
+
+
+def test_another_port_moves_the_workload_there(fleet, machine):
+    fleet.add_user("Alice")
+    assert fleet.update_user("Alice", {"port": "3000"}).state == "running"
+    assert list(machine.boxes) == ["mtg-proxy-3000"]
+
+
+def test_a_port_that_another_program_took_is_told_and_tried_again(fleet, machine):
+    fleet.add_user("Alice", enabled=False)
+    machine.occupy(2443)
+    view = fleet.enable("Alice")
+    assert view.state == "failed" and "port 2443 is taken by another program (nginx, pid 123)" in view.reason
+    assert any("2443" in p for p in fleet.status().problems)
+    assert any(e.action == "create failed" for e in fleet.ledger.events.recent())
+    machine.taken.clear()
+    assert fleet.reconcile()[0].ok
+    assert (fleet.user("Alice").state, fleet.status().problems) == ("running", [])
+
+
+def test_a_new_user_does_not_get_a_port_that_another_program_has(fleet, machine):
+    machine.occupy(2443)
+    assert fleet.add_user("Alice").port == 2444
+
+
+def test_a_crashed_workload_is_started_again_and_the_reason_recorded(fleet, machine):
+    fleet.add_user("Alice")
+    machine.crash("mtg-proxy-2443", "killed by signal 9")
+    assert fleet.user("Alice").state == "failed"
+    fleet.reconcile(patient=True)
+    assert fleet.user("Alice").state == "running"
+    event = fleet.ledger.events.recent(1)[0]
+    assert (event.action, event.subject, event.detail) == ("proxy restarted", "Alice", "killed by signal 9")
+
+
+def test_a_workload_that_keeps_crashing_is_given_pauses(fleet, machine):
+    fleet.add_user("Alice")
+    for _ in range(3):
+        machine.crash("mtg-proxy-2443")
+        fleet.reconcile()
+    machine.crash("mtg-proxy-2443")
+    assert fleet.reconcile(patient=True) == []
+    fleet.reconciler.clock = lambda: machine.now() + 8.1
+    assert [o.action for o in fleet.reconcile(patient=True)] == ["start"]
+
+
+def test_a_workload_that_was_removed_by_hand_comes_back(fleet, machine):
+    fleet.add_user("Alice")
+    machine.boxes.clear()
+    fleet.reconcile(patient=True)
+    assert fleet.user("Alice").state == "running"
+
+
+def test_a_workload_that_nobody_declared_is_removed(fleet, machine):
+    fleet.add_user("Alice")
+    hand_edit(fleet, users=[])
+    assert [o.action for o in fleet.reconcile(patient=True)] == ["remove"]
+    assert machine.boxes == {}
+
+
+def test_what_failed_is_left_alone_for_a_while_by_the_monitor_but_not_by_a_person(fleet, machine):
+    machine.fail("start", "mtg-proxy-2443", "no memory")
+    fleet.add_user("Alice")
+    assert fleet.reconcile(patient=True) == []
+    assert [o.reason for o in fleet.reconcile()] == ["no memory"]
+    fleet.reconciler.clock = lambda: machine.now() + 60
+    machine.fail("start", "mtg-proxy-2443")
+    assert [o.ok for o in fleet.reconcile(patient=True)] == [True]
+
+
+def test_a_panel_restart_touches_nothing(fleet, machine):
+    fleet.add_user("Alice")
+    calls = len(machine.calls)
+    again = restarted(fleet, machine)
+    assert again.reconcile() == [] and machine.calls[calls:] == []
+    assert again.user("Alice").state == "running"
+
+
+def test_a_broken_hand_edit_is_told_and_nothing_that_runs_is_touched(fleet, machine):
+    fleet.add_user("Alice")
+    fleet.file.path.write_text('{"users": [')
+    with pytest.raises(Refused, match="not valid"):
+        fleet.reconcile(patient=True)
+    with pytest.raises(Refused, match="not valid"):
+        fleet.add_user("Bob")
+    assert "mtg-proxy-2443" in machine.boxes
+    status = fleet.status()
+    assert status.running == 1 and "is not valid" in status.problems[0]
+    assert fleet.file.path.read_text() == '{"users": ['
+
+
+def test_traffic_is_billed_to_the_user_and_survives_restarts(fleet, machine):
+    fleet.add_user("Alice")
+    machine.metrics("mtg-proxy-2443", metrics(down=1000, up=50, connections=3))
+    status = fleet.status(max_age=0)
+    assert (status.bytes_down, status.bytes_up, status.connections) == (1000, 50, 3)
+    machine.crash("mtg-proxy-2443")
+    assert fleet.user("Alice").connections == 0
+    fleet.reconcile()
+    machine.metrics("mtg-proxy-2443", metrics(down=10))
+    assert restarted(fleet, machine).status(max_age=0).bytes_down == 1010
+
+
+def test_metrics_that_make_no_sense_cost_nobody_elses_bill(fleet, machine):
+    fleet.add_user("Alice")
+    fleet.add_user("Bob")
+    machine.metrics("mtg-proxy-2443", "<html>half an answ")
+    machine.metrics("mtg-proxy-2444", metrics(down=5))
+    assert fleet.status(max_age=0).bytes_down == 5
+
+
+def test_the_last_bytes_before_a_rotation_are_counted(fleet, machine):
+    fleet.add_user("Alice")
+    machine.metrics("mtg-proxy-2443", metrics(down=777))
+    fleet.rotate("Alice")
+    machine.metrics("mtg-proxy-2443", metrics())
+    assert fleet.status(max_age=0).bytes_down == 777
+
+
+def test_a_new_user_on_a_freed_port_inherits_no_traffic(fleet, machine):
+    fleet.add_user("Alice")
+    machine.metrics("mtg-proxy-2443", metrics(down=777))
+    fleet.remove("Alice")
+    view = fleet.add_user("Bob")
+    fleet.sample()
+    assert (view.port, fleet.user("Bob").bytes_down) == (2443, 0)
+
+
+def test_over_the_limit_means_throttled_and_a_higher_limit_lifts_it(fleet, machine):
+    fleet.add_user("Alice", limit_gb="1", speed_mbps="2")
+    assert fleet.user("Alice").throttled_bps is None
+    machine.metrics("mtg-proxy-2443", metrics(down=GB))
+    fleet.sample()
+    assert [o.action for o in fleet.reconcile(patient=True)] == ["throttle"]
+    assert machine.boxes["mtg-proxy-2443"].limit == 2_000_000 == fleet.user("Alice").throttled_bps
+    assert fleet.reconcile(patient=True) == []
+    fleet.update_user("Alice", {"speed_mbps": "5"})
+    assert machine.boxes["mtg-proxy-2443"].limit == 5_000_000
+    fleet.update_user("Alice", {"limit_gb": "2"})
+    assert machine.boxes["mtg-proxy-2443"].limit is None is fleet.user("Alice").throttled_bps
+
+
+def test_a_throttle_lost_with_a_restart_is_put_on_again(fleet, machine):
+    fleet.add_user("Alice", limit_gb="1")
+    machine.metrics("mtg-proxy-2443", metrics(down=GB))
+    fleet.sample()
+    fleet.reconcile()
+    machine.crash("mtg-proxy-2443")
+    fleet.reconcile()
+    assert machine.boxes["mtg-proxy-2443"].limit == 1_000_000
+
+
+def test_a_throttle_that_fails_is_a_problem_that_is_told(fleet, machine):
+    fleet.add_user("Alice", limit_gb="1")
+    machine.metrics("mtg-proxy-2443", metrics(down=GB))
+    machine.fail("throttle", "mtg-proxy-2443", "a local mtg has no speed limit")
+    fleet.sample()
+    fleet.reconcile()
+    view = fleet.user("Alice")
+    assert (view.state, view.reason, view.throttled_bps) == ("running", "a local mtg has no speed limit", None)
+
+
+def test_an_expired_user_is_cut_off_and_comes_back_with_a_later_date(fleet, machine):
+    fleet.add_user("Alice", expires="2999-01-01")
+    with fleet.file.edit() as config:
+        config.users[0].expires_at = datetime.now().astimezone() - timedelta(seconds=1)
+    fleet.reconcile(patient=True)
+    view = fleet.user("Alice")
+    assert view.state == "expired" and "expired on" in view.reason and machine.boxes == {}
+    assert fleet.update_user("Alice", {"expires": "never"}).state == "running"
+
+
+def test_settings_are_set_together_or_not_at_all(fleet):
+    with pytest.raises(Refused, match="proxy_port"):
+        fleet.set_settings({"server_domain": "proxy.example.com", "proxy_port": "70000"})
+    assert fleet.settings()["server_domain"] == ""
+    fleet.set_settings({"server_domain": "proxy.example.com", "traffic_limit_gb": "2.5", "proxy_port": "3000"})
+    assert fleet.settings()["traffic_limit_gb"] == 2.5 and fleet.settings()["proxy_port"] == 3000
+
+
+@pytest.mark.parametrize("key, words", [("users", "can't be set"), ("secret_key", "can't be set"),
+                                        ("port_443_mode", "can't be set"), ("colour", "no setting 'colour'")])
+def test_what_is_no_setting_is_refused_with_the_list_of_those_that_are(fleet, key, words):
+    with pytest.raises(Refused, match=words) as refused:
+        fleet.set_settings({key: "x"})
+    assert "server_domain" in str(refused.value)
+
+
+def test_links_use_the_declared_address_or_a_guess_that_is_called_one(fleet):
+    assert "server_domain nor server_ip" in fleet.status().server_note
+    fleet.set_settings({"server_ip": "2001:db8::7"})
+    view = fleet.add_user("Alice")
+    assert parse_link(view.tg_link).server == "2001:db8::7"
+    assert fleet.status().server_note == ""
+
+
+def test_every_change_is_in_the_audit_log_with_its_actor(fleet):
+    fleet.add_user("Alice", actor="admin:root")
+    fleet.rotate("Alice", actor="admin:root")
+    fleet.remove("Alice", actor="cli")
+    seen = [(e.actor, e.action, e.subject) for e in fleet.ledger.events.recent(3)]
+    assert seen == [("cli", "user removed", "Alice"), ("admin:root", "secret rotated", "Alice"),
+                    ("admin:root", "user added", "Alice")]
+
+
+def first_password(fleet) -> str:
+    return fleet.file.read().initial_password
+
+
+def test_the_first_login_ends_the_initial_passwords_stay_in_the_file(fleet):
+    password = first_password(fleet)
+    admin = fleet.check_login("admin", password, "192.0.2.1")
+    assert admin.sudo and first_password(fleet) is None
+    assert password not in fleet.file.path.read_text()
+    assert fleet.check_login("admin", password, "192.0.2.1")
+
+
+def test_wrong_names_and_passwords_let_nobody_in(fleet):
+    assert fleet.check_login("admin", "wrong", "192.0.2.1") is None
+    assert fleet.check_login("nobody", first_password(fleet), "192.0.2.1") is None
+    assert fleet.check_login("admin", "", "192.0.2.1") is None
+
+
+def test_five_failures_shut_out_that_address_and_no_other(fleet):
+    for _ in range(5):
+        fleet.check_login("admin", "wrong", "192.0.2.1")
+    with pytest.raises(LoginThrottled) as refused:
+        fleet.check_login("admin", first_password(fleet), "192.0.2.1")
+    assert 0 < refused.value.seconds <= 300
+    assert fleet.check_login("admin", first_password(fleet), "192.0.2.2")
+
+
+def test_an_old_hash_is_replaced_at_the_first_login(fleet):
+    import hashlib
+    salt = "5a" * 16
+    old = f"{salt}:{hashlib.pbkdf2_hmac('sha256', b'secret word', salt.encode(), 100_000).hex()}"
+    hand_edit(fleet, admin_password_hash=old)
+    assert fleet.check_login("admin", "secret word", "192.0.2.1")
+    assert fleet.file.read().admin_password_hash.startswith("scrypt:")
+    assert fleet.check_login("admin", "secret word", "192.0.2.1")
+
+
+def test_admins_are_created_and_their_passwords_reset(fleet):
+    fleet.create_admin("bob", "long enough", sudo=False)
+    assert not fleet.check_login("bob", "long enough", "192.0.2.1").sudo
+    new = fleet.reset_password("bob")
+    assert fleet.check_login("bob", "long enough", "192.0.2.1") is None
+    assert fleet.check_login("bob", new, "192.0.2.1")
+    fleet.reset_password("admin")
+    assert first_password(fleet) is None
+
+
+@pytest.mark.parametrize("username, password, words", [
+    ("admin", "long enough", "already"), ("", "long enough", "not allowed"), ("a\nb", "long enough", "not allowed"),
+    ("bob", "short", "at least 8")])
+def test_a_bad_admin_is_refused(fleet, username, password, words):
+    with pytest.raises(Refused, match=words):
+        fleet.create_admin(username, password)
+    assert fleet.file.read().admins == []
+
+
+def test_a_password_of_an_admin_who_does_not_exist_is_not_reset(fleet):
+    with pytest.raises(Refused, match="no admin 'bob'; there are: admin"):
+        fleet.reset_password("bob")
+
+
+def test_stopping_everything_leaves_the_declaration_alone(fleet, machine):
+    fleet.add_user("Alice")
+    fleet.stop_everything()
+    assert machine.boxes == {} and fleet.user("Alice").enabled
+    fleet.reconcile()
+    assert fleet.user("Alice").state == "running"
+
+
+def test_two_panels_on_one_folder_never_act_twice(fleet, machine):
+    from concurrent.futures import ThreadPoolExecutor
+    with fleet.file.edit() as config:
+        from app.fleet import users
+        for number in range(20):
+            users.add(config, {"name": f"u{number}"}, True, lambda port: "")
+    panels = [fleet, restarted(fleet, machine)]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda panel: panel.reconcile(), panels))
+    assert len(machine.calls) == 2 * 20

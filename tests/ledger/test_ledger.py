@@ -1,0 +1,150 @@
+"""The ledger: each byte counted once, records that survive, and a file whose loss is bearable."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.ledger.ledger import Ledger
+from app.ledger.traffic import Reading
+
+
+@pytest.fixture
+def ledger(tmp_path) -> Ledger:
+    return Ledger(tmp_path)
+
+
+def reading(down: int, start: str = "1", user: str = "alice", name: str = "mtg-proxy-1", up: int = 0) -> Reading:
+    return Reading(user, name, start, down, up, fronted=0, connections=1)
+
+
+def down(ledger: Ledger, user: str = "alice") -> int:
+    return ledger.traffic.totals()[user].down
+
+
+def test_a_counter_that_grows_is_counted_once(ledger):
+    for value in (0, 100, 100, 250):
+        ledger.traffic.account([reading(value)])
+    assert down(ledger) == 250
+
+
+def test_a_restarted_engine_counts_from_zero_and_nothing_is_lost(ledger):
+    ledger.traffic.account([reading(100, start="1")])
+    ledger.traffic.account([reading(100, start="2")])
+    ledger.traffic.account([reading(30, start="3")])
+    assert down(ledger) == 230
+
+
+def test_a_counter_that_shrinks_without_a_restart_is_a_fresh_one(ledger):
+    ledger.traffic.account([reading(100)])
+    ledger.traffic.account([reading(40)])
+    assert down(ledger) == 140
+
+
+def test_a_new_user_on_a_freed_port_inherits_nothing(ledger):
+    ledger.traffic.account([reading(100, start="1", user="alice")])
+    ledger.traffic.account([reading(0, start="2", user="bob")])
+    assert down(ledger, "bob") == 0 and down(ledger) == 100
+
+
+def test_a_forgotten_user_has_no_total(ledger):
+    ledger.traffic.account([reading(100)])
+    ledger.traffic.forget("alice")
+    assert ledger.traffic.totals() == {}
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 10**9)), max_size=30))
+@settings(max_examples=50, deadline=None)
+def test_the_total_is_what_was_moved_whatever_restarts_come_between(moves):
+    import tempfile
+    with tempfile.TemporaryDirectory() as folder:
+        ledger, value, start, moved = Ledger(folder), 0, 0, 0
+        for restart, amount in moves:
+            if restart:
+                value, start = 0, start + 1
+            value, moved = value + amount, moved + amount
+            ledger.traffic.account([reading(value, start=str(start))])
+        assert not moves or down(ledger) == moved
+
+
+def test_a_transaction_that_fails_counts_nothing(ledger):
+    ledger.traffic.account([reading(100)])
+    with pytest.raises(sqlite3.Error):
+        ledger.traffic.account([reading(200), reading(5, user=None)])
+    assert down(ledger) == 100
+
+
+def test_writers_in_several_threads_lose_nothing(ledger):
+    def work(user: str) -> None:
+        for value in range(1, 51):
+            ledger.traffic.account([reading(value, user=user, name=user)])
+            ledger.events.record("cli", "tick", user)
+
+    threads = [threading.Thread(target=work, args=(f"u{n}",)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {u: t.down for u, t in ledger.traffic.totals().items()} == {f"u{n}": 50 for n in range(4)}
+    assert len(ledger.events.recent(1000)) == 200
+
+
+def test_a_damaged_file_is_put_aside_and_begun_anew(tmp_path):
+    path = tmp_path / "panel.db"
+    path.write_bytes(b"this is no database" * 100)
+    assert Ledger(tmp_path).traffic.totals() == {}
+    aside = list(tmp_path.glob("panel.db.broken-*"))
+    assert len(aside) == 1 and aside[0].read_bytes().startswith(b"this is no")
+
+
+def test_measurements_survive_a_restart_and_are_private(ledger, tmp_path):
+    ledger.traffic.account([reading(100)])
+    assert down(Ledger(tmp_path)) == 100
+    assert (tmp_path / "panel.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_newest_events_come_first(ledger):
+    for number in range(5):
+        ledger.events.record("cli", "user added", f"u{number}")
+    assert [e.subject for e in ledger.events.recent(2)] == ["u4", "u3"]
+
+
+def test_a_bucket_takes_so_many_attempts_in_a_window(ledger):
+    for _ in range(3):
+        assert ledger.buckets.wait("login:1", 3, 60) == 0
+        ledger.buckets.add("login:1", 60)
+    assert 0 < ledger.buckets.wait("login:1", 3, 60) <= 60
+    assert ledger.buckets.wait("login:2", 3, 60) == 0
+    ledger.buckets.clear("login:1")
+    assert ledger.buckets.wait("login:1", 3, 60) == 0
+
+
+def test_old_attempts_leave_the_window(ledger):
+    ledger.buckets.add("b", 60)
+    time.sleep(0.05)
+    assert ledger.buckets.wait("b", 1, 0.01) == 0
+
+
+def test_a_locked_database_delays_no_audit_record_into_a_failure(ledger, monkeypatch):
+    ledger.database.query("PRAGMA busy_timeout = 50")
+    other = sqlite3.connect(ledger.database.path)
+    other.execute("BEGIN IMMEDIATE")
+    ledger.events.record("cli", "user added")
+    other.rollback()
+    assert ledger.events.recent() == []
+
+
+def test_problems_and_throttles_are_remembered_until_cleared(ledger):
+    w = ledger.workloads
+    assert w.set_problem("p", "busy") and not w.set_problem("p", "busy") and w.set_problem("p", "other")
+    assert w.problems() == {"p": "other"}
+    assert w.clear_problem("p") and not w.clear_problem("p")
+    w.set_throttle("p", 1000)
+    assert w.throttles() == {"p": 1000}
+    w.set_throttle("p", None)
+    assert w.throttles() == {}
