@@ -13,9 +13,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from app.config.values import (HOST_RULE, IP_RULE, LIMIT_RULE, NAME_RULE, PORT_RULE, PREFER_IP, SPEED_RULE,
-                               TIME_RULE, Address, Domain, DomainOrEmpty, Host, LocalTime, Name, Number, Port,
-                               PreferIp, SecretText, Socks5, Text, now)
+from app.config.values import (DNS_RULE, HOST_RULE, IMAGE_RULE, IP_RULE, LIMIT_RULE, NAME_RULE, PORT_RULE,
+                               PREFER_IP, SPEED_RULE, TIME_RULE, Address, Dns, Domain, DomainOrEmpty, Host, Image,
+                               LocalTime, Name, Number, Port, PreferIp, SecretText, Socks5, Text, Whole, now)
 from app.config.wording import kind_of, sentence
 from app.mtproto.secret import Secret
 
@@ -42,7 +42,7 @@ class _Part(BaseModel):
         """A field of a newer or older version is kept; one letter off a known one is a typo."""
         known = {f.alias or name for name, f in type(self).model_fields.items()}
         for extra in self.model_extra or {}:
-            close = difflib.get_close_matches(extra, known, n=1, cutoff=0.85)
+            close = difflib.get_close_matches(extra, known, n=1, cutoff=0.75)
             if close:
                 raise ValueError(f"unknown field {extra!r}; did you mean {close[0]!r}?")
         return self
@@ -101,8 +101,21 @@ class Config(_Part):
     proxy_port: Port = Field(default=2443, description=PORT_RULE)
     proxy_bind: Address = Field(
         default="", description="an IP address of this machine; empty means all of them")
-    proxy_image: Text = Field(default="mtg-custom", description="a Docker image name")
-    proxy_tag: Text = Field(default="", description="an advertising tag, or empty")
+    proxy_image: Image = Field(default="mtg-custom", description=IMAGE_RULE)
+    proxy_tag: Text = Field(
+        default="", description="an advertising tag, or empty; mtg 2 and the built-in engine don't use it")
+    proxy_concurrency: Annotated[Whole, Field(ge=64, le=1_000_000)] = Field(
+        default=4096, description="connections at a time for each user, a whole number from 64 to 1,000,000 "
+                                  "(a telephone opens up to 8)")
+    proxy_anti_replay: bool = Field(
+        default=True, description="true or false: whether a handshake that was seen before is turned away")
+    proxy_blocklist: bool = Field(
+        default=False, description="true or false: whether mtg turns away the addresses of firehol_level1; private "
+                                   "ones are among them, so people in this server's own network are turned away too")
+    proxy_dns: Dns = Field(default="", description=DNS_RULE)
+    proxy_memory_mb: Annotated[Whole, Field(ge=64, le=1_000_000)] = Field(
+        default=256, description="MB (1024^2 bytes) of memory for each user's container, a whole number from 64 to "
+                                 "1,000,000; a container that needs more is restarted")
     proxy_prefer_ip: PreferIp = Field(
         default="prefer-ipv4", description=", ".join(PREFER_IP[:-1]) + " or " + PREFER_IP[-1])
     fake_tls_domain: Domain = Field(
@@ -133,8 +146,9 @@ class Config(_Part):
 
 
 #: Settings that this version acts on; the others are kept for the installation they came from.
-SETTINGS = ("server_domain", "server_ip", "proxy_port", "proxy_bind", "proxy_prefer_ip", "fake_tls_domain",
-            "traffic_limit_gb", "throttle_speed_mbps", "upstream_socks5", "domain_fronting_ip",
+SETTINGS = ("server_domain", "server_ip", "proxy_port", "proxy_bind", "proxy_image", "proxy_tag",
+            "proxy_prefer_ip", "proxy_concurrency", "proxy_anti_replay", "proxy_blocklist", "proxy_dns",
+            "proxy_memory_mb", "fake_tls_domain", "traffic_limit_gb", "throttle_speed_mbps", "upstream_socks5", "domain_fronting_ip",
             "domain_fronting_port")
 
 

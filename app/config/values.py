@@ -22,6 +22,9 @@ PREFER_IP = ("prefer-ipv4", "prefer-ipv6", "only-ipv4", "only-ipv6")
 #: Looser than an SNI domain: the server may be called by a name of one label in its own network.
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 
+#: [registry/]name[:tag][@digest], loosely: the engine is asked for it in the end.
+_IMAGE = re.compile(r"[a-z0-9][a-z0-9._/:-]*(/?[a-z0-9._-]+)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?")
+
 
 def _refuse_bool(value: Any) -> Any:
     # JSON's true would otherwise pass as the number 1.
@@ -61,6 +64,23 @@ def _prefer_ip(value: Any) -> Any:
     return value
 
 
+def _dns(value: str) -> str:
+    value = value.strip()
+    if value:
+        scheme, colon, rest = value.partition("://")
+        if colon and (scheme not in ("https", "tls") or not rest or any(c.isspace() or c == "@" for c in rest)):
+            raise ValueError("not a resolver")
+        if not colon and not is_ip(value):
+            raise ValueError("not a resolver")
+    return value
+
+
+def _image(value: str) -> str:
+    if not _IMAGE.fullmatch(value.strip()):
+        raise ValueError("not an image name")
+    return value.strip()
+
+
 def _secret(value: str) -> str:
     return Secret.parse(value).hex
 
@@ -96,11 +116,16 @@ Domain = Annotated[Text, AfterValidator(valid_domain)]
 DomainOrEmpty = Annotated[Text, AfterValidator(_domain)]
 SecretText = Annotated[Text, AfterValidator(_secret)]
 Socks5 = Annotated[Text, AfterValidator(_socks5)]
+Dns = Annotated[Text, AfterValidator(_dns)]
+Image = Annotated[Text, AfterValidator(_image)]
 PreferIp = Annotated[Text, BeforeValidator(_prefer_ip)]
 
 PORT_RULE = "a port: a whole number from 1 to 65535"
 HOST_RULE = "a host name such as proxy.example.com, an IP address, or empty"
 IP_RULE = "an IPv4 or IPv6 address, or empty"
+DNS_RULE = ("an IP address, https://… (DNS over HTTPS) or tls://… (DNS over TLS), or empty for the system's own "
+            "resolver")
+IMAGE_RULE = "a Docker image name, such as mtg-custom or registry.example.com/mtg:2.2.8"
 NAME_RULE = "any text that is not empty"
 TIME_RULE = "a date and time such as 2027-01-31T12:00:00+03:00"
 LIMIT_RULE = "GB (1024^3 bytes), from 0 to 1,000,000; 0 means"

@@ -75,6 +75,7 @@ def test_a_user_without_a_port_never_gets_one_that_another_user_has():
     ({"proxy_prefer_ip": "v5"}, ["proxy_prefer_ip", "'v5'", "only-ipv6"]),
     ({"upstream_socks5": "host"}, ["upstream_socks5", "host:port"]),
     ({"trafic_limit_gb": 5}, ["trafic_limit_gb", "did you mean 'traffic_limit_gb'"]),
+    ({"usres": []}, ["usres", "did you mean 'users'"]),
     ({"users": {}}, ["users", "a list"]),
     ({"users": [5]}, ["users[0]"]),
     ({"users": [{"secret": EE}]}, ["users[0].name", "missing"]),

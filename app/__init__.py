@@ -1,0 +1,37 @@
+"""MTProto Proxy Manager. The engine process imports this package too, so nothing is imported up here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from app.fleet import Fleet
+
+
+def create_app(fleet: Fleet | None = None) -> Flask:
+    """The web panel of one data folder; without `fleet`, of the folder named by MTPROTO_DATA_DIR.
+
+    It only wires: the monitor is started by wsgi.py. Raises fleet.Refused when the
+    configuration can't be loaded.
+    """
+    import os
+
+    from flask import Flask
+
+    from app.fleet import Fleet
+    from app.web import auth, dashboard, errors, formats, health, security, users
+
+    app = Flask(__name__, template_folder="web/templates", static_folder="web/static")
+    app.extensions["fleet"] = fleet or Fleet.open(os.environ.get("MTPROTO_DATA_DIR", "data"))
+
+    security.init_app(app)  # session cookie, CSRF, response headers
+    errors.init_app(app)    # error pages; a refusal is never a 500
+    formats.init_app(app)   # bytes, dates and speeds for people
+
+    app.register_blueprint(health.blueprint)     # /healthz
+    app.register_blueprint(auth.blueprint)       # /login, /logout, and the gate before everything else
+    app.register_blueprint(dashboard.blueprint)  # /
+    app.register_blueprint(users.blueprint)      # /users
+    return app

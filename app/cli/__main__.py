@@ -1,0 +1,20 @@
+"""`python -m app.cli …`: puts the commands together."""
+
+from __future__ import annotations
+
+from app.cli.admins import create_admin, reset_password
+from app.cli.config import config
+from app.cli.fleet import probe, reconcile, status
+from app.cli.panel import panel
+from app.cli.root import cli
+from app.cli.serve import serve
+from app.cli.settings import settings
+from app.cli.users import user
+
+for command in (
+    serve, user, settings, status, reconcile, probe, create_admin, reset_password, config, panel
+):
+    cli.add_command(command)
+
+if __name__ == "__main__":
+    cli(prog_name="python -m app.cli")

@@ -1,0 +1,66 @@
+"""`config …`: the declaration as it stands in data/config.json."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from app.cli.root import Group, Invocation
+
+#: Fields of which not even a part is shown.
+HIDDEN = {"admin_password_hash", "password_hash", "_initial_password", "secret_key"}
+
+
+@click.group(cls=Group)
+def config() -> None:
+    """The declaration: data/config.json."""
+
+
+@config.command()
+@click.pass_obj
+def check(obj: Invocation) -> None:
+    """Read config.json, and say what is wrong with it or odd."""
+    from app.config.file import ConfigFile
+
+    file = ConfigFile(obj.data_dir)
+    warnings = file.check()
+    lines = [f"! {warning}" for warning in warnings]
+    obj.answer({"ok": True, "warnings": warnings}, "\n".join([*lines, f"{file.path} is valid."]))
+
+
+@config.command()
+@click.option("--reveal", is_flag=True, help="Secrets, password hashes and keys too.")
+@click.pass_obj
+def show(obj: Invocation, reveal: bool) -> None:
+    """Print config.json, with what must stay secret masked."""
+    from app.config import model
+    from app.config.file import ConfigFile
+
+    document = model.dump(ConfigFile(obj.data_dir).read())
+    if not reveal:
+        document = masked(document)
+    obj.answer(document, json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def masked(node: Any) -> Any:
+    """A copy of the dumped declaration without anything that lets somebody in."""
+    from app.mtproto.secret import Secret
+
+    if isinstance(node, list):
+        return [masked(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    shown = {key: masked(value) for key, value in node.items()}
+    for key, value in node.items():
+        if not value:
+            continue
+        if key in HIDDEN:
+            shown[key] = "…"
+        elif key == "secret":
+            shown[key] = Secret.parse(value).masked()
+        elif key == "upstream_socks5" and "@" in value:
+            login, _, address = value.rpartition("@")
+            shown[key] = f"{login.partition(':')[0]}:…@{address}"
+    return shown

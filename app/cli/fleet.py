@@ -1,0 +1,86 @@
+"""`status`, `reconcile` and `probe`: what runs, making it so, and whether a link works."""
+
+from __future__ import annotations
+
+import click
+
+from app.cli.output import facts, paragraph, size, table
+from app.cli.root import Command, Invocation, Refusal
+
+
+@click.command(cls=Command)
+@click.pass_obj
+def status(obj: Invocation) -> None:
+    """Runtime, engine, and every user's state, connections and bytes."""
+    now = obj.fleet().status()
+    head = [
+        ("runtime", now.runtime),
+        ("engine", now.engine),
+        ("running", f"{now.running} of {now.total}"),
+        ("connections", str(now.connections)),
+        ("down / up", f"{size(now.bytes_down)} / {size(now.bytes_up)}"),
+        ("server", now.server),
+    ]
+    rows = [
+        [view.name, str(view.port), view.state, str(view.connections),
+         size(view.bytes_down), size(view.bytes_up)]
+        for view in now.users
+    ]
+    parts = [facts(head)]
+    if now.server_note:
+        parts.append(paragraph(now.server_note))
+    if rows:
+        parts.append(table(["NAME", "PORT", "STATE", "CONN", "DOWN", "UP"], rows, right=(1, 3, 4, 5)))
+    if now.problems:
+        parts.append("\n".join(paragraph(f"! {line}") for line in now.problems))
+    obj.answer(now.to_json(), "\n\n".join(parts))
+
+
+@click.command(cls=Command)
+@click.pass_obj
+def reconcile(obj: Invocation) -> None:
+    """Compare what is declared with what runs, and apply the difference, once."""
+    outcomes = obj.fleet().reconcile()
+    lines = [
+        f"{outcome.action} {outcome.name}"
+        + (f" ({outcome.user})" if outcome.user else "")
+        + (f"  done in {outcome.seconds:.1f} s" if outcome.ok else f"  FAILED: {outcome.reason}")
+        for outcome in outcomes
+    ]
+    obj.answer([outcome.to_json() for outcome in outcomes], "\n".join(lines) or "Nothing to do.")
+    failed = [outcome for outcome in outcomes if not outcome.ok]
+    if failed:
+        raise Refusal(f"{len(failed)} of {len(outcomes)} actions failed; the panel tries them again. "
+                      f"First: {failed[0].action} {failed[0].name}: {failed[0].reason}")
+
+
+@click.command(cls=Command)
+@click.argument("name")
+@click.pass_obj
+def probe(obj: Invocation, name: str) -> None:
+    """Behave as a Telegram client: handshake and req_pq through the user's link.
+
+    It goes to the server and port of the link, as a client does. Some servers
+    can't reach their own public address; a probe from there then fails although
+    clients get through.
+    """
+    from app.mtproto.links import parse_link
+    from app.mtproto.probe import ProbeError
+    from app.mtproto.probe import probe as ask
+
+    view = obj.fleet().user(name)
+    document: dict[str, object] = {"name": view.name, "link": view.tg_link}
+    try:
+        milliseconds = ask(parse_link(view.tg_link))
+    except ProbeError as error:
+        if view.state != "running":
+            why = f"their proxy is {view.state}" + (f": {view.reason}" if view.reason else "")
+        else:
+            why = str(error)
+        if obj.json:
+            obj.answer({**document, "ok": False, "milliseconds": None, "reason": why}, "")
+        raise Refusal(f"{view.name}'s link does not work: {why}", error.step) from None
+    obj.answer(
+        {**document, "ok": True, "milliseconds": round(milliseconds, 1), "reason": ""},
+        f"{view.name}: Telegram answers through the link in {milliseconds:.0f} ms.",
+    )

@@ -1,0 +1,152 @@
+"""The one panel of a data folder: who it is, and whether its port is free. Standard library only.
+
+`data/panel.pid` holds the panel's process id and its URL, one a line. The panel
+keeps an exclusive flock on it as long as it lives, so a process id that another
+program got after a reboot is never taken for the panel.
+
+install.sh runs this module with the system's Python, before anything is
+installed: `python3 -m app.cli.instance BIND PORT DATA` exits 1, with a message,
+when a panel of that folder could not listen there.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import ipaddress
+import os
+import signal
+import socket
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from app.runtimes.ports import join, obstacle
+
+STOP_SECONDS = 20
+
+
+class PanelError(Exception):
+    """The message is for people: what is wrong and what mends it."""
+
+
+@dataclass(frozen=True)
+class Running:
+    pid: int
+    url: str
+
+
+def url_of(bind: str, port: int) -> str:
+    """The address to open in a browser on this machine."""
+    host = bind.strip("[]")
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return f"http://{host}:{port}"
+    if address.is_unspecified:
+        host = "::1" if address.version == 6 else "127.0.0.1"
+    return f"http://[{host}]:{port}" if address.version == 6 else f"http://{host}:{port}"
+
+
+def listen(bind: str, port: int) -> socket.socket:
+    """A listening TCP socket. Raises PanelError when the port or the address can't be had."""
+    try:
+        family, *_, address = socket.getaddrinfo(bind.strip("[]"), port, type=socket.SOCK_STREAM)[0]
+    except (socket.gaierror, UnicodeError):
+        raise PanelError(f"{bind!r} is not an address of this machine; 127.0.0.1 is one.") from None
+    if why := obstacle(join(address[0], port)):
+        free = (p for p in range(port + 1, 65536) if not obstacle(join(address[0], p)))
+        raise PanelError(f"{why}. Stop that program, or choose another port: --port {next(free)}"
+                         if "taken" in why else f"{why}.")
+    try:
+        return socket.create_server(address[:2], family=family)
+    except OSError as error:
+        raise PanelError(f"can't listen on {bind}, port {port}: {error.strerror}.") from None
+
+
+class PanelFile:
+    def __init__(self, data_dir: Path | str) -> None:
+        self.data_dir = Path(data_dir)
+        self.path = self.data_dir / "panel.pid"
+
+    def running(self) -> Running | None:
+        """The panel that serves this folder now."""
+        try:
+            handle = self.path.open()
+        except FileNotFoundError:
+            return None
+        with handle:
+            if _lock(handle, fcntl.LOCK_SH):
+                return None
+            lines = handle.read().split("\n")
+        try:
+            return Running(int(lines[0]), lines[1])
+        except (ValueError, IndexError):
+            return Running(0, "")  # it is just starting
+
+    def claim(self, url: str) -> IO[str]:
+        """Become the panel of this folder for as long as the returned file is open.
+
+        Raises PanelError when there is one already. A worker that outlives its
+        killed master for a second is waited for.
+        """
+        handle = self.path.open("a+")
+        deadline = time.monotonic() + 5
+        while not _lock(handle, fcntl.LOCK_EX):
+            other = self.running()
+            if other and (_alive(other.pid) or time.monotonic() > deadline):
+                raise PanelError(f"a panel already serves {self.data_dir} (process {other.pid}, "
+                                 f"{other.url}). Stop it first, or name another folder: --data DIR")
+            time.sleep(0.1)
+        handle.truncate(0)
+        handle.write(f"{os.getpid()}\n{url}\n")
+        handle.flush()
+        return handle
+
+    def stop(self) -> Running | None:
+        """End the panel, not its proxies; None if none was running. Raises PanelError."""
+        panel = self.running()
+        if panel is None:
+            return None
+        for sign in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                if panel.pid:
+                    os.kill(panel.pid, sign)
+            except ProcessLookupError:
+                pass  # its worker notices within a second, and ends too
+            except PermissionError:
+                raise PanelError(f"the panel (process {panel.pid}) belongs to another account; "
+                                 "stop it from that one, or as root") from None
+            deadline = time.monotonic() + STOP_SECONDS
+            while time.monotonic() < deadline:
+                if self.running() is None:
+                    return panel
+                time.sleep(0.1)
+        raise PanelError(f"the panel (process {panel.pid}) does not end.")
+
+
+def _lock(handle: IO[str], kind: int) -> bool:
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _alive(pid: int) -> bool:
+    return pid > 0 and Path(f"/proc/{pid}").exists()
+
+
+def main(bind: str, port: str, data: str) -> None:
+    panel = PanelFile(data).running()
+    if panel and panel.url == url_of(bind, int(port)):
+        return  # that's us: the port will be free when we restart
+    try:
+        listen(bind, int(port)).close()
+    except PanelError as error:
+        sys.exit(f"{error}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,81 @@
+"""How things are laid out for people: tables of at most 80 columns, sizes, plain text."""
+
+from __future__ import annotations
+
+import textwrap
+import unicodedata
+from collections.abc import Sequence
+
+WIDTH = 80
+
+
+def size(count: int) -> str:
+    """Bytes as "0 B", "1.5 MB", "312 GB"; 1 kB = 1024 bytes, as in the traffic limits."""
+    amount = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 999.5:  # 999.5 would be shown as "1000": the next unit is shorter
+            break
+        amount /= 1024
+    else:
+        unit = "TB"
+    digits = 0 if unit == "B" or amount >= 99.95 else 1
+    return f"{amount:.{digits}f}".removesuffix(".0") + f" {unit}"
+
+
+def limit(value: float, unit: str) -> str:
+    return f"{value:g} {unit}" if value else "none"
+
+
+def plain(text: str) -> str:
+    """The text with control characters shown instead of obeyed by the terminal."""
+    return "".join(
+        repr(letter)[1:-1] if unicodedata.category(letter) in ("Cc", "Cf") else letter for letter in text
+    )
+
+
+def cells(text: str) -> int:
+    """Columns that the text takes on a terminal."""
+    return sum(
+        0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+        for letter in text
+    )
+
+
+def shorten(text: str, width: int) -> str:
+    if cells(text) <= width:
+        return text
+    while text and cells(text) > width - 1:
+        text = text[:-1]
+    return text + "…"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+    """Columns two spaces apart; the first column gives way when the line would pass WIDTH.
+
+    right: numbers of the columns that are aligned to the right.
+    """
+    lines = [list(head)] + [[plain(cell) for cell in row] for row in rows]
+    widths = [max(cells(line[column]) for line in lines) for column in range(len(head))]
+    others = sum(widths[1:]) + 2 * (len(head) - 1)
+    widths[0] = max(8, min(widths[0], WIDTH - others))
+
+    def lay(line: list[str]) -> str:
+        parts = []
+        for column, cell in enumerate(line):
+            cell = shorten(cell, widths[column])
+            gap = " " * (widths[column] - cells(cell))
+            parts.append(gap + cell if column in right else cell + gap)
+        return "  ".join(parts).rstrip()
+
+    return "\n".join(lay(line) for line in lines)
+
+
+def facts(pairs: Sequence[tuple[str, str]]) -> str:
+    """Name and value, one pair a line."""
+    width = max(len(name) for name, _ in pairs)
+    return "\n".join(f"{name:<{width}}  {plain(value)}".rstrip() for name, value in pairs)
+
+
+def paragraph(text: str) -> str:
+    """Running text, wrapped to WIDTH."""
+    return textwrap.fill(plain(text), WIDTH, subsequent_indent="  ", break_long_words=False)

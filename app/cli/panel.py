@@ -1,0 +1,107 @@
+"""`panel …` (hidden; install.sh's other half): the panel as a detached process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from app.cli.instance import PanelError, PanelFile, Running, listen, url_of
+from app.cli.root import Group, Invocation, Refusal
+from app.cli.serve import bind_option, port_option, welcome, welcome_text
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+START_SECONDS = 60
+LOG_BYTES = 5_000_000
+
+
+@click.group(cls=Group, hidden=True)
+def panel() -> None:
+    """The panel as a detached process."""
+
+
+@panel.command()
+@bind_option
+@port_option
+@click.pass_obj
+def restart(obj: Invocation, bind: str, port: int) -> None:
+    """Start the panel detached, ending the one that runs; proxies are left alone."""
+    from app.config.file import ConfigFile
+
+    file = ConfigFile(obj.data_dir)
+    file.prepare()
+    url = url_of(bind, port)
+    try:
+        old = PanelFile(obj.data_dir).running()
+        if old is None or old.url != url:
+            listen(bind, port).close()  # a busy port is told before the running panel is ended
+        PanelFile(obj.data_dir).stop()
+    except PanelError as error:
+        raise Refusal(str(error), "port") from None
+    # Read before the start: the password is erased by the first login.
+    config = file.read()
+    log = obj.data_dir / "panel.log"
+    _start(obj.data_dir, bind, port, log)
+    document = {**welcome(url, config), "log": str(log)}
+    obj.answer(document, welcome_text(url, config) + f"\nLog:       {log}")
+
+
+def _start(data_dir: Path, bind: str, port: int, log: Path) -> None:
+    if log.exists() and log.stat().st_size > LOG_BYTES:
+        log.replace(log.with_suffix(".log.1"))
+    log.touch(mode=0o600)
+    begin = log.stat().st_size
+    command = [sys.executable, "-m", "app.cli", "serve", "--no-welcome",
+               "--bind", bind, "--port", str(port), "--data", str(data_dir)]
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + START_SECONDS
+    while not _answers(url_of(bind, port)):
+        ended = process.poll() is not None
+        if ended or time.monotonic() > deadline:
+            if not ended:
+                process.terminate()
+                process.wait()
+            lines = log.read_bytes()[begin:].decode(errors="replace").strip().splitlines()
+            why = "\n".join(lines[-15:]) or "it wrote nothing"
+            raise Refusal(f"the panel did not start. The end of {log}:\n{why}")
+        time.sleep(0.1)
+
+
+def _answers(url: str) -> bool:
+    from urllib.error import URLError
+    from urllib.request import ProxyHandler, build_opener
+
+    # No proxy from the environment: the panel is on this machine.
+    try:
+        with build_opener(ProxyHandler({})).open(f"{url}/healthz", timeout=2) as answer:
+            return answer.status == 200
+    except (URLError, OSError):
+        return False
+
+
+@panel.command()
+@click.option("--keep-proxies", is_flag=True)
+@click.pass_obj
+def stop(obj: Invocation, keep_proxies: bool) -> None:
+    """End the panel and its proxies. What is declared stays: the next start brings all of it back."""
+    if not (obj.data_dir / "config.json").exists():
+        raise Refusal(f"There is no installation in {obj.data_dir} (no config.json).", "data")
+    try:
+        ended: Running | None = PanelFile(obj.data_dir).stop()
+    except PanelError as error:
+        raise Refusal(str(error)) from None
+    outcomes = [] if keep_proxies else obj.fleet().stop_everything()
+    failed = [outcome for outcome in outcomes if not outcome.ok]
+    if failed:
+        raise Refusal(f"{failed[0].name} could not be stopped: {failed[0].reason}")
+    said = f"The panel ({ended.url}) has stopped." if ended else "No panel was running."
+    if not keep_proxies:
+        said += f" Proxies stopped: {len(outcomes)}."
+    obj.answer({"panel": bool(ended), "proxies": [outcome.name for outcome in outcomes]}, said)

@@ -1,0 +1,167 @@
+"""What every command shares: --json, --data, how it ends, and how a refusal is told.
+
+Exit codes: 0 done, 1 refused or failed (message on stderr), 2 bad usage, 130 Ctrl-C.
+With --json, stdout holds exactly one JSON document, and whatever goes wrong is one
+JSON document on stderr: {"error": message, "field": name of the field or ""}.
+
+Nothing heavy is imported here or at the top of the command modules: `--help` and
+usage errors are answered without loading the fleet.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from app.fleet import Fleet
+
+
+class Refusal(click.ClickException):
+    """Exit code 1: the message says what was wrong and what was kept."""
+
+    def __init__(self, message: str, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+
+
+def default_data_dir() -> Path:
+    return Path(os.environ.get("MTPROTO_DATA_DIR") or "data")
+
+
+@dataclass
+class Invocation:
+    """What the shared options said; every command gets it through click.pass_obj."""
+
+    data: Path = field(default_factory=default_data_dir)
+    json: bool = False
+
+    @property
+    def data_dir(self) -> Path:
+        return self.data.absolute()
+
+    def fleet(self) -> Fleet:
+        from app.fleet import Fleet
+
+        return Fleet.open(self.data_dir)
+
+    def answer(self, document: Any, text: str) -> None:
+        """Print the outcome: `document` for a program, `text` for a person."""
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False) if self.json else text)
+
+
+def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    invocation = ctx.ensure_object(Invocation)
+    if param.name == "data" and value is not None:
+        if str(value) == "":
+            raise click.BadParameter("the folder's name is empty.", ctx, param)
+        invocation.data = Path(value)
+    elif param.name == "json" and value:
+        invocation.json = True
+
+
+def _shared_options() -> list[click.Parameter]:
+    return [
+        click.Option(
+            ["--data"],
+            type=click.Path(file_okay=False),
+            metavar="DIR",
+            expose_value=False,
+            callback=_remember,
+            help="The data folder (default: $MTPROTO_DATA_DIR, else ./data).",
+        ),
+        click.Option(
+            ["--json"],
+            is_flag=True,
+            expose_value=False,
+            callback=_remember,
+            help="Answer with one JSON document.",
+        ),
+    ]
+
+
+class Command(click.Command):
+    """A command with the shared options, whose refusals become exit code 1."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += _shared_options()
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from app.config.file import ConfigError
+        from app.fleet import Refused
+
+        try:
+            return super().invoke(ctx)
+        except Refused as refused:
+            raise Refusal(str(refused), refused.field) from refused
+        except ConfigError as error:
+            raise Refusal(str(error)) from error
+        except (BrokenPipeError, sqlite3.ProgrammingError):
+            raise
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            raise Refusal(f"{where}{error.strerror or error}. Nothing was changed.") from error
+        except sqlite3.DatabaseError as error:
+            raise Refusal(f"{ctx.obj.data_dir / 'panel.db'}: {error}.") from error
+
+
+class Group(click.Group):
+    """A group whose commands, and itself, take the shared options."""
+
+    command_class = Command
+    group_class = type
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += _shared_options()
+
+
+class Root(Group):
+    """The outermost group: the only place where the process ends."""
+
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:
+        arguments = list(sys.argv[1:] if args is None else args)
+        code = 0
+        try:
+            with self.make_context(prog_name or "python -m app.cli", arguments, **extra) as ctx:
+                self.invoke(ctx)
+            sys.stdout.flush()
+        except click.exceptions.Exit as done:
+            code = done.exit_code
+        except click.ClickException as error:
+            _tell(error, "--json" in arguments)
+            code = error.exit_code
+        except (click.Abort, KeyboardInterrupt):
+            code = 130
+        except BrokenPipeError:
+            # Whoever read our output has left (`… | head -1`). The command itself is done.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(code)
+
+
+def _tell(error: click.ClickException, as_json: bool) -> None:
+    if as_json:
+        text = json.dumps(
+            {"error": error.format_message(), "field": getattr(error, "field", "")}, ensure_ascii=False
+        )
+        click.echo(text, err=True)
+    else:
+        error.show()
+
+
+@click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """MTProto Proxy Manager: hands out Telegram proxy links that work.
+
+    The panel and these commands share one declaration (data/config.json); they
+    may be used side by side. Every command takes --json and --data DIR.
+    """

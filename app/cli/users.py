@@ -1,0 +1,202 @@
+"""`user …`: people and their proxy links."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from app.cli.output import facts, limit, size, table
+from app.cli.root import Group, Invocation, Refusal
+
+if TYPE_CHECKING:
+    from app.fleet import UserView
+
+
+@click.group(cls=Group)
+def user() -> None:
+    """People and their proxy links. NAME may also be the user's id."""
+
+
+def assignments(pairs: tuple[str, ...]) -> dict[str, str]:
+    """KEY=VALUE arguments as a dict. Bad usage: no "=", no key, or the same key twice."""
+    changes: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise click.UsageError(f"{pair!r} is not KEY=VALUE.")
+        if key in changes:
+            raise click.UsageError(f"{key} is given twice.")
+        changes[key] = value
+    return changes
+
+
+def state_of(view: UserView) -> str:
+    return f"{view.state}: {view.reason}" if view.reason else view.state
+
+
+def described(view: UserView) -> str:
+    """One user in full, as `add`, `show`, `set` and `rotate` print it."""
+    throttled = f"{view.throttled_bps / 1e6:g} Mbit/s" if view.throttled_bps else "no"
+    return facts(
+        [
+            ("name", view.name),
+            ("id", view.id),
+            ("state", state_of(view)),
+            ("port", str(view.port)),
+            ("domain", view.domain),
+            ("secret", view.masked_secret),
+            ("connections", str(view.connections)),
+            ("down / up", f"{size(view.bytes_down)} / {size(view.bytes_up)}"),
+            ("limit", limit(view.limit_gb, "GB")),
+            ("speed after it", limit(view.speed_mbps, "Mbit/s")),
+            ("throttled now", throttled),
+            ("expires", view.expires_at or "never"),
+            ("note", view.note),
+            ("link", view.tg_link),
+            ("web link", view.tme_link),
+        ]
+    )
+
+
+@user.command()
+@click.argument("name")
+@click.option("--domain", metavar="D", help="Site that the proxy looks like (default: the setting).")
+@click.option("--limit-gb", metavar="N", help="Traffic limit in GB; 0 = none (default: the setting).")
+@click.option("--speed-mbps", metavar="N", help="Speed after the limit, Mbit/s (default: the setting).")
+@click.option("--expires", metavar="DATE", help="Last moment of access: 2027-01-31 or 2027-01-31T18:00Z.")
+@click.option("--disabled", is_flag=True, help="Declare the user, start nothing.")
+@click.pass_obj
+def add(
+    obj: Invocation,
+    name: str,
+    domain: str | None,
+    limit_gb: str | None,
+    speed_mbps: str | None,
+    expires: str | None,
+    disabled: bool,
+) -> None:
+    """Declare a user and start their proxy."""
+    view = obj.fleet().add_user(
+        name,
+        domain=domain,
+        limit_gb=limit_gb,
+        speed_mbps=speed_mbps,
+        expires=expires,
+        enabled=not disabled,
+        actor="cli",
+    )
+    obj.answer(view.to_json(), described(view))
+
+
+@user.command(name="list")
+@click.pass_obj
+def list_users(obj: Invocation) -> None:
+    """Every user in one table."""
+    views = obj.fleet().users()
+    rows = [
+        [view.name, view.id, str(view.port), view.state, str(view.connections),
+         size(view.bytes_down), size(view.bytes_up)]
+        for view in views
+    ]
+    head = ["NAME", "ID", "PORT", "STATE", "CONN", "DOWN", "UP"]
+    text = table(head, rows, right=(2, 4, 5, 6)) if rows else "No users yet: python -m app.cli user add NAME"
+    obj.answer([view.to_json() for view in views], text)
+
+
+@user.command()
+@click.argument("name")
+@click.pass_obj
+def show(obj: Invocation, name: str) -> None:
+    """One user in full."""
+    view = obj.fleet().user(name)
+    obj.answer(view.to_json(), described(view))
+
+
+@user.command(name="set")
+@click.argument("name")
+@click.argument("pairs", metavar="KEY=VALUE…", nargs=-1, required=True)
+@click.pass_obj
+def set_user(obj: Invocation, name: str, pairs: tuple[str, ...]) -> None:
+    """Change a user.
+
+    Keys: name, note, domain, port, limit_gb, speed_mbps, expires, secret. An empty
+    value takes a limit, a speed or an expiry back to the default.
+    """
+    view = obj.fleet().update_user(name, assignments(pairs), actor="cli")
+    obj.answer(view.to_json(), described(view))
+
+
+@user.command()
+@click.argument("name")
+@click.pass_obj
+def enable(obj: Invocation, name: str) -> None:
+    """Let a user in again."""
+    view = obj.fleet().enable(name, actor="cli")
+    obj.answer(view.to_json(), f"{view.name}: {state_of(view)}")
+
+
+@user.command()
+@click.argument("name")
+@click.pass_obj
+def disable(obj: Invocation, name: str) -> None:
+    """Lock a user out; live connections end at once."""
+    view = obj.fleet().disable(name, actor="cli")
+    obj.answer(view.to_json(), f"{view.name}: {state_of(view)}")
+
+
+@user.command()
+@click.argument("name")
+@click.pass_obj
+def rotate(obj: Invocation, name: str) -> None:
+    """Give a user a new secret; the old link stops working at once."""
+    view = obj.fleet().rotate(name, actor="cli")
+    obj.answer(view.to_json(), f"{view.name} has a new link; the old one no longer works:\n{view.tg_link}")
+
+
+@user.command()
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+@click.pass_obj
+def remove(obj: Invocation, name: str, yes: bool) -> None:
+    """Remove a user; live connections end at once and the link is dead for good."""
+    fleet = obj.fleet()
+    if not yes:
+        if obj.json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+            raise click.UsageError("To remove a user for good, add --yes. Nothing was changed.")
+        view = fleet.user(name)
+        if not click.confirm(f"Remove {view.name} (port {view.port})? Their link is dead for good"):
+            raise Refusal("Nothing was changed.")
+    view = fleet.remove(name, actor="cli")
+    obj.answer(view.to_json(), f"{view.name} is removed.")
+
+
+@user.command()
+@click.argument("name")
+@click.option("--qr", metavar="FILE", help="Write a QR code of the link to FILE.png or FILE.svg.")
+@click.option("--terminal", is_flag=True, help="Print a QR code of the link.")
+@click.pass_obj
+def link(obj: Invocation, name: str, qr: str | None, terminal: bool) -> None:
+    """Print a user's links: tg:// for the app, https://t.me/ for everywhere else."""
+    kind = Path(qr).suffix.lower() if qr is not None else ""
+    if qr is not None and kind not in (".png", ".svg"):
+        raise click.UsageError(f"--qr {qr}: the file's name must end in .png or .svg.")
+    if obj.json and terminal:
+        raise click.UsageError("--terminal draws for people; leave it out with --json.")
+    view = obj.fleet().user(name)
+    text = f"{view.tg_link}\n{view.tme_link}"
+    document: dict[str, object] = {"name": view.name, "tg_link": view.tg_link, "tme_link": view.tme_link}
+    if qr is not None:
+        from app.mtproto.qr import qr_png, qr_svg
+
+        path = Path(qr)
+        path.write_bytes((qr_png if kind == ".png" else qr_svg)(view.tg_link))
+        document["qr"] = str(path.absolute())
+        text += f"\nQR code: {path}"
+    if terminal:
+        from app.mtproto.qr import qr_terminal
+
+        text += "\n" + qr_terminal(view.tg_link)
+    obj.answer(document, text)

@@ -1,0 +1,32 @@
+"""What every handler needs: the fleet it works on, the admin who asks, the address they ask from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from flask import current_app, g, request
+
+if TYPE_CHECKING:
+    from app.config.model import Admin
+    from app.fleet import Fleet
+
+
+def the_fleet() -> Fleet:
+    """The fleet of the application that is answering now."""
+    return cast("Fleet", current_app.extensions["fleet"])
+
+
+def current_admin() -> Admin | None:
+    """The admin who is logged in, None for a stranger."""
+    return g.get("admin")
+
+
+def actor() -> str:
+    """The name under which this request's changes go into the audit log."""
+    admin = current_admin()
+    return f"admin:{admin.username}" if admin else "web"
+
+
+def client_address() -> str:
+    """The address that login attempts are counted by; security.trust_proxy() decides who may name it."""
+    return request.remote_addr or "unknown"

@@ -1,0 +1,48 @@
+"""Error pages with a sentence that helps; and a refusal of the fleet is an answer, never a 500."""
+
+from __future__ import annotations
+
+from flask import Flask, render_template
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException
+
+from app.fleet import Refused
+
+SENTENCES = {
+    400: ("That did not work", "The browser sent something that the panel does not understand. "
+                               "Nothing was changed."),
+    403: ("Not allowed", "You are logged in, but this is not yours to see or change."),
+    404: ("Nothing here", "This page does not exist, or the user it belonged to has been deleted."),
+    405: ("Not this way", "This address answers only to the buttons of the panel. Nothing was changed."),
+    413: ("Too much text", "The form was far larger than anything it asks for. Nothing was changed."),
+    500: ("Something broke", "The panel met an error it did not expect. The proxies are not affected: "
+                             "they run on their own. The panel's log has the details."),
+}
+
+
+def init_app(app: Flask) -> None:
+    """Registers the handlers."""
+    app.register_error_handler(CSRFError, form_expired)
+    app.register_error_handler(Refused, refused)
+    app.register_error_handler(HTTPException, http_error)
+
+
+def form_expired(error: CSRFError) -> tuple[str, int]:
+    """A form without a valid token: most often one that was open when the session ended."""
+    sentence = "This form was opened before you logged in, or your session has ended. Nothing was changed. " \
+               "Go back, reload the page and send it again."
+    return render_template("error.html", code=400, title="This form has expired", sentence=sentence), 400
+
+
+def refused(error: Refused) -> tuple[str, int]:
+    """A refusal that no form could show beside a field: an unreadable configuration, for example."""
+    title = "The panel can't do that now"
+    return render_template("error.html", code=409, title=title, sentence=str(error)), 409
+
+
+def http_error(error: HTTPException) -> tuple[str, int] | HTTPException:
+    """Every other HTTP error, in the panel's look; redirects pass through."""
+    if error.code is None or error.code < 400:
+        return error
+    title, sentence = SENTENCES.get(error.code, (error.name, "The panel could not answer this request."))
+    return render_template("error.html", code=error.code, title=title, sentence=sentence), error.code

@@ -1,0 +1,82 @@
+"""Numbers for people: bytes, speeds, dates and waiting times, as template filters."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta
+
+from flask import Flask
+
+
+def init_app(app: Flask) -> None:
+    """Makes these functions template filters of the same names."""
+    for function in (size, gigabytes, speed, last_day, day, percent, sentence):
+        app.add_template_filter(function)
+
+
+def size(count: int | float) -> str:
+    """Bytes as "0 B", "1.5 MB", "312 GB"; 1 kB = 1024 bytes, as in the traffic limits."""
+    amount = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        # 999.5 would be shown as "1000": the next unit is shorter.
+        if amount < 999.5:
+            break
+        amount /= 1024
+    else:
+        unit = "TB"
+    digits = 0 if unit == "B" or amount >= 99.95 else 1
+    text = f"{amount:.{digits}f}"
+    return f"{text.removesuffix('.0')} {unit}"
+
+
+def gigabytes(limit: int | float) -> str:
+    """A limit in GB as "50 GB", "0.5 GB"."""
+    return f"{limit:g} GB"
+
+
+def speed(mbps: int | float) -> str:
+    """A speed in Mbit/s as "5 Mbit/s"."""
+    return f"{mbps:g} Mbit/s"
+
+
+def last_day(iso: str | None) -> str:
+    """When access ends, in the server's time zone: "31 Jan 2027", or "31 Jan 2027, 18:00"; "" for None.
+
+    Midnight ends the day before it: that day is what the operator typed.
+    """
+    if not iso:
+        return ""
+    moment = datetime.fromisoformat(iso).astimezone()
+    if (moment.hour, moment.minute) == (0, 0):
+        return day((moment - timedelta(days=1)).isoformat())
+    return f"{day(iso)}, {moment:%H:%M}"
+
+
+def day(iso: str) -> str:
+    """The date of an ISO time in the server's time zone, as "1 Mar 2026"."""
+    moment = datetime.fromisoformat(iso).astimezone()
+    return f"{moment.day} {moment:%b %Y}"
+
+
+def date_field(iso: str | None) -> str:
+    """`last_day` as a date input wants it: "2027-01-31", "" for None."""
+    if not iso:
+        return ""
+    return f"{datetime.fromisoformat(iso).astimezone() - timedelta(seconds=1):%Y-%m-%d}"
+
+
+def percent(part: int | float, whole: int | float) -> int:
+    """part / whole in whole percent, at least 0 and at most 100; 0 when the whole is 0."""
+    return max(0, min(100, math.floor(100 * part / whole))) if whole else 0
+
+
+def duration(seconds: float) -> str:
+    """A waiting time as "45 seconds", "1 minute", "5 minutes", rounded up: never too early."""
+    whole = max(1, math.ceil(seconds))
+    count, unit = (whole, "second") if whole < 60 else (math.ceil(whole / 60), "minute")
+    return f"{count} {unit}" + ("" if count == 1 else "s")
+
+
+def sentence(text: str) -> str:
+    """A message with its first letter in upper case; the command line's begin with a small one."""
+    return text[:1].upper() + text[1:]

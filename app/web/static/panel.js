@@ -1,0 +1,142 @@
+// What JavaScript adds to pages that work without it: theme, copying, live numbers, search, dialogs.
+"use strict";
+
+const announce = (text) => { document.querySelector("[data-announcer]").textContent = text; };
+
+// --- theme: the server reads the cookie, so the next page comes in the right colours at once
+
+for (const button of document.querySelectorAll("[data-theme-toggle]")) {
+  button.addEventListener("click", () => {
+    const root = document.documentElement;
+    root.dataset.theme = root.dataset.theme === "light" ? "dark" : "light";
+    document.cookie = `theme=${root.dataset.theme}; path=/; max-age=31536000; samesite=lax`;
+    announce(`${root.dataset.theme} theme`);
+  });
+}
+
+// --- copying: navigator.clipboard exists on https and localhost only; panels often are on plain http
+
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    const box = document.createElement("textarea");
+    box.value = text;
+    box.readOnly = true;
+    box.className = "sr-only";
+    const before = document.activeElement;
+    document.body.append(box);
+    box.select();
+    const done = document.execCommand("copy");
+    box.remove();
+    before?.focus();
+    return done;
+  }
+}
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  const done = await copy(button.dataset.copy);
+  const label = button.querySelector("[data-copy-label]");
+  label.dataset.before ??= label.textContent;
+  label.textContent = done ? "Copied" : "Press Ctrl+C";
+  announce(done ? "Link copied" : "Copying is not allowed here. The link is selected: press Control C.");
+  if (!done) button.parentElement.querySelector("[data-select]")?.select();
+  setTimeout(() => { label.textContent = label.dataset.before; }, 2500);
+});
+
+document.addEventListener("focusin", (event) => {
+  if (event.target.matches?.("[data-select]")) event.target.select();
+});
+
+// --- live numbers: fetch the region's HTML again and change only what differs, so that
+// nothing flickers and focus, selection and scroll stay where they are
+
+function morph(now, wanted) {
+  for (const { name } of [...now.attributes]) if (!wanted.hasAttribute(name)) now.removeAttribute(name);
+  for (const { name, value } of wanted.attributes) {
+    if (now.getAttribute(name) !== value) now.setAttribute(name, value);
+  }
+  morphChildren(now, wanted);
+}
+
+function morphChildren(now, wanted) {
+  const old = [...now.childNodes];
+  const fresh = [...wanted.childNodes];
+  fresh.forEach((node, index) => {
+    const here = old[index];
+    if (!here) now.append(node);
+    else if (here.nodeName !== node.nodeName || here.id !== node.id) here.replaceWith(node);
+    else if (node.nodeType === Node.ELEMENT_NODE) morph(here, node);
+    else if (here.nodeValue !== node.nodeValue) here.nodeValue = node.nodeValue;
+  });
+  old.slice(fresh.length).forEach((node) => node.remove());
+}
+
+const EVERY = 5000;
+const offline = document.querySelector("[data-offline]");
+
+async function refresh(region) {
+  try {
+    const patience = AbortSignal.timeout(15000);
+    const answer = await fetch(region.dataset.refresh, { redirect: "manual", signal: patience });
+    // A redirect means that the session has ended, a 404 that the user is gone: the page itself will say so.
+    if (answer.type === "opaqueredirect" || answer.status === 404) return location.reload();
+    if (!answer.ok) throw new Error(String(answer.status));
+    // A template keeps the white space that a parsed document drops: node by node it is the same again.
+    const fresh = document.createElement("template");
+    fresh.innerHTML = await answer.text();
+    morphChildren(region, fresh.content);
+    offline.hidden = true;
+    filter();
+  } catch {
+    offline.hidden = false;
+  }
+}
+
+async function keepFresh(region) {
+  for (;;) {
+    await new Promise((resolve) => { setTimeout(resolve, EVERY); });
+    if (!document.hidden) await refresh(region);
+  }
+}
+
+// --- search as you type
+
+const search = document.querySelector("[data-filter]");
+
+function filter() {
+  if (!search) return;
+  const words = search.value.trim().toLowerCase();
+  let shown = 0;
+  for (const row of document.querySelectorAll("[data-haystack]")) {
+    row.hidden = !row.dataset.haystack.includes(words);
+    if (!row.hidden) shown += 1;
+  }
+  const nobody = document.querySelector("[data-no-match]");
+  if (nobody) {
+    nobody.hidden = shown > 0;
+    nobody.previousElementSibling.hidden = shown === 0;
+  }
+  return shown;
+}
+
+search?.addEventListener("input", () => announce(`${filter()} found`));
+document.querySelector("[data-filter-form]")?.addEventListener("submit", (event) => event.preventDefault());
+
+for (const region of document.querySelectorAll("[data-refresh]")) {
+  // The server has left out what did not match ?q=; the search needs all of them.
+  if (search?.value) refresh(region);
+  keepFresh(region);
+}
+
+// --- questions as dialogs; without script the same question is a page of its own
+
+for (const link of document.querySelectorAll("[data-dialog]")) {
+  link.addEventListener("click", (event) => {
+    event.preventDefault();
+    document.getElementById(link.dataset.dialog).showModal();
+  });
+}

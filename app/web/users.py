@@ -1,0 +1,158 @@
+"""Users: the list, one user's page with the link to send, and everything that can be done to a user."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+from flask import Blueprint, abort, flash, redirect, render_template, request, send_file, url_for
+from flask.typing import ResponseReturnValue
+
+from app.fleet import Refused
+from app.fleet.views import UserView
+from app.mtproto.qr import qr_png, qr_svg
+from app.web.context import actor, the_fleet
+from app.web.formats import date_field
+from app.web.forms import UserForm
+
+blueprint = Blueprint("users", __name__, url_prefix="/users")
+
+
+@blueprint.get("")
+def index() -> str:
+    """All users, or those whose name, note, domain or port contains ?q=."""
+    return render_template("users/index.html", **_found())
+
+
+@blueprint.get("/list")
+def rows() -> str:
+    """The part of the list that changes by itself."""
+    return render_template("users/_list.html", **_found())
+
+
+@blueprint.route("/new", methods=["GET", "POST"])
+def new() -> ResponseReturnValue:
+    """Adds a user and shows the link to send."""
+    form = UserForm()
+    if form.validate_on_submit():
+        try:
+            user = the_fleet().add_user(
+                form.name.data or "", domain=form.domain.data or None, limit_gb=form.limit_gb.data or None,
+                speed_mbps=form.speed_mbps.data or None, expires=form.expires.data or None,
+                note=form.note.data or "", actor=actor())
+        except Refused as refusal:
+            form.show(refusal)
+        else:
+            flash(f"{user.name} is added. Send them the link below.")
+            return redirect(url_for("users.show", user_id=user.id))
+    return render_template("users/new.html", form=form), 422 if form.is_submitted() else 200
+
+
+@blueprint.get("/<user_id>")
+def show(user_id: str) -> str:
+    """One user: the link, the QR code, and how it goes."""
+    note = the_fleet().status().server_note
+    return render_template("users/show.html", user=_user(user_id), server_note=note)
+
+
+@blueprint.get("/<user_id>/state")
+def state(user_id: str) -> str:
+    """The part of a user's page that changes by itself."""
+    return render_template("users/_state.html", user=_user(user_id))
+
+
+@blueprint.route("/<user_id>/edit", methods=["GET", "POST"])
+def edit(user_id: str) -> ResponseReturnValue:
+    """Changes what differs from now, and nothing else: an untouched field can't be lost or rounded."""
+    user = _user(user_id)
+    before = {
+        "name": user.name, "note": user.note, "domain": user.domain,
+        "limit_gb": f"{user.own_limit_gb:g}" if user.own_limit_gb else "",
+        "speed_mbps": f"{user.own_speed_mbps:g}" if user.own_speed_mbps else "",
+        "expires": date_field(user.expires_at),
+    }
+    form = UserForm(data=before)
+    if form.validate_on_submit():
+        typed = {key: form[key].data or "" for key in before}
+        changes = {key: value for key, value in typed.items() if value != before[key]}
+        try:
+            user = the_fleet().update_user(user.id, changes, actor()) if changes else user
+        except Refused as refusal:
+            form.show(refusal)
+        else:
+            flash(f"{user.name} is saved." if changes else "Nothing was different, so nothing was changed.")
+            return redirect(url_for("users.show", user_id=user.id))
+    return render_template("users/edit.html", form=form, user=user), 422 if form.is_submitted() else 200
+
+
+@blueprint.post("/<user_id>/enable")
+def enable(user_id: str) -> ResponseReturnValue:
+    """Lets the user connect again."""
+    return _act(user_id, the_fleet().enable, "{name} is enabled. The same link works again.")
+
+
+@blueprint.post("/<user_id>/disable")
+def disable(user_id: str) -> ResponseReturnValue:
+    """Ends the user's connections and refuses new ones; the link is kept."""
+    return _act(user_id, the_fleet().disable, "{name} is disabled. Their connections have ended.")
+
+
+@blueprint.route("/<user_id>/rotate", methods=["GET", "POST"])
+def rotate(user_id: str) -> ResponseReturnValue:
+    """Gives the user a new secret, after a question; the old link stops working at once."""
+    if request.method == "GET":
+        return render_template("users/confirm.html", user=_user(user_id), what="rotate")
+    return _act(user_id, the_fleet().rotate, "{name} has a new link. The old one no longer works.", "show")
+
+
+@blueprint.route("/<user_id>/remove", methods=["GET", "POST"])
+def remove(user_id: str) -> ResponseReturnValue:
+    """Deletes the user, after a question that names them."""
+    if request.method == "GET":
+        return render_template("users/confirm.html", user=_user(user_id), what="remove")
+    return _act(user_id, the_fleet().remove, "{name} is deleted.", "index")
+
+
+@blueprint.get("/<user_id>/qr.svg")
+def qr_image(user_id: str) -> ResponseReturnValue:
+    """The link as a QR code, for the page."""
+    return send_file(io.BytesIO(qr_svg(_user(user_id).tg_link)), mimetype="image/svg+xml")
+
+
+@blueprint.get("/<user_id>/qr.png")
+def qr_download(user_id: str) -> ResponseReturnValue:
+    """The link as a QR code, for sending on."""
+    user = _user(user_id)
+    return send_file(io.BytesIO(qr_png(user.tg_link)), mimetype="image/png", as_attachment=True,
+                     download_name=f"telegram-proxy-{user.id}.png")
+
+
+def _user(user_id: str) -> UserView:
+    """The user with this id. A name is no address here: names change, and need not be unique."""
+    found = next((user for user in the_fleet().users() if user.id == user_id), None)
+    return found or abort(404)
+
+
+def _found() -> dict[str, object]:
+    """The users that match the search, how many there are in all, and what was searched for."""
+    users = the_fleet().users()
+    query = request.args.get("q", "").strip()
+    matches = [user for user in users if query.casefold() in haystack(user)]
+    return {"users": matches, "total": len(users), "query": query, "haystack": haystack}
+
+
+def haystack(user: UserView) -> str:
+    """What the search looks through, here and in the browser, in lower case."""
+    return " ".join((user.name, user.note, user.domain, str(user.port), user.state)).casefold()
+
+
+def _act(user_id: str, verb: Callable[..., UserView], done: str, then: str = "") -> ResponseReturnValue:
+    """Runs one verb of the fleet on a user and goes back to the page it was asked on."""
+    user = _user(user_id)
+    try:
+        flash(done.format(name=verb(user.id, actor=actor()).name))
+    except Refused as refusal:
+        flash(str(refusal), "error")
+        then = "show"
+    target = then or ("index" if request.form.get("from") == "list" else "show")
+    return redirect(url_for("users.index") if target == "index" else url_for("users.show", user_id=user.id))

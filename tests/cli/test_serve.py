@@ -1,0 +1,178 @@
+"""`serve`, and the hidden `panel` commands that install.sh uses."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.cli.instance import PanelError, PanelFile, Running
+from tests.cli.conftest import ROOT
+
+
+def healthy(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def serve(data: Path) -> Iterator[Callable[..., subprocess.Popen]]:
+    """Start `serve` in a process of its own and wait until it answers on the port."""
+    started: list[subprocess.Popen] = []
+
+    def start(port: int, *words: str) -> subprocess.Popen:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "app.cli", "serve", "--port", str(port), "--data", str(data), *words],
+            cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        started.append(process)
+        wait_until(lambda: healthy(port) or process.poll() is not None)
+        return process
+
+    yield start
+    for process in started:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def test_serve_prints_the_url_and_the_initial_admin(serve, data, free_port) -> None:
+    port = free_port()
+    process = serve(port)
+    declared = json.loads((data / "config.json").read_text())
+    assert process.stdout.readline().split() == ["Panel:", f"http://127.0.0.1:{port}"]
+    assert process.stdout.readline().split() == ["Name:", "admin"]
+    assert process.stdout.readline().split()[:2] == ["Password:", declared["_initial_password"]]
+
+
+def test_serve_no_longer_prints_a_password_that_was_replaced(serve, run, free_port) -> None:
+    run("reset-password", "--username", "admin")
+    port = free_port()
+    process = serve(port, "--json")
+    process.terminate()
+    assert json.loads(process.communicate(timeout=30)[0]) == {"url": f"http://127.0.0.1:{port}"}
+
+
+def test_the_panel_ends_cleanly_and_its_proxies_stay(serve, run, free_port) -> None:
+    user = run("user", "add", "Alice", "--json").json()
+    process = serve(free_port())
+    process.terminate()
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0 and "Traceback" not in errors
+    socket.create_connection(("127.0.0.1", user["port"]), timeout=5).close()
+    assert run("user", "show", "Alice", "--json").json()["state"] == "running"
+
+
+def test_a_busy_port_is_refused_with_its_holder_and_a_free_one(command) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        message = command("serve", "--port", str(port)).refused()
+    assert f"port {port} is taken by another program" in message and f"pid {os.getpid()}" in message
+    free = int(message.rpartition("--port ")[2])
+    assert free > port
+
+
+def test_an_address_of_another_machine_is_refused(command) -> None:
+    for address in ("192.0.2.1", "no such host"):
+        message = command("serve", "--bind", address, "--port", "18080").refused()
+        assert address in message and "not an address of this machine" in message
+
+
+def test_a_second_panel_on_the_same_folder_is_refused(serve, command, free_port) -> None:
+    first = serve(free_port())
+    message = command("serve", "--port", str(free_port())).refused()
+    assert "already serves" in message and str(first.pid) in message
+
+
+def test_a_panel_that_was_killed_is_replaced_at_once(serve, data, free_port) -> None:
+    port = free_port()
+    first = serve(port)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    second = serve(port)
+    # The worker of the first may answer for another second; then only the second is left.
+    assert second.stdout.readline().startswith("Panel:")
+    wait_until(lambda: (data / "panel.pid").read_text().startswith(f"{second.pid}\n") and healthy(port))
+
+
+def test_the_lock_of_a_killed_panel_is_waited_for_and_that_of_a_living_one_is_not(data) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    file = PanelFile(data)
+    with file.path.open("a+") as worker:
+        fcntl.flock(worker, fcntl.LOCK_EX)
+        worker.write(f"{os.getpid()}\nhttp://127.0.0.1:1\n")
+        worker.flush()
+        with pytest.raises(PanelError, match=f"process {os.getpid()}"):
+            file.claim("http://127.0.0.1:2")
+
+        worker.truncate(0)
+        worker.write(f"{ended.pid}\nhttp://127.0.0.1:1\n")
+        worker.flush()
+        release = threading.Timer(1, fcntl.flock, (worker, fcntl.LOCK_UN))
+        release.start()
+        with file.claim("http://127.0.0.1:2"):
+            release.join()
+            assert file.running() == Running(os.getpid(), "http://127.0.0.1:2")
+    assert file.running() is None
+
+
+def test_a_broken_config_starts_nothing(command, data) -> None:
+    (data / "config.json").write_text('{"proxy_port": "high"}')
+    assert "proxy_port: 'high'" in command("serve").refused()
+
+
+def test_restart_replaces_the_panel_and_stop_ends_proxies_too(command, run, data, free_port) -> None:
+    user = run("user", "add", "Alice", "--json").json()
+    port = free_port()
+    first = command("panel", "restart", "--port", str(port))
+    assert first.code == 0 and f"http://127.0.0.1:{port}" in first.stdout
+    pid = (data / "panel.pid").read_text().splitlines()[0]
+    assert command("panel", "restart", "--port", str(port)).code == 0
+    assert healthy(port)
+    assert (data / "panel.pid").read_text().splitlines()[0] != pid
+    assert run("user", "show", "Alice", "--json").json()["state"] == "running"
+
+    stopped = command("panel", "stop", "--json").json()
+    assert stopped == {"panel": True, "proxies": [f"mtg-proxy-{user['port']}"]}
+
+    assert not healthy(port)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", user["port"]), timeout=5)
+    assert command("panel", "stop", "--json").json() == {"panel": False, "proxies": []}
+    assert run("user", "show", "Alice", "--json").json()["enabled"] is True
+
+
+def test_a_restart_on_a_busy_port_leaves_the_running_panel_alone(command, free_port) -> None:
+    port = free_port()
+    assert command("panel", "restart", "--port", str(port)).code == 0
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        message = command("panel", "restart", "--port", str(other.getsockname()[1])).refused()
+    assert "taken by another program" in message
+    assert healthy(port)
+
+
+def test_stop_in_a_folder_without_an_installation_makes_none(command, tmp_path) -> None:
+    nothing = tmp_path / "nothing"
+    assert "no installation" in command("panel", "stop", "--data", str(nothing)).refused()
+    assert not nothing.exists()

@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# Installs what the tests need on a bare Debian or Ubuntu machine, and runs every test.
+# Arguments go to pytest: bash tests/run.sh tests/cli -k probe
+# With CI=true, a test that is skipped has failed.
+set -euo pipefail
+
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+VENV=$HERE/tests/.venv
+
+say() { printf '\n==> %s\n' "$*"; }
+
+fail() {
+    printf '\ntests/run.sh: %s\n' "$1" >&2
+    exit 1
+}
+
+# Prints the Debian packages that are missing here, one a line.
+missing_packages() {
+    [ -x /usr/bin/python3 ] || printf 'python3\n'
+    # The system's own Python is what an account without rights installs with (tests/install).
+    /usr/bin/python3 -c 'import venv, ensurepip' 2>/dev/null || printf 'python3-venv\n'
+    command -v chromium >/dev/null || printf 'chromium\n'
+    [ -x /usr/sbin/nginx ] || printf 'nginx-light\n'
+    compgen -G '/usr/lib/nginx/modules/ngx_stream_module.so' >/dev/null || printf 'libnginx-mod-stream\n'
+    command -v openssl >/dev/null || printf 'openssl\n'
+    command -v shellcheck >/dev/null || printf 'shellcheck\n'
+    command -v setpriv >/dev/null || printf 'util-linux\n'
+    command -v git >/dev/null || printf 'git\n'
+    command -v strace >/dev/null || printf 'strace\n'
+}
+
+install_system_packages() {
+    local packages=() as_root=() had_nginx=no
+    mapfile -t packages < <(missing_packages)
+    if [ ${#packages[@]} -eq 0 ]; then return; fi
+    say "Installing Debian packages: ${packages[*]}"
+    if [ "$(id -u)" -ne 0 ]; then
+        command -v sudo >/dev/null || fail "as root, install: apt-get install -y ${packages[*]}"
+        as_root=(sudo)
+    fi
+    [ ! -x /usr/sbin/nginx ] || had_nginx=yes
+    "${as_root[@]}" apt-get update -qq || fail "the package lists can't be read: apt-get update failed"
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null ||
+        fail "could not be installed: ${packages[*]}"
+    # The package starts a server on port 80; the tests start their own, on ports of their own.
+    if [ "$had_nginx" = no ] && [ -x /usr/sbin/nginx ]; then
+        "${as_root[@]}" service nginx stop >/dev/null 2>&1 || true
+    fi
+    mapfile -t packages < <(missing_packages)
+    [ ${#packages[@]} -eq 0 ] || fail "still missing after the installation: ${packages[*]}"
+}
+
+install_test_packages() {
+    local wanted
+    wanted=$(cat requirements.txt tests/requirements.txt | sha256sum)
+    if [ "$(cat "$VENV/tests.stamp" 2>/dev/null)" = "$wanted" ]; then return; fi
+    say "Installing the packages that the tests use"
+    "$VENV/bin/python" -m pip install --quiet --no-input -r tests/requirements.txt ||
+        fail "the packages of tests/requirements.txt could not be installed; the lines above say which"
+    printf '%s\n' "$wanted" >"$VENV/tests.stamp"
+}
+
+check_shell_scripts() {
+    local scripts=()
+    say "shellcheck"
+    mapfile -d '' scripts < <(find . \( -name .git -o -name '.venv*' -o -name node_modules \) -prune -o \
+        -type f \( -name '*.sh' -o -path ./.ci/run \) -print0)
+    shellcheck "${scripts[@]}" || fail "shellcheck found something"
+}
+
+run_pytest() {
+    local options=(-c tests/pytest.ini)
+    say "pytest"
+    if [ "${CI:-}" = true ]; then
+        options+=(-p tests.support.no_skips)
+    fi
+    exec "$VENV/bin/python" -m pytest "${options[@]}" "$@"
+}
+
+main() {
+    cd "$HERE"
+    install_system_packages
+    bash install.sh --local --no-start --venv "$VENV"
+    install_test_packages
+    check_shell_scripts
+    run_pytest "$@"
+}
+
+main "$@"

@@ -1,0 +1,48 @@
+"""A real browser window at the panel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from tests.web.visitor import NAME, PASSWORD
+
+#: Nothing leaves this machine, whatever a page or Chromium itself would like to fetch.
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--no-first-run", "--host-resolver-rules=MAP * 127.0.0.1"]
+
+
+@dataclass
+class Desk:
+    """A browser window at the panel, and what went wrong in it."""
+
+    page: Page
+    site: str
+    complaints: list[str] = field(default_factory=list)
+
+    def go(self, path: str) -> None:
+        self.page.goto(self.site + path)
+
+    def login(self) -> None:
+        self.go("/login")
+        self.page.get_by_label("Name").fill(NAME)
+        self.page.get_by_label("Password").fill(PASSWORD)
+        self.page.get_by_role("button", name="Log in").click()
+        self.page.get_by_role("heading", name="Running").wait_for()
+
+
+def open_desk(browser: Browser, site: str, width: int = 1280, theme: str = "dark",
+              **options: object) -> tuple[BrowserContext, Desk]:
+    """A window of this width; it notes errors, CSP violations, and requests to any other host."""
+    context = browser.new_context(viewport={"width": width, "height": 844}, **options)
+    context.set_default_timeout(10_000)
+    context.add_cookies([{"name": "theme", "value": theme, "url": site}])
+    desk = Desk(context.new_page(), site)
+    desk.page.on("console", lambda message: desk.complaints.append(message.text)
+                 if message.type in ("error", "warning") else None)
+    desk.page.on("pageerror", lambda error: desk.complaints.append(str(error)))
+    desk.page.on("request", lambda r: None if r.url.startswith(site + "/")
+                 else desk.complaints.append(f"request to {r.url}"))
+    return context, desk

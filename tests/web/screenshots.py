@@ -1,0 +1,103 @@
+"""Makes the pictures of the README: `python -m tests.web.screenshots` writes docs/screenshots/*.png.
+
+The panel is the real one, over a real fleet whose runtime runs nothing: names and numbers are made up.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from pathlib import Path
+
+from playwright.sync_api import Browser, sync_playwright
+from werkzeug.serving import make_server
+
+from app import create_app
+from app.engines.builtin import Builtin
+from app.fleet import Fleet
+from tests.support.memory_runtime import MemoryRuntime
+from tests.web.desk import CHROMIUM_ARGUMENTS, open_desk
+from tests.web.visitor import NAME, PASSWORD
+
+PICTURES = Path(__file__).parents[2] / "docs/screenshots"
+GB = 1024**3
+
+#: name, what is declared, downloaded GB, uploaded GB, connections
+PEOPLE = (
+    ("Grandma Nilufar", {"limit_gb": "50", "note": "Phone and tablet"}, 12.4, 1.1, 3),
+    ("Dariush and family", {"limit_gb": "100"}, 79.0, 6.2, 11),
+    ("Editorial desk", {"note": "Six laptops, one link"}, 312.0, 48.0, 27),
+    ("Mehmet", {"limit_gb": "5", "speed_mbps": "2", "expires": "2099-01-31"}, 4.9, 0.3, 2),
+    ("Olena (work laptop)", {"limit_gb": "20"}, 8.7, 0.9, 1),
+    ("Sasha", {"note": "Asked to pause until March"}, 1.2, 0.1, 0),
+)
+
+METRICS = """\
+mtg_telegram_traffic{{telegram_ip="192.0.2.1",dc="2",direction="to_client"}} {down}
+mtg_telegram_traffic{{telegram_ip="192.0.2.1",dc="2",direction="from_client"}} {up}
+mtg_telegram_connections{{telegram_ip="192.0.2.1",dc="2"}} {connections}
+"""
+
+
+class PictureRuntime(MemoryRuntime):
+    """Named as what the reader of the README will have."""
+
+    name = "process"
+
+
+def demo_fleet(data_dir: Path) -> Fleet:
+    """People with traffic, one near the limit, one over it, one disabled."""
+    runtime = PictureRuntime()
+    fleet = Fleet(data_dir, runtime, Builtin())
+    fleet.create_admin(NAME, PASSWORD)
+    fleet.set_settings({"server_domain": "proxy.example.org"})
+    for name, declared, down, up, connections in PEOPLE:
+        user = fleet.add_user(name, **declared)
+        runtime.machine.metrics(f"mtg-proxy-{user.port}", METRICS.format(
+            down=int(down * GB), up=int(up * GB), connections=connections))
+    fleet.sample()
+    fleet.disable("Sasha")
+    return fleet
+
+
+def take(browser: Browser, site: str, fleet: Fleet) -> None:
+    """The handful of pictures; a phone's are two pixels to the point."""
+    first = f"/users/{fleet.user('Grandma Nilufar').id}"
+    shots = (
+        ("login", 1280, "dark", "/login"),
+        ("dashboard", 1280, "dark", "/"),
+        ("dashboard-light", 1280, "light", "/"),
+        ("users", 1280, "dark", "/users"),
+        ("user", 1280, "dark", first),
+        ("user-phone", 390, "dark", first),
+    )
+    for name, width, theme, path in shots:
+        context, desk = open_desk(browser, site, width, theme, device_scale_factor=2 if width < 768 else 1)
+        if path == "/login":
+            desk.go(path)
+        else:
+            desk.login()
+            desk.go(path)
+        desk.page.wait_for_load_state("networkidle")
+        # A phone's picture is its first screen; the whole page would be a ribbon.
+        desk.page.screenshot(path=PICTURES / f"{name}.png", full_page=width >= 768)
+        assert desk.complaints == [], desk.complaints
+        context.close()
+
+
+def main() -> None:
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        fleet = demo_fleet(Path(folder))
+        server = make_server("127.0.0.1", 0, create_app(fleet), threaded=True)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM_ARGUMENTS)
+        take(browser, f"http://panel.test:{server.port}", fleet)
+        browser.close()
+        server.shutdown()
+        thread.join()
+
+
+if __name__ == "__main__":
+    main()

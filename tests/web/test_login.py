@@ -1,0 +1,144 @@
+"""Logging in, staying logged in, and being thrown out."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from app.fleet import Fleet
+from tests.web.html import text
+from tests.web.visitor import NAME, PASSWORD, Visitor
+
+
+def logged_in(visitor: Visitor) -> bool:
+    return visitor.get("/").status_code == 200
+
+
+def test_the_right_password_opens_the_dashboard(stranger: Visitor) -> None:
+    answer = stranger.login()
+    assert (answer.status_code, answer.location) == (302, "/")
+    assert logged_in(stranger)
+
+
+@pytest.mark.parametrize(("name", "password", "code", "message"), [
+    (NAME, "wrong", 401, "This name and password do not match."),
+    ("nobody", PASSWORD, 401, "This name and password do not match."),
+    ("", PASSWORD, 422, "Type your admin name."),
+    (NAME, "", 422, "Type your password."),
+    ("\x00<b>", "\x00", 401, "This name and password do not match."),
+])
+def test_a_wrong_login_says_so_and_keeps_the_name(
+        stranger: Visitor, name: str, password: str, code: int, message: str) -> None:
+    answer = stranger.login(name, password)
+    page = answer.get_data(as_text=True)
+    assert answer.status_code == code and message in text(page)
+    assert not password or password not in page or password == "\x00"
+    assert not logged_in(stranger)
+
+
+def test_after_five_failures_even_the_right_password_has_to_wait(stranger: Visitor) -> None:
+    for _ in range(5):
+        assert stranger.login(password="wrong").status_code == 401
+    answer = stranger.login()
+    assert answer.status_code == 429
+    assert "Try again in 5 minutes" in text(answer.get_data(as_text=True))
+    assert 0 < int(answer.headers["Retry-After"]) <= 300
+    assert not logged_in(stranger)
+
+
+def test_a_stranger_from_outside_can_not_choose_the_address_that_is_counted(stranger: Visitor) -> None:
+    outside = {"REMOTE_ADDR": "198.51.100.7"}
+    for attempt in range(5):
+        claim = {"X-Forwarded-For": f"10.0.0.{attempt}"}
+        stranger.login(password="wrong", headers=claim, environ_base=outside)
+    answer = stranger.login(headers={"X-Forwarded-For": "10.0.0.99"}, environ_base=outside)
+    assert answer.status_code == 429
+
+
+def test_logging_out_ends_the_session(admin: Visitor) -> None:
+    assert admin.post("/logout").location == "/login"
+    assert not logged_in(admin)
+
+
+def test_a_new_password_ends_the_sessions_of_that_admin_only(
+        panel: Flask, fleet: Fleet, admin: Visitor) -> None:
+    fleet.create_admin("bob", "another long password")
+    other = Visitor(panel.test_client())
+    other.login("bob", "another long password")
+    fleet.reset_password(NAME)
+    assert not logged_in(admin)
+    assert logged_in(other)
+
+
+def test_a_deleted_admin_is_out_at_once(admin: Visitor, declaration: Path) -> None:
+    config = json.loads(declaration.read_text())
+    config["admins"] = [a for a in config["admins"] if a["username"] != NAME]
+    declaration.write_text(json.dumps(config))
+    assert not logged_in(admin)
+
+
+def test_a_session_ends_after_twelve_hours_however_busy_it_was(admin: Visitor) -> None:
+    with admin.client.session_transaction() as session:
+        session["since"] = int(time.time()) - 12 * 3600 + 60
+    assert logged_in(admin)
+    with admin.client.session_transaction() as session:
+        session["since"] = int(time.time()) - 12 * 3600
+    assert not logged_in(admin)
+
+
+def test_a_session_planted_before_the_login_is_worth_nothing_after_it(stranger: Visitor) -> None:
+    with stranger.client.session_transaction() as session:
+        session["planted"] = "by an attacker"
+    before = stranger.token()
+    stranger.login()
+    with stranger.client.session_transaction() as session:
+        assert "planted" not in session
+    assert stranger.client.post("/logout", data={"csrf_token": before}).status_code == 400
+
+
+def test_a_cookie_signed_with_another_key_is_no_login(
+        panel: Flask, stranger: Visitor, admin: Visitor) -> None:
+    cookie = admin.client.get_cookie("mtproto_session").value
+    stranger.client.set_cookie("mtproto_session", cookie[:-4] + "AAAA")
+    assert not logged_in(stranger)
+    stranger.client.set_cookie("mtproto_session", cookie)
+    assert logged_in(stranger), "the same cookie unchanged is accepted, so this test can fail"
+
+
+@pytest.mark.parametrize(("scheme", "secure"), [("http", False), ("https", True)])
+def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(
+        stranger: Visitor, scheme: str, secure: bool) -> None:
+    page = stranger.get("/login", base_url=f"{scheme}://localhost")
+    flags = {flag.strip().lower() for flag in page.headers["Set-Cookie"].split(";")[1:]}
+    assert {"httponly", "samesite=lax"} <= flags
+    assert ("secure" in flags) == secure
+
+
+def test_forms_work_over_https_without_a_referrer(stranger: Visitor) -> None:
+    page = stranger.get("/login", base_url="https://localhost").get_data(as_text=True)
+    token = page.split('name="csrf_token"', 1)[1].split('value="', 1)[1].split('"', 1)[0]
+    answer = stranger.client.post("/login", base_url="https://localhost",
+                                  data={"csrf_token": token, "username": NAME, "password": PASSWORD})
+    assert answer.status_code == 302
+
+
+def test_the_login_leads_to_the_page_that_was_asked_for(stranger: Visitor) -> None:
+    answer = stranger.get("/users?q=grandma")
+    assert answer.location == "/login?next=/users?q%3Dgrandma"
+    answer = stranger.post(answer.location, {"username": NAME, "password": PASSWORD})
+    assert answer.location == "/users?q=grandma"
+
+
+@pytest.mark.parametrize("target", [
+    "https://evil.example", "//evil.example", "///evil.example", "/\\evil.example", "\\\\evil.example",
+    "/\t/evil.example", "javascript:alert(1)", "evil.example", "", " //evil.example", "/\n/evil.example",
+    "http:/evil.example", "//[evil",
+])
+def test_the_login_never_leads_out_of_the_panel(stranger: Visitor, target: str) -> None:
+    answer = stranger.client.post("/login", query_string={"next": target}, data={
+        "csrf_token": stranger.token(), "username": NAME, "password": PASSWORD})
+    assert (answer.status_code, answer.location) == (302, "/")
