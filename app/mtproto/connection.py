@@ -108,7 +108,6 @@ class Connection:
 
     async def _read_hello(self, received: bytearray, listener: Address) -> faketls.ClientHello | None:
         """The hello of a client of ours; anybody else is handed to the cover host, and None returned."""
-        ended = False
         reader = faketls.HelloReader()
         try:
             while not (hello := reader.read(received)):
@@ -116,14 +115,13 @@ class Connection:
                 if data == b"" and not received:
                     return None  # a port check: it sent nothing, and nothing is what it gets
                 if not data:
-                    ended = data == b""
                     raise faketls.NotAHello("half a ClientHello" if received else "silence")
             self._check(hello)
             return hello
         except (faketls.NotAHello, faketls.Refused) as error:
             log.debug("not a client, handed to the cover host: %s", error)
-            await self._front(bytes(received), ended, listener)
-            return None
+        await self._front(bytes(received), listener)
+        return None
 
     def _check(self, hello: faketls.ClientHello) -> None:
         engine, settings = self._engine, self._engine.settings
@@ -184,7 +182,7 @@ class Connection:
         while await sockets.receive(self._sock, _READ, self._deadline):
             pass
 
-    async def _front(self, received: bytes, ended: bool, listener: Address) -> None:
+    async def _front(self, received: bytes, listener: Address) -> None:
         engine, metrics = self._engine, self._engine.metrics
         family = "ipv6" if ":" in self._peer[0] else "ipv4"
         metrics.fronting += 1
@@ -195,7 +193,7 @@ class Connection:
             metrics.fronting_up += len(received)
             relay = Relay(self._sock, cover, self._count_up, self._count_down, True)
             engine.fronted.add(relay)
-            await relay.run(received, ended)
+            await relay.run(received)
             self._reset = relay.reset
         except CoverDown as error:
             warn_rarely("cover", str(error))

@@ -54,9 +54,8 @@ class Pump:
         self.ended = self.done = False
         self.touched = self._loop.time()
 
-    def start(self, first: bytes, ended: bool) -> None:
-        """Begin with these bytes, already transformed. ended: nothing will follow them."""
-        self.ended = ended
+    def start(self, first: bytes) -> None:
+        """Begin with these bytes, already transformed."""
         self._send(first)
         self._settle()
 
@@ -194,15 +193,15 @@ class Relay:
     def half_open(self) -> bool:
         return self._up.ended != self._down.ended
 
-    async def run(self, first: bytes = b"", client_ended: bool = False) -> None:
+    async def run(self, first: bytes) -> None:
         """Relay until both sides are done, one breaks or close() is called.
 
-        first: bytes for the server before anything else. client_ended: the client sends no more.
+        first: bytes for the server before anything else, already transformed.
         Afterwards `reset` tells whether the sockets are to be closed by a reset.
         """
         try:
-            self._up.start(first, client_ended)
-            self._down.start(b"", False)
+            self._up.start(first)
+            self._down.start(b"")
             await self._closed
         finally:
             self._up.stop()
