@@ -40,3 +40,6 @@ class Engine(Protocol):
 
     def counters(self, metrics: str) -> Counters:
         """Read the Prometheus text of one workload. Unknown names are ignored."""
+
+    def notes(self, config: Config) -> list[str]:
+        """What of the declaration this engine does not do, or does with a catch, one sentence each. Pure."""

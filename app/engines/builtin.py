@@ -38,6 +38,10 @@ class Builtin:
     def counters(self, metrics: str) -> Counters:
         return read_counters(metrics)
 
+    def notes(self, config: Config) -> list[str]:
+        return [f"{field} is set, but the built-in engine does not use it"
+                for field in ("proxy_tag", "proxy_dns", "proxy_blocklist") if getattr(config, field)]
+
 
 def _python() -> str:
     """This interpreter under one name.

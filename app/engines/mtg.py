@@ -1,4 +1,4 @@
-"""mtg (github.com/9seconds/mtg) as a program of this machine."""
+"""mtg (github.com/9seconds/mtg): as a program of this machine, and as a container."""
 
 from __future__ import annotations
 
@@ -30,24 +30,59 @@ class Mtg:
     def workload(self, user: User, config: Config, place: Place) -> Workload:
         if not self.binary:
             raise EngineRefusal("mtg is not installed here: put it on PATH, or its path into MTG_BIN")
-        try:
-            kind = Secret.parse(user.secret).kind
-        except SecretError as error:
-            raise EngineRefusal(f"{user.name} can't be served: {error}") from error
-        if kind != FAKETLS:
-            raise EngineRefusal(f"mtg serves only FakeTLS secrets (they start with ee), and the one of "
-                                f"{user.name} is {kind}: give a domain, or use the built-in engine")
-        return Workload(
-            name=f"{NAME_PREFIX}{user.port}",
-            user_id=user.id,
-            engine=self.name,
-            image="",
-            command=(self.binary, "run", "{config}"),
-            files={"config.toml": render_config(user, config, place)},
-            port=user.port,
-            place=place,
-            metrics_path=METRICS_PATH,
-        )
+        return _workload(user, config, place, command=(self.binary, "run", "{config}"))
 
     def counters(self, metrics: str) -> Counters:
         return read_counters(metrics)
+
+    def notes(self, config: Config) -> list[str]:
+        return _notes(config)
+
+
+class MtgImage:
+    """mtg in the image that config.proxy_image names, whose entry point is the program."""
+
+    name = "mtg"
+
+    def workload(self, user: User, config: Config, place: Place) -> Workload:
+        return _workload(user, config, place, command=("run", "{config}"), image=config.proxy_image,
+                         memory_mb=config.proxy_memory_mb)
+
+    def counters(self, metrics: str) -> Counters:
+        return read_counters(metrics)
+
+    def notes(self, config: Config) -> list[str]:
+        return _notes(config)
+
+
+def _workload(user: User, config: Config, place: Place, command: tuple[str, ...], image: str = "",
+              memory_mb: int = 0) -> Workload:
+    try:
+        kind = Secret.parse(user.secret).kind
+    except SecretError as error:
+        raise EngineRefusal(f"{user.name} can't be served: {error}") from error
+    if kind != FAKETLS:
+        raise EngineRefusal(f"mtg serves only FakeTLS secrets (they start with ee), and the one of "
+                            f"{user.name} is {kind}: give a domain, or use the built-in engine")
+    return Workload(
+        name=f"{NAME_PREFIX}{user.port}",
+        user_id=user.id,
+        engine=Mtg.name,
+        image=image,
+        command=command,
+        files={"config.toml": render_config(user, config, place)},
+        port=user.port,
+        place=place,
+        metrics_path=METRICS_PATH,
+        memory_mb=memory_mb,
+    )
+
+
+def _notes(config: Config) -> list[str]:
+    notes = []
+    if config.proxy_tag:
+        notes.append("proxy_tag is set, but mtg 2 can't advertise: the tag has no effect with this engine")
+    if config.proxy_blocklist:
+        notes.append("proxy_blocklist is on: firehol_level1 holds the private ranges, so clients in this server's own "
+                     "network (and those that Docker shows with its own address) get the cover site")
+    return notes

@@ -15,6 +15,8 @@ from app.config.values import parse_socks5
 from app.runtimes.base import Place
 
 METRICS_PATH = "/"
+#: Known attackers, and every private range: clients in Docker's network or the LAN are turned away too.
+BLOCKLIST = "https://iplists.firehol.org/files/firehol_level1.netset"
 
 
 def render_config(user: User, config: Config, place: Place) -> str:
@@ -23,17 +25,24 @@ def render_config(user: User, config: Config, place: Place) -> str:
         "": {
             "secret": user.secret,
             "bind-to": place.listen,
-            "concurrency": 4096,
+            "concurrency": config.proxy_concurrency,
             "prefer-ip": config.proxy_prefer_ip,
             # Phones with a clock some seconds off are common; mtg's own 3 s turn them away.
             "tolerate-time-skewness": "20s",
         },
         "network.timeout": {"tcp": "5s", "http": "10s", "idle": "5m", "handshake": "10s"},
-        "defense.anti-replay": {"enabled": True},
+        "defense.anti-replay": {"enabled": config.proxy_anti_replay},
         "stats.prometheus": {"enabled": True, "bind-to": place.metrics, "http-path": METRICS_PATH},
     }
+    network: dict[str, object] = {}
     if config.upstream_socks5:
-        tables["network"] = {"proxies": [socks5_url(config.upstream_socks5)]}
+        network["proxies"] = [socks5_url(config.upstream_socks5)]
+    if config.proxy_dns:
+        network["dns"] = config.proxy_dns
+    if network:
+        tables["network"] = network
+    if config.proxy_blocklist:
+        tables["defense.blocklist"] = {"enabled": True, "urls": [BLOCKLIST], "update-each": "24h"}
     if config.domain_fronting_ip:
         # Never "host" beside "ip": mtg 2.4 and later refuse a file that has both.
         tables["domain-fronting"] = {"ip": config.domain_fronting_ip, "port": config.domain_fronting_port}

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+
+from docker.types import CancellableStream
 
 from app.runtimes.base import RuntimeFailure
 from app.runtimes.docker_client import PATIENT, Connection
@@ -52,16 +55,16 @@ def follow(connection: Connection, running: Callable[[], Mapping[str, str]],
     last line that was seen already. One connection a container, as long as it runs.
     """
     lines: queue.Queue[Line] = queue.Queue()
-    ended = threading.Event()
     seen = dict(since)
     threads: dict[str, threading.Thread] = {}
+    streams: dict[str, CancellableStream] = {}
 
     def read(identity: str, name: str) -> None:
         last = seen.get(name, "")
         try:
             with connection.api(None) as api:
-                # From the second of the last line on: Docker knows no "after this line".
-                stream = api.logs(identity, stream=True, follow=True, timestamps=True, tail=1000)
+                # Some lines too many: Docker knows no "after this line".
+                stream = streams[identity] = api.logs(identity, stream=True, follow=True, timestamps=True, tail=1000)
                 rest = b""
                 for piece in stream:
                     *whole, rest = (rest + piece).split(b"\n")
@@ -69,8 +72,6 @@ def follow(connection: Connection, running: Callable[[], Mapping[str, str]],
                         if line.stamp > last:
                             last = seen[name] = line.stamp
                             lines.put(line)
-                    if ended.is_set():
-                        return
         except RuntimeFailure:
             return  # looked for again in the next round
 
@@ -84,13 +85,15 @@ def follow(connection: Connection, running: Callable[[], Mapping[str, str]],
                         threads[identity].start()
             except RuntimeFailure:
                 pass  # the engine is away: go on when it is back
-            for _ in range(20):
+            until = time.monotonic() + _LOOK
+            while (left := until - time.monotonic()) > 0:
                 try:
-                    yield lines.get(timeout=_LOOK / 20)
+                    yield lines.get(timeout=left)
                 except queue.Empty:
-                    continue
+                    break
     finally:
-        ended.set()
+        for stream in list(streams.values()):
+            stream.close()
 
 
 def tails(connection: Connection, names: Mapping[str, str], tail: int,

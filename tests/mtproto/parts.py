@@ -31,7 +31,9 @@ SECRET = Secret.generate("cover.example.com")
 class Engine:
     """The engine's process. Options with dots are TOML keys: {"network.timeout.handshake": "1s"}."""
 
-    def __init__(self, folder: Path, secret: Secret = SECRET, host: str = "127.0.0.1", **options: object) -> None:
+    def __init__(
+        self, folder: Path, secret: Secret = SECRET, host: str = "127.0.0.1", **options: object
+    ) -> None:
         self.folder, self.secret = folder, secret
         self.port, self.metrics_port = free_port(), free_port()
         keys: dict[str, object] = {

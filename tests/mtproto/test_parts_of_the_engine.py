@@ -18,7 +18,9 @@ PORTS = st.integers(0, 65535)
 
 
 @given(st.ip_addresses(v=4), PORTS, st.ip_addresses(v=4), PORTS, st.binary(max_size=9))
-def test_a_version_2_header_reads_back(source: object, port: int, to: object, to_port: int, rest: bytes) -> None:
+def test_a_version_2_header_reads_back(
+    source: object, port: int, to: object, to_port: int, rest: bytes
+) -> None:
     wire = make_header((str(source), port), (str(to), to_port))
     assert read_header(wire + rest) == ProxyHeader(28, (str(source), port), (str(to), to_port))
     assert all(read_header(wire[:end]) is None for end in range(1, 28))

@@ -110,7 +110,8 @@ def test_metrics_answer_several_requests_on_one_connection_and_refuse_nonsense(e
     for _ in range(3):
         connection.request("GET", "/metrics")
         answer = connection.getresponse()
-        assert answer.status == 200 and answer.getheader("Content-Type").startswith("text/plain; version=0.0.4")
+        assert answer.status == 200
+        assert answer.getheader("Content-Type").startswith("text/plain; version=0.0.4")
         assert b"abc_telegram_traffic" in answer.read()
     connection.request("HEAD", "/metrics?x=1")
     assert connection.getresponse().read() == b""

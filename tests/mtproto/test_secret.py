@@ -76,7 +76,8 @@ def test_a_bad_secret_is_refused_in_words_that_help(text: str, words: str) -> No
 @pytest.mark.parametrize(
     "text",
     ["", ".", "localhost", "1.2.3.4", "[::1]", "::1", "a_b.com", "-a.com", "a-.com", "a..com", "a b.com",
-     "x" * 64 + ".com", ".".join(["abcdefghi"] * 19), "a.123", "exa\u0000mple.com", "http://a.com", "a.com:443"],
+     "x" * 64 + ".com", ".".join(["abcdefghi"] * 19), "a.123", "exa\u0000mple.com", "http://a.com",
+     "a.com:443"],
 )  # fmt: skip
 def test_what_is_no_host_name_is_refused(text: str) -> None:
     with pytest.raises(SecretError, match="is not a host name"):

@@ -121,7 +121,9 @@ def test_a_second_upstream_serves_when_the_first_is_down(engine: Start, dc: Data
     assert len(dc.sessions) == 4
 
 
-def test_an_upstream_that_is_something_else_is_named(engine: Start, cover_host: Callable[..., CoverHost]) -> None:
+def test_an_upstream_that_is_something_else_is_named(
+    engine: Start, cover_host: Callable[..., CoverHost]
+) -> None:
     host = cover_host(lambda visit: visit.sock.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n"))
     proxy = engine(upstream=[f"socks5://127.0.0.1:{host.port}"])
     with open_session(proxy) as sock:
@@ -165,11 +167,12 @@ def test_the_end_of_either_side_ends_the_session(engine: Start, dc: DataCenter) 
 
 def test_nonsense_after_a_good_handshake_ends_the_connection(engine: Start, dc: DataCenter) -> None:
     proxy = engine(upstream=[f"socks5://{dc.socks5}"], handshake="500ms")
-    for nonsense in (b"GET / HTTP/1.1\r\n\r\n", b"\x15\x03\x03\x00\x02\x01\x00", b"\x17\x03\x03\xff\xff", b""):
+    request, alert = b"GET / HTTP/1.1\r\n\r\n", b"\x15\x03\x03\x00\x02\x01\x00"
+    for nonsense in (request, alert, b"\x17\x03\x03\xff\xff", b""):
         with shake_hands(proxy) as sock:
             sock.sendall(nonsense)
             assert read_to_end(sock) == b""
-    for nonsense in (b"GET / HTTP/1.1\r\n\r\n", b"\x15\x03\x03\x00\x02\x01\x00"):
+    for nonsense in (request, alert):
         with open_session(proxy) as sock:
             sock.sendall(nonsense)
             assert read_to_end(sock) == b""
@@ -217,6 +220,27 @@ def test_a_client_that_never_reads_costs_less_than_4_mb(engine: Start, dc: DataC
     proxy.wait_until_idle()
 
 
+def test_slow_readers_side_by_side_get_their_own_bytes(engine: Start, dc: DataCenter) -> None:
+    proxy = engine(upstream=[f"socks5://{dc.socks5}"])
+
+    async def slow(number: int) -> None:
+        stream = await Stream.open(proxy.link, receive_buffer=20_000)
+        # More than the kernel takes off the engine's hands, so that it must keep what is left.
+        size, offset = 12 * MB + number * 1000, 0
+        await stream.ask(size)
+        await asyncio.sleep(0.3)
+        while offset < size:
+            offset += await stream.read_pattern(offset)
+        await stream.upload(MB)
+        await stream.close()
+
+    async def crowd() -> None:
+        await asyncio.gather(*(slow(number) for number in range(5)))
+
+    asyncio.run(crowd())
+    proxy.wait_until_idle()
+
+
 def test_500_idle_sessions_fit_into_100_mb(engine: Start, dc: DataCenter) -> None:
     proxy = engine(upstream=[f"socks5://{dc.socks5}"])
 
@@ -244,7 +268,8 @@ def test_limits_set_while_running_slow_a_live_connection_and_can_be_lifted(
         stream = await Stream.open(proxy.link)
         work = getattr(stream, direction)
         seconds = {}
-        limits = ({}, {"connection": 8 * MB}, {"total": 8 * MB}, {"connection": 800 * MB, "total": 800 * MB}, {})
+        high = {"connection": 800 * MB, "total": 800 * MB}
+        limits = ({}, {"connection": 8 * MB}, {"total": 8 * MB}, high, {})
         for number, limit in enumerate(limits):
             await asyncio.to_thread(proxy.set_limits, **limit)
             started = time.perf_counter()

@@ -1,0 +1,108 @@
+"""A container's speed limit: tc in its network namespace, put there and read back by a short-lived helper.
+
+What comes in is shaped, through ifb devices: TCP itself then slows the sender down, and
+the engine queues nothing. The proxy container keeps no capability; the helper, which
+joins its network only, has NET_ADMIN. A restart of the container loses the limit.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+from docker import APIClient
+from docker.errors import APIError
+
+from app.runtimes.base import RuntimeFailure
+from app.runtimes.docker_spec import LISTEN
+from app.runtimes.docker_state import Told
+
+#: Interfaces of the namespace: what clients send comes through one, all else (Telegram) through the other.
+_UP, _DOWN = "mtp-up", "mtp-down"
+
+_READ = f"tc -j qdisc show dev {_UP} 2>/dev/null || true; echo; tc -j qdisc show dev {_DOWN} 2>/dev/null || true"
+_LIFT = f"""tc qdisc del dev eth0 ingress 2>/dev/null || true
+ip link del {_UP} 2>/dev/null || true
+ip link del {_DOWN} 2>/dev/null || true
+"""
+
+
+def script(bits_per_second: int | None, port: int) -> str:
+    """The shell commands that set the limit, or lift it, and then print what is in force. Pure.
+
+    port: the engine's inside the container; what comes in for it comes from clients.
+    """
+    if not bits_per_second:
+        return f"set -e\n{_LIFT}{_READ}"
+    # As much as comes in 50 ms, and never less than a few packets, may pass at full speed.
+    burst = max(bits_per_second // 8 // 20, 20_000)
+    lines = ["set -e", _LIFT.rstrip()]
+    for device in (_UP, _DOWN):
+        lines += [f"ip link add {device} type ifb", f"ip link set {device} up",
+                  f"tc qdisc add dev {device} root tbf rate {bits_per_second}bit burst {burst} latency 300ms"]
+    lines += [
+        "tc qdisc add dev eth0 handle ffff: ingress",
+        f"tc filter add dev eth0 parent ffff: protocol ip prio 1 u32 match ip dport {port} 0xffff "
+        f"action mirred egress redirect dev {_UP}",
+        f"tc filter add dev eth0 parent ffff: protocol ipv6 prio 2 u32 match ip6 dport {port} 0xffff "
+        f"action mirred egress redirect dev {_UP}",
+        f"tc filter add dev eth0 parent ffff: protocol all prio 9 u32 match u32 0 0 "
+        f"action mirred egress redirect dev {_DOWN}",
+        _READ,
+    ]
+    return "\n".join(lines)
+
+
+def in_force(printed: str) -> int | None:
+    """Bits per second from what the script printed; None without a limit in both directions."""
+    rates = []
+    for line in printed.splitlines():
+        if line.strip().startswith("["):
+            rates += [round(q["options"]["rate"] * 8) for q in json.loads(line) if q.get("kind") == "tbf"]
+    return min(rates) if len(rates) == 2 else None
+
+
+def shape(api: APIClient, container: Told, bits_per_second: int | None) -> int | None:
+    """Set the limit or lift it; what is in force afterwards. Raises RuntimeFailure."""
+    return in_force(_help(api, container, script(bits_per_second, int(container.labels[LISTEN]))))
+
+
+def read(api: APIClient, container: Told) -> int | None:
+    """What is in force. Raises RuntimeFailure."""
+    return in_force(_help(api, container, _READ))
+
+
+def _help(api: APIClient, container: Told, commands: str) -> str:
+    """What the commands print, run beside the container with its network."""
+    helper = api.create_container_from_config({
+        "Image": container.image, "User": "0:0", "Entrypoint": ["/bin/sh", "-c"], "Cmd": [commands],
+        "Healthcheck": {"Test": ["NONE"]},
+        "HostConfig": {
+            "NetworkMode": f"container:{container.id}", "CapDrop": ["ALL"], "CapAdd": ["NET_ADMIN"],
+            "ReadonlyRootfs": True, "SecurityOpt": ["no-new-privileges:true"], "PidsLimit": 32,
+            "Memory": 64 << 20, "MemorySwap": 64 << 20,
+        },
+    })["Id"]
+    try:
+        api.start(helper)
+        code = api.wait(helper)["StatusCode"]
+        printed = api.logs(helper, stdout=True, stderr=False).decode(errors="replace")
+        if code:
+            said = api.logs(helper, stdout=False, stderr=True).decode(errors="replace").strip()
+            raise RuntimeFailure(f"{container.name} can't be slowed down: {_why(said, code)}")
+        return printed
+    except APIError as error:
+        if re.search("no such file or directory|executable file not found", str(error.explanation)):
+            raise RuntimeFailure(f"{container.name} can't be slowed down: the image {container.image} holds no shell "
+                                 "and no tc; mtg-custom does") from error
+        raise
+    finally:
+        api.remove_container(helper, force=True, v=True)
+
+
+def _why(said: str, code: int) -> str:
+    if "not found" in said:
+        return "its image holds no tc (iproute2); mtg-custom does"
+    if "Unknown device type" in said or "Operation not supported" in said:
+        return "the kernel has no ifb device (modprobe ifb loads it)"
+    return said.splitlines()[-1][:300] if said else f"tc ended with code {code}"
