@@ -91,6 +91,9 @@ parse_options() {
     fi
 }
 
+# Without Docker, even where there is one; the data folder remembers it.
+choose_runtime() { export MTPROTO_RUNTIME="${MTPROTO_RUNTIME:-process}"; }
+
 # Every later command runs in the repository: Python finds `app` there.
 enter_repository() {
     cd "$HERE"
@@ -262,6 +265,7 @@ install_locally() {
 
 main() {
     parse_options "$@"
+    choose_runtime
     enter_repository
     if [ "$STOP" = yes ]; then
         stop_everything

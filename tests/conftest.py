@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+# Before pytest gives the name to the folder tests/docker, as it does with folders of tests.
+import docker  # noqa: F401
 import pytest
 
 from tests.support import cover as cover_host
@@ -17,6 +19,8 @@ from tests.support.engine import Engine, run_engine
 for name in list(os.environ):
     if name.lower() in ("http_proxy", "https_proxy", "all_proxy") or name.startswith(("MTPROTO_", "MTG_BIN")):
         del os.environ[name]
+# Local processes, even where a Docker engine runs beside the tests; tests/docker says otherwise itself.
+os.environ["MTPROTO_RUNTIME"] = "process"
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.cli.admins import create_admin, reset_password
 from app.cli.config import config
-from app.cli.fleet import probe, reconcile, status
+from app.cli.fleet import logs, probe, reconcile, restart, start, status, stop
 from app.cli.panel import panel
 from app.cli.root import cli
 from app.cli.serve import serve
@@ -12,7 +12,8 @@ from app.cli.settings import settings
 from app.cli.users import user
 
 for command in (
-    serve, user, settings, status, reconcile, probe, create_admin, reset_password, config, panel
+    serve, user, settings, status, start, stop, restart, logs, reconcile, probe, create_admin, reset_password,
+    config, panel,
 ):
     cli.add_command(command)
 

@@ -1,11 +1,16 @@
-"""`status`, `reconcile` and `probe`: what runs, making it so, and whether a link works."""
+"""What runs: `status`, `start`, `stop`, `restart`, `logs`, `reconcile`, and `probe`: does a link work?"""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import click
 
 from app.cli.output import facts, paragraph, size, table
 from app.cli.root import Command, Invocation, Refusal
+
+if TYPE_CHECKING:
+    from app.fleet.reconcile import Outcome
 
 
 @click.command(cls=Command)
@@ -31,6 +36,9 @@ def status(obj: Invocation) -> None:
         parts.append(paragraph(now.server_note))
     if rows:
         parts.append(table(["NAME", "PORT", "STATE", "CONN", "DOWN", "UP"], rows, right=(1, 3, 4, 5)))
+    if now.stopped:
+        parts.append(paragraph("All proxies are stopped. `start` runs them again."))
+    parts += [paragraph(note) for note in now.notes]
     if now.problems:
         parts.append("\n".join(paragraph(f"! {line}") for line in now.problems))
     obj.answer(now.to_json(), "\n\n".join(parts))
@@ -40,7 +48,63 @@ def status(obj: Invocation) -> None:
 @click.pass_obj
 def reconcile(obj: Invocation) -> None:
     """Compare what is declared with what runs, and apply the difference, once."""
-    outcomes = obj.fleet().reconcile()
+    _report(obj, obj.fleet().reconcile())
+
+
+@click.command(cls=Command)
+@click.argument("name", required=False)
+@click.pass_obj
+def start(obj: Invocation, name: str | None) -> None:
+    """Run all proxies again after `stop`; with NAME, the same as `user enable NAME`."""
+    _one_or_all(obj, name, "enable", "start_all")
+
+
+@click.command(cls=Command)
+@click.argument("name", required=False)
+@click.pass_obj
+def stop(obj: Invocation, name: str | None) -> None:
+    """Stop all proxies until `start`, over reboots too; with NAME, the same as `user disable NAME`."""
+    _one_or_all(obj, name, "disable", "stop_all")
+
+
+@click.command(cls=Command)
+@click.argument("name", required=False)
+@click.pass_obj
+def restart(obj: Invocation, name: str | None) -> None:
+    """Restart all proxies, or that of NAME. Live connections end, and clients connect again."""
+    _report(obj, obj.fleet().restart(name or "", actor="cli"))
+
+
+@click.command(cls=Command)
+@click.argument("name", required=False)
+@click.option("--tail", metavar="N", type=click.IntRange(1, 100_000), default=200, show_default=True,
+              help="How many lines.")
+@click.option("--follow", is_flag=True, help="Go on with every line as it is written, until Ctrl-C.")
+@click.pass_obj
+def logs(obj: Invocation, name: str | None, tail: int, follow: bool) -> None:
+    """The last lines of all proxies, or of that of NAME, by time: "[mtg-proxy-2443] …"."""
+    if follow and obj.json:
+        raise click.UsageError("--follow never ends, so there is no JSON document of it; leave one out.")
+    fleet = obj.fleet()
+    if follow:
+        for line in fleet.follow_logs(name or "", tail):
+            click.echo(line)
+        return
+    lines = fleet.logs(name or "", tail)
+    obj.answer(lines, "\n".join(lines) or "Nothing was logged: a proxy that works is quiet.")
+
+
+def _one_or_all(obj: Invocation, name: str | None, one: str, everybody: str) -> None:
+    fleet = obj.fleet()
+    if name:
+        view = getattr(fleet, one)(name, actor="cli")
+        obj.answer(view.to_json(), f"{view.name}: {view.state}" + (f": {view.reason}" if view.reason else ""))
+    else:
+        _report(obj, getattr(fleet, everybody)(actor="cli"))
+
+
+def _report(obj: Invocation, outcomes: list[Outcome]) -> None:
+    """Print what was done; exit 1 if any of it failed."""
     lines = [
         f"{outcome.action} {outcome.name}"
         + (f" ({outcome.user})" if outcome.user else "")

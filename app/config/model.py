@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import secrets
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -129,6 +129,10 @@ class Config(_Part):
         default="", repr=False, description="host:port or user:password@host:port, or empty")
     domain_fronting_ip: Address = Field(default="", description=IP_RULE)
     domain_fronting_port: Port = Field(default=443, description=PORT_RULE)
+    runtime: Literal["auto", "docker", "process"] = Field(
+        default="auto", description="auto, docker or process; auto is replaced at the first start by what was found")
+    proxies_stopped: bool = Field(
+        default=False, description="true or false: whether all proxies are stopped, whoever is enabled")
     users: list[User] = Field(default_factory=list, description="a list of users")
 
     @model_validator(mode="before")
@@ -148,8 +152,8 @@ class Config(_Part):
 #: Settings that this version acts on; the others are kept for the installation they came from.
 SETTINGS = ("server_domain", "server_ip", "proxy_port", "proxy_bind", "proxy_image", "proxy_tag",
             "proxy_prefer_ip", "proxy_concurrency", "proxy_anti_replay", "proxy_blocklist", "proxy_dns",
-            "proxy_memory_mb", "fake_tls_domain", "traffic_limit_gb", "throttle_speed_mbps", "upstream_socks5", "domain_fronting_ip",
-            "domain_fronting_port")
+            "proxy_memory_mb", "fake_tls_domain", "traffic_limit_gb", "throttle_speed_mbps", "upstream_socks5",
+            "domain_fronting_ip", "domain_fronting_port")
 
 
 def new_id(taken: set[str]) -> str:

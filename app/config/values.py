@@ -23,7 +23,7 @@ PREFER_IP = ("prefer-ipv4", "prefer-ipv6", "only-ipv4", "only-ipv6")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 
 #: [registry/]name[:tag][@digest], loosely: the engine is asked for it in the end.
-_IMAGE = re.compile(r"[a-z0-9][a-z0-9._/:-]*(/?[a-z0-9._-]+)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?")
+_IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9._/:@-]{0,254}")
 
 
 def _refuse_bool(value: Any) -> Any:

@@ -16,10 +16,12 @@ GB = 1024 ** 3
 
 @dataclass(frozen=True)
 class Desired:
-    """workloads: by name. throttles: workload name -> bits per second, only those that should have one.
+    """workloads: by name. parked: workload name -> user id of those that are declared but should not
+    run now. throttles: workload name -> bits per second, only those that should have one.
     refused: workload name -> why the engine can't serve that user."""
 
     workloads: Mapping[str, Workload]
+    parked: Mapping[str, str]
     throttles: Mapping[str, int]
     refused: Mapping[str, str]
 
@@ -49,14 +51,16 @@ def over_limit(user: User, config: Config, total: Total) -> bool:
 
 def desired(config: Config, totals: Mapping[str, Total], now: datetime, engine: Engine,
             runtime: Runtime) -> Desired:
-    """Every enabled user who has not expired gets one workload."""
+    """Every enabled user who has not expired gets one workload, unless all proxies are stopped."""
     workloads: dict[str, Workload] = {}
+    parked: dict[str, str] = {}
     throttles: dict[str, int] = {}
     refused: dict[str, str] = {}
     for user in config.users:
-        if not user.enabled or expired(user, now):
-            continue
         name = workload_name(user)
+        if config.proxies_stopped or not user.enabled or expired(user, now):
+            parked[name] = user.id
+            continue
         try:
             workloads[name] = engine.workload(user, config, runtime.place(user.port, config.proxy_bind))
         except EngineRefusal as refusal:
@@ -64,4 +68,4 @@ def desired(config: Config, totals: Mapping[str, Total], now: datetime, engine: 
             continue
         if over_limit(user, config, totals.get(user.id, Total())):
             throttles[name] = round(speed_mbps(user, config) * 1e6)
-    return Desired(workloads, throttles, refused)
+    return Desired(workloads, parked, throttles, refused)

@@ -17,16 +17,13 @@ from app.config import model
 from app.config.file import ConfigError, ConfigFile
 from app.config.model import Admin, Config
 from app.engines.base import Engine
-from app.engines.builtin import Builtin
-from app.engines.mtg import Mtg, find_mtg
 from app.fleet import admins, users
-from app.fleet.desired import workload_name
+from app.fleet.choice import choose
 from app.fleet.errors import Refused
 from app.fleet.reconcile import Outcome, Reconciler
 from app.fleet.views import Sight, Status, UserView, server_address, user_view
 from app.ledger.ledger import Ledger
-from app.runtimes.base import Runtime, RuntimeFailure
-from app.runtimes.process import ProcessRuntime
+from app.runtimes.base import Runtime, RuntimeFailure, RuntimeUnavailable
 
 
 class Fleet:
@@ -44,10 +41,12 @@ class Fleet:
 
     @classmethod
     def open(cls, data_dir: Path | str) -> Fleet:
-        """The fleet of a data folder, made at the first start. A real mtg is used where there is one."""
+        """The fleet of a data folder, made at the first start; see choice.choose for what it runs on."""
         data_dir = Path(data_dir).absolute()
-        engine = Mtg() if find_mtg() else Builtin()
-        return cls(data_dir, ProcessRuntime(data_dir), engine)
+        file = ConfigFile(data_dir)
+        with _refusing():
+            file.prepare()
+            return cls(data_dir, *choose(file))
 
     # Reading
 
@@ -82,21 +81,30 @@ class Fleet:
         problems = [self.config_problem()]
         if time.monotonic() - self._sampled > max_age:
             problems += self._attempt(self.sample)
-        views = self.users()
-        server, server_note = server_address(self.config())
+        sight = self._sight()
+        views = [user_view(user, sight) for user in sight.config.users]
+        server, server_note = server_address(sight.config)
+        problems += [sight.unavailable]
         problems += [f"{v.name}: {v.reason}" for v in views if v.reason and v.state in ("failed", "running")]
         return Status(
             runtime=self.runtime.name, engine=self.engine.name,
             running=sum(v.state == "running" for v in views),
-            total=sum(v.state not in ("disabled", "expired") for v in views),
-            users=views, problems=[p for p in problems if p], server=server, server_note=server_note,
+            total=sum(v.state not in ("disabled", "expired") for v in views), users=views,
+            stopped=sight.config.proxies_stopped,
+            problems=list(dict.fromkeys(filter(None, problems))), notes=self.engine.notes(sight.config),
+            server=server, server_note=server_note,
             bytes_down=sum(v.bytes_down for v in views), bytes_up=sum(v.bytes_up for v in views),
             connections=sum(v.connections for v in views))
 
-    def logs(self, ref: str, tail: int = 200) -> str:
-        """The last lines a user's proxy wrote."""
+    def logs(self, ref: str = "", tail: int = 200) -> list[str]:
+        """The last lines of all proxies, or of one user's, by time: "[mtg-proxy-2443] …"."""
         with _refusing():
-            return self.runtime.logs(workload_name(users.find(self.config(), ref)), tail)
+            return self.runtime.merged_logs(self._ids(ref), tail)
+
+    def follow_logs(self, ref: str = "", tail: int = 200) -> Iterator[str]:
+        """The same, and then every line as it is written, for ever."""
+        with _refusing():
+            yield from self.runtime.followed_logs(self._ids(ref), tail)
 
     def admin(self, username: str) -> Admin | None:
         return admins.find(self.config(), username)
@@ -147,10 +155,29 @@ class Fleet:
         with self._edit() as config:
             user = users.find(config, last.id)
             config.users.remove(user)
-        self.reconcile()
+        self._attempt(self.reconcile)
         self.ledger.traffic.forget(last.id)
         self.ledger.events.record(actor, "user removed", last.name)
         return last
+
+    # Changing what runs
+
+    def start_all(self, actor: str = "cli") -> list[Outcome]:
+        """End the declared stop: every enabled user's proxy runs again."""
+        return self._stop_or_start(False, "all proxies started", actor)
+
+    def stop_all(self, actor: str = "cli") -> list[Outcome]:
+        """Stop every proxy, whoever is enabled, until start_all; a reboot respects it."""
+        return self._stop_or_start(True, "all proxies stopped", actor)
+
+    def restart(self, ref: str = "", actor: str = "cli") -> list[Outcome]:
+        """Restart one user's proxy, or all of them; whoever is stopped or disabled stays so."""
+        ids = self._ids(ref) or {u.id for u in self.config().users}
+        with _refusing():
+            outcomes = self.reconciler.restart(self.file.read, ids)
+        name = users.find(self.config(), ref).name if ref else ""
+        self.ledger.events.record(actor, "proxy restarted" if ref else "all proxies restarted", name)
+        return outcomes
 
     # Changing the rest
 
@@ -161,7 +188,7 @@ class Fleet:
                 if key not in model.SETTINGS:
                     raise Refused(_unknown_setting(key, config), key)
                 setattr(config, key, value)
-        self.reconcile()
+        self._attempt(self.reconcile)
         self.ledger.events.record(actor, "settings changed", "", ", ".join(changes))
         return self.settings()
 
@@ -201,9 +228,19 @@ class Fleet:
             return self.reconciler.stop_everything()
 
     def _changed(self, user_id: str, action: str, actor: str, detail: str = "") -> UserView:
+        """The declaration is saved: what can't be applied now is told in the view, and applied later."""
         self.ledger.events.record(actor, action, users.find(self.config(), user_id).name, detail)
-        self.reconcile()
+        self._attempt(self.reconcile)
         return self.user(user_id)
+
+    def _stop_or_start(self, stopped: bool, action: str, actor: str) -> list[Outcome]:
+        with self._edit() as config:
+            config.proxies_stopped = stopped
+        self.ledger.events.record(actor, action)
+        return self.reconcile()
+
+    def _ids(self, ref: str) -> set[str] | None:
+        return {users.find(self.config(), ref).id} if ref else None
 
     @contextmanager
     def _edit(self) -> Iterator[Config]:
@@ -211,7 +248,13 @@ class Fleet:
             yield config
 
     def _port_taken(self, config: Config) -> Callable[[int], str]:
-        return lambda port: self.runtime.port_taken(port, config.proxy_bind)
+        def taken(port: int) -> str:
+            try:
+                return self.runtime.port_taken(port, config.proxy_bind)
+            except RuntimeUnavailable:
+                return ""  # found out, and told, when the runtime is back and the proxy is started
+
+        return taken
 
     def _attempt(self, verb: Callable[[], object]) -> list[str]:
         try:
@@ -221,12 +264,16 @@ class Fleet:
         return []
 
     def _sight(self) -> Sight:
-        with _refusing():
+        observed, unavailable = None, ""
+        try:
             observed = {o.name: o for o in self.runtime.list()}
+        except RuntimeFailure as failure:
+            unavailable = str(failure)
         config = self.config()
-        return Sight(config=config, observed=observed, totals=self.ledger.traffic.totals(),
-                     problems=self.ledger.workloads.problems(), throttles=self.ledger.workloads.throttles(),
-                     now=datetime.now().astimezone(), server=server_address(config)[0])
+        return Sight(config=config, observed=observed, unavailable=unavailable,
+                     totals=self.ledger.traffic.totals(), problems=self.ledger.workloads.problems(),
+                     throttles=self.ledger.workloads.throttles(), now=datetime.now().astimezone(),
+                     server=server_address(config)[0])
 
 
 @contextmanager

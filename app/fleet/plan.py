@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from app.runtimes.base import RUNNING, Observed, Workload
 
-CREATE, START, REPLACE, REMOVE = "create", "start", "replace", "remove"
+CREATE, START, REPLACE, STOP, REMOVE = "create", "start", "replace", "stop", "remove"
 
 LONGEST_PAUSE = 300.0
 
 
 @dataclass(frozen=True)
 class Action:
-    """kind: create, start, replace or remove. workload: None for remove.
+    """kind: create, start, replace, stop or remove. workload: None for the last two.
     reason: why a workload that is started again had stopped."""
 
     kind: str
@@ -28,14 +28,24 @@ class Action:
         return self.workload.spec if self.workload else ""
 
 
-def plan(workloads: Mapping[str, Workload], observed: Iterable[Observed], now: float) -> list[Action]:
+def plan(workloads: Mapping[str, Workload], observed: Iterable[Observed], now: float,
+         parked: Mapping[str, str] | None = None) -> list[Action]:
     """The actions, each independent of the others; what already is as it should be gets none.
 
-    now: Unix seconds. A workload that keeps crashing is started again after a
+    now: Unix seconds. parked: user ids by the name of the workload, of users who keep theirs,
+    with its log, but stopped. A workload that keeps crashing is started again after a
     pause that doubles with each crash, up to five minutes.
     """
     seen = {o.name: o for o in observed}
-    actions = [Action(REMOVE, o.name, o.user_id) for o in seen.values() if o.name not in workloads]
+    parked = parked or {}
+    actions = []
+    for one in seen.values():
+        if one.name in workloads:
+            continue
+        if parked.get(one.name) != one.user_id:
+            actions.append(Action(REMOVE, one.name, one.user_id))
+        elif one.state == RUNNING:
+            actions.append(Action(STOP, one.name, one.user_id))
     for name, workload in workloads.items():
         there = seen.get(name)
         kind = _needed(workload, there, now)

@@ -15,10 +15,10 @@ from pathlib import Path
 from app.config.model import Config
 from app.engines.base import Engine
 from app.fleet.desired import Desired, desired
-from app.fleet.plan import CREATE, REMOVE, REPLACE, START, Action, pause, plan
+from app.fleet.plan import CREATE, REMOVE, REPLACE, START, STOP, Action, pause, plan
 from app.ledger.ledger import Ledger
 from app.ledger.traffic import Reading
-from app.runtimes.base import RUNNING, Observed, Runtime, RuntimeFailure
+from app.runtimes.base import RUNNING, Foreign, Notice, Observed, Runtime, RuntimeFailure
 
 WORKERS = 8
 
@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Outcome:
-    """One action that was carried out, or failed. action: create, start, replace, remove, throttle,
-    unthrottle or refuse. name: the workload. user: the user's name, "" when unknown."""
+    """One action that was carried out, or failed. action: create, adopt, start, replace, stop, remove,
+    throttle, unthrottle or refuse. name: the workload. user: the user's name, "" when unknown."""
 
     action: str
     name: str
@@ -69,20 +69,33 @@ class Reconciler:
         request tries everything at once.
         """
         with self._lock():
+            return self._pass(read(), patient)
+
+    def restart(self, read: Callable[[], Config], user_ids: set[str]) -> list[Outcome]:
+        """Stop what these users have running, and start it again; whoever is stopped stays so."""
+        with self._lock():
+            running = {o.name: o.user_id for o in self.runtime.list()
+                       if o.state == RUNNING and o.user_id in user_ids}
+            self._account(running)
             config = read()
-            wanted = desired(config, self.ledger.traffic.totals(), self._now(), self.engine, self.runtime)
-            names = {u.id: u.name for u in config.users}
-            observed = self.runtime.list()
-            actions = plan(wanted.workloads, observed, self.clock() if patient else float("inf"))
-            if patient:
-                actions = [a for a in actions if not self._resting(a)]
-            self._last_sample(actions, observed)
-            with ThreadPoolExecutor(WORKERS) as pool:
-                outcomes = list(pool.map(lambda a: self._run(a, names.get(a.user_id, "")), actions))
-            outcomes += [Outcome("refuse", name, "", False, why) for name, why in wanted.refused.items()]
-            now_there = {o.name: o for o in (self.runtime.list() if actions else observed)}
-            outcomes += self._throttle(wanted, now_there, names)
-            self._note_problems(wanted, now_there, outcomes)
+            stops = self._run_all([Action(STOP, name, user) for name, user in running.items()], config)
+            return [o for o in stops if not o.ok] + self._pass(config, patient=False)
+
+    def _pass(self, config: Config, patient: bool) -> list[Outcome]:
+        wanted = desired(config, self.ledger.traffic.totals(), self._now(), self.engine, self.runtime)
+        names = {u.id: u.name for u in config.users}
+        self._tell(self.runtime.notices(), names)
+        observed = self.runtime.list()
+        actions = plan(wanted.workloads, observed, self.clock() if patient else float("inf"), wanted.parked)
+        if patient:
+            actions = [a for a in actions if not self._resting(a)]
+        ending = {a.name for a in actions if a.kind in (REPLACE, STOP, REMOVE)}
+        self._account({o.name: o.user_id for o in observed if o.name in ending and o.state == RUNNING})
+        outcomes = self._run_all(actions, config)
+        outcomes += [Outcome("refuse", name, "", False, why) for name, why in wanted.refused.items()]
+        now_there = {o.name: o for o in (self.runtime.list() if actions else observed)}
+        outcomes += self._throttle(wanted, now_there, names)
+        self._note_problems(wanted, now_there, outcomes)
         return outcomes
 
     def sample(self) -> None:
@@ -93,11 +106,13 @@ class Reconciler:
     def stop_everything(self) -> list[Outcome]:
         """End every workload and leave the declaration alone: the next reconcile starts them again."""
         with self._lock():
-            observed = self.runtime.list()
-            self._account({o.name: o.user_id for o in observed})
-            return [self._run(Action(REMOVE, o.name, o.user_id), "") for o in observed]
+            running = [o for o in self.runtime.list() if o.state == RUNNING]
+            self._account({o.name: o.user_id for o in running})
+            return [self._run(Action(STOP, o.name, o.user_id), "") for o in running]
 
     def _account(self, users: Mapping[str, str]) -> None:
+        if not users:
+            return
         readings = []
         for sample in self.runtime.samples():
             if sample.name not in users:
@@ -114,29 +129,49 @@ class Reconciler:
         with self.ledger.database.best_effort("traffic"):
             self.ledger.traffic.account(readings)
 
-    def _last_sample(self, actions: list[Action], observed: list[Observed]) -> None:
-        ending = {a.name for a in actions if a.kind in (REPLACE, REMOVE)}
-        users = {o.name: o.user_id for o in observed if o.name in ending and o.state == RUNNING}
-        if users:
-            self._account(users)
+    def _run_all(self, actions: list[Action], config: Config) -> list[Outcome]:
+        """All actions in parallel - but those that take a port over from an older installation, which
+        go one after the other: should the first one fail, the others' users have lost nothing."""
+        names = {u.id: u.name for u in config.users}
+        creates = any(a.kind == CREATE for a in actions)
+        older = {f.port: f for f in self.runtime.foreign()} if creates else {}
+        taken_over = [a for a in actions if a.kind == CREATE and a.workload.port in older]
+        with ThreadPoolExecutor(WORKERS) as pool:
+            outcomes = list(pool.map(lambda a: self._run(a, names.get(a.user_id, "")),
+                                     [a for a in actions if a not in taken_over]))
+        for action in taken_over:
+            outcomes.append(self._run(action, names.get(action.user_id, ""), older[action.workload.port]))
+        return outcomes
 
-    def _run(self, action: Action, user: str) -> Outcome:
-        began = time.monotonic()
+    def _tell(self, notices: list[Notice], names: Mapping[str, str]) -> None:
+        for notice in notices:
+            self.ledger.events.record("panel", notice.text, names.get(notice.user_id) or notice.name)
+
+    def _run(self, action: Action, user: str, older: Foreign | None = None) -> Outcome:
+        began, kind = time.monotonic(), "adopt" if older else action.kind
         try:
-            if action.kind == REMOVE:
-                self.runtime.remove(action.name)
-                self.ledger.workloads.set_throttle(action.name, None)
+            if older:
+                self.runtime.adopt(action.workload, older)
             else:
-                if action.kind in (CREATE, REPLACE):
-                    self.runtime.create(action.workload)
-                self.runtime.start(action.name)
+                self._act(action)
         except RuntimeFailure as failure:
             self._rest(action)
-            return Outcome(action.kind, action.name, user, False, str(failure), time.monotonic() - began)
+            return Outcome(kind, action.name, user, False, str(failure), time.monotonic() - began)
         self.failures.pop(action.name, None)
         if action.kind == START:
             self.ledger.events.record("panel", "proxy restarted", user or action.name, action.reason)
-        return Outcome(action.kind, action.name, user, True, "", time.monotonic() - began)
+        if older:
+            self.ledger.events.record("panel", "proxy taken over", user, f"from the container {older.name}")
+        return Outcome(kind, action.name, user, True, "", time.monotonic() - began)
+
+    def _act(self, action: Action) -> None:
+        if action.kind in (STOP, REMOVE):
+            (self.runtime.stop if action.kind == STOP else self.runtime.remove)(action.name)
+            self.ledger.workloads.set_throttle(action.name, None)
+            return
+        if action.kind in (CREATE, REPLACE):
+            self.runtime.create(action.workload)
+        self.runtime.start(action.name)
 
     def _rest(self, action: Action) -> None:
         failure = self.failures.get(action.name)

@@ -13,15 +13,15 @@ from app.fleet.desired import expired, limit_gb, speed_mbps, workload_name
 from app.ledger.traffic import Total
 from app.mtproto.links import tg_link, tme_link
 from app.mtproto.secret import Secret
-from app.runtimes.base import RUNNING, Observed
+from app.runtimes.base import RUNNING, STOPPED, Observed
 
 
 @dataclass(frozen=True)
 class UserView:
     """One user: declaration, state and traffic in one flat record; its fields are the CLI's JSON.
 
-    state: running, starting, stopped, disabled, expired or failed. reason: why it
-    does not run, or is troubled; "" if all is well. limit_gb, speed_mbps: what
+    state: running, starting, stopped, disabled, expired, failed, or unknown while the
+    runtime does not answer. reason: why it does not run, or is troubled; "" if all is well. limit_gb, speed_mbps: what
     applies (0 = no limit); own_*: the user's own (0 = the global one).
     bytes_down, bytes_up: relayed to and from the user since the user exists.
     throttled_bps: the limit in force in bits per second, None if there is none.
@@ -57,14 +57,17 @@ class UserView:
 @dataclass(frozen=True)
 class Status:
     """running, total: users whose proxy runs, and who should have one running (enabled, not expired).
-    problems: sentences that a person should read. server_note: "" or why the address in links is a guess."""
+    stopped: whether all proxies are declared stopped. problems: sentences that a person should read.
+    notes: what of the settings the engine does not do. server_note: "" or why the address in links is a guess."""
 
     runtime: str
     engine: str
     running: int
     total: int
     users: list[UserView]
+    stopped: bool
     problems: list[str]
+    notes: list[str]
     server: str
     server_note: str
     bytes_down: int
@@ -77,10 +80,12 @@ class Status:
 
 @dataclass(frozen=True)
 class Sight:
-    """Everything a view is made of, read once for all users."""
+    """Everything a view is made of, read once for all users. observed: None, and `unavailable` says
+    why, while the runtime does not answer."""
 
     config: Config
-    observed: Mapping[str, Observed]
+    observed: Mapping[str, Observed] | None
+    unavailable: str
     totals: Mapping[str, Total]
     problems: Mapping[str, str]
     throttles: Mapping[str, int]
@@ -90,9 +95,8 @@ class Sight:
 
 def user_view(user: User, sight: Sight) -> UserView:
     name = workload_name(user)
-    there = sight.observed.get(name)
     total = sight.totals.get(user.id, Total())
-    state, reason = _state(user, there, sight.problems.get(name, ""), sight.now)
+    state, reason = _state(user, name, sight)
     secret = Secret.parse(user.secret)
     link = (sight.server, user.port, secret)
     return UserView(
@@ -108,16 +112,21 @@ def user_view(user: User, sight: Sight) -> UserView:
         tg_link=tg_link(*link), tme_link=tme_link(*link))
 
 
-def _state(user: User, there: Observed | None, problem: str, now: datetime) -> tuple[str, str]:
+def _state(user: User, name: str, sight: Sight) -> tuple[str, str]:
     if not user.enabled:
         return "disabled", ""
-    if expired(user, now):
+    if expired(user, sight.now):
         return "expired", f"expired on {user.expires_at:%Y-%m-%d %H:%M}"
+    if sight.observed is None:
+        return "unknown", sight.unavailable
+    there, problem = sight.observed.get(name), sight.problems.get(name, "")
     if there and there.state == RUNNING and there.user_id == user.id:
         return "running", problem
-    if problem or (there and there.reason):
+    if sight.config.proxies_stopped:
+        return "stopped", ""
+    if problem or (there and there.reason not in ("", STOPPED)):
         return "failed", problem or there.reason
-    return ("starting" if there else "stopped"), ""
+    return ("stopped" if there is None or there.reason == STOPPED else "starting"), ""
 
 
 def server_address(config: Config) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Protocol
 
@@ -79,6 +79,9 @@ class Workload:
 #: Observed.state
 RUNNING, EXITED, CREATED = "running", "exited", "created"
 
+#: Observed.reason of a workload whose end was asked for.
+STOPPED = "stopped"
+
 
 @dataclass(frozen=True)
 class Observed:
@@ -109,6 +112,19 @@ class Sample:
     name: str
     start: str
     text: str
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A proxy that an older installation left running: no workload of ours, but on a port of ours.
+
+    port: the TCP port of the machine that it serves, 0 if none.
+    """
+
+    id: str
+    name: str
+    port: int
+    running: bool
 
 
 @dataclass(frozen=True)
@@ -153,6 +169,13 @@ class Runtime(Protocol):
     def logs(self, name: str, tail: int = 200) -> str:
         """The last `tail` lines it wrote, oldest first; "" if there are none."""
 
+    def merged_logs(self, users: Iterable[str] | None = None, tail: int = 200) -> list[str]:
+        """The last `tail` lines of all workloads, or of those of these users (ids), ordered by time, each
+        with its workload's name before it: "[mtg-proxy-2443] …"."""
+
+    def followed_logs(self, users: Iterable[str] | None = None, tail: int = 200) -> Iterator[str]:
+        """merged_logs(), and then each line as it is written, until the generator is closed."""
+
     def samples(self) -> list[Sample]:
         """Metrics of every running workload, read in parallel; one that does not answer is left out."""
 
@@ -164,6 +187,12 @@ class Runtime(Protocol):
 
     def wait(self, timeout: float) -> bool:
         """Sleep until something this runtime runs has changed; False after `timeout` seconds."""
+
+    def foreign(self) -> list[Foreign]:
+        """Proxies that an older installation left on this machine."""
+
+    def adopt(self, workload: Workload, old: Foreign) -> None:
+        """Replace a foreign proxy by this workload, running. If that fails, the old one runs on."""
 
     def notices(self) -> list[Notice]:
         """What happened unasked since the last call, oldest first. Seen only while somebody waits."""

@@ -4,28 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from app.runtimes.base import NAME_PREFIX
+from app.runtimes.base import NAME_PREFIX, Foreign
 from app.runtimes.docker_spec import MANAGED
 
 #: The one container of an installation from before there were users.
 SINGLE = "mtg-proxy"
 _OWN_NAME = re.compile(re.escape(NAME_PREFIX) + r"(\d{1,5})")
-
-
-@dataclass(frozen=True)
-class Foreign:
-    """A proxy container that no installation of ours made.
-
-    port: the TCP port of the machine that it serves, 0 if it publishes none.
-    """
-
-    id: str
-    name: str
-    port: int
-    running: bool
 
 
 def is_foreign(name: str, labels: Mapping[str, str]) -> bool:

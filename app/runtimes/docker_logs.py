@@ -1,32 +1,21 @@
-"""The logs of many containers as one: each line with its container's name, ordered by time."""
+"""Reading the logs of containers, each line with Docker's own time."""
 
 from __future__ import annotations
 
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 
+from docker.errors import NotFound
 from docker.types import CancellableStream
 
 from app.runtimes.base import RuntimeFailure
 from app.runtimes.docker_client import PATIENT, Connection
+from app.runtimes.loglines import Line
 
 #: Seconds between looks for containers that are new, or run again, while following.
 _LOOK = 2.0
-
-
-@dataclass(frozen=True, order=True)
-class Line:
-    """stamp: Docker's time, "2026-11-21T08:24:00.123456789Z", which sorts as text."""
-
-    stamp: str
-    name: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"[{self.name}] {self.text}"
 
 
 def parse(name: str, logged: bytes) -> list[Line]:
@@ -37,14 +26,6 @@ def parse(name: str, logged: bytes) -> list[Line]:
         if stamp[:1].isdigit():
             lines.append(Line(stamp, name, text))
     return lines
-
-
-def merge(logs: Mapping[str, Iterable[Line]], tail: int) -> list[Line]:
-    """The last `tail` lines of all, oldest first; lines of one container keep their order."""
-    if tail <= 0:
-        return []
-    # By time alone: the sort is stable, and two lines of one moment stay as they were written.
-    return sorted((line for name in sorted(logs) for line in logs[name]), key=lambda line: line.stamp)[-tail:]
 
 
 def follow(connection: Connection, running: Callable[[], Mapping[str, str]],
@@ -59,7 +40,7 @@ def follow(connection: Connection, running: Callable[[], Mapping[str, str]],
     threads: dict[str, threading.Thread] = {}
     streams: dict[str, CancellableStream] = {}
 
-    def read(identity: str, name: str) -> None:
+    def attach(identity: str, name: str) -> None:
         last = seen.get(name, "")
         try:
             with connection.api(None) as api:
@@ -81,7 +62,7 @@ def follow(connection: Connection, running: Callable[[], Mapping[str, str]],
                 for identity, name in running().items():
                     if identity not in threads or not threads[identity].is_alive():
                         threads[identity] = threading.Thread(
-                            target=read, args=(identity, name), name=f"log of {name}", daemon=True)
+                            target=attach, args=(identity, name), name=f"log of {name}", daemon=True)
                         threads[identity].start()
             except RuntimeFailure:
                 pass  # the engine is away: go on when it is back
@@ -96,12 +77,10 @@ def follow(connection: Connection, running: Callable[[], Mapping[str, str]],
             stream.close()
 
 
-def tails(connection: Connection, names: Mapping[str, str], tail: int,
-          each: Callable[[Callable[[str], list[Line]], Iterable[str]], Iterable[list[Line]]]) -> dict[str, list[Line]]:
-    """The last lines of each container, by name. names: by id. each: runs a function over all, in parallel."""
-
-    def read(identity: str) -> list[Line]:
-        with connection.api(PATIENT) as api:
-            return parse(names[identity], api.logs(identity, timestamps=True, tail=tail))
-
-    return dict(zip(names.values(), each(read, names)))
+def read(connection: Connection, identity: str, name: str, tail: int) -> list[Line]:
+    """The last lines of one container; none if it is gone. Raises RuntimeFailure."""
+    with connection.api(PATIENT) as api:
+        try:
+            return parse(name, api.logs(identity, timestamps=True, tail=tail))
+        except NotFound:
+            return []

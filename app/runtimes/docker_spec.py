@@ -10,9 +10,11 @@ from typing import Any
 from app.runtimes import ports
 from app.runtimes.base import Workload
 
-MANAGED, INSTANCE, USER, SPEC, ENGINE = ("mtproto." + n for n in ("managed", "instance", "user", "spec", "engine"))
-#: Beside those: what is needed to look after a container without the declaration at hand.
-NAME, METRICS, LISTEN, MEMORY = ("mtproto." + n for n in ("name", "metrics", "listen", "memory"))
+#: Labels of a container. The first five say whose it is, and what it was made from.
+MANAGED, INSTANCE, USER = "mtproto.managed", "mtproto.instance", "mtproto.user"
+SPEC, ENGINE = "mtproto.spec", "mtproto.engine"
+#: What is needed to look after it without the declaration at hand.
+NAME, METRICS, LISTEN, MEMORY = "mtproto.name", "mtproto.metrics", "mtproto.listen", "mtproto.memory"
 
 #: Where a container finds its files, and so its config.toml.
 FOLDER = "/config"
@@ -36,10 +38,9 @@ def labels(workload: Workload, instance: str) -> dict[str, str]:
     }
 
 
-def label_filter(instance: str, **more: str) -> dict[str, list[str]]:
-    """The filter that finds what this installation made. more: further labels by their constant's name."""
-    extra = [f"{globals()[name.upper()]}={value}" for name, value in more.items()]
-    return {"label": [f"{MANAGED}=1", f"{INSTANCE}={instance}", *extra]}
+def label_filter(instance: str, name: str = "") -> dict[str, list[str]]:
+    """The filter that finds what this installation made: all of it, or for the workload of this name."""
+    return {"label": [f"{MANAGED}=1", f"{INSTANCE}={instance}", *([f"{NAME}={name}"] if name else [])]}
 
 
 def container(workload: Workload, instance: str, network: str) -> dict[str, Any]:

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from app.runtimes.base import CREATED, EXITED, RUNNING
+from app.runtimes.base import CREATED, EXITED, RUNNING, STOPPED
 from app.runtimes.docker_spec import MEMORY, STAY_STOPPED
 
-STOPPED = "stopped"
 #: Seconds. An exit before this age is a crash.
 SETTLED_AFTER = 60.0
 
@@ -57,9 +56,37 @@ class Told:
         """Ended, and that was asked for."""
         return not self.wanted and self.status in ("exited", "created", "dead")
 
-    @property
-    def lived(self) -> float:
-        return self.exited_at - self.started_at
+
+@dataclass
+class Run:
+    """What Docker does not remember of a container.
+
+    before: crashes before its last start by us. settled: how many of its ends since then
+    don't count any more. refused: why that start failed, in more words than Docker's.
+    """
+
+    id: str
+    before: int = 0
+    settled: int = 0
+    refused: str = ""
+
+
+def crashes(container: Told, run: Run, now: float) -> int:
+    """Observed.crashes: the ends that Docker has repaired itself, and those before our last start.
+
+    Keeps `run` up to date: what happened before a run of SETTLED_AFTER seconds is forgotten.
+    """
+    if container.stopped:
+        run.before, run.settled = 0, container.restarts
+    if container.stopped or container.trouble or container.status in ("created", "paused"):
+        return run.before
+    ended = container.status != "running"
+    # Docker counts a restart when it decides on it: a container that waits for one is counted already.
+    ends = container.restarts + (ended and container.status != "restarting")
+    lived = container.exited_at - container.started_at if ended else now - container.started_at
+    if lived >= SETTLED_AFTER:
+        run.before, run.settled = 0, ends
+    return run.before + max(0, ends - run.settled)
 
 
 def told(inspected: Mapping[str, Any]) -> Told:

@@ -11,16 +11,17 @@ import socket
 import subprocess
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.runtimes import ports, procfs
-from app.runtimes.base import (CREATED, EXITED, NAME_PREFIX, RUNNING, Notice, Observed, Place, RuntimeFailure,
-                               Sample, Workload)
+from app.runtimes.base import (CREATED, EXITED, NAME_PREFIX, RUNNING, STOPPED, Foreign, Notice, Observed, Place,
+                               RuntimeFailure, Sample, Workload)
 from app.runtimes.folder import CONFIG, LIMITS, LOG, OLD_LOG, RECORD, Folder, Record, locked, valid_name
+from app.runtimes.process_logs import ProcessLogs
 from app.runtimes.procfs import Process
 from app.runtimes.scrape import ScrapeFailure, scrape, scrape_all
 
@@ -28,9 +29,6 @@ from app.runtimes.scrape import ScrapeFailure, scrape, scrape_all
 METRICS_PORT = 3129
 #: The metric with which an engine tells the speed limits it keeps, and its scope for our limit.
 LIMIT_METRIC, LIMIT_SCOPE = "builtin_rate_limit_bits_per_second", "total"
-
-#: Observed.reason of a workload whose end was asked for.
-STOPPED = "stopped"
 
 #: A folder of this name is a workload's even when its record is lost.
 _OWN_NAME = re.compile(re.escape(NAME_PREFIX) + "[0-9]+")
@@ -60,6 +58,7 @@ class ProcessRuntime:
         self._network = 64 + zlib.crc32(os.fsencode(self._root.parent)) % 128
         self._wildcard = "::" if socket.has_dualstack_ipv6() else "0.0.0.0"
         self._ends_told: set[str] = set()
+        self._logs = ProcessLogs(self._folders_of)
 
     def place(self, port: int, bind: str) -> Place:
         try:
@@ -147,6 +146,12 @@ class ProcessRuntime:
         except OSError as error:
             raise RuntimeFailure(f"the log of {name} could not be read: {error}") from error
 
+    def merged_logs(self, users: Iterable[str] | None = None, tail: int = 200) -> list[str]:
+        return self._logs.merged(users, tail)
+
+    def followed_logs(self, users: Iterable[str] | None = None, tail: int = 200) -> Iterator[str]:
+        return self._logs.followed(users, tail)
+
     def samples(self) -> list[Sample]:
         before = self._alive()
         targets = {name: (record.metrics, record.metrics_path) for name, (record, _) in before.items()}
@@ -184,6 +189,13 @@ class ProcessRuntime:
             return None
         return self._limit(record)[1]
 
+    def foreign(self) -> list[Foreign]:
+        """None: an older installation ran containers."""
+        return []
+
+    def adopt(self, workload: Workload, old: Foreign) -> None:
+        raise RuntimeFailure(f"{old.name} can't be taken over by a local process")
+
     def wait(self, timeout: float) -> bool:
         watched = []
         for name in self._names():
@@ -206,6 +218,14 @@ class ProcessRuntime:
 
     def _folder(self, name: str) -> Folder:
         return Folder(self._root, name)
+
+    def _folders_of(self, users: set[str] | None) -> dict[str, Folder]:
+        """Folders of the workloads of these users (ids), by name; of all for None."""
+        folders = {name: self._folder(name) for name in self._names()}
+        if users is None:
+            return folders
+        return {name: folder for name, folder in folders.items()
+                if (record := folder.read()) and record.user_id in users}
 
     def _names(self) -> set[str]:
         try:

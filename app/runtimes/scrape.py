@@ -17,6 +17,10 @@ class ScrapeFailure(Exception):
     """The metrics could not be read; the message says why."""
 
 
+class Unreachable(ScrapeFailure):
+    """Nothing at the address answers at all, not even that the port is closed."""
+
+
 def scrape(address: str, path: str, timeout: float) -> str:
     """The text served at http://<address><path>, whole. timeout: seconds. Raises ScrapeFailure."""
     ip, port = ports.split(address)
@@ -28,6 +32,12 @@ def scrape(address: str, path: str, timeout: float) -> str:
 
 
 def _ask(connection: HTTPConnection, address: str, path: str) -> str:
+    try:
+        if connection.sock is None:
+            connection.connect()
+    except OSError as error:
+        kind = ScrapeFailure if isinstance(error, ConnectionError) else Unreachable
+        raise kind(f"{address} does not answer: {error}") from error
     try:
         connection.request("GET", path)
         answer = connection.getresponse()

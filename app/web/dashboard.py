@@ -1,12 +1,20 @@
-"""The first page: what is running, what it moved, and what is wrong."""
+"""The first page: what is running, what it moved, what is wrong; and starting and stopping all of it."""
 
 from __future__ import annotations
 
-from flask import Blueprint, render_template
+from collections.abc import Callable
 
-from app.web.context import the_fleet
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from app.fleet import Refused
+from app.fleet.reconcile import Outcome
+from app.web import logs
+from app.web.context import actor, the_fleet
+from app.web.outcomes import failures
 
 blueprint = Blueprint("dashboard", __name__)
+blueprint.register_blueprint(logs.blueprint)
 
 
 @blueprint.get("/")
@@ -19,3 +27,45 @@ def index() -> str:
 def status() -> str:
     """The part of the dashboard that changes by itself; the page fetches it every few seconds."""
     return render_template("dashboard/_status.html", status=the_fleet().status())
+
+
+@blueprint.post("/start")
+def start() -> ResponseReturnValue:
+    """Ends the declared stop, and starts whatever should run and does not."""
+    return _all(the_fleet().start_all, "All proxies are started.", stopped=False)
+
+
+@blueprint.route("/stop", methods=["GET", "POST"])
+def stop() -> ResponseReturnValue:
+    """Stops every proxy until they are started again, after a question."""
+    if request.method == "GET":
+        return _ask("stop-all", ".stop")
+    return _all(the_fleet().stop_all, "All proxies are stopped. Everybody's connection has ended.", stopped=True)
+
+
+@blueprint.route("/restart", methods=["GET", "POST"])
+def restart() -> ResponseReturnValue:
+    """Stops every proxy that runs and starts it again, after a question."""
+    if request.method == "GET":
+        return _ask("restart-all", ".restart")
+    if the_fleet().config().proxies_stopped:
+        flash("All proxies are stopped, so nothing was restarted. Start them instead.", "error")
+        return redirect(url_for(".index"))
+    return _all(the_fleet().restart, "All proxies are restarted. Telegram connects again by itself.")
+
+
+def _ask(what: str, action: str) -> str:
+    return render_template("confirm.html", what=what, action=url_for(action), back=url_for(".index"))
+
+
+def _all(verb: Callable[..., list[Outcome]], done: str, stopped: bool | None = None) -> ResponseReturnValue:
+    """Runs a verb on the whole fleet and goes back to the dashboard. stopped: what the verb declares."""
+    try:
+        failed = failures(verb(actor=actor()))
+        flash(failed or done, "error" if failed else "message")
+    except Refused as refusal:
+        flash(str(refusal), "error")
+        if stopped is not None and the_fleet().config().proxies_stopped == stopped:
+            flash(f"It is declared that all proxies {'stop' if stopped else 'run'}: "
+                  "the panel does it as soon as it can.")
+    return redirect(url_for(".index"))

@@ -68,8 +68,8 @@ def trust_proxy(app: Flask) -> None:
     if proxies in ("", "0"):
         return
     if proxies != "1":
-        raise Refused(f"MTPROTO_TRUSTED_PROXIES is {proxies!r}; allowed are 0 (the panel is reached directly) "
-                      "and 1 (only through one reverse proxy, which sets X-Forwarded-For)")
+        raise Refused(f"MTPROTO_TRUSTED_PROXIES is {proxies!r}; allowed are 0 (the panel is reached "
+                      "directly) and 1 (only through one reverse proxy, which sets X-Forwarded-For)")
     app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1)  # type: ignore[method-assign]
 
 

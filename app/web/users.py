@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
@@ -11,9 +11,11 @@ from flask.typing import ResponseReturnValue
 from app.fleet import Refused
 from app.fleet.views import UserView
 from app.mtproto.qr import qr_png, qr_svg
+from app.runtimes.base import NAME_PREFIX
 from app.web.context import actor, the_fleet
 from app.web.formats import date_field
 from app.web.forms import UserForm
+from app.web.outcomes import failures
 
 blueprint = Blueprint("users", __name__, url_prefix="/users")
 
@@ -88,7 +90,7 @@ def edit(user_id: str) -> ResponseReturnValue:
 @blueprint.post("/<user_id>/enable")
 def enable(user_id: str) -> ResponseReturnValue:
     """Lets the user connect again."""
-    return _act(user_id, the_fleet().enable, "{name} is enabled. The same link works again.")
+    return _act(user_id, the_fleet().enable, "{name} is enabled. The same link is valid again.")
 
 
 @blueprint.post("/<user_id>/disable")
@@ -101,7 +103,7 @@ def disable(user_id: str) -> ResponseReturnValue:
 def rotate(user_id: str) -> ResponseReturnValue:
     """Gives the user a new secret, after a question; the old link stops working at once."""
     if request.method == "GET":
-        return render_template("users/confirm.html", user=_user(user_id), what="rotate")
+        return _ask(user_id, "rotate")
     return _act(user_id, the_fleet().rotate, "{name} has a new link. The old one no longer works.", "show")
 
 
@@ -109,8 +111,31 @@ def rotate(user_id: str) -> ResponseReturnValue:
 def remove(user_id: str) -> ResponseReturnValue:
     """Deletes the user, after a question that names them."""
     if request.method == "GET":
-        return render_template("users/confirm.html", user=_user(user_id), what="remove")
+        return _ask(user_id, "remove")
     return _act(user_id, the_fleet().remove, "{name} is deleted.", "index")
+
+
+@blueprint.route("/<user_id>/restart", methods=["GET", "POST"])
+def restart(user_id: str) -> ResponseReturnValue:
+    """Restarts the user's proxy, after a question; nobody else's."""
+    if request.method == "GET":
+        return _ask(user_id, "restart")
+    user = _user(user_id)
+    try:
+        outcomes = the_fleet().restart(user.id, actor())
+        # The same pass repairs what is wrong elsewhere: the dashboard tells of that.
+        failed = failures(o for o in outcomes if o.name == f"{NAME_PREFIX}{user.port}")
+        user = _user(user_id)
+    except Refused as refusal:
+        flash(str(refusal), "error")
+    else:
+        if failed:
+            flash(failed, "error")
+        elif user.state == "running":
+            flash(f"{user.name}'s proxy is restarted. Telegram connects again by itself.")
+        else:
+            flash(f"{user.name} is {user.state}, so nothing was restarted.", "error")
+    return redirect(url_for("users.show", user_id=user.id))
 
 
 @blueprint.get("/<user_id>/qr.svg")
@@ -133,12 +158,25 @@ def _user(user_id: str) -> UserView:
     return found or abort(404)
 
 
+def _ask(user_id: str, what: str) -> str:
+    user = _user(user_id)
+    return render_template("confirm.html", what=what, name=user.name, user=user,
+                           action=url_for(f"users.{what}", user_id=user.id),
+                           back=url_for("users.show", user_id=user.id))
+
+
 def _found() -> dict[str, object]:
     """The users that match the search, how many there are in all, and what was searched for."""
     users = the_fleet().users()
     query = request.args.get("q", "").strip()
     matches = [user for user in users if query.casefold() in haystack(user)]
-    return {"users": matches, "total": len(users), "query": query, "haystack": haystack}
+    return {"users": matches, "total": len(users), "query": query, "haystack": haystack,
+            "silence": _silence(users)}
+
+
+def _silence(users: Iterable[UserView]) -> str:
+    """Why it can't be seen what runs; "" if it can."""
+    return next((user.reason for user in users if user.state == "unknown"), "")
 
 
 def haystack(user: UserView) -> str:
@@ -150,7 +188,14 @@ def _act(user_id: str, verb: Callable[..., UserView], done: str, then: str = "")
     """Runs one verb of the fleet on a user and goes back to the page it was asked on."""
     user = _user(user_id)
     try:
-        flash(done.format(name=verb(user.id, actor=actor()).name))
+        after = verb(user.id, actor=actor())
+        silence = _silence((user, after))
+        if silence:
+            # What `done` promises has not happened yet.
+            flash(f"The change to {after.name} is saved, and takes effect as soon as the proxies can be reached. "
+                  f"Now they can't: {silence}", "error")
+        else:
+            flash(done.format(name=after.name))
     except Refused as refusal:
         flash(str(refusal), "error")
         then = "show"

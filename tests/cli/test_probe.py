@@ -54,7 +54,7 @@ def test_reconcile_repairs_and_prints_what_it_did(run, data, network) -> None:
     declared["users"][0]["enabled"] = False
     path.write_text(json.dumps(declared))
     (action,) = run("reconcile", "--json").json()
-    assert (action["action"], action["user"], action["ok"]) == ("remove", "Alice", True)
+    assert (action["action"], action["user"], action["ok"]) == ("stop", "Alice", True)
     assert run("reconcile").stdout == "Nothing to do.\n"
 
 

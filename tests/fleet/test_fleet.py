@@ -10,6 +10,7 @@ import pytest
 from app.engines.builtin import Builtin
 from app.fleet import Fleet, LoginThrottled, Refused
 from app.mtproto.links import parse_link
+from app.runtimes.base import EXITED, Foreign, Notice, RuntimeUnavailable
 from tests.fleet.conftest import metrics
 from tests.support.memory_runtime import MemoryRuntime
 
@@ -75,11 +76,21 @@ def test_changes_that_need_no_restart_cause_none(fleet, machine, change):
     assert machine.calls[calls:] == []
 
 
-@pytest.mark.parametrize("verb", ["disable", "remove"])
-def test_access_that_is_taken_away_ends_the_workload(fleet, machine, verb):
+def test_access_that_is_taken_away_ends_the_workload(fleet, machine):
     fleet.add_user("Alice")
-    getattr(fleet, verb)("Alice")
+    fleet.disable("Alice")
+    assert machine.boxes["mtg-proxy-2443"].state == EXITED and fleet.user("Alice").state == "disabled"
+    fleet.remove("Alice")
     assert machine.boxes == {}
+
+
+def test_a_disabled_user_keeps_the_log_and_is_started_again_with_the_same_link(fleet, machine):
+    before = fleet.add_user("Alice")
+    fleet.disable("Alice")
+    assert fleet.logs("Alice") == ["[mtg-proxy-2443] listening on 0.0.0.0:2443"]
+    after = fleet.enable("Alice")
+    assert (after.state, after.tg_link) == ("running", before.tg_link)
+    assert ("create", "mtg-proxy-2443") not in machine.calls[2:]
 
 
 def test_rotation_makes_another_link_on_the_same_port(fleet, machine):
@@ -256,7 +267,8 @@ def test_an_expired_user_is_cut_off_and_comes_back_with_a_later_date(fleet, mach
         config.users[0].expires_at = datetime.now().astimezone() - timedelta(seconds=1)
     fleet.reconcile(patient=True)
     view = fleet.user("Alice")
-    assert view.state == "expired" and "expired on" in view.reason and machine.boxes == {}
+    assert view.state == "expired" and "expired on" in view.reason
+    assert machine.boxes["mtg-proxy-2443"].state == EXITED
     assert fleet.update_user("Alice", {"expires": "never"}).state == "running"
 
 
@@ -357,7 +369,8 @@ def test_a_password_of_an_admin_who_does_not_exist_is_not_reset(fleet):
 def test_stopping_everything_leaves_the_declaration_alone(fleet, machine):
     fleet.add_user("Alice")
     fleet.stop_everything()
-    assert machine.boxes == {} and fleet.user("Alice").enabled
+    assert machine.boxes["mtg-proxy-2443"].state == EXITED
+    assert (fleet.user("Alice").enabled, fleet.user("Alice").state) == (True, "stopped")
     fleet.reconcile()
     assert fleet.user("Alice").state == "running"
 
@@ -372,3 +385,82 @@ def test_two_panels_on_one_folder_never_act_twice(fleet, machine):
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda panel: panel.reconcile(), panels))
     assert len(machine.calls) == 2 * 20
+
+
+def test_a_declared_stop_holds_over_a_restart_of_the_panel_and_for_new_users(fleet, machine):
+    fleet.add_user("Alice")
+    assert [o.action for o in fleet.stop_all()] == ["stop"]
+    again = restarted(fleet, machine)
+    assert again.reconcile() == []
+    status = again.status()
+    assert (status.stopped, status.running, status.total) == (True, 0, 1)
+    assert again.add_user("Bob").state == "stopped"
+    assert sorted(o.action for o in again.start_all()) == ["create", "start"]
+    assert again.status().running == 2
+
+
+def test_one_user_or_all_are_restarted_and_whoever_is_disabled_stays_so(fleet, machine):
+    for name in ("Alice", "Bob", "Carol"):
+        fleet.add_user(name)
+    fleet.disable("Carol")
+    starts = {name: box.start for name, box in machine.boxes.items()}
+    machine.metrics("mtg-proxy-2443", metrics(down=100))
+    assert [o.name for o in fleet.restart("Alice")] == ["mtg-proxy-2443"]
+    assert machine.boxes["mtg-proxy-2443"].start != starts["mtg-proxy-2443"]
+    assert machine.boxes["mtg-proxy-2444"].start == starts["mtg-proxy-2444"]
+    assert [o.name for o in fleet.restart()] == ["mtg-proxy-2443", "mtg-proxy-2444"]
+    machine.metrics("mtg-proxy-2443", metrics())
+    assert fleet.status(max_age=0).bytes_down == 100 + 100
+
+
+def test_while_the_runtime_does_not_answer_the_panel_stays_up_and_catches_up_later(fleet, machine, monkeypatch):
+    fleet.add_user("Alice")
+
+    def away(*_):
+        raise RuntimeUnavailable("the Docker engine is not running: systemctl start docker")
+
+    for verb in ("list", "port_taken"):
+        monkeypatch.setattr(fleet.runtime, verb, away)
+    view = fleet.add_user("Bob")
+    assert view.state == "unknown" and "systemctl start docker" in view.reason
+    status = fleet.status(max_age=0)
+    assert status.problems == ["the Docker engine is not running: systemctl start docker"]
+    assert status.running == 0
+    monkeypatch.undo()
+    fleet.reconcile(patient=True)
+    assert [v.state for v in fleet.users()] == ["running", "running"]
+
+
+def test_what_happened_unasked_is_in_the_audit_log_with_the_users_name(fleet, machine):
+    view = fleet.add_user("Alice")
+    machine.notices.append(Notice("mtg-proxy-2443", view.id, "killed: it used more than its 256 MB of memory"))
+    fleet.reconcile(patient=True)
+    event = fleet.ledger.events.recent(1)[0]
+    assert (event.subject, event.action) == ("Alice", "killed: it used more than its 256 MB of memory")
+
+
+def test_proxies_of_an_older_installation_are_taken_over_one_after_the_other(fleet, machine):
+    with fleet.file.edit() as config:
+        from app.fleet import users
+        for number in range(3):
+            users.add(config, {"name": f"u{number}"}, True, lambda port: "")
+    for port in (2443, 2445):
+        machine.foreign.append(Foreign(f"id{port}", f"mtg-proxy-{port}", port, running=True))
+        machine.occupy(port, "an old container")
+    outcomes = {o.name: o.action for o in fleet.reconcile()}
+    assert outcomes == {"mtg-proxy-2443": "adopt", "mtg-proxy-2444": "create", "mtg-proxy-2445": "adopt"}
+    assert machine.foreign == [] and fleet.status().running == 3
+
+
+def test_the_settings_that_the_engine_does_not_use_are_named(fleet):
+    fleet.set_settings({"proxy_tag": "abc"})
+    assert any("proxy_tag" in note for note in fleet.status().notes)
+
+
+def test_lines_of_all_proxies_are_followed_as_they_are_written(fleet, machine):
+    fleet.add_user("Alice")
+    lines = fleet.follow_logs()
+    assert next(lines) == "[mtg-proxy-2443] listening on 0.0.0.0:2443"
+    machine.boxes["mtg-proxy-2443"].log.append("something happened")
+    assert next(lines) == "[mtg-proxy-2443] something happened"
+    lines.close()

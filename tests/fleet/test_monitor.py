@@ -10,6 +10,7 @@ import pytest
 from app.engines.builtin import Builtin
 from app.fleet import Fleet
 from app.fleet.monitor import Monitor
+from app.runtimes.base import EXITED
 from tests.support.memory_runtime import MemoryRuntime
 
 
@@ -38,7 +39,7 @@ def test_a_hand_edit_takes_effect_within_a_tick(fleet, machine, monitors):
     monitors(fleet)
     text = fleet.file.path.read_text()
     fleet.file.path.write_text(text.replace('"enabled": true', '"enabled": false'))
-    eventually(lambda: not machine.boxes)
+    eventually(lambda: machine.boxes["mtg-proxy-2443"].state == EXITED)
 
 
 def test_a_crash_is_repaired_without_waiting_for_the_tick(fleet, machine, monitors):

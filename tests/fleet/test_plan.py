@@ -11,7 +11,7 @@ from app.config.model import Config, User
 from app.engines.builtin import Builtin
 from app.engines.mtg import Mtg
 from app.fleet.desired import GB, desired
-from app.fleet.plan import CREATE, LONGEST_PAUSE, REMOVE, REPLACE, START, pause, plan, retry_at
+from app.fleet.plan import CREATE, LONGEST_PAUSE, REMOVE, REPLACE, START, STOP, pause, plan, retry_at
 from app.ledger.traffic import Total
 from app.mtproto.secret import Secret
 from app.runtimes.base import CREATED, EXITED, RUNNING, Observed, Place, Workload
@@ -39,9 +39,10 @@ def test_an_enabled_user_gets_one_workload_named_after_the_port():
     assert list(wanted(alice()).workloads) == ["mtg-proxy-2443"]
 
 
-def test_disabled_and_expired_users_get_none():
-    assert not wanted(alice(enabled=False)).workloads
-    assert not wanted(alice(expires_at=NOW)).workloads
+def test_disabled_expired_and_stopped_users_get_none_but_keep_their_place():
+    for outcome in (wanted(alice(enabled=False)), wanted(alice(expires_at=NOW)),
+                    wanted(alice(), proxies_stopped=True)):
+        assert not outcome.workloads and outcome.parked == {"mtg-proxy-2443": "a1b2c3d4"}
     assert wanted(alice(expires_at=NOW + timedelta(seconds=1))).workloads
 
 
@@ -133,6 +134,14 @@ def test_only_a_crashed_workload_is_ever_left_to_rest(workloads_, there, now):
     seen = {o.name: o for o in there}
     for action in rested:
         assert action.kind == START and now < retry_at(seen[action.name])
+
+
+def test_a_parked_users_workload_is_stopped_once_and_anothers_in_its_place_removed():
+    one = "mtg-proxy-1"
+    running = Observed(one, "alice", "spec", RUNNING)
+    assert [a.kind for a in plan({}, [running], 0.0, {one: "alice"})] == [STOP]
+    assert plan({}, [Observed(one, "alice", "spec", EXITED)], 0.0, {one: "alice"}) == []
+    assert [a.kind for a in plan({}, [running], 0.0, {one: "bob"})] == [REMOVE]
 
 
 def test_a_changed_workload_does_not_wait_for_the_crashes_of_the_old_one():

@@ -1,4 +1,4 @@
-"""The two runtimes of the contract tests, each with hands to disturb what runs there."""
+"""The runtimes of the contract tests, each with hands to disturb what runs there."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from docker import APIClient
 
 from app.runtimes.base import RUNNING, Place, Runtime, Workload
+from app.runtimes.docker import DockerRuntime
 from app.runtimes.process import ProcessRuntime
+from tests.support import docker_lab
 from tests.support.cover import free_port
 from tests.support.memory_runtime import MemoryRuntime
 
@@ -96,6 +100,33 @@ class ProcessLab(Lab):
         assert runtime.list() == []
 
 
+class DockerLab(Lab):
+    def __init__(self, runtime: DockerRuntime, image: str) -> None:
+        self.runtime = runtime
+        self.image = image
+        self.hands = APIClient(version="auto")  # those of a person with `docker` on the command line
+        self.sockets: list[socket.socket] = []
+        self.others: list[DockerRuntime] = []
+
+    def again(self) -> DockerRuntime:
+        self.others.append(DockerRuntime(self.runtime.instance, self.runtime.network))
+        return self.others[-1]
+
+    def crash(self, name: str) -> None:
+        self.hands.kill(name)
+
+    def occupy(self, port: int) -> None:
+        self.sockets.append(socket.create_server(("127.0.0.1", port)))
+
+    def workload(self, port: int = 0, user: str = "alice", **options: object) -> Workload:
+        made = super().workload(port, user, **options)
+        return replace(made, image=self.image, command=("run", "{config}"), memory_mb=64)
+
+    def close(self) -> None:
+        for each in (*self.sockets, *self.others, self.hands):
+            each.close()
+
+
 def stand_in(port: int, place: Place, user: str = "alice", **options: object) -> Workload:
     lines = [f'listen = "{place.listen}"', f'metrics = "{place.metrics}"']
     for key, value in options.items():
@@ -112,11 +143,25 @@ def process_lab(tmp_path: Path) -> Iterator[ProcessLab]:
     lab.close()
 
 
-@pytest.fixture(params=["memory", "process"])
+@pytest.fixture(scope="session")
+def stand_in_image() -> str:
+    docker_lab.engine_or_skip()
+    return docker_lab.stand_in_image()
+
+
+@pytest.fixture
+def dockers_lab(stand_in_image: str) -> Iterator[DockerLab]:
+    with docker_lab.installation("contract") as runtime:
+        lab = DockerLab(runtime, stand_in_image)
+        yield lab
+        lab.close()
+
+
+@pytest.fixture(params=["memory", "process", "docker"])
 def lab(request: pytest.FixtureRequest) -> Lab:
     if request.param == "memory":
         return MemoryLab()
-    return request.getfixturevalue("process_lab")
+    return request.getfixturevalue("process_lab" if request.param == "process" else "dockers_lab")
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
-"""A tiny program that a process runtime can run: echoes on its port, serves metrics,
+"""A tiny program that the runtimes can run: echoes on its port, serves metrics,
 keeps to limits.toml by saying so. Its config.toml: listen, metrics, and optionally
 die (a last line to print before exiting with code 3), silent (never listens),
 chatter (seconds between the numbered lines it logs), limits (false: serves no such
-metric), deaf (true: keeps to no limit).
+metric), deaf (true: keeps to no limit), hungry (MB of memory it takes after half a second).
 """
 
 from __future__ import annotations
@@ -69,8 +69,9 @@ def main(config_path: Path) -> None:
     metrics.allow_reuse_address = True
     metrics.server_bind()
     metrics.server_activate()
-    threading.Thread(target=metrics.serve_forever, daemon=True).start()
+    serving = threading.Thread(target=metrics.serve_forever, daemon=True)
     if "silent" in config:
+        serving.start()
         print("thinking")
         time.sleep(60)
     ip, port = split(config["listen"])
@@ -79,6 +80,11 @@ def main(config_path: Path) -> None:
     print(f"listening on {config['listen']}")
     with Server((ip, port), Echo) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
+        serving.start()  # whoever gets an answer there can count on the rest
+        if "hungry" in config:
+            time.sleep(0.5)
+            taken = [b"x" * 1_000_000 for _ in range(config["hungry"])]
+            print(f"{len(taken)} MB eaten")
         number = 0
         while True:
             time.sleep(config.get("chatter", 3600))

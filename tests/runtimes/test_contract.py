@@ -1,4 +1,4 @@
-"""What every runtime promises (app/runtimes/base.py): the same tests for the real and the fake one."""
+"""What every runtime promises (app/runtimes/base.py): the same tests for the real ones and the fake one."""
 
 from __future__ import annotations
 
@@ -218,8 +218,26 @@ def test_waiting_ends_with_the_timeout_when_nothing_happens(lab, running):
     assert lab.runtime.wait(0.05) is False
 
 
+@pytest.mark.parametrize("lab", ["memory", "process"], indirect=True)
 def test_the_metrics_of_each_port_have_an_address_of_their_own(lab):
     places = [lab.runtime.place(port, "") for port in (1, 255, 256, 2443, 65535)]
     assert len({place.metrics for place in places}) == 5
     assert all(place.metrics.startswith("127.") for place in places)
-    assert lab.runtime.place(2443, "127.0.0.1").listen == "127.0.0.1:2443"
+
+
+def test_a_workload_is_reached_at_the_address_it_is_bound_to(lab):
+    place = lab.runtime.place(2443, "127.0.0.1")
+    assert (place.publish or place.listen) == "127.0.0.1:2443"
+
+
+@pytest.mark.parametrize("lab", ["process", "docker"], indirect=True)
+def test_what_is_no_address_is_refused_with_its_value(lab):
+    with pytest.raises(RuntimeFailure, match="nowhere"):
+        lab.runtime.place(2443, "nowhere")
+
+
+def test_a_runtime_that_saw_nothing_unasked_has_no_notices(lab, running):
+    workload = running()
+    lab.runtime.wait(0.05)
+    lab.runtime.stop(workload.name)
+    assert lab.runtime.notices() == []

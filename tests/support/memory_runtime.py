@@ -10,10 +10,11 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from app.runtimes.base import (CREATED, EXITED, RUNNING, Notice, Observed, Place, RuntimeFailure, Sample,
-                               Workload)
+from app.runtimes.base import (CREATED, EXITED, RUNNING, STOPPED, Foreign, Notice, Observed, Place,
+                               RuntimeFailure, Sample, Workload)
 
 SETTLED_AFTER = 60.0
 
@@ -44,6 +45,7 @@ class Machine:
         self.calls: list[tuple[str, str]] = []
         self.notices: list[Notice] = []
         self.changed = threading.Condition()
+        self.foreign: list[Foreign] = []
         self.numbers = itertools.count(1)
         self.skipped = 0.0
 
@@ -161,6 +163,30 @@ class MemoryRuntime:
         with self.machine.changed:
             return self.machine.changed.wait_for(ended, timeout)
 
+    def merged_logs(self, users: Iterable[str] | None = None, tail: int = 200) -> list[str]:
+        wanted = None if users is None else set(users)
+        return [f"[{name}] {line}" for name, box in sorted(self.machine.boxes.items())
+                if wanted is None or box.workload.user_id in wanted for line in box.log][-tail:]
+
+    def followed_logs(self, users: Iterable[str] | None = None, tail: int = 200) -> Iterator[str]:
+        seen = self.merged_logs(users, tail)
+        yield from seen
+        while True:
+            now = self.merged_logs(users, 10**6)
+            yield from now[len(seen):]
+            seen = now
+            time.sleep(0.01)
+
+    def foreign(self) -> list[Foreign]:
+        return list(self.machine.foreign)
+
+    def adopt(self, workload: Workload, old: Foreign) -> None:
+        self._called("adopt", workload.name)
+        self.machine.foreign.remove(old)
+        self.machine.taken.pop(old.port, None)
+        self.create(workload)
+        self.start(workload.name)
+
     def notices(self) -> list[Notice]:
         told, self.machine.notices = self.machine.notices, []
         return told
@@ -179,5 +205,5 @@ class MemoryRuntime:
                 box.state, box.start, box.exited_at = EXITED, "", self.machine.now()
             if box.state == EXITED:
                 # A limit does not outlive the run it was put on: whoever relies on that finds out here.
-                box.crashes, box.reason, box.limit = 0, "stopped", None
+                box.crashes, box.reason, box.limit = 0, STOPPED, None
             self.machine.changed.notify_all()

@@ -51,7 +51,8 @@ def test_the_cookie_is_secure_when_nginx_was_asked_by_https(
 
 
 def test_the_host_in_a_header_is_never_believed(behind_nginx: Visitor) -> None:
-    headers = {"X-Forwarded-Host": "evil.example", "X-Forwarded-Prefix": "/evil", "X-Forwarded-For": "198.51.100.7"}
+    headers = {"X-Forwarded-Host": "evil.example", "X-Forwarded-Prefix": "/evil",
+               "X-Forwarded-For": "198.51.100.7"}
     answer = behind_nginx.get("/users", headers=headers, environ_base=NGINX)
     assert answer.location == "/login?next=/users"
 
@@ -65,7 +66,8 @@ def test_zero_proxies_is_the_same_as_none(fleet: Fleet, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("number", ["2", "-1", "yes", "*"])
-def test_another_number_of_proxies_is_refused(fleet: Fleet, monkeypatch: pytest.MonkeyPatch, number: str) -> None:
+def test_another_number_of_proxies_is_refused(
+        fleet: Fleet, monkeypatch: pytest.MonkeyPatch, number: str) -> None:
     monkeypatch.setenv("MTPROTO_TRUSTED_PROXIES", number)
     with pytest.raises(Refused, match="allowed are 0 .* and 1"):
         create_app(fleet)

@@ -1,0 +1,60 @@
+"""Which runtime and which engine a data folder uses: decided once, and kept."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+from app.config.file import ConfigFile
+from app.engines.base import Engine
+from app.engines.builtin import Builtin
+from app.engines.mtg import Mtg, MtgImage, find_mtg
+from app.fleet.errors import Refused
+from app.runtimes.base import Runtime, RuntimeFailure
+from app.runtimes.process import ProcessRuntime
+
+RUNTIMES = ("auto", "docker", "process")
+
+
+def choose(file: ConfigFile) -> tuple[Runtime, Engine]:
+    """The runtime and the engine of a data folder.
+
+    MTPROTO_RUNTIME decides, else the folder's own `runtime`. "auto" takes Docker when its engine
+    answers and has the proxies' image, else local processes; the answer is written into the
+    declaration, so that a Docker engine that is away tomorrow does not turn containers into
+    processes that fight for their ports. Raises Refused for another name, ConfigError.
+    """
+    asked = os.environ.get("MTPROTO_RUNTIME") or "auto"
+    if asked not in RUNTIMES:
+        raise Refused(f"MTPROTO_RUNTIME is {asked!r}; allowed are {', '.join(RUNTIMES)}")
+    config = file.read()
+    chosen = asked if asked != "auto" else config.runtime
+    if chosen == "auto":
+        chosen = "docker" if _docker_is_ready(config.proxy_image) else "process"
+    if config.runtime == "auto":
+        with file.edit() as config:
+            config.runtime = chosen
+    if chosen == "process":
+        return ProcessRuntime(file.data_dir), Mtg() if find_mtg() else Builtin()
+    from app.runtimes.docker import NETWORK, DockerRuntime
+
+    return DockerRuntime(instance(config.secret_key), os.environ.get("MTPROTO_NETWORK") or NETWORK), MtgImage()
+
+
+def instance(secret_key: str) -> str:
+    """A short id of the installation for labels, which tells nothing of the key it comes from."""
+    return hashlib.sha256(b"instance " + secret_key.encode()).hexdigest()[:12]
+
+
+def _docker_is_ready(image: str) -> bool:
+    # Imported here, as above: local processes need not load Docker's client for every command.
+    from docker.errors import NotFound
+
+    from app.runtimes.docker_client import Connection
+
+    try:
+        with Connection().api() as api:
+            api.inspect_image(image)
+    except (RuntimeFailure, NotFound):
+        return False
+    return True

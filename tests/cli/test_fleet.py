@@ -1,0 +1,63 @@
+"""`start`, `stop`, `restart` and `logs`, with real proxies."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.cli.conftest import ROOT
+
+
+def test_stop_and_start_are_declared_for_all(run, data: Path) -> None:
+    run("user", "add", "Alice")
+    assert run("stop").stdout.startswith("stop mtg-proxy-")
+    assert run("status", "--json").json()["stopped"] is True
+    assert run("reconcile").stdout == "Nothing to do.\n"
+    assert "All proxies are stopped" in run("status").stdout
+    run("start")
+    assert run("user", "show", "Alice", "--json").json()["state"] == "running"
+
+
+def test_stop_and_start_of_one_user_lock_out_and_let_in(run) -> None:
+    run("user", "add", "Alice")
+    assert run("stop", "Alice").stdout == "Alice: disabled\n"
+    assert run("start", "Alice", "--json").json()["state"] == "running"
+    assert "no user 'Bob'" in run("stop", "Bob").refused()
+
+
+def test_restart_makes_a_new_start_of_one_users_proxy(run) -> None:
+    run("user", "add", "Alice")
+    run("user", "add", "Bob")
+    assert len(run("restart", "Alice", "--json").json()) == 1
+    assert len(run("restart", "--json").json()) == 2
+    assert run("status", "--json").json()["running"] == 2
+
+
+def test_logs_are_merged_filtered_and_cut(run) -> None:
+    ports = [run("user", "add", name, "--json").json()["port"] for name in ("Alice", "Bob")]
+    lines = run("logs", "--json").json()
+    assert [line.split()[0] for line in lines] == [f"[mtg-proxy-{port}]" for port in ports]
+    assert all("serving ee" in line for line in lines)
+    assert run("logs", "Bob", "--json").json() == lines[1:]
+    assert run("logs", "--tail", "1", "--json").json() == lines[1:]
+    assert run("logs", "Carol").refused()
+
+
+def test_logs_are_followed_until_interrupted(run, data: Path) -> None:
+    alice = run("user", "add", "Alice", "--json").json()
+    follower = subprocess.Popen([sys.executable, "-m", "app.cli", "--data", str(data), "logs", "--follow"],
+                                cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert f"[mtg-proxy-{alice['port']}]" in follower.stdout.readline()
+        bob = run("user", "add", "Bob", "--json").json()
+        assert f"[mtg-proxy-{bob['port']}]" in follower.stdout.readline()
+    finally:
+        follower.send_signal(2)
+        _, errors = follower.communicate(timeout=20)
+    assert (follower.returncode, "Traceback" in errors) == (130, False)
+
+
+def test_following_has_no_json_document(run) -> None:
+    answer = run("logs", "--follow", "--json")
+    assert answer.code == 2 and "--follow" in answer.stderr
