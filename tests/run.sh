@@ -27,6 +27,10 @@ missing_packages() {
     command -v setpriv >/dev/null || printf 'util-linux\n'
     command -v git >/dev/null || printf 'git\n'
     command -v strace >/dev/null || printf 'strace\n'
+    # tests/docker starts an engine of its own where none answers, and makes its images itself.
+    command -v dockerd >/dev/null || [ -x /usr/sbin/dockerd ] || printf 'docker.io\n'
+    command -v docker-compose >/dev/null || printf 'docker-compose\n'
+    command -v debootstrap >/dev/null || [ -x /usr/sbin/debootstrap ] || printf 'debootstrap\n'
 }
 
 install_system_packages() {
