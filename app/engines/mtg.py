@@ -83,6 +83,6 @@ def _notes(config: Config) -> list[str]:
     if config.proxy_tag:
         notes.append("proxy_tag is set, but mtg 2 can't advertise: the tag has no effect with this engine")
     if config.proxy_blocklist:
-        notes.append("proxy_blocklist is on: firehol_level1 holds the private ranges, so clients in this server's own "
-                     "network (and those that Docker shows with its own address) get the cover site")
+        notes.append("proxy_blocklist is on: firehol_level1 holds the private ranges, so clients in this "
+                     "server's own network (and those that Docker shows with its own address) are refused")
     return notes

@@ -53,8 +53,9 @@ class Workload:
     files: file name -> text, laid into the workload's own folder; {config} in
     the command stands for the path of "config.toml" there.
     port: the TCP port on which clients reach it. metrics_path: HTTP path.
-    env: extra environment. memory_mb: what it may use, in MiB; 0 is no limit. Everything here is part of the spec hash, so
-    whatever must not cause a restart (names, notes, limits) stays outside.
+    env: extra environment. memory_mb: what it may use, in MB of 1024^2 bytes; 0 is no limit.
+    Everything here is part of the spec hash, so whatever must not cause a restart (names,
+    notes, limits) stays outside.
     """
 
     name: str

@@ -13,8 +13,8 @@ from docker import APIClient
 from docker.errors import APIError
 
 from app.runtimes import docker_adoption, docker_logs, docker_shaper, docker_state, loglines, ports
-from app.runtimes.base import (EXITED, RUNNING, Foreign, Notice, Observed, Place, RuntimeFailure, RuntimeUnavailable,
-                               Sample, Workload)
+from app.runtimes.base import (EXITED, RUNNING, Foreign, Notice, Observed, Place, RuntimeFailure,
+                               RuntimeUnavailable, Sample, Workload)
 from app.runtimes.docker_client import PATIENT, Connection
 from app.runtimes.docker_containers import Containers, cut_off
 from app.runtimes.docker_events import Watcher
@@ -46,6 +46,7 @@ class DockerRuntime:
     start_timeout = 15.0  # seconds until a started container must serve its metrics
     unreachable_after = 1.5  # seconds of a running container whose address can't be reached from here
     scrape_timeout = 2.0  # seconds
+    foreign_pause = 30.0  # seconds between looks for an older installation's containers
 
     def __init__(self, instance: str, network: str = NETWORK, url: str = "") -> None:
         self.instance = instance
@@ -59,6 +60,7 @@ class DockerRuntime:
         self._runs: dict[str, Run] = {}
         self._limits: dict[str, tuple[str, int | None]] = {}
         self._inside: str | None = None
+        self._none_foreign_until = 0.0
 
     # -- looking ---------------------------------------------------------------------------------
 
@@ -67,8 +69,8 @@ class DockerRuntime:
         try:
             ip = str(ipaddress.ip_address(bind.strip("[]"))) if bind else ""
         except ValueError:
-            raise RuntimeFailure(f"{bind!r} is no address to listen on: an IPv4 or IPv6 address of the machine "
-                                 "that Docker runs on is allowed, or nothing for all of them") from None
+            raise RuntimeFailure(f"{bind!r} is no address to listen on: an IPv4 or IPv6 address of the "
+                                 "machine that Docker runs on is allowed, or nothing for all") from None
         if self._inside is None:
             self._inside = "::" if self._containers.the_network()["EnableIPv6"] else "0.0.0.0"
         return Place(ports.join(self._inside, LISTEN_PORT), ports.join(self._inside, METRICS_PORT),
@@ -76,8 +78,8 @@ class DockerRuntime:
 
     def port_taken(self, port: int, bind: str) -> str:
         with self._engine.api() as api:
-            running = api.containers()
-        for container in running:
+            publishing = api.containers(filters={"publish": f"{port}/tcp"})
+        for container in publishing:
             for published in container["Ports"]:
                 if (published.get("PublicPort"), published["Type"]) == (port, "tcp") \
                         and _meet(bind, published.get("IP", "")):
@@ -113,8 +115,9 @@ class DockerRuntime:
         yield from map(str, docker_logs.follow(self._engine, lambda: self._names(users, running=True), since))
 
     def samples(self) -> list[Sample]:
-        before = {s["Id"]: self._metrics(s) for s in self._containers.summaries() if s["State"] == "running"}
-        texts = self._kept.scrape_all({i: target for i, target in before.items() if target}, self.scrape_timeout)
+        before = {s["Id"]: target for s in self._containers.summaries()
+                  if s["State"] == "running" and (target := self._metrics(s))}
+        texts = self._kept.scrape_all(before, self.scrape_timeout)
         # An address may have gone to another container in the meantime: a text counts only for
         # one that has it before and after.
         after = [s for s in self._containers.summaries() if texts and s["Id"] in texts
@@ -200,8 +203,8 @@ class DockerRuntime:
             in_force = docker_shaper.shape(api, container, wanted)
         self._limits[name] = (container.start, in_force)
         if in_force != wanted:
-            raise RuntimeFailure(f"{name} was told to keep to {wanted or 0} bit/s (0 is no limit), but the kernel "
-                                 f"keeps it to {in_force or 0}")
+            raise RuntimeFailure(f"{name} was told to keep to {wanted or 0} bit/s (0 is no limit), but the "
+                                 f"kernel keeps it to {in_force or 0}")
 
     def throttled(self, name: str) -> int | None:
         """As in base.Runtime. Read once per start of the container, as nothing but that loses a limit."""
@@ -218,10 +221,18 @@ class DockerRuntime:
     # -- containers of an older installation --------------------------------------------------------
 
     def foreign(self) -> list[Foreign]:
-        """Proxy containers that no installation of ours made: mtg-proxy-<port>, and the single mtg-proxy."""
+        """Proxy containers that no installation of ours made: mtg-proxy-<port>, and the single mtg-proxy.
+
+        Every new user is a reason to ask; that there are none is believed for a while.
+        """
+        if time.monotonic() < self._none_foreign_until:
+            return []
         with self._engine.api() as api:
-            found = [c["Id"] for c in api.containers(all=True) if docker_adoption.is_foreign(_name(c), c["Labels"] or {})]
-        return docker_adoption.foreign(inspected for inspected in self._each(self._containers.inspect, found) if inspected)
+            found = [c["Id"] for c in api.containers(all=True)
+                     if docker_adoption.is_foreign(_name(c), c["Labels"] or {})]
+        if not found:
+            self._none_foreign_until = time.monotonic() + self.foreign_pause
+        return docker_adoption.foreign(filter(None, self._each(self._containers.inspect, found)))
 
     def adopt(self, workload: Workload, old: Foreign) -> None:
         """Replace a foreign container by ours, running: its end and our start are a moment apart.
@@ -243,7 +254,8 @@ class DockerRuntime:
                 self._containers.destroy(api, made)
                 _bring_back(api, old)
                 why = error.explanation if isinstance(error, APIError) else error
-                raise RuntimeFailure(f"{old.name} of the older installation was left as it was: {why}") from error
+                raise RuntimeFailure(
+                    f"{old.name} of the older installation was left as it was: {why}") from error
             # Its volumes stay: they are the operator's.
             api.remove_container(old.id, force=True)
 
@@ -347,21 +359,23 @@ class DockerRuntime:
             except ScrapeFailure as failure:
                 unreachable = isinstance(failure, Unreachable)
             if unreachable and age > self.unreachable_after:
-                log.warning("%s runs, but its metrics at %s can't be reached from here: its traffic is not counted",
-                            name, target[0])
+                log.warning("%s runs, but its metrics at %s can't be reached from here: its traffic is not "
+                            "counted", name, target[0])
                 return
             if age > self.start_timeout:
                 line = self._containers.last_line(container)
-                raise RuntimeFailure(f"{name} was started, but serves no metrics after {self.start_timeout:.0f} s"
-                                     + (f"; its last line: {line}" if line else ""))
+                raise RuntimeFailure(f"{name} was started, but serves no metrics after "
+                                     f"{self.start_timeout:.0f} s; its last line: {line or '(none)'}")
             time.sleep(0.01)
 
     def _metrics(self, container: Mapping[str, Any]) -> tuple[str, str] | None:
-        """(address, path) of a container's metrics, from either of Docker's forms; None without an address."""
+        """(address, path) of a container's metrics, from either of Docker's forms; None without one."""
         labels = container["Config"]["Labels"] if "Config" in container else container["Labels"]
         there = container["NetworkSettings"]["Networks"].get(self.network)
         port, slash, path = labels[METRICS].partition("/")
-        return (ports.join(there["IPAddress"], int(port)), slash + path) if there and there["IPAddress"] else None
+        if not there or not there["IPAddress"]:
+            return None
+        return ports.join(there["IPAddress"], int(port)), slash + path
 
     def _refusal(self, trouble: str, container: Told) -> str:
         """Why Docker could not start it; a busy port with whoever has it."""

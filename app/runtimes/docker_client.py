@@ -53,7 +53,8 @@ class Connection:
         except APIError as error:
             if "client version" in str(error.explanation):
                 self._forget()  # the engine was replaced by one that speaks other versions
-                raise RuntimeUnavailable(f"the Docker engine at {self.url} was replaced; trying again") from error
+                raise RuntimeUnavailable(
+                    f"the Docker engine at {self.url} was replaced; trying again") from error
             raise RuntimeFailure(f"Docker refuses: {error.explanation or error}") from error
         except (requests.RequestException, urllib3.exceptions.HTTPError, DockerException, OSError) as error:
             self._forget()
@@ -81,16 +82,16 @@ class Connection:
     def _sentence(self, error: BaseException) -> str:
         number = _errno(error)
         if number in (errno.EACCES, errno.EPERM):
-            return (f"the panel may not use the Docker engine at {self.url}: add its account to the group that "
-                    "owns the socket (usually docker), or run it as root")
+            return (f"the panel may not use the Docker engine at {self.url}: add its account to the group "
+                    "that owns the socket (usually docker), or run it as root")
         if number == errno.ENOENT:
             return (f"there is no Docker engine at {self.url}: install and start Docker (systemctl start "
                     "docker), or set DOCKER_HOST")
         if number == errno.ECONNREFUSED:
             return f"the Docker engine at {self.url} is not running: systemctl start docker"
-        if isinstance(_root(error), TimeoutError) or "timed out" in str(error).lower():
-            return f"the Docker engine at {self.url} does not answer: systemctl status docker says why"
-        return f"the Docker engine at {self.url} does not answer ({_root(error)}): systemctl status docker says why"
+        slow = isinstance(_root(error), TimeoutError) or "timed out" in str(error).lower()
+        return (f"the Docker engine at {self.url} does not answer{'' if slow else f' ({_root(error)})'}: "
+                "systemctl status docker says why")
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

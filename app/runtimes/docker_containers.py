@@ -105,8 +105,8 @@ class Containers:
             old = self.find(workload.name)
             if old is None and self.inspect(workload.name) is not None:
                 raise RuntimeFailure(
-                    f"the name {workload.name} belongs to a container that this installation did not make: remove or "
-                    "rename it (docker rename), or let the panel take it over") from error
+                    f"the name {workload.name} belongs to a container that this installation did not make: "
+                    "remove or rename it (docker rename), or let the panel take it over") from error
         made = self.make_beside(api, workload)
         if old:
             self.destroy(api, old.id)
@@ -151,7 +151,7 @@ class Containers:
                 time.sleep(0.05)
 
     def sweep(self, api: APIClient, name: str) -> None:
-        """Remove volumes that a container left behind when somebody removed it by hand: they hold a secret."""
+        """Remove volumes left behind by a container that was removed by hand: they hold a secret."""
         left = api.volumes(filters={"dangling": True, **docker_spec.label_filter(self.instance, name)})
         for volume in left["Volumes"] or []:
             try:
@@ -162,7 +162,10 @@ class Containers:
 
 
 def cut_off(summary: Mapping[str, Any], network: str, current: str) -> bool:
-    """Whether the container hangs on no network of this name, or on one that is no more. current: id of today's."""
+    """Whether the container hangs on no network of this name, or on one that is no more.
+
+    current: the id of the network that has the name now.
+    """
     there = summary["NetworkSettings"]["Networks"].get(network)
     # Before its first start Docker has not looked the network up, and tells no id.
     return there is None or (there["NetworkID"] or current) != current

@@ -88,7 +88,7 @@ class Watcher:
             self._counts[identity] = self._counts.get(identity, 0) + 1
             expected = identity in self._expected
             if not expected and (text := self._news(action, identity, labels)):
-                self._notices.append(Notice(labels.get(NAME, labels.get("name", "")), labels.get(USER, ""), text))
+                self._notices.append(Notice(labels.get(NAME, ""), labels.get(USER, ""), text))
             if action == "destroy":
                 self._counts.pop(identity, None)
                 self._expected.pop(identity, None)

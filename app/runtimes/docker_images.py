@@ -71,7 +71,7 @@ def split(image: str) -> tuple[str, str]:
 
 
 def sentence(image: str, why: str) -> str:
-    return (f"the image {image} is not on this machine and can't be fetched: {why[:300]}. Three ways out: set "
-            "proxy_image to a registry that is reachable from here (a mirror); bring the image as a file (docker save "
-            f"{image} on another machine, docker load here); or run the built-in engine, which needs no image "
-            "(MTPROTO_RUNTIME=process)")
+    return (f"the image {image} is not on this machine and can't be fetched: {why[:300]}. Three ways out: "
+            "set proxy_image to a registry that is reachable from here (a mirror); bring the image as a file "
+            f"(docker save {image} on another machine, docker load here); or run the built-in engine, which "
+            "needs no image (MTPROTO_RUNTIME=process)")

@@ -45,8 +45,8 @@ def follow(connection: Connection, running: Callable[[], Mapping[str, str]],
         try:
             with connection.api(None) as api:
                 # Some lines too many: Docker knows no "after this line".
-                stream = streams[identity] = api.logs(identity, stream=True, follow=True, timestamps=True, tail=1000)
-                rest = b""
+                stream = api.logs(identity, stream=True, follow=True, timestamps=True, tail=1000)
+                streams[identity], rest = stream, b""
                 for piece in stream:
                     *whole, rest = (rest + piece).split(b"\n")
                     for line in parse(name, b"\n".join(whole)):

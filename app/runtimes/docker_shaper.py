@@ -20,7 +20,7 @@ from app.runtimes.docker_state import Told
 #: Interfaces of the namespace: what clients send comes through one, all else (Telegram) through the other.
 _UP, _DOWN = "mtp-up", "mtp-down"
 
-_READ = f"tc -j qdisc show dev {_UP} 2>/dev/null || true; echo; tc -j qdisc show dev {_DOWN} 2>/dev/null || true"
+_READ = "; echo; ".join(f"tc -j qdisc show dev {device} 2>/dev/null || true" for device in (_UP, _DOWN))
 _LIFT = f"""tc qdisc del dev eth0 ingress 2>/dev/null || true
 ip link del {_UP} 2>/dev/null || true
 ip link del {_DOWN} 2>/dev/null || true
@@ -93,8 +93,8 @@ def _help(api: APIClient, container: Told, commands: str) -> str:
         return printed
     except APIError as error:
         if re.search("no such file or directory|executable file not found", str(error.explanation)):
-            raise RuntimeFailure(f"{container.name} can't be slowed down: the image {container.image} holds no shell "
-                                 "and no tc; mtg-custom does") from error
+            raise RuntimeFailure(f"{container.name} can't be slowed down: the image {container.image} holds "
+                                 "no shell and no tc; mtg-custom does") from error
         raise
     finally:
         api.remove_container(helper, force=True, v=True)

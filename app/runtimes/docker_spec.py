@@ -31,8 +31,8 @@ _SECOND = 10**9  # Docker counts in nanoseconds
 
 def labels(workload: Workload, instance: str) -> dict[str, str]:
     return {
-        MANAGED: "1", INSTANCE: instance, USER: workload.user_id, SPEC: workload.spec, ENGINE: workload.engine,
-        NAME: workload.name, MEMORY: str(workload.memory_mb),
+        MANAGED: "1", INSTANCE: instance, USER: workload.user_id, SPEC: workload.spec,
+        ENGINE: workload.engine, NAME: workload.name, MEMORY: str(workload.memory_mb),
         METRICS: f"{ports.split(workload.place.metrics)[1]}{workload.metrics_path}",
         LISTEN: str(ports.split(workload.place.listen)[1]),
     }

@@ -11,11 +11,11 @@ import pytest
 from app.config.model import Config
 from app.engines.base import EngineRefusal
 from app.engines.builtin import Builtin
-from app.engines.mtg import Mtg, find_mtg
+from app.engines.mtg import Mtg, MtgImage, find_mtg
 from app.mtproto.secret import Secret
 
 KEY = "00112233445566778899aabbccddeeff"
-ENGINES = [Builtin(), Mtg("/opt/mtg")]
+ENGINES = [Builtin(), Mtg("/opt/mtg"), MtgImage()]
 
 
 @pytest.mark.parametrize("engine", ENGINES, ids=lambda e: e.name)
@@ -91,3 +91,25 @@ def test_mtg_without_its_program_refuses_and_says_what_helps(monkeypatch, user, 
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(EngineRefusal, match="MTG_BIN"):
         Mtg().workload(user(), config, place)
+
+
+def test_the_image_and_the_memory_of_a_container_are_the_declared_ones(user, place):
+    config = Config(proxy_image="registry.example.com/mtg:2", proxy_memory_mb=100)
+    workload = MtgImage().workload(user(), config, place)
+    assert (workload.image, workload.memory_mb) == ("registry.example.com/mtg:2", 100)
+    assert workload.command == ("run", "{config}")
+
+
+def test_memory_and_image_mean_nothing_to_a_local_process(user, config, place):
+    alice = user()
+    for engine in (Builtin(), Mtg("/opt/mtg")):
+        other = engine.workload(alice, Config(proxy_image="other", proxy_memory_mb=100), place)
+        assert other == engine.workload(alice, config, place)
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda e: type(e).__name__)
+def test_what_an_engine_does_not_do_is_noted(engine):
+    assert engine.notes(Config()) == []
+    (note,) = engine.notes(Config(proxy_tag="0123456789abcdef0123456789abcdef"))
+    assert "proxy_tag" in note
+    assert "proxy_blocklist" in "".join(engine.notes(Config(proxy_blocklist=True)))

@@ -56,6 +56,15 @@ def test_cover_and_upstream_are_told_when_declared(user, place):
     assert told["domain-fronting"] == {"ip": "127.0.0.9", "port": 8443}
 
 
+def test_the_settings_of_the_engine_are_told(user, place):
+    config = Config(proxy_concurrency=500, proxy_anti_replay=False, proxy_blocklist=True,
+                    proxy_dns="https://192.0.2.1", upstream_socks5="127.0.0.1:1080")
+    told = tomllib.loads(render_config(user(), config, place))
+    assert told["concurrency"] == 500 and told["defense"]["anti-replay"] == {"enabled": False}
+    assert told["network"]["dns"] == "https://192.0.2.1" and told["network"]["proxies"]
+    assert told["defense"]["blocklist"]["enabled"] is True and told["defense"]["blocklist"]["urls"]
+
+
 @given(any_text.filter(lambda t: t.strip() == t and t and ":" not in t),
        any_text.filter(lambda t: t.strip() == t),
        st.sampled_from(["127.0.0.1", "[::1]", "socks.example.com"]), st.integers(1, 65535))

@@ -1,4 +1,4 @@
-"""Containers for tests: images made here, a network and an installation of the test's own, and nothing left behind."""
+"""Containers for tests: images made here, an installation of a test's own, and nothing left of it."""
 
 from __future__ import annotations
 

@@ -1,0 +1,344 @@
+"""docker-compose.yml on a real Docker engine: from `up` to a Telegram client's answer, and `down`."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+import pytest
+import requests
+
+from tests.docker import images
+from tests.docker.images import ROOT, docker, run
+from tests.support import clients
+from tests.support.cover import free_port
+from tests.support.dc import DataCenter
+
+#: Making the bases the first time on a machine takes about two minutes.
+pytestmark = pytest.mark.timeout(600)
+
+
+def eventually(check: Callable[[], object], what: str, seconds: float = 40) -> None:
+    end = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < end, f"not within {seconds:g} s: {what}"
+        time.sleep(0.3)
+
+
+class Stack:
+    """docker-compose.yml under a project name, network and ports of its own."""
+
+    def __init__(self, env: Mapping[str, str] = {}):
+        self.project = f"mtprototest{secrets.token_hex(4)}"
+        self.network = f"{self.project}-net"
+        self.http, self.https = free_port(), free_port()
+        # A network that no other stack of these tests has, outside what Docker itself hands out.
+        self.prefix = f"10.{secrets.choice(range(100, 250))}.{secrets.choice(range(1, 250))}"
+        self.env = {
+            "COMPOSE_PROJECT_NAME": self.project, "PROXY_NETWORK": self.network,
+            "PROXY_SUBNET": f"{self.prefix}.0/24", "HTTP_PORT": str(self.http), "HTTPS_PORT": str(self.https),
+            **env}
+
+    def compose(self, *arguments: str) -> str:
+        return run("env", *(f"{key}={value}" for key, value in self.env.items()), "docker-compose",
+                   "--file", str(ROOT / "docker-compose.yml"), *arguments)
+
+    def config(self) -> dict:
+        # Debian's docker-compose brings the YAML reader of the system's own Python with it.
+        turn = "import json, sys, yaml; json.dump(yaml.safe_load(sys.stdin), sys.stdout)"
+        return json.loads(run("/usr/bin/python3", "-c", turn, stdin=self.compose("config").encode()))
+
+    def up(self) -> None:
+        for key, make in (("PYTHON_IMAGE", images.ensure_python), ("NODE_IMAGE", images.ensure_node),
+                          ("NGINX_IMAGE", images.ensure_nginx)):
+            self.env[key] = make()
+        self.env |= {"PANEL_IMAGE": f"mtproto-test/{self.project}:latest",
+                     "DOCKER_GID": str(os.stat("/var/run/docker.sock").st_gid)}
+        self.compose("build", "--force-rm")
+        self.compose("up", "--detach")
+
+    def container(self, service: str) -> str:
+        return self.compose("ps", "--quiet", service)
+
+    def health(self, service: str) -> str:
+        return docker("inspect", "--format", "{{.State.Health.Status}}", self.container(service))
+
+    def proxies(self, *options: str) -> str:
+        """`docker ps` of the users' proxies in this stack's network."""
+        return docker("ps", "--filter", f"network={self.network}", "--filter", "label=mtproto.managed=1",
+                      *options)
+
+    def manage(self, *arguments: str) -> dict:
+        """The panel's command line, in its container, as docs/docker.md says."""
+        return json.loads(self.compose("exec", "-T", "app", "python3", "-m", "app.cli", *arguments, "--json"))
+
+    def down(self) -> None:
+        """As docs/docker.md says: the users' proxies after the panel, and before the network."""
+        self.compose("stop", "app")
+        if proxies := self.proxies("--all", "--quiet").split():
+            docker("rm", "--force", "--volumes", *proxies)
+        self.compose("down", "--volumes")
+
+    def remains(self) -> list[str]:
+        """Every container, network and volume that is still there because of this stack."""
+        label = f"label=com.docker.compose.project={self.project}"
+        return [*docker("ps", "--all", "--quiet", "--filter", label).split(),
+                *docker("ps", "--all", "--quiet", "--filter", f"network={self.network}").split(),
+                *docker("network", "ls", "--quiet", "--filter", label).split(),
+                *docker("volume", "ls", "--quiet", "--filter", label).split()]
+
+
+def assert_docker(stack: Stack) -> None:
+    status = stack.manage("status")
+    assert status["runtime"] == "docker", f"{status['runtime']} was chosen: {status['problems']}"
+
+
+class Browser:
+    """Somebody at the panel's address, with cookies."""
+
+    def __init__(self, stack: Stack):
+        self.stack, self.site = stack, f"http://127.0.0.1:{stack.http}"
+        self.session = requests.Session()
+        self.session.trust_env = False
+
+    def get(self, path: str) -> requests.Response:
+        return self.session.get(self.site + path, timeout=30)
+
+    def post(self, path: str, form: dict[str, str], page: str = "", **headers: str) -> requests.Response:
+        token = re.search(r'name="csrf_token"[^>]* value="([^"]+)"', self.get(page or path).text)[1]
+        return self.session.post(self.site + path, {"csrf_token": token, **form}, timeout=60, headers=headers)
+
+    def login(self, password: str = "", **headers: str) -> requests.Response:
+        return self.post("/login", {"username": "admin", "password": password or self.password()}, **headers)
+
+    def password(self) -> str:
+        """The first one, as the panel's container has printed it."""
+        return re.search(r"Password:\s+(\S+)", self.stack.compose("logs", "app"))[1]
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    images.ensure_engine()
+    assert shutil.which("docker-compose"), "docker-compose is not installed: apt-get install docker-compose"
+    stack = Stack()
+    try:
+        stack.up()
+        # The images of the proxies come from no registry here.
+        stack.manage("settings", "set", f"proxy_image={images.build_mtg_custom()}",
+                     "server_domain=proxy.example", "proxy_bind=127.0.0.1", f"proxy_port={free_port()}")
+        yield stack
+    finally:
+        if stack.remains():
+            stack.down()
+        if images.image_id(stack.env.get("PANEL_IMAGE", "")):
+            docker("image", "rm", "--no-prune", stack.env["PANEL_IMAGE"])
+
+
+@pytest.fixture(scope="module")
+def admin(stack: Stack) -> Browser:
+    browser = Browser(stack)
+    answer = browser.login()
+    assert answer.status_code == 200 and answer.url == browser.site + "/", "logged in, and at the dashboard"
+    return browser
+
+
+# The file itself
+
+
+def test_without_any_setting_the_panel_is_on_this_machine_only_and_every_image_has_a_version() -> None:
+    stack = Stack()
+    stack.env = {"COMPOSE_PROJECT_NAME": stack.project, "COMPOSE_PROFILES": "ssl"}
+    config = stack.config()
+    services = config["services"]
+    assert sorted(services) == ["app", "certbot", "nginx"]
+    assert services["nginx"]["ports"] == ["127.0.0.1:80:80/tcp", "127.0.0.1:443:443/tcp"]
+    assert "ports" not in services["app"] and "ports" not in services["certbot"]
+    for name in ("nginx", "certbot"):
+        assert re.search(r":v?\d+\.\d+", services[name]["image"]), "a pinned version"
+    for service in services.values():
+        assert service["restart"] == "unless-stopped"
+        assert service["logging"]["options"] == {"max-file": "3", "max-size": "10m"}
+        assert list(service["networks"]) == ["proxies"]
+    assert config["networks"]["proxies"]["name"] == "mtproto-net"
+    assert config["networks"]["proxies"]["ipam"]["config"] == [{"subnet": "172.28.0.0/16"}]
+
+
+@pytest.mark.parametrize(("data", "mounted"), [
+    ({}, "panel-data:/data:rw"),
+    ({"DATA_DIR": "/srv/mtproto"}, "/srv/mtproto:/data:rw"),
+    ({"DATA_DIR": "/srv/mtproto", "MTPROTO_DATA_DIR": "/elsewhere"}, "/srv/mtproto:/elsewhere:rw"),
+])
+def test_the_data_may_be_in_a_folder_of_the_machine(data: dict[str, str], mounted: str) -> None:
+    app = Stack(data).config()["services"]["app"]
+    assert mounted in app["volumes"]
+    assert app["environment"]["MTPROTO_DATA_DIR"] == mounted.split(":")[1]
+
+
+def test_every_variable_of_the_compose_file_is_explained_with_its_default() -> None:
+    compose = (ROOT / "docker-compose.yml").read_text()
+    page = (ROOT / "docs/docker.md").read_text()
+    documented = dict(re.findall(r"^\| `([A-Z_]+)` \| (.*?) \|", page, re.MULTILINE))
+    used = {name: default for line in compose.splitlines() if not line.lstrip().startswith("#")
+            for name, default in re.findall(r"\$\{(\w+):-([^}]*)\}", line)}
+    assert set(documented) == set(used)
+    for name, default in used.items():
+        assert documented[name] == (f"`{default}`" if default else ""), name
+
+
+# The running stack
+
+
+def test_everything_comes_up_healthy(stack: Stack) -> None:
+    for service in ("app", "nginx"):
+        eventually(lambda: stack.health(service) == "healthy", f"{service} is healthy")
+
+
+def test_certbot_is_part_of_it_only_with_the_profile_ssl_and_renews(stack: Stack) -> None:
+    assert stack.container("certbot") == ""
+    # Debian's certbot would ask a certificate authority; this one says what it was told.
+    stack.env["CERTBOT_IMAGE"] = images.build(
+        "certbot", "ARG BASE\nFROM ${BASE}\nCOPY certbot /usr/local/bin/certbot\n",
+        {"certbot": b'#!/bin/sh\necho "certbot $*"\n'}, {"BASE": images.ensure_base()}, ("certbot",))
+    stack.compose("--profile", "ssl", "up", "--detach", "certbot")
+    container = docker("ps", "--quiet", "--filter", f"name={stack.project}_certbot")
+    eventually(lambda: docker("logs", container) == "certbot renew --quiet --webroot -w /var/www/certbot",
+               "certbot was told to renew")
+    started = time.monotonic()
+    docker("stop", "--time", "60", container)
+    assert time.monotonic() - started < 20, "SIGTERM was not heard: docker would have had to kill it"
+    docker("rm", "--volumes", container)
+
+
+def test_the_panel_is_no_root_and_may_talk_to_docker(stack: Stack) -> None:
+    asked = ("import os, socket; s = socket.socket(socket.AF_UNIX); s.connect('/var/run/docker.sock'); "
+             "s.sendall(b'GET /_ping HTTP/1.0\\r\\n\\r\\n'); "
+             "print(os.getuid(), os.access('/opt/panel', os.W_OK), s.recv(4096).split()[1].decode())")
+    assert stack.compose("exec", "-T", "app", "python3", "-c", asked) == "10001 False 200"
+
+
+def test_no_page_comes_without_the_headers_that_protect_it(stack: Stack) -> None:
+    answer = Browser(stack).get("/login")
+    assert answer.status_code == 200
+    raw = answer.raw.headers
+    for name, value in (("X-Frame-Options", "DENY"), ("X-Content-Type-Options", "nosniff"),
+                        ("Referrer-Policy", "no-referrer"), ("Cross-Origin-Opener-Policy", "same-origin")):
+        assert raw.getlist(name) == [value], name
+    assert len(raw.getlist("Content-Security-Policy")) == 1
+    assert answer.headers["Server"] == "nginx", "without its version"
+
+
+def test_a_user_is_added_in_the_browser_and_their_link_is_shown(stack: Stack, admin: Browser) -> None:
+    assert "Password:" not in json.dumps(stack.manage("status"))
+    page = admin.post("/users/new", {"name": "Grandma", "domain": "cover.test"})
+    assert page.status_code == 200 and "<h1>Grandma</h1>" in page.text
+    link = html.unescape(re.search(r'value="(tg://proxy\?[^"]+)"', page.text)[1])
+    assert link == stack.manage("user", "link", "Grandma")["tg_link"]
+    assert clients.parts(link)[0] == "proxy.example"
+    stack.manage("user", "remove", "Grandma", "--yes")
+
+
+def test_the_panel_counts_failed_logins_by_the_clients_own_address(stack: Stack, admin: Browser) -> None:
+    """Somebody in another container locks out themselves, and nobody else, whatever headers they invent."""
+    attacker = (
+        "import re, requests\n"
+        "for n in range(6):\n"
+        "    s = requests.Session()\n"
+        "    page = s.get('http://nginx/login').text\n"
+        "    token = re.search(r'name=\"csrf_token\"[^>]* value=\"([^\"]+)\"', page)[1]\n"
+        "    form = {'csrf_token': token, 'username': 'admin', 'password': 'wrong'}\n"
+        "    headers = {'X-Forwarded-For': f'198.51.100.{n}', 'Forwarded': f'for=198.51.100.{n}'}\n"
+        "    print(s.post('http://nginx/login', form, headers=headers).status_code)\n")
+    codes = docker("run", "--rm", "--label", "mtproto-test=compose", "--network", stack.network,
+                   stack.env["PANEL_IMAGE"], "python3", "-c", attacker)
+    assert codes.split() == ["401"] * 5 + ["429"]
+    assert Browser(stack).login("also wrong").status_code == 401, "this one is from another address"
+
+
+def test_nginx_finds_the_panel_again_when_its_address_has_changed(stack: Stack, admin: Browser) -> None:
+    app = stack.container("app")
+    docker("network", "disconnect", stack.network, app)
+    eventually(lambda: admin.get("/healthz").status_code in (502, 504), "nginx answers alone")
+    docker("network", "connect", "--alias", "app", "--ip", f"{stack.prefix}.77", stack.network, app)
+    eventually(lambda: admin.get("/healthz").status_code == 200, "the panel answers at its new address")
+
+
+def test_the_proof_of_a_domain_is_served_and_nothing_beside_it(stack: Stack) -> None:
+    volume = f"{stack.project}_acme-challenge:/challenge"
+    docker("run", "--rm", "--network", "none", "--volume", volume, images.ensure_base(), "sh", "-c",
+           "mkdir -p /challenge/.well-known/acme-challenge && cd /challenge && echo secret >outside && "
+           "echo proof >.well-known/acme-challenge/token && chmod -R a+rX .")
+    browser = Browser(stack)
+    assert browser.get("/.well-known/acme-challenge/token").text == "proof\n"
+    assert browser.get("/.well-known/acme-challenge/missing").status_code == 404
+    with socket.create_connection(("127.0.0.1", stack.http), 10) as plain:
+        plain.sendall(b"GET /.well-known/acme-challenge/../../outside HTTP/1.0\r\nHost: x\r\n\r\n")
+        assert b"secret" not in plain.makefile("rb").read()
+
+
+def test_https_is_turned_away_in_the_handshake_until_there_is_a_certificate(stack: Stack) -> None:
+    context = ssl.create_default_context()
+    with socket.create_connection(("127.0.0.1", stack.https), 10) as plain:
+        with pytest.raises(ssl.SSLError, match="(?i)unrecognized.name"):
+            context.wrap_socket(plain, server_hostname="panel.example")
+
+
+def test_a_telegram_client_passes_through_the_link_from_the_browser(stack: Stack, admin: Browser) -> None:
+    assert_docker(stack)
+    center = DataCenter(host=f"{stack.prefix}.1").start()
+    try:
+        image = stack.manage("settings", "get", "proxy_image")["proxy_image"]
+        stack.manage("settings", "set", "server_domain=", "server_ip=127.0.0.1",
+                     f"upstream_socks5={center.socks5}")
+        page = admin.post("/users/new", {"name": "Boris", "domain": "cover.test"})
+        assert page.status_code == 200, page.text
+        link = html.unescape(re.search(r'value="(tg://proxy\?[^"]+)"', page.text)[1])
+        assert clients.tdjson(link) > 0
+        assert center.requests >= 1
+        name = f"mtg-proxy-{clients.parts(link)[1]}"
+        assert stack.proxies("--format", "{{.Names}} {{.Image}}") == f"{name} {image}"
+        user = stack.manage("user", "show", "Boris")
+        eventually(lambda: stack.manage("user", "show", "Boris")["bytes_down"] > 0,
+                   "what the client moved is in the bill: the panel reads the proxy's metrics")
+        admin.post(f"/users/{user['id']}/disable", {}, page=f"/users/{user['id']}")
+        with pytest.raises(clients.ClientFailure):
+            clients.tdjson(link)
+    finally:
+        center.stop()
+
+
+def test_the_proxies_stay_while_the_panel_is_replaced(stack: Stack, admin: Browser) -> None:
+    assert_docker(stack)
+    stack.manage("user", "enable", "Boris")
+
+    def proxies() -> str:
+        ids = stack.proxies("--quiet").split()
+        return docker("inspect", "--format", "{{.Id}} {{.State.StartedAt}}", *ids) if ids else ""
+
+    before = proxies()
+    assert before
+    stack.compose("up", "--detach", "--force-recreate", "app")
+    eventually(lambda: stack.health("app") == "healthy", "the new panel is healthy")
+    assert stack.manage("user", "show", "Boris")["state"] == "running"
+    assert proxies() == before
+
+
+def test_a_proxy_that_is_removed_by_hand_is_made_again_with_the_same_link(stack: Stack) -> None:
+    link, before = stack.manage("user", "link", "Boris")["tg_link"], stack.proxies("--quiet")
+    docker("rm", "--force", "--volumes", before)
+    eventually(lambda: stack.proxies("--quiet") not in ("", before), "there is a new container")
+    eventually(lambda: stack.manage("user", "show", "Boris")["state"] == "running", "and it runs")
+    assert stack.manage("user", "link", "Boris")["tg_link"] == link
+
+
+def test_coming_down_leaves_nothing(stack: Stack) -> None:
+    stack.down()
+    assert stack.remains() == []
+    assert stack.network not in docker("network", "ls", "--format", "{{.Name}}").split()

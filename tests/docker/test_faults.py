@@ -1,0 +1,290 @@
+"""What people and machines do to containers, and how the next rounds of the monitor repair it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from docker.errors import NotFound
+
+from app.engines.mtg import MtgImage
+from app.fleet import Fleet
+from app.runtimes.base import EXITED, RUNNING, ImageMissing, RuntimeFailure, RuntimeUnavailable
+from app.runtimes.docker import DockerRuntime
+from app.runtimes.docker_spec import INSTANCE
+from tests.docker import images
+from tests.docker.conftest import passes
+from tests.runtimes.conftest import DockerLab
+from tests.support.cover import free_port
+
+
+@pytest.fixture
+def alice(lab):
+    return lab.fleet.add_user("Alice")
+
+
+def name_of(view) -> str:
+    return f"mtg-proxy-{view.port}"
+
+
+def told(runtime: DockerRuntime, count: int) -> list[str]:
+    """That many notices, all of them of Alice, as soon as they are there."""
+    notices, deadline = [], time.monotonic() + 20
+    while len(notices) < count and time.monotonic() < deadline:
+        runtime.wait(0.2)
+        notices += runtime.notices()
+    assert len({(n.name, n.user_id) for n in notices}) == 1 and all(n.user_id and n.name for n in notices)
+    return [n.text for n in notices]
+
+
+def test_a_new_user_is_served(lab, alice):
+    assert alice.state == RUNNING and passes(alice.tg_link)
+
+
+def test_a_container_killed_by_hand_runs_again(lab, alice):
+    lab.hands.kill(name_of(alice))
+    seen = lab.seen(name_of(alice))
+    assert seen.state == EXITED and "SIGKILL" in seen.reason
+    assert lab.heals(alice.id)
+
+
+def test_a_program_that_dies_is_started_by_docker_itself_counted_and_told(lab, alice):
+    lab.runtime.wait(0.01)
+    before = lab.seen(name_of(alice))
+    os.kill(lab.hands.inspect_container(name_of(alice))["State"]["Pid"], signal.SIGKILL)
+    assert lab.runtime.wait(10)
+    assert lab.heals(alice.id)
+    seen = lab.seen(name_of(alice))
+    assert seen.start != before.start and seen.crashes == 1
+    assert "killed" in str([event.action for event in lab.fleet.ledger.events.recent()])
+
+
+def test_a_container_removed_by_hand_is_made_again_and_its_secret_is_not_left_behind(lab, alice):
+    lab.runtime.wait(0.01)
+    lab.hands.remove_container(name_of(alice), force=True)  # without -v: the volume stays
+    assert "its container was removed by hand" in told(lab.runtime, 2)
+    assert lab.heals(alice.id)
+    volumes = lab.hands.volumes(filters={"label": f"{INSTANCE}={lab.runtime.instance}"})["Volumes"]
+    assert len(volumes) == 1
+
+
+def test_a_paused_container_goes_on_with_its_counters(lab, alice):
+    before = lab.seen(name_of(alice))
+    lab.hands.pause(name_of(alice))
+    assert "paused" in lab.seen(name_of(alice)).reason
+    assert lab.heals(alice.id)
+    assert lab.seen(name_of(alice)).start == before.start
+
+
+def test_a_renamed_container_gets_its_name_back_and_nobody_notices(lab, alice):
+    before = lab.seen(name_of(alice))
+    lab.hands.rename(name_of(alice), f"renamed-{alice.port}")
+    assert lab.heals(alice.id)
+    assert lab.seen(name_of(alice)) == before
+
+
+def test_a_container_cut_off_from_a_removed_network_is_made_again(lab, alice):
+    lab.hands.disconnect_container_from_network(name_of(alice), lab.runtime.network, force=True)
+    lab.hands.remove_network(lab.runtime.network)
+    assert "cut off" in lab.seen(name_of(alice)).reason
+    for _ in range(2):
+        lab.monitor.tick()
+    # The test's DC was on the old network's address; that there is a proxy again is what counts.
+    seen = lab.seen(name_of(alice))
+    assert seen.state == RUNNING and lab.runtime.samples()
+
+
+def test_a_removed_image_is_told_and_forgotten_when_it_is_back(lab, alice, private_image, image):
+    lab.fleet.set_settings({"proxy_image": private_image})
+    assert lab.heals(alice.id)
+    lab.hands.remove_image(private_image, force=True)
+    lab.hands.remove_container(name_of(alice), force=True, v=True)
+    lab.monitor.tick()
+    view = lab.fleet.user(alice.id)
+    assert view.state == "failed" and private_image in view.reason and "docker load" in view.reason
+    lab.hands.tag(image, *private_image.rsplit(":", 1))
+    assert lab.heals(alice.id)
+
+
+def test_a_port_taken_in_the_meantime_is_told_and_taken_back_when_it_is_free(lab, alice):
+    lab.fleet.disable(alice.id)
+    thief = lab.occupy(alice.port)
+    view = lab.fleet.enable(alice.id)
+    assert view.state == "failed" and f"port {alice.port} is taken by another program" in view.reason
+    thief.close()
+    assert lab.heals(alice.id)
+
+
+def test_an_image_without_a_proxy_program_is_told_with_its_name(lab, alice):
+    lab.fleet.set_settings({"proxy_image": images.ensure_base()})
+    view = lab.fleet.user(alice.id)
+    assert view.state == "failed"
+    assert images.ensure_base() in view.reason and "no proxy program" in view.reason
+
+
+def test_two_panels_on_one_data_folder_make_one_container_for_each_user(lab, image):
+    other = DockerRuntime(lab.runtime.instance, lab.runtime.network)
+    beside = Fleet(lab.fleet.data_dir, other, MtgImage())
+    with ThreadPoolExecutor(6) as pool:
+        views = list(pool.map(lambda n: (lab.fleet, beside)[n % 2].add_user(f"user {n}"), range(6)))
+    assert [v.state for v in views] == [RUNNING] * 6
+    assert sorted(o.name for o in other.list()) == sorted(name_of(v) for v in views)
+    assert beside.reconcile() == [] == lab.fleet.reconcile()
+    other.close()
+
+
+def test_a_container_that_uses_too_much_memory_is_an_event_that_names_its_user(runtime, stand_in_image):
+    lab = DockerLab(runtime, stand_in_image)
+    workload = lab.workload(user="alice", hungry=200)
+    runtime.wait(0.01)
+    runtime.create(workload)
+    runtime.start(workload.name)
+    assert told(runtime, 1) == ["killed: it used more than its 64 MB of memory"]
+    lab.close()
+
+
+class Cable:
+    """A Unix socket that leads to Docker's, until it is cut; then nobody listens there, or nobody answers."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._open: list[socket.socket] = []
+        self.plug()
+
+    def plug(self, deaf: bool = False) -> None:
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(self.path))
+        self._listener.listen(100)
+        threading.Thread(target=self._serve, args=(self._listener, deaf), daemon=True).start()
+
+    def cut(self) -> None:
+        for each in (self._listener, *self._open):
+            try:
+                each.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # its other end was closed first
+            each.close()
+        self._open.clear()
+        self.path.unlink()
+
+    def _serve(self, listener: socket.socket, deaf: bool) -> None:
+        while True:
+            try:
+                client = listener.accept()[0]
+            except OSError:
+                return
+            self._open.append(client)
+            if not deaf:
+                engine = socket.socket(socket.AF_UNIX)
+                engine.connect("/var/run/docker.sock")
+                self._open.append(engine)
+                for pair in ((client, engine), (engine, client)):
+                    threading.Thread(target=self._pass_on, args=pair, daemon=True).start()
+
+    @staticmethod
+    def _pass_on(source: socket.socket, sink: socket.socket) -> None:
+        try:
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            return  # cut, or closed
+
+
+def test_an_engine_that_goes_away_is_told_and_found_again(lab, alice, tmp_path):
+    cable = Cable(tmp_path / "docker.sock")
+    far = DockerRuntime(lab.runtime.instance, lab.runtime.network, f"unix://{cable.path}")
+    fleet = Fleet(lab.fleet.data_dir, far, MtgImage())
+    assert not far.wait(0.1) and fleet.reconcile() == []
+    cable.cut()
+    assert far.wait(5)  # the end of the events is a reason to look
+    with pytest.raises(RuntimeUnavailable, match="there is no Docker engine"):
+        far.list()
+    assert passes(alice.tg_link)  # the proxies do not care
+    assert "Docker engine" in str(fleet.status().problems)
+    lab.hands.kill(name_of(alice))
+    cable.plug()
+    assert far.wait(10)
+    fleet.reconcile()
+    assert passes(alice.tg_link)
+    far.close()
+    cable.cut()
+
+
+def test_an_engine_that_hangs_is_told_as_one_that_does_not_answer(tmp_path, engine_answers, monkeypatch):
+    monkeypatch.setattr("app.runtimes.docker_client.QUICK", 0.5)
+    cable = Cable(tmp_path / "docker.sock")
+    cable.cut()
+    cable.plug(deaf=True)
+    with pytest.raises(RuntimeUnavailable, match="does not answer"):
+        DockerRuntime("nobody", "nowhere", f"unix://{cable.path}").list()
+    cable.cut()
+
+
+def test_a_socket_that_is_missing_is_told_with_what_to_do(tmp_path):
+    with pytest.raises(RuntimeUnavailable, match="DOCKER_HOST"):
+        DockerRuntime("nobody", "nowhere", f"unix://{tmp_path}/none.sock").list()
+
+
+def test_a_stopped_container_stays_stopped_for_docker_too(lab, alice):
+    lab.runtime.stop(name_of(alice))
+    policy = lab.hands.inspect_container(name_of(alice))["HostConfig"]["RestartPolicy"]["Name"]
+    assert policy == "no"
+    lab.runtime.start(name_of(alice))
+    policy = lab.hands.inspect_container(name_of(alice))["HostConfig"]["RestartPolicy"]["Name"]
+    assert policy == "unless-stopped" and passes(alice.tg_link)
+
+
+def test_an_image_that_can_not_be_had_is_asked_for_once(runtime, stand_in_image):
+    lab = DockerLab(runtime, "127.0.0.1:1/none:1")
+    with ThreadPoolExecutor(4) as pool:
+        attempts = [pool.submit(runtime.create, lab.workload()) for _ in range(4)]
+    assert all(isinstance(a.exception(), ImageMissing) for a in attempts)
+    assert len({str(a.exception()) for a in attempts}) == 1
+    lab.close()
+
+
+def test_another_installations_containers_are_never_touched(lab, alice, stand_in_image):
+    other = DockerRuntime("somebody-else", lab.runtime.network)
+    assert other.list() == []
+    with pytest.raises(RuntimeFailure, match="did not make"):
+        other.create(DockerLab(other, stand_in_image).workload(port=alice.port))
+    other.stop(name_of(alice))
+    other.remove(name_of(alice))
+    assert other.logs(name_of(alice)) == "" and passes(alice.tg_link)
+    other.close()
+
+
+def test_what_a_container_may_do(lab, alice):
+    inspected = lab.hands.inspect_container(name_of(alice))
+    host = inspected["HostConfig"]
+    assert host["CapDrop"] == ["ALL"] and host["ReadonlyRootfs"] and host["PidsLimit"]
+    assert host["SecurityOpt"] == ["no-new-privileges:true"] and not host["Privileged"]
+    assert host["Memory"] == host["MemorySwap"] == 256 << 20
+    assert host["Binds"] is None and inspected["Config"]["User"] == "65534:65534"
+    assert host["LogConfig"]["Config"] == {"max-size": "5m", "max-file": "2"}
+    assert list(inspected["NetworkSettings"]["Ports"]) == ["3128/tcp"]  # and no metrics
+    status = Path(f"/proc/{inspected['State']['Pid']}/status").read_text()
+    assert "CapEff:\t0000000000000000" in status and "NoNewPrivs:\t1" in status
+
+
+def test_a_port_is_reached_by_ipv4_and_ipv6_when_bound_to_all(lab):
+    lab.fleet.set_settings({"proxy_bind": ""})
+    alice = lab.fleet.add_user("Alice")
+    for address in ("127.0.0.1", "::1"):
+        socket.create_connection((address, alice.port), 5).close()
+    lab.fleet.set_settings({"server_ip": "::1"})
+    assert passes(lab.fleet.user(alice.id).tg_link)
+
+
+def test_a_removed_users_container_is_gone(lab, alice):
+    lab.fleet.remove(alice.id)
+    with pytest.raises(NotFound):
+        lab.hands.inspect_container(name_of(alice))
+    assert free_port() and lab.runtime.list() == []

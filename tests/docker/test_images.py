@@ -1,0 +1,264 @@
+"""The two images, built from the repository's own Dockerfiles on bases made here (tests/docker/images.py)."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.runtimes import docker_spec
+from tests.docker import images
+from tests.docker.images import ROOT, ImageFailure, docker
+
+#: Making the bases the first time on a machine takes about two minutes.
+pytestmark = pytest.mark.timeout(600)
+
+#: How the panel runs a proxy (app/runtimes/docker_spec.py), but for labels and limits.
+HARDENED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--volume", "/config")
+MARK = "marker-of-a-secret-6b1f"
+
+
+@pytest.fixture(scope="module")
+def panel() -> str:
+    images.ensure_engine()
+    return images.build_panel()
+
+
+@pytest.fixture(scope="module")
+def mtg() -> Iterator[str]:
+    """Dockerfile.mtg on a base made here; its mtg says what it was told, and shows the file it was given."""
+    images.ensure_engine()
+    base = images.ensure_base()
+    program = b'#!/bin/sh\necho "mtg $*"\nif [ "$1" = run ]; then cat "$2"; fi\n'
+    source = images.build("mtg-image", "FROM scratch\nCOPY mtg /mtg\n", {"mtg": program}, {}, ("mtg",))
+    arguments = ("VERSION=v9", f"MTG_IMAGE={source}", f"BASE_IMAGE={base}")
+    tag = "mtproto-test/dockerfile-mtg:latest"
+    docker("build", "--quiet", "--file", str(ROOT / "Dockerfile.mtg"), "--tag", tag,
+           *build_arguments(arguments), str(ROOT))
+    yield tag
+    docker("image", "rm", "--no-prune", tag)
+
+
+@pytest.fixture
+def container() -> Iterator[Callable[..., str]]:
+    """Call it with the arguments of `docker create`: the id of a container, removed after the test."""
+    made = []
+
+    def create(*arguments: str) -> str:
+        made.append(docker("create", "--label", "mtproto-test=images", *arguments))
+        return made[-1]
+
+    yield create
+    for name in made:
+        docker("rm", "--force", "--volumes", name)
+
+
+def build_arguments(arguments: Iterable[str]) -> list[str]:
+    return [part for argument in arguments for part in ("--build-arg", argument)]
+
+
+def config(image: str) -> dict:
+    return json.loads(docker("image", "inspect", image))[0]["Config"]
+
+
+def inside(image: str, script: str) -> str:
+    """What a Python script prints in a container of the panel's image, run by root to see everything."""
+    return docker("run", "--rm", "--user", "0", "--network", "none", image, "python3", "-c", script)
+
+
+def wait_for(read: Callable[[], str], wanted: str, seconds: float = 40) -> None:
+    end = time.monotonic() + seconds
+    while (seen := read()) != wanted:
+        assert time.monotonic() < end, f"still {seen!r} instead of {wanted!r} after {seconds:g} s"
+        time.sleep(0.3)
+
+
+# The panel's image
+
+
+def test_the_panel_is_not_root(panel: str) -> None:
+    assert docker("run", "--rm", "--network", "none", panel, "id", "-u") == "10001"
+    assert config(panel)["User"] == "10001:10001"
+
+
+def test_the_panel_can_change_nothing_but_its_data(panel: str) -> None:
+    script = ("import os; print([d for top in ('/opt', '/venv', '/etc', '/usr') for d, _, _ in os.walk(top) "
+              "if os.access(d, os.W_OK)], os.access('/data', os.W_OK))")
+    assert docker("run", "--rm", "--network", "none", panel, "python3", "-c", script) == "[] True"
+
+
+def test_the_health_check_notices_a_panel_that_answers_and_one_that_hangs(
+        panel: str, container: Callable[..., str]) -> None:
+    name = container("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--health-interval", "1s",
+                     "--health-timeout", "2s", "--health-retries", "2", "--health-start-period", "0s", panel)
+    docker("start", name)
+
+    def health() -> str:
+        return docker("inspect", "--format", "{{.State.Health.Status}}", name)
+
+    wait_for(health, "healthy")
+    # Stopped, not ended: the port still accepts connections.
+    docker("exec", name, "python3", "-c",
+           "import os, signal; [os.kill(int(p), signal.SIGSTOP) for p in os.listdir('/proc') "
+           "if p.isdigit() and int(p) not in (1, os.getpid())]")
+    wait_for(health, "unhealthy")
+
+
+def test_a_panel_that_may_not_use_the_socket_stays_up_and_says_so(
+        panel: str, container: Callable[..., str]) -> None:
+    """DOCKER_GID is wrong: what an operator sees first if they forget it."""
+    socket = "/var/run/docker.sock"
+    name = container("--env", "MTPROTO_RUNTIME=docker", "--volume", f"{socket}:{socket}", panel)
+    docker("start", name)
+    ask = ("exec", name, "python3", "-c",
+           "from urllib.request import urlopen; print(urlopen('http://127.0.0.1:8080/healthz').status)")
+
+    def answers() -> str:
+        try:
+            return docker(*ask)
+        except ImageFailure:
+            return ""
+
+    wait_for(answers, "200")
+    status = json.loads(docker("exec", name, "python3", "-m", "app.cli", "status", "--json"))
+    assert "the panel may not use the Docker engine" in " ".join(status["problems"])
+
+
+def test_the_panel_prints_its_first_password_and_ends_within_seconds(
+        panel: str, container: Callable[..., str]) -> None:
+    name = container(panel)
+    docker("start", name)
+    wait_for(lambda: str("Password:" in docker("logs", name)), "True")
+    started = time.monotonic()
+    docker("stop", "--time", "60", name)
+    assert time.monotonic() - started < 30, "SIGTERM was not heard: docker would have had to kill it"
+    assert docker("inspect", "--format", "{{.State.ExitCode}}", name) == "0"
+
+
+def test_the_panels_image_holds_what_it_runs_on_and_nothing_of_development(panel: str) -> None:
+    found = json.loads(inside(panel, (
+        "import json, pathlib, shutil; top = pathlib.Path('/opt/panel'); print(json.dumps({"
+        "'top': sorted(p.name for p in top.iterdir()),"
+        "'suffixes': sorted({p.suffix for p in top.rglob('*') if p.is_file()}),"
+        "'frontend': (top / 'app/web/frontend').exists(),"
+        "'stylesheet': (top / 'app/web/static/build/panel.css').stat().st_size,"
+        "'build': [p.name for p in (top / 'app/web/static/build').iterdir()],"
+        "'tools': [t for t in ('node', 'npm', 'pip', 'gcc', 'git', 'pytest') if shutil.which(t)]}))")))
+    assert found["top"] == ["__pycache__", "app", "wsgi.py"]
+    assert set(found["suffixes"]) <= {".py", ".pyc", ".html", ".css", ".js", ".svg", ".png", ".ico"}
+    assert found["frontend"] is False and found["tools"] == []
+    assert found["stylesheet"] > 5_000 and found["build"] == ["panel.css"]
+
+
+def test_nothing_else_of_a_checkout_gets_into_the_image(panel: str, tmp_path: Path) -> None:
+    for name in ("Dockerfile", ".dockerignore", "wsgi.py", "requirements.txt"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    shutil.copytree(ROOT / "app", tmp_path / "app",
+                    ignore=shutil.ignore_patterns("node_modules", "__pycache__"))
+    for planted in ("data/config.json", ".env", ".git/config", "tests/test_x.py", "backup.sql", "id_rsa",
+                    "app/web/frontend/node_modules/x/index.js", "app/web/static/build/old.css",
+                    "app/__pycache__/stale.cpython-311.pyc", "app/web/.users.py.swp"):
+        (tmp_path / planted).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / planted).write_text(MARK)
+    arguments = [f"{key}={value}" for key, value in images.panel_arguments().items()]
+    tag = "mtproto-test/planted:latest"
+    docker("build", "--quiet", "--tag", tag, *build_arguments(arguments), str(tmp_path))
+    try:
+        script = ("import pathlib; "
+                  "print([str(p) for top in ('/opt', '/data', '/tmp', '/venv', '/srv', '/root') "
+                  f"for p in pathlib.Path(top).rglob('*') if p.is_file() and b'{MARK}' in p.read_bytes()])")
+        assert inside(tag, script) == "[]"
+    finally:
+        docker("image", "rm", tag)
+
+
+def test_the_history_of_the_panels_image_tells_no_mirror_and_no_password(panel: str) -> None:
+    history = docker("history", "--no-trunc", "--format", "{{.CreatedBy}}", panel)
+    assert "MTPROTO_DATA_DIR=/data" in history, "this is the history of the image"
+    assert not re.search(r"PIP_INDEX_URL|NPM_REGISTRY|password|token|secret", history, re.IGNORECASE)
+
+
+def test_a_mirror_of_the_package_index_is_the_one_that_is_asked(panel: str, tmp_path: Path) -> None:
+    """Nobody listens there, so a build that succeeds has asked somebody else."""
+    (tmp_path / "requirements.txt").write_text("a-package-of-nobody==1\n")
+    # The file's own second stage, alone: the first is the same for every index.
+    stage = re.search(r"^FROM \$\{PYTHON_IMAGE\} AS panel\n.*?pip uninstall[^\n]*\n",
+                      (ROOT / "Dockerfile").read_text(), re.MULTILINE | re.DOTALL)[0]
+    (tmp_path / "Dockerfile").write_text("ARG PYTHON_IMAGE\n" + stage)
+    with pytest.raises(ImageFailure, match=r"Looking in indexes: http://127\.0\.0\.1:9/simple/"):
+        docker("build", "--quiet", "--force-rm", "--build-arg", f"PYTHON_IMAGE={images.ensure_python()}",
+               "--build-arg", "PIP_INDEX_URL=http://127.0.0.1:9/simple/", str(tmp_path))
+
+
+def test_the_images_say_what_they_are_and_of_which_version(mtg: str, panel: str) -> None:
+    assert config(panel)["Labels"]["org.opencontainers.image.title"] == "MTProto Proxy Manager"
+    labels = config(mtg)["Labels"]
+    assert labels["org.opencontainers.image.title"] == "mtg-custom"
+    assert labels["org.opencontainers.image.version"] == "v9"
+    assert labels["mtg.source-image"].startswith("mtproto-test/mtg-image:")
+
+
+# mtg-custom
+
+
+def test_mtg_custom_runs_mtg_with_its_configuration_file(mtg: str, container: Callable[..., str]) -> None:
+    """As the panel runs it: the file is put into a volume before the start, the rest can't be written."""
+    name = container("--network", "none", *HARDENED, mtg)
+    docker("cp", "-", f"{name}:/config", stdin=docker_spec.archive({"config.toml": MARK}))
+    assert docker("start", "--attach", name) == f"mtg run /config/config.toml\n{MARK}"
+
+
+def test_mtg_custom_is_not_root_and_has_the_tools_for_speed_and_addresses(mtg: str) -> None:
+    def output(*arguments: str) -> str:
+        return docker("run", "--rm", "--network", "none", *arguments)
+
+    assert output("--entrypoint", "id", mtg, "-u") == "65534"
+    assert output("--entrypoint", "tc", mtg, "-Version").startswith("tc utility, iproute2")
+    assert output("--user", "0", "--entrypoint", "nft", mtg, "--version").startswith("nftables v")
+    assert output(mtg, "--version") == "mtg --version"
+
+
+def test_the_stand_in_for_mtg_custom_is_started_like_the_real_one(mtg: str) -> None:
+    real, stand_in = config(mtg), config(images.build_mtg_custom())
+    for key in ("User", "Entrypoint", "Cmd", "WorkingDir", "Volumes", "ExposedPorts", "Healthcheck"):
+        assert real.get(key) == stand_in.get(key), key
+
+
+def test_the_health_check_of_mtg_custom_asks_for_its_metrics(mtg: str, container: Callable[..., str]) -> None:
+    toml = ('secret = "ee000102030405060708090a0b0c0d0e0f636f7665722e74657374"\nbind-to = "0.0.0.0:3128"\n'
+            '[stats.prometheus]\nenabled = true\nbind-to = "0.0.0.0:3129"\nhttp-path = "/"\n')
+    often = ("--health-interval", "1s", "--health-retries", "2", "--health-start-period", "0s")
+    healthy = container(*often, *HARDENED, images.build_mtg_custom())
+    silent = container(*often, *HARDENED, "--entrypoint", "sleep", mtg, "60")
+    docker("cp", "-", f"{healthy}:/config", stdin=docker_spec.archive({"config.toml": toml}))
+    docker("start", healthy, silent)
+    for name, state in ((healthy, "healthy"), (silent, "unhealthy")):
+        wait_for(lambda: docker("inspect", "--format", "{{.State.Health.Status}}", name), state)
+    assert "mtg_client_connections" in docker("exec", healthy, "bash", "-c", (
+        "exec 3<>/dev/tcp/127.0.0.1/3129; printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3"))
+
+
+# Every kind of machine
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "Dockerfile.mtg"])
+def test_nothing_in_an_image_is_made_for_one_kind_of_machine(name: str) -> None:
+    """What differs between amd64 and arm64 comes from the bases, apt, pip and npm, which know both."""
+    text = (ROOT / name).read_text()
+    assert not re.search(r"amd64|x86|arm64|aarch|\bcurl\b|\bwget\b|^ADD ", text, re.MULTILINE | re.IGNORECASE)
+
+
+@pytest.mark.parametrize(("name", "sources"), [
+    ("Dockerfile", {"PYTHON_IMAGE": "python:3.12-slim-bookworm", "NODE_IMAGE": "node:20-bookworm-slim"}),
+    ("Dockerfile.mtg", {"MTG_IMAGE": "nineseconds/mtg:2.2.8", "BASE_IMAGE": "debian:bookworm-slim"}),
+])
+def test_every_image_that_is_built_upon_can_be_replaced(name: str, sources: dict[str, str]) -> None:
+    text = (ROOT / name).read_text()
+    assert dict(re.findall(r"^ARG (\w+_IMAGE)=(\S+)$", text, re.MULTILINE)) == sources
+    assert {source for source in re.findall(r"^FROM (\S+)", text, re.MULTILINE)} == {
+        f"${{{key}}}" for key in sources}
