@@ -9,12 +9,10 @@ from flask.typing import ResponseReturnValue
 
 from app.fleet import Refused
 from app.fleet.reconcile import Outcome
-from app.web import logs
 from app.web.context import actor, the_fleet
 from app.web.outcomes import failures
 
 blueprint = Blueprint("dashboard", __name__)
-blueprint.register_blueprint(logs.blueprint)
 
 
 @blueprint.get("/")
@@ -40,7 +38,8 @@ def stop() -> ResponseReturnValue:
     """Stops every proxy until they are started again, after a question."""
     if request.method == "GET":
         return _ask("stop-all", ".stop")
-    return _all(the_fleet().stop_all, "All proxies are stopped. Everybody's connection has ended.", stopped=True)
+    done = "All proxies are stopped. Everybody's connection has ended."
+    return _all(the_fleet().stop_all, done, stopped=True)
 
 
 @blueprint.route("/restart", methods=["GET", "POST"])

@@ -32,7 +32,7 @@ class LogLine:
 
 @blueprint.get("")
 def index() -> str:
-    """The last ?tail= lines, newest at the bottom, of all proxies or of that of the user with the id ?user=."""
+    """The last ?tail= lines, newest at the bottom, of all proxies or of that of one user (?user=, an id)."""
     return render_template("logs/index.html", **_asked())
 
 
@@ -57,8 +57,10 @@ def _asked() -> dict[str, object]:
         found = split(the_fleet().logs(user.id if user else "", tail), users)
     except Refused as refusal:
         problem = str(refusal)
-    return {"lines": found, "problem": problem, "remarks": remarks, "users": users, "user": user, "tail": tail,
-            "tails": sorted({*OFFERED, tail}), "query": {"tail": tail} | ({"user": user.id} if user else {})}
+    return {"lines": found, "problem": problem, "remarks": remarks, "users": users, "user": user,
+            "tail": tail, "tails": sorted({*OFFERED, tail}),
+            # As it was asked for: the remarks stay as long as their cause is in the address.
+            "query": {key: request.args[key] for key in ("user", "tail") if request.args.get(key)}}
 
 
 def _tail(text: str) -> tuple[int, list[str]]:
@@ -68,8 +70,8 @@ def _tail(text: str) -> tuple[int, list[str]]:
         return USUAL, []
     if re.fullmatch(r"[0-9]{1,6}", text) and FEWEST <= int(text) <= MOST:
         return int(text), []
-    return USUAL, [f"The number of lines {text[:20]!r} is not allowed: a whole number from {FEWEST} to {MOST} is. "
-                   f"These are the last {USUAL}."]
+    return USUAL, [f"The number of lines {text[:20]!r} is not allowed: a whole number from {FEWEST} to "
+                   f"{MOST} is. These are the last {USUAL}."]
 
 
 def split(written: Sequence[str], users: Sequence[UserView]) -> list[LogLine]:

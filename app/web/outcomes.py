@@ -7,14 +7,15 @@ from collections.abc import Iterable
 
 from app.fleet.reconcile import Outcome
 
-#: The words travel in the session's cookie, which a browser drops above 4 kB: a hundred failures would not fit.
+#: The words travel in the session's cookie, which a browser drops above 4 kB: they must stay few.
 MOST, LONGEST = 3, 300
 
 
 def failures(outcomes: Iterable[Outcome]) -> str:
     """Whose proxy failed, and why, for the first few; "" if nothing failed."""
     failed = [outcome for outcome in outcomes if not outcome.ok]
-    told = [f"{o.user or o.name}: {textwrap.shorten(o.reason, LONGEST, placeholder=' …')}" for o in failed[:MOST]]
+    told = [f"{outcome.user or outcome.name}: {textwrap.shorten(outcome.reason, LONGEST, placeholder=' …')}"
+            for outcome in failed[:MOST]]
     if len(failed) > MOST:
         told.append(f"and {len(failed) - MOST} more")
     return f"{len(failed)} failed. " + "; ".join(told) if failed else ""

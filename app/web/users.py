@@ -47,14 +47,16 @@ def new() -> ResponseReturnValue:
         else:
             flash(f"{user.name} is added. Send them the link below.")
             return redirect(url_for("users.show", user_id=user.id))
-    return render_template("users/new.html", form=form), 422 if form.is_submitted() else 200
+    page = render_template("users/new.html", form=form, silence=_silence(the_fleet().users()))
+    return page, 422 if form.is_submitted() else 200
 
 
 @blueprint.get("/<user_id>")
 def show(user_id: str) -> str:
     """One user: the link, the QR code, and how it goes."""
-    note = the_fleet().status().server_note
-    return render_template("users/show.html", user=_user(user_id), server_note=note)
+    status = the_fleet().status()
+    return render_template("users/show.html", user=_user(user_id), server_note=status.server_note,
+                           all_stopped=status.stopped)
 
 
 @blueprint.get("/<user_id>/state")
@@ -84,7 +86,8 @@ def edit(user_id: str) -> ResponseReturnValue:
         else:
             flash(f"{user.name} is saved." if changes else "Nothing was different, so nothing was changed.")
             return redirect(url_for("users.show", user_id=user.id))
-    return render_template("users/edit.html", form=form, user=user), 422 if form.is_submitted() else 200
+    page = render_template("users/edit.html", form=form, user=user, silence=_silence([user]))
+    return page, 422 if form.is_submitted() else 200
 
 
 @blueprint.post("/<user_id>/enable")
@@ -160,7 +163,7 @@ def _user(user_id: str) -> UserView:
 
 def _ask(user_id: str, what: str) -> str:
     user = _user(user_id)
-    return render_template("confirm.html", what=what, name=user.name, user=user,
+    return render_template("confirm.html", what=what, name=user.name, silence=_silence([user]),
                            action=url_for(f"users.{what}", user_id=user.id),
                            back=url_for("users.show", user_id=user.id))
 
@@ -192,8 +195,8 @@ def _act(user_id: str, verb: Callable[..., UserView], done: str, then: str = "")
         silence = _silence((user, after))
         if silence:
             # What `done` promises has not happened yet.
-            flash(f"The change to {after.name} is saved, and takes effect as soon as the proxies can be reached. "
-                  f"Now they can't: {silence}", "error")
+            flash(f"The change to {after.name} is saved, and takes effect as soon as the proxies can be "
+                  f"reached. Now they can't: {silence}", "error")
         else:
             flash(done.format(name=after.name))
     except Refused as refusal:

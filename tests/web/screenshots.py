@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
@@ -15,6 +16,7 @@ from werkzeug.serving import make_server
 from app import create_app
 from app.engines.builtin import Builtin
 from app.fleet import Fleet
+from app.runtimes.loglines import merge, stamped
 from tests.support.memory_runtime import MemoryRuntime
 from tests.web.desk import CHROMIUM_ARGUMENTS, open_desk
 from tests.web.visitor import NAME, PASSWORD
@@ -39,10 +41,27 @@ mtg_telegram_connections{{telegram_ip="192.0.2.1",dc="2"}} {connections}
 """
 
 
+#: port, what the built-in engine writes in that case (app/mtproto/connection.py)
+LINES = (
+    (2443, "2026-11-20T06:12:03Z WARNING DC 2 can't be reached: timed out"),
+    (2445, "2026-11-20T06:12:07Z WARNING DC 2 can't be reached: timed out (3 more like it since the last "
+           "such line)"),
+    (2443, "2026-11-20T06:12:14Z WARNING DC 2 can't be reached: timed out"),
+    (2446, "2026-11-20T09:40:55Z WARNING a client asked for DC 9, which is unknown: refused"),
+)
+
+
 class PictureRuntime(MemoryRuntime):
     """Named as what the reader of the README will have."""
 
     name = "process"
+
+    def merged_logs(self, users: Iterable[str] | None = None, tail: int = 200) -> list[str]:
+        """By time, as the real ones do."""
+        wanted = None if users is None else set(users)
+        logs = {name: stamped(name, box.log) for name, box in self.machine.boxes.items()
+                if wanted is None or box.workload.user_id in wanted}
+        return [str(line) for line in merge(logs, tail)]
 
 
 def demo_fleet(data_dir: Path) -> Fleet:
@@ -57,6 +76,11 @@ def demo_fleet(data_dir: Path) -> Fleet:
             down=int(down * GB), up=int(up * GB), connections=connections))
     fleet.sample()
     fleet.disable("Sasha")
+    for second, user in enumerate(fleet.users()):
+        runtime.machine.boxes[f"mtg-proxy-{user.port}"].log[:] = [
+            f"2026-11-20T05:58:{second:02}Z INFO serving {user.masked_secret} on [::]:{user.port}"]
+    for port, line in LINES:
+        runtime.machine.boxes[f"mtg-proxy-{port}"].log.append(line)
     return fleet
 
 
@@ -70,6 +94,7 @@ def take(browser: Browser, site: str, fleet: Fleet) -> None:
         ("users", 1280, "dark", "/users"),
         ("user", 1280, "dark", first),
         ("user-phone", 390, "dark", first),
+        ("logs", 1280, "dark", "/logs"),
     )
     for name, width, theme, path in shots:
         context, desk = open_desk(browser, site, width, theme, device_scale_factor=2 if width < 768 else 1)

@@ -234,10 +234,11 @@ def test_everything_can_be_reached_by_keyboard(desk: Desk, fleet: Fleet) -> None
     expect(page.get_by_role("link", name="Skip to content")).to_be_in_viewport()
     reached = []
     focused = "() => document.activeElement.textContent.trim() || document.activeElement.name"
-    for _ in range(10):
+    for _ in range(11):
         page.keyboard.press("Tab")
         reached.append(page.evaluate(focused))
-    wanted = ["Dashboard", "Users", "Log out", "Add a user", "q", "Grandma", "Copy link", "Disable Grandma"]
+    wanted = ["Dashboard", "Users", "Logs", "Log out", "Add a user", "q", "Grandma", "Copy link",
+              "Disable Grandma"]
     assert [name for name in reached if name in wanted] == wanted
     page.get_by_role("link", name="Grandma").focus()
     page.keyboard.press("Enter")
@@ -247,6 +248,18 @@ def test_everything_can_be_reached_by_keyboard(desk: Desk, fleet: Fleet) -> None
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(page.get_by_role("link", name="Delete")).to_be_focused()
+
+
+@pytest.mark.parametrize("width", [320, 360, 390, 640])
+def test_the_navigation_stays_on_one_line(chromium: Browser, site: str, width: int) -> None:
+    context, desk = open_desk(chromium, site, width)
+    desk.login()
+    for path in ("/", "/logs"):
+        desk.go(path)
+        heights = desk.page.eval_on_selector_all("a.nav", "links => links.map((a) => a.clientHeight)")
+        assert heights == [44, 44, 44], path
+        assert desk.page.evaluate(OVERFLOW) <= 0, path
+    context.close()
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
@@ -261,16 +274,20 @@ def test_every_page_fits_and_is_legible(
     fleet.disable(fleet.add_user("Disabled").id)
     fleet.runtime.machine.fail("start", "mtg-proxy-2446", "port 2446 is taken by nginx, pid 123")
     fleet.add_user("Failed")
-    fleet.set_settings({"server_domain": ""})
+    fleet.set_settings({"server_domain": "", "proxy_tag": "0123456789abcdef0123456789abcdef"})
+    fleet.runtime.machine.boxes["mtg-proxy-2443"].log.append("z" * 3000)
 
     context, desk = open_desk(chromium, site, width, theme)
     page = desk.page
     desk.go("/login")
-    paths = ["/login", "/", "/users", "/users/new", "/no-such-page", *(
-        f"/users/{long.id}{rest}" for rest in ("", "/edit", "/rotate", "/remove"))]
-    for path in paths:
-        if path == "/":
+    stopped = ["/", "/users", f"/users/{long.id}"]
+    paths = ["/login", "/", "/users", "/users/new", "/no-such-page", "/stop", "/restart", "/logs?tail=x", *(
+        f"/users/{long.id}{rest}" for rest in ("", "/edit", "/rotate", "/restart", "/remove"))]
+    for number, path in enumerate([*paths, *stopped]):
+        if path == "/" and number == 1:
             desk.login()
+        if number == len(paths):
+            fleet.stop_all()
         desk.go(path)
         assert page.evaluate("() => document.documentElement.dataset.theme") == theme
         assert page.evaluate(OVERFLOW) <= 0, path

@@ -13,7 +13,8 @@ from tests.web.html import read, text
 from tests.web.visitor import Visitor
 
 OPEN_TO_ALL = {"/login", "/healthz", "/static/panel.js"}
-LOADING_ATTRIBUTES = ("src", "href", "action", "srcset", "poster", "data", "formaction", "data-refresh")
+LOADING_ATTRIBUTES = ("src", "href", "action", "srcset", "poster", "data", "formaction", "data-refresh",
+                      "data-log")
 
 
 def paths(panel: Flask, fleet: Fleet, method: str) -> list[str]:
@@ -35,9 +36,10 @@ def bob(fleet: Fleet) -> str:
 
 def test_the_walk_over_the_routes_finds_the_ones_we_know(panel: Flask, fleet: Fleet, bob: str) -> None:
     shown = set(paths(panel, fleet, "GET"))
-    assert {"/", "/users", "/users/new", f"/users/{bob}", f"/users/{bob}/qr.png"} <= shown
-    assert {f"/users/{bob}/{verb}" for verb in ("edit", "enable", "disable", "rotate", "remove")} | {
-        "/users/new", "/login", "/logout"} == set(paths(panel, fleet, "POST"))
+    assert {"/", "/users", "/users/new", f"/users/{bob}", f"/users/{bob}/qr.png", "/logs"} <= shown
+    verbs = ("edit", "enable", "disable", "rotate", "restart", "remove")
+    assert {f"/users/{bob}/{verb}" for verb in verbs} | {
+        "/users/new", "/login", "/logout", "/start", "/stop", "/restart"} == set(paths(panel, fleet, "POST"))
 
 
 def test_no_page_is_shown_to_a_stranger(panel: Flask, fleet: Fleet, stranger: Visitor) -> None:
@@ -49,25 +51,25 @@ def test_no_page_is_shown_to_a_stranger(panel: Flask, fleet: Fleet, stranger: Vi
 
 def test_nothing_can_be_changed_by_a_stranger_even_with_a_valid_token(
         panel: Flask, fleet: Fleet, stranger: Visitor, declaration: Path) -> None:
-    before = declaration.read_bytes()
+    before = declaration.read_bytes(), fleet.runtime.list()
     for path in set(paths(panel, fleet, "POST")) - OPEN_TO_ALL:
         answer = stranger.post(path, {"name": "Mallory"})
         assert (answer.status_code, answer.location) == (302, "/login"), path
-    assert declaration.read_bytes() == before
+    assert (declaration.read_bytes(), fleet.runtime.list()) == before
 
 
 @pytest.mark.parametrize("token", [None, "", "forged", "IjEyMyI.aaaa.bbbb"])
 def test_nothing_can_be_changed_without_a_valid_csrf_token(
         panel: Flask, fleet: Fleet, admin: Visitor, stranger: Visitor, declaration: Path,
         token: str | None) -> None:
-    before = declaration.read_bytes()
+    before = declaration.read_bytes(), fleet.runtime.list()
     fields = {"name": "Mallory"} if token is None else {"name": "Mallory", "csrf_token": token}
     for path in paths(panel, fleet, "POST"):
         for visitor in (admin, stranger):
             answer = visitor.client.post(path, data=fields)
             assert answer.status_code == 400, path
             assert "This form has expired" in answer.get_data(as_text=True)
-    assert declaration.read_bytes() == before
+    assert (declaration.read_bytes(), fleet.runtime.list()) == before
     assert admin.get("/").status_code == 200, "the admin is still logged in"
 
 

@@ -195,8 +195,8 @@ EVIL = '<script>alert(1)</script>"\'><img src=x onerror=alert(2)>{{7*7}}'
 
 def test_names_and_notes_are_text_and_never_markup(admin: Visitor, fleet: Fleet) -> None:
     user = fleet.add_user(EVIL, note=EVIL)
-    paths = ["/", "/status", "/users", "/users/list", "/users?q=" + EVIL, *(
-        f"/users/{user.id}{rest}" for rest in ("", "/state", "/edit", "/rotate", "/remove"))]
+    paths = ["/", "/status", "/users", "/users/list", "/users?q=" + EVIL, "/logs", "/logs?user=" + EVIL, *(
+        f"/users/{user.id}{rest}" for rest in ("", "/state", "/edit", "/rotate", "/restart", "/remove"))]
     pages = [admin.get(path).get_data(as_text=True) for path in paths]
     pages.append(admin.post(f"/users/{user.id}/disable", follow_redirects=True).get_data(as_text=True))
     pages.append(admin.post("/users/new", {"name": EVIL}).get_data(as_text=True))

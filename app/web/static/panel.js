@@ -78,27 +78,41 @@ function morphChildren(now, wanted) {
 const EVERY = 5000;
 const offline = document.querySelector("[data-offline]");
 
-async function refresh(region) {
+const sleep = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
+
+// Gives the part of a page at this address to `show`, unless it is still the one with `tag`. Returns its tag.
+async function load(address, show, tag = "") {
   try {
     const patience = AbortSignal.timeout(15000);
-    const answer = await fetch(region.dataset.refresh, { redirect: "manual", signal: patience });
+    const headers = tag ? { "If-None-Match": tag } : {};
+    const answer = await fetch(address, { redirect: "manual", signal: patience, headers });
     // A redirect means that the session has ended, a 404 that the user is gone: the page itself will say so.
     if (answer.type === "opaqueredirect" || answer.status === 404) return location.reload();
-    if (!answer.ok) throw new Error(String(answer.status));
-    // A template keeps the white space that a parsed document drops: node by node it is the same again.
-    const fresh = document.createElement("template");
-    fresh.innerHTML = await answer.text();
-    morphChildren(region, fresh.content);
+    if (!answer.ok && answer.status !== 304) throw new Error(String(answer.status));
+    if (answer.ok) {
+      // A template keeps the white space that a parsed document drops: node by node it is the same again.
+      const fresh = document.createElement("template");
+      fresh.innerHTML = await answer.text();
+      show(fresh.content);
+    }
     offline.hidden = true;
-    filter();
+    return answer.headers.get("ETag") ?? tag;
   } catch {
     offline.hidden = false;
+    return tag;
   }
+}
+
+async function refresh(region) {
+  await load(region.dataset.refresh, (fresh) => {
+    morphChildren(region, fresh);
+    filter();
+  });
 }
 
 async function keepFresh(region) {
   for (;;) {
-    await new Promise((resolve) => { setTimeout(resolve, EVERY); });
+    await sleep(EVERY);
     if (!document.hidden) await refresh(region);
   }
 }
@@ -132,11 +146,59 @@ for (const region of document.querySelectorAll("[data-refresh]")) {
   keepFresh(region);
 }
 
+// --- the log: what is there stays there, new lines come below it, old ones leave above it
+
+const FOLLOW_EVERY = 2000;
+const followed = document.querySelector("[data-log]");
+
+// How many of the lines that are here are the first of the fresh ones.
+function overlap(here, fresh) {
+  for (let count = Math.min(here.length, fresh.length); count > 0; count -= 1) {
+    const from = here.length - count;
+    if (fresh.slice(0, count).every((line, index) => line === here[from + index])) return count;
+  }
+  return 0;
+}
+
+function showLines(fresh) {
+  const problem = fresh.querySelector("[data-log-problem]");
+  morphChildren(followed.querySelector("[data-log-notices]"), fresh.querySelector("[data-log-notices]"));
+  // While the logs can't be read, the lines that were read before are better than none.
+  if (problem) return;
+  const box = followed.querySelector("[data-log-box]");
+  const lines = box.querySelector("[data-log-lines]");
+  const here = [...lines.children];
+  const wanted = [...fresh.querySelector("[data-log-lines]").children];
+  const kept = overlap(here.map((line) => line.outerHTML), wanted.map((line) => line.outerHTML));
+  const last = kept ? here.at(-1) : null;
+  const before = last?.getBoundingClientRect().top;
+  const atEnd = Math.abs(box.scrollTop) < 8; // the box is reversed: it counts from its end
+  here.slice(0, here.length - kept).forEach((line) => line.remove());
+  lines.append(...wanted.slice(kept));
+  if (atEnd) box.scrollTop = 0;
+  else if (last) box.scrollTop += last.getBoundingClientRect().top - before;
+}
+
+async function follow(button) {
+  for (let tag = ""; ;) {
+    const wanted = !document.hidden && button.getAttribute("aria-checked") === "true";
+    if (wanted) tag = await load(followed.dataset.log, showLines, tag);
+    await sleep(FOLLOW_EVERY);
+  }
+}
+
+for (const button of document.querySelectorAll("[data-follow]")) {
+  button.addEventListener("click", () => {
+    button.setAttribute("aria-checked", String(button.getAttribute("aria-checked") !== "true"));
+  });
+  follow(button);
+}
+
 // --- questions as dialogs; without script the same question is a page of its own
 
-for (const link of document.querySelectorAll("[data-dialog]")) {
-  link.addEventListener("click", (event) => {
-    event.preventDefault();
-    document.getElementById(link.dataset.dialog).showModal();
-  });
-}
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("[data-dialog]");
+  if (!link) return;
+  event.preventDefault();
+  document.getElementById(link.dataset.dialog).showModal();
+});
