@@ -14,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import ipaddress
 import os
+import select
 import signal
 import socket
 import sys
@@ -105,25 +106,47 @@ class PanelFile:
         return handle
 
     def stop(self) -> Running | None:
-        """End the panel, not its proxies; None if none was running. Raises PanelError."""
+        """End the panel, not its proxies, and wait for its end; None if none was running. Raises PanelError."""
         panel = self.running()
         if panel is None:
             return None
-        for sign in (signal.SIGTERM, signal.SIGKILL):
-            try:
-                if panel.pid:
-                    os.kill(panel.pid, sign)
-            except ProcessLookupError:
-                pass  # its worker notices within a second, and ends too
-            except PermissionError:
-                raise PanelError(f"the panel (process {panel.pid}) belongs to another account; "
-                                 "stop it from that one, or as root") from None
-            deadline = time.monotonic() + STOP_SECONDS
-            while time.monotonic() < deadline:
-                if self.running() is None:
-                    return panel
-                time.sleep(0.1)
+        with _Watched(panel.pid) as process:
+            for sign in (signal.SIGTERM, signal.SIGKILL):
+                try:
+                    if panel.pid:
+                        os.kill(panel.pid, sign)
+                except ProcessLookupError:
+                    pass  # its worker notices within a second, and ends too
+                except PermissionError:
+                    raise PanelError(f"the panel (process {panel.pid}) belongs to another account; "
+                                     "stop it from that one, or as root") from None
+                deadline = time.monotonic() + STOP_SECONDS
+                while time.monotonic() < deadline:
+                    # The lock is free a moment before the process has gone.
+                    if self.running() is None and process.ended():
+                        return panel
+                    time.sleep(0.1)
         raise PanelError(f"the panel (process {panel.pid}) does not end.")
+
+
+class _Watched:
+    """One process, known by a descriptor: its id may be another's by the time it is looked at."""
+
+    def __init__(self, pid: int) -> None:
+        try:
+            self._fd = os.pidfd_open(pid) if pid else -1
+        except ProcessLookupError:
+            self._fd = -1
+
+    def __enter__(self) -> _Watched:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+
+    def ended(self) -> bool:
+        return self._fd < 0 or bool(select.select([self._fd], [], [], 0)[0])
 
 
 def _lock(handle: IO[str], kind: int) -> bool:
