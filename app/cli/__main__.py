@@ -9,11 +9,12 @@ from app.cli.panel import panel
 from app.cli.root import cli
 from app.cli.serve import serve
 from app.cli.settings import settings
+from app.cli.traffic import traffic
 from app.cli.users import user
 
 for command in (
-    serve, user, settings, status, start, stop, restart, logs, reconcile, probe, create_admin, reset_password,
-    config, panel,
+    serve, user, settings, status, traffic, start, stop, restart, logs, reconcile, probe, create_admin,
+    reset_password, config, panel,
 ):
     cli.add_command(command)
 

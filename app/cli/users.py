@@ -40,6 +40,11 @@ def state_of(view: UserView) -> str:
 def described(view: UserView) -> str:
     """One user in full, as `add`, `show`, `set` and `rotate` print it."""
     throttled = f"{view.throttled_bps / 1e6:g} Mbit/s" if view.throttled_bps else "no"
+    if view.throttle_verified_at:
+        throttled += f" (verified at {view.throttle_verified_at})"
+    expires = view.expires_at or "never"
+    if view.expires_after_days:
+        expires = f"{view.expires_after_days} days after the first use"
     return facts(
         [
             ("name", view.name),
@@ -50,10 +55,17 @@ def described(view: UserView) -> str:
             ("secret", view.masked_secret),
             ("connections", str(view.connections)),
             ("down / up", f"{size(view.bytes_down)} / {size(view.bytes_up)}"),
+            ("since the reset", f"{size(view.period_down)} / {size(view.period_up)}"),
+            ("now", f"{size(view.now_down)}/s / {size(view.now_up)}/s"),
+            ("last seen", view.last_seen or "never"),
             ("limit", limit(view.limit_gb, "GB")),
+            ("at the limit", view.at_limit),
             ("speed after it", limit(view.speed_mbps, "Mbit/s")),
+            *([("over the limit", view.over_limit)] if view.over_limit else []),
             ("throttled now", throttled),
-            ("expires", view.expires_at or "never"),
+            ("reset cycle", view.reset_cycle),
+            ("next reset", view.next_reset_at or "never"),
+            ("expires", expires),
             ("note", view.note),
             ("link", view.tg_link),
             ("web link", view.tme_link),
@@ -64,9 +76,12 @@ def described(view: UserView) -> str:
 @user.command()
 @click.argument("name")
 @click.option("--domain", metavar="D", help="Site that the proxy looks like (default: the setting).")
-@click.option("--limit-gb", metavar="N", help="Traffic limit in GB; 0 = none (default: the setting).")
+@click.option("--limit-gb", metavar="N", help="Traffic limit in GB, or none (default: the setting).")
 @click.option("--speed-mbps", metavar="N", help="Speed after the limit, Mbit/s (default: the setting).")
+@click.option("--at-limit", metavar="WHAT", help="throttle or block (default: the setting).")
+@click.option("--reset-cycle", metavar="C", help="never, daily, weekly monday or monthly 1.")
 @click.option("--expires", metavar="DATE", help="Last moment of access: 2027-01-31 or 2027-01-31T18:00Z.")
+@click.option("--expires-after-days", metavar="N", help="Access ends so many days after the first use.")
 @click.option("--disabled", is_flag=True, help="Declare the user, start nothing.")
 @click.pass_obj
 def add(
@@ -75,7 +90,10 @@ def add(
     domain: str | None,
     limit_gb: str | None,
     speed_mbps: str | None,
+    at_limit: str | None,
+    reset_cycle: str | None,
     expires: str | None,
+    expires_after_days: str | None,
     disabled: bool,
 ) -> None:
     """Declare a user and start their proxy."""
@@ -84,7 +102,10 @@ def add(
         domain=domain,
         limit_gb=limit_gb,
         speed_mbps=speed_mbps,
+        at_limit=at_limit,
+        reset_cycle=reset_cycle,
         expires=expires,
+        expires_after_days=expires_after_days,
         enabled=not disabled,
         actor="cli",
     )
@@ -122,8 +143,10 @@ def show(obj: Invocation, name: str) -> None:
 def set_user(obj: Invocation, name: str, pairs: tuple[str, ...]) -> None:
     """Change a user.
 
-    Keys: name, note, domain, port, limit_gb, speed_mbps, expires, secret. An empty
-    value takes a limit, a speed or an expiry back to the default.
+    Keys: name, note, domain, port, limit_gb, speed_mbps, at_limit, reset_cycle,
+    expires, expires_after_days, secret. An empty value takes a limit, a speed or
+    an expiry back to the default; limit_gb=none means no limit, whatever the
+    setting is.
     """
     view = obj.fleet().update_user(name, assignments(pairs), actor="cli")
     obj.answer(view.to_json(), described(view))

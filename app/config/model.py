@@ -13,9 +13,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from app.config.values import (DNS_RULE, HOST_RULE, IMAGE_RULE, IP_RULE, LIMIT_RULE, NAME_RULE, PORT_RULE,
-                               PREFER_IP, SPEED_RULE, TIME_RULE, Address, Dns, Domain, DomainOrEmpty, Host, Image,
-                               LocalTime, Name, Number, Port, PreferIp, SecretText, Socks5, Text, Whole, now)
+from app.config.values import (CYCLE_RULE, DNS_RULE, HOST_RULE, IMAGE_RULE, IP_RULE, LIMIT_RULE, NAME_RULE,
+                               PORT_RULE, PREFER_IP, SPEED_RULE, TIME_RULE, Address, Cycle, Dns, Domain,
+                               DomainOrEmpty, Host, Image, Limit, LocalTime, Name, Number, OwnCycle, Port,
+                               PreferIp, SecretText, Socks5, Text, Whole, now)
 from app.config.wording import kind_of, sentence
 from app.mtproto.secret import Secret
 
@@ -61,11 +62,18 @@ class User(_Part):
     enabled: bool = Field(default=True, description="true or false")
     fake_tls_domain: DomainOrEmpty = Field(
         default="", description="a host name; it is part of an ee secret, and the secret decides")
-    traffic_limit_gb: Number = Field(default=0, ge=0, le=1e6, description=f"{LIMIT_RULE} the global limit")
-    throttle_speed_mbps: Number = Field(default=0, ge=0, le=1e5,
-                                        description=f"{SPEED_RULE} the global speed")
+    traffic_limit_gb: Annotated[Number, Field(ge=0, le=1e6)] | None = Field(
+        default=0, description=f"{LIMIT_RULE} the global limit, null means none")
+    throttle_speed_mbps: Annotated[Number, Field(ge=0, le=1e5)] | None = Field(
+        default=0, description=f"{SPEED_RULE} the global speed, null means not slowed down")
+    at_limit: Literal["", "throttle", "block"] = Field(
+        default="", description="throttle, block, or empty for the global one")
+    reset_cycle: OwnCycle = Field(default="", description=CYCLE_RULE + "; or empty for the global one")
     expires_at: LocalTime | None = Field(
         default=None, description=TIME_RULE + ", or null for never")
+    expires_after_days: Annotated[Whole, Field(ge=0, le=36500)] = Field(
+        default=0, description="days from the first use to the expiry, a whole number from 0 to 36,500; 0 "
+                               "means no such clock; when it starts, the panel sets expires_at instead")
     note: Text = Field(default="", max_length=1000, description="any text of up to 1,000 characters")
     created_at: LocalTime = Field(default_factory=now, description=TIME_RULE)
 
@@ -110,18 +118,25 @@ class Config(_Part):
     proxy_anti_replay: bool = Field(
         default=True, description="true or false: whether a handshake that was seen before is turned away")
     proxy_blocklist: bool = Field(
-        default=False, description="true or false: whether mtg turns away the addresses of firehol_level1; private "
-                                   "ones are among them, so people in this server's own network are turned away too")
+        default=False, description="true or false: whether mtg turns away the addresses of firehol_level1; "
+                                   "private ones are among them, so people in this server's own network are "
+                                   "turned away too")
     proxy_dns: Dns = Field(default="", description=DNS_RULE)
     proxy_memory_mb: Annotated[Whole, Field(ge=64, le=1_000_000)] = Field(
-        default=256, description="MB (1024^2 bytes) of memory for each user's container, a whole number from 64 to "
-                                 "1,000,000; a container that needs more is restarted")
+        default=256, description="MB (1024^2 bytes) of memory for each user's container, a whole number from "
+                                 "64 to 1,000,000; a container that needs more is restarted")
     proxy_prefer_ip: PreferIp = Field(
         default="prefer-ipv4", description=", ".join(PREFER_IP[:-1]) + " or " + PREFER_IP[-1])
     fake_tls_domain: Domain = Field(
         default="www.cloudflare.com", description="a host name such as www.example.com")
     stats_enabled: bool = Field(default=True, description="true or false")
-    traffic_limit_gb: Number = Field(default=0, ge=0, le=1e6, description=f"{LIMIT_RULE} no limit")
+    monitor_seconds: Annotated[Whole, Field(ge=1, le=3600)] = Field(
+        default=10, description="seconds between two looks at the proxies and their counters, a whole number "
+                                "from 1 to 3,600")
+    traffic_limit_gb: Annotated[Limit, Field(ge=0, le=1e6)] = Field(
+        default=0, description=f"{LIMIT_RULE} no limit")
+    at_limit: Literal["throttle", "block"] = Field(default="throttle", description="throttle or block")
+    reset_cycle: Cycle = Field(default="never", description=CYCLE_RULE)
     throttle_speed_mbps: Annotated[Number, Field(gt=0, le=1e5)] = Field(
         default=1, description="Mbit/s (10^6 bits per second), more than 0 and up to 100,000")
     port_443_mode: bool = Field(default=False, description="true or false")
@@ -152,8 +167,8 @@ class Config(_Part):
 #: Settings that this version acts on; the others are kept for the installation they came from.
 SETTINGS = ("server_domain", "server_ip", "proxy_port", "proxy_bind", "proxy_image", "proxy_tag",
             "proxy_prefer_ip", "proxy_concurrency", "proxy_anti_replay", "proxy_blocklist", "proxy_dns",
-            "proxy_memory_mb", "fake_tls_domain", "traffic_limit_gb", "throttle_speed_mbps", "upstream_socks5",
-            "domain_fronting_ip", "domain_fronting_port")
+            "proxy_memory_mb", "fake_tls_domain", "traffic_limit_gb", "throttle_speed_mbps", "at_limit",
+            "reset_cycle", "monitor_seconds", "upstream_socks5", "domain_fronting_ip", "domain_fronting_port")
 
 
 def new_id(taken: set[str]) -> str:

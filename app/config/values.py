@@ -68,9 +68,8 @@ def _dns(value: str) -> str:
     value = value.strip()
     if value:
         scheme, colon, rest = value.partition("://")
-        if colon and (scheme not in ("https", "tls") or not rest or any(c.isspace() or c == "@" for c in rest)):
-            raise ValueError("not a resolver")
-        if not colon and not is_ip(value):
+        known = scheme in ("https", "tls") and re.fullmatch(r"[^\s@]+", rest) if colon else is_ip(value)
+        if not known:
             raise ValueError("not a resolver")
     return value
 
@@ -87,6 +86,11 @@ def _secret(value: str) -> str:
 
 def _domain(value: str) -> str:
     return valid_domain(value) if value.strip() else ""
+
+
+def _limit(value: Any) -> Any:
+    # As typed: in the file, 0 says that there is none.
+    return 0 if isinstance(value, str) and value.strip().lower() in ("", "none") else value
 
 
 def _name(value: str) -> str:
@@ -120,16 +124,24 @@ Dns = Annotated[Text, AfterValidator(_dns)]
 Image = Annotated[Text, AfterValidator(_image)]
 PreferIp = Annotated[Text, BeforeValidator(_prefer_ip)]
 
+Limit = Annotated[Number, BeforeValidator(_limit)]
+Cycle = Annotated[Text, AfterValidator(lambda value: cycle(value))]
+OwnCycle = Annotated[Text, AfterValidator(lambda value: cycle(value) if value.strip() else "")]
+
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
 PORT_RULE = "a port: a whole number from 1 to 65535"
 HOST_RULE = "a host name such as proxy.example.com, an IP address, or empty"
 IP_RULE = "an IPv4 or IPv6 address, or empty"
-DNS_RULE = ("an IP address, https://… (DNS over HTTPS) or tls://… (DNS over TLS), or empty for the system's own "
-            "resolver")
+DNS_RULE = ("an IP address, https://… (DNS over HTTPS) or tls://… (DNS over TLS), or empty for the system's "
+            "own resolver")
 IMAGE_RULE = "a Docker image name, such as mtg-custom or registry.example.com/mtg:2.2.8"
 NAME_RULE = "any text that is not empty"
 TIME_RULE = "a date and time such as 2027-01-31T12:00:00+03:00"
 LIMIT_RULE = "GB (1024^3 bytes), from 0 to 1,000,000; 0 means"
 SPEED_RULE = "Mbit/s (10^6 bits per second), from 0 to 100,000; 0 means"
+CYCLE_RULE = ("never, daily, weekly and a weekday (weekly monday), or monthly and a day of the month "
+              "(monthly 1; the 29th to the 31st mean the last day of a shorter month)")
 
 
 def now() -> datetime:
@@ -162,6 +174,31 @@ def parse_socks5(text: str) -> tuple[str, int, str, str]:
     if not is_ip(host) and not _HOST.fullmatch(host):
         raise ValueError("the host is missing")
     return host, int(port), user, password
+
+
+def parse_cycle(text: str) -> tuple[str, int]:
+    """("never", 0), ("daily", 0), ("weekly", 0 to 6 from Monday) or ("monthly", 1 to 31) of a reset cycle.
+
+    A weekday may be shortened to its first three letters; without a day, Monday or
+    the first is meant. Raises ValueError.
+    """
+    kind, _, day = text.strip().lower().partition(" ")
+    day = day.strip()
+    if kind in ("never", "daily") and not day:
+        return kind, 0
+    if kind == "weekly":
+        for number, name in enumerate(WEEKDAYS):
+            if (day or "monday") in (name, name[:3]):
+                return kind, number
+    if kind == "monthly" and re.fullmatch(r"\d{1,2}", day or "1") and 1 <= int(day or 1) <= 31:
+        return kind, int(day or 1)
+    raise ValueError(f"{text!r} is no reset cycle; allowed: {CYCLE_RULE}")
+
+
+def cycle(text: str) -> str:
+    """A reset cycle as it is written in the file. Raises ValueError."""
+    kind, day = parse_cycle(text)
+    return {"weekly": f"weekly {WEEKDAYS[day % 7]}", "monthly": f"monthly {day}"}.get(kind, kind)
 
 
 def clean_name(text: str) -> str:

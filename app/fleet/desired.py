@@ -8,20 +8,21 @@ from datetime import datetime
 
 from app.config.model import Config, User
 from app.engines.base import Engine, EngineRefusal
+from app.fleet.limits import blocked, expired, over_limit, speed_mbps
 from app.ledger.traffic import Total
 from app.runtimes.base import NAME_PREFIX, Runtime, Workload
-
-GB = 1024 ** 3
 
 
 @dataclass(frozen=True)
 class Desired:
     """workloads: by name. parked: workload name -> user id of those that are declared but should not
-    run now. throttles: workload name -> bits per second, only those that should have one.
-    refused: workload name -> why the engine can't serve that user."""
+    run now; blocked: the names of those among them whose user is at the limit. throttles: workload
+    name -> bits per second, only those that should have one. refused: workload name -> why the
+    engine can't serve that user."""
 
     workloads: Mapping[str, Workload]
     parked: Mapping[str, str]
+    blocked: frozenset[str]
     throttles: Mapping[str, int]
     refused: Mapping[str, str]
 
@@ -30,42 +31,28 @@ def workload_name(user: User) -> str:
     return f"{NAME_PREFIX}{user.port}"
 
 
-def expired(user: User, now: datetime) -> bool:
-    return user.expires_at is not None and user.expires_at <= now
-
-
-def limit_gb(user: User, config: Config) -> float:
-    """The traffic limit that applies, in GB of 1024^3 bytes; 0 = none."""
-    return user.traffic_limit_gb or config.traffic_limit_gb
-
-
-def speed_mbps(user: User, config: Config) -> float:
-    """The speed after the limit, in Mbit/s of 10^6 bits per second."""
-    return user.throttle_speed_mbps or config.throttle_speed_mbps
-
-
-def over_limit(user: User, config: Config, total: Total) -> bool:
-    limit = limit_gb(user, config)
-    return limit > 0 and total.down + total.up >= limit * GB
-
-
 def desired(config: Config, totals: Mapping[str, Total], now: datetime, engine: Engine,
             runtime: Runtime) -> Desired:
-    """Every enabled user who has not expired gets one workload, unless all proxies are stopped."""
+    """Every enabled user who has not expired and is not blocked gets one workload, unless all are stopped."""
     workloads: dict[str, Workload] = {}
     parked: dict[str, str] = {}
+    at_limit: set[str] = set()
     throttles: dict[str, int] = {}
     refused: dict[str, str] = {}
     for user in config.users:
-        name = workload_name(user)
+        name, total = workload_name(user), totals.get(user.id, Total())
         if config.proxies_stopped or not user.enabled or expired(user, now):
             parked[name] = user.id
+            continue
+        if blocked(user, config, total):
+            parked[name] = user.id
+            at_limit.add(name)
             continue
         try:
             workloads[name] = engine.workload(user, config, runtime.place(user.port, config.proxy_bind))
         except EngineRefusal as refusal:
             refused[name] = str(refusal)
             continue
-        if over_limit(user, config, totals.get(user.id, Total())):
-            throttles[name] = round(speed_mbps(user, config) * 1e6)
-    return Desired(workloads, parked, throttles, refused)
+        if over_limit(user, config, total) and (speed := speed_mbps(user, config)):
+            throttles[name] = round(speed * 1e6)
+    return Desired(workloads, parked, frozenset(at_limit), throttles, refused)

@@ -7,21 +7,22 @@ and retried: it never undoes the declaration.
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 
 from app.config import model
 from app.config.file import ConfigError, ConfigFile
 from app.config.model import Admin, Config
 from app.engines.base import Engine
-from app.fleet import admins, users
+from app.fleet import admins, cycles, traffic, users
 from app.fleet.choice import choose
 from app.fleet.errors import Refused
 from app.fleet.reconcile import Outcome, Reconciler
 from app.fleet.views import Sight, Status, UserView, server_address, user_view
+from app.ledger.history import Point
 from app.ledger.ledger import Ledger
 from app.runtimes.base import Runtime, RuntimeFailure, RuntimeUnavailable
 
@@ -38,6 +39,9 @@ class Fleet:
         self.reconciler = Reconciler(data_dir, self.ledger, runtime, engine)
         self._last_good: Config | None = None
         self._sampled = 0.0
+        with _refusing(), self.ledger.database.best_effort("an older panel's traffic"):
+            self._last_good = self.file.read()
+            traffic.import_old_file(data_dir, self._last_good, self.ledger)
 
     @classmethod
     def open(cls, data_dir: Path | str) -> Fleet:
@@ -89,12 +93,18 @@ class Fleet:
         return Status(
             runtime=self.runtime.name, engine=self.engine.name,
             running=sum(v.state == "running" for v in views),
-            total=sum(v.state not in ("disabled", "expired") for v in views), users=views,
+            total=sum(v.state not in ("disabled", "expired", "blocked") for v in views), users=views,
             stopped=sight.config.proxies_stopped,
             problems=list(dict.fromkeys(filter(None, problems))), notes=self.engine.notes(sight.config),
             server=server, server_note=server_note,
-            bytes_down=sum(v.bytes_down for v in views), bytes_up=sum(v.bytes_up for v in views),
-            connections=sum(v.connections for v in views))
+            **{field: sum(getattr(v, field) for v in views) for field in (
+                "bytes_down", "bytes_up", "period_down", "period_up", "now_down", "now_up", "connections",
+                "probes")})
+
+    def history(self, ref: str, since: float, step: int) -> list[Point]:
+        """A user's traffic from `since` (Unix seconds) on, or everybody's; see ledger.history.points."""
+        user_id = users.find(self.config(), ref).id if ref else None
+        return self.ledger.traffic.history(user_id, since, step)
 
     def logs(self, ref: str = "", tail: int = 200) -> list[str]:
         """The last lines of all proxies, or of one user's, by time: "[mtg-proxy-2443] …"."""
@@ -117,9 +127,11 @@ class Fleet:
 
     def add_user(self, name: str, domain: str | None = None, limit_gb: object = None,
                  speed_mbps: object = None, expires: str | None = None, enabled: bool = True,
-                 note: str = "", actor: str = "cli") -> UserView:
+                 note: str = "", actor: str = "cli", at_limit: str | None = None,
+                 reset_cycle: str | None = None, expires_after_days: object = None) -> UserView:
         changes = {"name": name, "domain": domain, "limit_gb": limit_gb, "speed_mbps": speed_mbps,
-                   "expires": expires, "note": note}
+                   "at_limit": at_limit, "reset_cycle": reset_cycle, "expires": expires,
+                   "expires_after_days": expires_after_days, "note": note}
         with self._edit() as config:
             user = users.add(config, changes, enabled, self._port_taken(config))
         return self._changed(user.id, "user added", actor)
@@ -156,9 +168,31 @@ class Fleet:
             user = users.find(config, last.id)
             config.users.remove(user)
         self._attempt(self.reconcile)
-        self.ledger.traffic.forget(last.id)
+        with self.ledger.database.best_effort("the end of a user's traffic"):
+            self.ledger.traffic.forget(last.id)
         self.ledger.events.record(actor, "user removed", last.name)
         return last
+
+    # Traffic
+
+    def reset_traffic(self, ref: str = "", actor: str = "cli") -> list[UserView]:
+        """Begin a new period for one user, or for all: nobody of them is throttled or blocked any more.
+
+        Refused when the ledger can't take it; then nothing was changed.
+        """
+        self._attempt(self.sample)  # what was moved until now belongs to the old period
+        config = self.config()
+        chosen = [users.find(config, ref)] if ref else config.users
+        with _refusing():
+            traffic.reset(self.ledger, chosen, self.reconciler.now(), actor)
+        self._attempt(self.reconcile)
+        ids = {user.id for user in chosen}
+        return [view for view in self.users() if view.id in ids]
+
+    def carry_out_resets(self) -> None:
+        """Reset whoever's reset cycle is due; the next reconcile lifts throttles and blocks."""
+        with _refusing():
+            traffic.carry_out_resets(self.ledger, self.config(), self.reconciler.now())
 
     # Changing what runs
 
@@ -217,10 +251,11 @@ class Fleet:
             return self.reconciler.reconcile(self.file.read, patient)
 
     def sample(self) -> None:
-        """Read the counters of everything that runs into the ledger."""
+        """Read the counters of everything that runs into the ledger, and start the clocks of first uses."""
         with _refusing():
-            self.reconciler.sample()
-        self._sampled = time.monotonic()
+            active = self.reconciler.sampler.sample(self.runtime.list())
+            self._sampled = time.monotonic()
+            traffic.start_clocks(self.file, self.ledger, active, self.reconciler.now())
 
     def stop_everything(self) -> list[Outcome]:
         """End every proxy without changing the declaration; the next reconcile starts them again."""
@@ -272,7 +307,8 @@ class Fleet:
         config = self.config()
         return Sight(config=config, observed=observed, unavailable=unavailable,
                      totals=self.ledger.traffic.totals(), problems=self.ledger.workloads.problems(),
-                     throttles=self.ledger.workloads.throttles(), now=datetime.now().astimezone(),
+                     throttles=self.ledger.workloads.throttles(), verified=self.ledger.workloads.verified(),
+                     now=self.reconciler.now(), zone=cycles.server_zone(),
                      server=server_address(config)[0])
 
 
@@ -283,6 +319,8 @@ def _refusing() -> Iterator[None]:
         yield
     except (ConfigError, RuntimeFailure) as error:
         raise Refused(str(error)) from None
+    except sqlite3.OperationalError as error:
+        raise Refused(f"panel.db can't be used: {error}") from None
 
 
 def _unknown_setting(key: str, config: Config) -> str:

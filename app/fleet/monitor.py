@@ -1,4 +1,4 @@
-"""The background thread: sample, account, enforce, reconcile, every tick."""
+"""The background thread: sample, account, reset, enforce, reconcile, every tick."""
 
 from __future__ import annotations
 
@@ -11,21 +11,25 @@ from collections.abc import Callable
 from app.fleet.errors import Refused
 from app.fleet.fleet import Fleet
 
-TICK = 10.0
-
 log = logging.getLogger(__name__)
 
 
 class Monitor:
     """Runs in every worker that starts it, and acts in exactly one: the one that holds the
-    lock on data/monitor.lock. When that one goes away, another takes over within a tick."""
+    lock on data/monitor.lock. When that one goes away, another takes over within a tick.
 
-    def __init__(self, fleet: Fleet, tick: float = TICK, clock: Callable[[], float] = time.monotonic):
+    tick: seconds between two rounds; the setting monitor_seconds, if not given."""
+
+    def __init__(self, fleet: Fleet, tick: float | None = None, clock: Callable[[], float] = time.monotonic):
         self.fleet = fleet
-        self.tick_seconds = tick
+        self._tick = tick
         self._clock = clock
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="monitor", daemon=True)
+
+    @property
+    def tick_seconds(self) -> float:
+        return self._tick or self.fleet.config().monitor_seconds
 
     def start(self) -> Monitor:
         self._thread.start()
@@ -38,14 +42,15 @@ class Monitor:
 
     def tick(self) -> None:
         """One round. What goes wrong is logged, and tried again in the next round."""
-        for step in (self.fleet.sample, lambda: self.fleet.reconcile(patient=True)):
+        fleet = self.fleet
+        for step in (fleet.sample, fleet.carry_out_resets, lambda: fleet.reconcile(patient=True)):
             try:
                 step()
             except Refused as refused:
                 log.warning("%s", refused)
             except Exception:
                 # The thread must outlive any fault of one tick: it is what repairs the rest.
-                log.exception("a monitor step failed; trying again in %g s", self.tick_seconds)
+                log.exception("a monitor step failed; the next tick tries again")
 
     def _run(self) -> None:
         with open(self.fleet.data_dir / "monitor.lock", "a") as handle:

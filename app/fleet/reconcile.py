@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,13 +15,11 @@ from app.config.model import Config
 from app.engines.base import Engine
 from app.fleet.desired import Desired, desired
 from app.fleet.plan import CREATE, REMOVE, REPLACE, START, STOP, Action, pause, plan
+from app.fleet.sampling import Sampler
 from app.ledger.ledger import Ledger
-from app.ledger.traffic import Reading
 from app.runtimes.base import RUNNING, Foreign, Notice, Observed, Runtime, RuntimeFailure
 
 WORKERS = 8
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -62,6 +59,9 @@ class Reconciler:
     clock: Callable[[], float] = time.time
     failures: dict[str, Failure] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.sampler = Sampler(self.data_dir, self.ledger, self.runtime, self.engine, lambda: self.clock())
+
     def reconcile(self, read: Callable[[], Config], patient: bool = False) -> list[Outcome]:
         """One pass. `read` is called under the lock, so that no pass acts on a stale declaration.
 
@@ -74,15 +74,14 @@ class Reconciler:
     def restart(self, read: Callable[[], Config], user_ids: set[str]) -> list[Outcome]:
         """Stop what these users have running, and start it again; whoever is stopped stays so."""
         with self._lock():
-            running = {o.name: o.user_id for o in self.runtime.list()
-                       if o.state == RUNNING and o.user_id in user_ids}
-            self._account(running)
+            running = [o for o in self.runtime.list() if o.state == RUNNING and o.user_id in user_ids]
+            self.sampler.sample(running)
             config = read()
-            stops = self._run_all([Action(STOP, name, user) for name, user in running.items()], config)
+            stops = self._run_all([Action(STOP, o.name, o.user_id) for o in running], config)
             return [o for o in stops if not o.ok] + self._pass(config, patient=False)
 
     def _pass(self, config: Config, patient: bool) -> list[Outcome]:
-        wanted = desired(config, self.ledger.traffic.totals(), self._now(), self.engine, self.runtime)
+        wanted = desired(config, self.ledger.traffic.totals(), self.now(), self.engine, self.runtime)
         names = {u.id: u.name for u in config.users}
         self._tell(self.runtime.notices(), names)
         observed = self.runtime.list()
@@ -90,44 +89,24 @@ class Reconciler:
         if patient:
             actions = [a for a in actions if not self._resting(a)]
         ending = {a.name for a in actions if a.kind in (REPLACE, STOP, REMOVE)}
-        self._account({o.name: o.user_id for o in observed if o.name in ending and o.state == RUNNING})
+        self.sampler.sample([o for o in observed if o.name in ending and o.state == RUNNING])
         outcomes = self._run_all(actions, config)
+        for one in outcomes:
+            if one.ok and one.action == STOP and one.name in wanted.blocked:
+                self.ledger.events.record("panel", "blocked at the limit", one.user)
         outcomes += [Outcome("refuse", name, "", False, why) for name, why in wanted.refused.items()]
         now_there = {o.name: o for o in (self.runtime.list() if actions else observed)}
         outcomes += self._throttle(wanted, now_there, names)
-        self._note_problems(wanted, now_there, outcomes)
+        with self.ledger.database.best_effort("problems"):
+            self._note_problems(wanted, now_there, outcomes)
         return outcomes
-
-    def sample(self) -> None:
-        """Read every running workload's counters into the ledger."""
-        users = {o.name: o.user_id for o in self.runtime.list()}
-        self._account(users)
 
     def stop_everything(self) -> list[Outcome]:
         """End every workload and leave the declaration alone: the next reconcile starts them again."""
         with self._lock():
             running = [o for o in self.runtime.list() if o.state == RUNNING]
-            self._account({o.name: o.user_id for o in running})
+            self.sampler.sample(running)
             return [self._run(Action(STOP, o.name, o.user_id), "") for o in running]
-
-    def _account(self, users: Mapping[str, str]) -> None:
-        if not users:
-            return
-        readings = []
-        for sample in self.runtime.samples():
-            if sample.name not in users:
-                continue
-            try:
-                c = self.engine.counters(sample.text)
-            except ValueError as error:
-                log.warning("the metrics of %s can't be read, and are left for the next tick: %s",
-                            sample.name, error)
-                continue
-            readings.append(Reading(users[sample.name], sample.name, sample.start, c.down, c.up,
-                                    c.fronted, c.connections))
-        # What can't be written now is in the next reading too: the counters only grow.
-        with self.ledger.database.best_effort("traffic"):
-            self.ledger.traffic.account(readings)
 
     def _run_all(self, actions: list[Action], config: Config) -> list[Outcome]:
         """All actions in parallel - but those that take a port over from an older installation, which
@@ -202,7 +181,7 @@ class Reconciler:
                     in_force = self.runtime.throttled(name)
                     outcomes.append(Outcome(action, name, user, True, "", time.monotonic() - began))
                     self.ledger.events.record("panel", action, user, f"{speed or 0} bit/s")
-                self.ledger.workloads.set_throttle(name, in_force)
+                self.ledger.workloads.set_throttle(name, in_force, self.clock())
             except RuntimeFailure as failure:
                 outcomes.append(Outcome(action, name, user, False, str(failure), time.monotonic() - began))
         return outcomes
@@ -220,7 +199,7 @@ class Reconciler:
             if workload is None or (there and there.state == RUNNING and there.spec == workload.spec):
                 self.ledger.workloads.clear_problem(name)
 
-    def _now(self) -> datetime:
+    def now(self) -> datetime:
         return datetime.fromtimestamp(self.clock()).astimezone()
 
     @contextmanager

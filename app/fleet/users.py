@@ -11,7 +11,11 @@ from app.fleet.errors import Refused
 from app.mtproto.secret import Secret, SecretError, valid_domain
 
 #: What `user set` and the panel's form may change.
-CHANGEABLE = ("name", "note", "domain", "port", "limit_gb", "speed_mbps", "expires", "secret")
+CHANGEABLE = ("name", "note", "domain", "port", "limit_gb", "speed_mbps", "at_limit", "reset_cycle",
+              "expires", "expires_after_days", "secret")
+
+AT_LIMIT = ("throttle", "block")
+LONGEST_DAYS = 36500
 
 
 def find(config: Config, ref: str) -> User:
@@ -63,8 +67,21 @@ def change(config: Config, user: User, changes: Mapping[str, object],
                 user.traffic_limit_gb = number(text, "limit_gb", "the traffic limit", "GB", 1_000_000)
             case "speed_mbps":
                 user.throttle_speed_mbps = number(text, "speed_mbps", "the speed", "Mbit/s", 100_000)
+            case "at_limit":
+                user.at_limit = _at_limit(text)
+            case "reset_cycle":
+                user.reset_cycle = _cycle(text)
             case "expires":
                 user.expires_at = _expiry(text)
+                # An empty field of a form is no decision about the other clock; "never" is.
+                user.expires_after_days = 0 if text else user.expires_after_days
+            case "expires_after_days":
+                user.expires_after_days = _days(text)
+                if user.expires_after_days:
+                    if str(changes.get("expires") or "").strip().lower() not in ("", "never", "none"):
+                        raise Refused("expires and expires_after_days can't both be set: either a date, or "
+                                      "a number of days from the first use", key)
+                    user.expires_at = None
             case "secret":
                 secret = _secret(text)
                 user.secret, user.fake_tls_domain = secret.hex, secret.domain or user.fake_tls_domain
@@ -85,13 +102,37 @@ def free_port(config: Config, port_taken: Callable[[int], str]) -> int:
     raise Refused(f"no port is free from {config.proxy_port} to 65535: {why or 'users have them all'}", "port")
 
 
-def number(text: str, field: str, what: str, unit: str, most: float) -> float:
-    """A number of units, 0 to `most`; "" means 0. Raises Refused."""
+def number(text: str, field: str, what: str, unit: str, most: float) -> float | None:
+    """A number of units, 0 to `most`; "" means 0 (the global one), "none" None. Raises Refused."""
+    if text.lower() == "none":
+        return None
     if not text:
         return 0.0
     if not re.fullmatch(r"\d{1,12}([.,]\d{1,9})?", text) or float(text.replace(",", ".")) > most:
-        raise Refused(f"{what} {text!r} is not allowed: a number of {unit} from 0 to {most:,} is", field)
+        raise Refused(f"{what} {text!r} is not allowed: a number of {unit} from 0 to {most:,}, or none, is",
+                      field)
     return float(text.replace(",", "."))
+
+
+def _at_limit(text: str) -> str:
+    if text and text not in AT_LIMIT:
+        raise Refused(f"at_limit {text!r} is not allowed: {' or '.join(AT_LIMIT)} is, or nothing for what is "
+                      "set for all", "at_limit")
+    return text
+
+
+def _cycle(text: str) -> str:
+    try:
+        return values.cycle(text) if text else ""
+    except ValueError as error:
+        raise Refused(str(error), "reset_cycle") from None
+
+
+def _days(text: str) -> int:
+    if text and (not re.fullmatch(r"\d{1,5}", text) or int(text) > LONGEST_DAYS):
+        raise Refused(f"{text!r} days are not allowed: a whole number from 0 to {LONGEST_DAYS:,} is",
+                      "expires_after_days")
+    return int(text or 0)
 
 
 def _name(config: Config, text: object, user: User | None) -> str:

@@ -6,10 +6,11 @@ import ipaddress
 import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 
 from app.config.model import Config, User
-from app.fleet.desired import expired, limit_gb, speed_mbps, workload_name
+from app.fleet import limits
+from app.fleet.desired import workload_name
 from app.ledger.traffic import Total
 from app.mtproto.links import tg_link, tme_link
 from app.mtproto.secret import Secret
@@ -20,11 +21,18 @@ from app.runtimes.base import RUNNING, STOPPED, Observed
 class UserView:
     """One user: declaration, state and traffic in one flat record; its fields are the CLI's JSON.
 
-    state: running, starting, stopped, disabled, expired, failed, or unknown while the
-    runtime does not answer. reason: why it does not run, or is troubled; "" if all is well. limit_gb, speed_mbps: what
-    applies (0 = no limit); own_*: the user's own (0 = the global one).
-    bytes_down, bytes_up: relayed to and from the user since the user exists.
-    throttled_bps: the limit in force in bits per second, None if there is none.
+    state: running, starting, stopped, disabled, expired, blocked, failed, or unknown while the
+    runtime does not answer. reason: why it does not run, or is troubled; "" if all is well.
+    over_limit: what happened at the limit and when it ends, "" below it. warning: 80, 95 or
+    100, the percentage of the limit that was reached; else 0.
+    limit_gb, speed_mbps, at_limit ("throttle", "block"), reset_cycle: what applies (0 = none);
+    own_*: the user's own (0 or "" = the global one, None = none).
+    bytes_down, bytes_up: relayed to and from the user since the user exists; period_*: since the last reset
+    (period_since, None = never), which is what counts towards the limit; now_*: bytes/s. probes:
+    connections turned away, never billed. next_reset_at, last_seen, expires_at: None = never;
+    expires_after_days: days from the first use, while that is awaited.
+    throttled_bps: the limit in force in bits per second, None if there is none; throttle_verified_at:
+    when that was last read back. Times are ISO 8601.
     """
 
     id: str
@@ -39,12 +47,28 @@ class UserView:
     connections: int
     bytes_down: int
     bytes_up: int
+    period_down: int
+    period_up: int
+    period_since: str | None
+    now_down: int
+    now_up: int
+    last_seen: str | None
+    probes: int
     limit_gb: float
     speed_mbps: float
-    own_limit_gb: float
-    own_speed_mbps: float
+    at_limit: str
+    reset_cycle: str
+    own_limit_gb: float | None
+    own_speed_mbps: float | None
+    own_at_limit: str
+    own_reset_cycle: str
+    next_reset_at: str | None
+    warning: int
+    over_limit: str
     throttled_bps: int | None
+    throttle_verified_at: str | None
     expires_at: str | None
+    expires_after_days: int
     note: str
     created_at: str
     tg_link: str
@@ -56,9 +80,12 @@ class UserView:
 
 @dataclass(frozen=True)
 class Status:
-    """running, total: users whose proxy runs, and who should have one running (enabled, not expired).
+    """running, total: users whose proxy runs, and who should have one running (enabled, not expired and
+    not blocked).
     stopped: whether all proxies are declared stopped. problems: sentences that a person should read.
-    notes: what of the settings the engine does not do. server_note: "" or why the address in links is a guess."""
+    bytes_*, period_*, now_* (bytes/s), connections, probes: of all users together.
+    notes: what of the settings the engine does not do. server_note: "" or why the address in links is
+    a guess."""
 
     runtime: str
     engine: str
@@ -72,7 +99,12 @@ class Status:
     server_note: str
     bytes_down: int
     bytes_up: int
+    period_down: int
+    period_up: int
+    now_down: int
+    now_up: int
     connections: int
+    probes: int
 
     def to_json(self) -> dict:
         return asdict(self)
@@ -81,7 +113,7 @@ class Status:
 @dataclass(frozen=True)
 class Sight:
     """Everything a view is made of, read once for all users. observed: None, and `unavailable` says
-    why, while the runtime does not answer."""
+    why, while the runtime does not answer. verified: Unix seconds by workload. zone: the server's."""
 
     config: Config
     observed: Mapping[str, Observed] | None
@@ -89,7 +121,9 @@ class Sight:
     totals: Mapping[str, Total]
     problems: Mapping[str, str]
     throttles: Mapping[str, int]
+    verified: Mapping[str, float]
     now: datetime
+    zone: tzinfo
     server: str
 
 
@@ -99,24 +133,45 @@ def user_view(user: User, sight: Sight) -> UserView:
     state, reason = _state(user, name, sight)
     secret = Secret.parse(user.secret)
     link = (sight.server, user.port, secret)
+    config = sight.config
+    running = state == "running"
+    fresh = running and abs(sight.now.timestamp() - total.sampled_at) <= max(30, 3 * config.monitor_seconds)
+    due = limits.reset_due(user, config, total, sight.now, sight.zone)
+    throttled = sight.throttles.get(name) if running else None
     return UserView(
         id=user.id, name=user.name, port=user.port, domain=user.fake_tls_domain, secret=secret.hex,
         masked_secret=secret.masked(), enabled=user.enabled, state=state, reason=reason,
-        connections=total.connections if state == "running" else 0,
-        bytes_down=total.down, bytes_up=total.up,
-        limit_gb=limit_gb(user, sight.config), speed_mbps=speed_mbps(user, sight.config),
+        connections=total.connections if running else 0,
+        bytes_down=total.down, bytes_up=total.up, period_down=total.period_down, period_up=total.period_up,
+        period_since=_moment(total.reset_at, sight.zone),
+        now_down=round(total.down_rate) if fresh else 0, now_up=round(total.up_rate) if fresh else 0,
+        last_seen=_moment(total.last_seen, sight.zone), probes=total.fronted,
+        limit_gb=limits.limit_gb(user, config), speed_mbps=limits.speed_mbps(user, config),
+        at_limit=limits.at_limit(user, config), reset_cycle=limits.reset_cycle(user, config),
         own_limit_gb=user.traffic_limit_gb, own_speed_mbps=user.throttle_speed_mbps,
-        throttled_bps=sight.throttles.get(name) if state == "running" else None,
+        own_at_limit=user.at_limit, own_reset_cycle=user.reset_cycle,
+        next_reset_at=due.isoformat() if due else None, warning=limits.warning(user, config, total),
+        over_limit=limits.at_the_limit(user, config, total, sight.now, sight.zone),
+        throttled_bps=throttled,
+        throttle_verified_at=_moment(sight.verified.get(name, 0.0), sight.zone) if throttled else None,
         expires_at=user.expires_at.isoformat() if user.expires_at else None,
+        expires_after_days=0 if user.expires_at else user.expires_after_days,
         note=user.note, created_at=user.created_at.isoformat(),
         tg_link=tg_link(*link), tme_link=tme_link(*link))
+
+
+def _moment(seconds: float, zone: tzinfo) -> str | None:
+    return datetime.fromtimestamp(int(seconds), zone).isoformat() if seconds else None
 
 
 def _state(user: User, name: str, sight: Sight) -> tuple[str, str]:
     if not user.enabled:
         return "disabled", ""
-    if expired(user, sight.now):
-        return "expired", f"expired on {user.expires_at:%Y-%m-%d %H:%M}"
+    if limits.expired(user, sight.now):
+        return "expired", f"expired on {user.expires_at:%Y-%m-%d %H:%M}, until a later date is set"
+    total = sight.totals.get(user.id, Total())
+    if limits.blocked(user, sight.config, total):
+        return "blocked", limits.at_the_limit(user, sight.config, total, sight.now, sight.zone)
     if sight.observed is None:
         return "unknown", sight.unavailable
     there, problem = sight.observed.get(name), sight.problems.get(name, "")

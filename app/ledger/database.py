@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sqlite3
 import threading
 import time
@@ -13,6 +14,9 @@ from pathlib import Path
 from app.ledger.migrations import migrate
 
 log = logging.getLogger(__name__)
+
+#: Seconds to wait for somebody else's transaction.
+PATIENCE = 10.0
 
 
 class Database:
@@ -31,8 +35,9 @@ class Database:
             log.warning("%s is damaged (%s); kept as %s, and a new one was begun", path, error, aside)
             self._open()
 
-    def query(self, sql: str, *values: object) -> list[sqlite3.Row]:
-        return self._open().execute(sql, values).fetchall()
+    def query(self, sql: str, *values: object, **named: object) -> list[sqlite3.Row]:
+        """All rows; the values stand for each `?` in turn, or for each `:name`."""
+        return self._open().execute(sql, named or values).fetchall()
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -41,10 +46,11 @@ class Database:
         db.execute("BEGIN IMMEDIATE")
         try:
             yield db
+            db.execute("COMMIT")
         except BaseException:
-            db.execute("ROLLBACK")
+            if db.in_transaction:  # a full disk may have ended it already
+                db.execute("ROLLBACK")
             raise
-        db.execute("COMMIT")
 
     @contextmanager
     def best_effort(self, what: str) -> Iterator[None]:
@@ -57,11 +63,17 @@ class Database:
     def _open(self) -> sqlite3.Connection:
         db = getattr(self._local, "db", None)
         if db is None:
-            db = sqlite3.connect(self.path, timeout=10, isolation_level=None)
+            db = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None)
             db.row_factory = sqlite3.Row
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = NORMAL")
-            migrate(db)
+            try:
+                db.execute("PRAGMA journal_mode = WAL")
+                db.execute("PRAGMA synchronous = NORMAL")
+                migrate(db)
+            except sqlite3.OperationalError as error:
+                db.close()
+                # SQLite calls it an I/O error when there is no room for its own files.
+                full = shutil.disk_usage(self.path.parent).free == 0
+                raise sqlite3.OperationalError("the disk is full" if full else str(error)) from None
             self.path.chmod(0o600)
             self._local.db = db
         return db

@@ -43,6 +43,39 @@ STEPS = (
         at              REAL NOT NULL
     );
     """,
+    """
+    ALTER TABLE traffic ADD COLUMN down_rate  REAL NOT NULL DEFAULT 0;      -- bytes/s, last two samples
+    ALTER TABLE traffic ADD COLUMN up_rate    REAL NOT NULL DEFAULT 0;
+    ALTER TABLE traffic ADD COLUMN last_seen  REAL NOT NULL DEFAULT 0;      -- Unix seconds
+    ALTER TABLE traffic ADD COLUMN reset_down INTEGER NOT NULL DEFAULT 0;   -- totals at the last reset
+    ALTER TABLE traffic ADD COLUMN reset_up   INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE traffic ADD COLUMN reset_at   REAL NOT NULL DEFAULT 0;
+    ALTER TABLE traffic ADD COLUMN cycle      TEXT NOT NULL DEFAULT '';     -- that next_reset belongs to
+    ALTER TABLE traffic ADD COLUMN next_reset REAL NOT NULL DEFAULT 0;
+    CREATE TABLE counters (     -- a baseline for each start: a late reading of an older one is still exact
+        name    TEXT NOT NULL,          -- workload
+        start   TEXT NOT NULL,
+        down    INTEGER NOT NULL,
+        up      INTEGER NOT NULL,
+        fronted INTEGER NOT NULL,
+        PRIMARY KEY (name, start)
+    );
+    INSERT INTO counters SELECT name, start, down, up, fronted FROM baselines;
+    DROP TABLE baselines;
+    CREATE TABLE series (       -- 0 is everybody together
+        number  INTEGER PRIMARY KEY AUTOINCREMENT,
+        user_id TEXT NOT NULL UNIQUE
+    );
+    CREATE TABLE points (       -- what was moved in the step that began at `at`
+        step   INTEGER NOT NULL,        -- seconds
+        at     INTEGER NOT NULL,        -- Unix seconds
+        series INTEGER NOT NULL,
+        down   INTEGER NOT NULL,        -- bytes
+        up     INTEGER NOT NULL,
+        PRIMARY KEY (step, at, series)
+    ) WITHOUT ROWID;
+    CREATE TABLE imports (name TEXT PRIMARY KEY NOT NULL, at REAL NOT NULL);
+    """,
 )
 
 

@@ -31,10 +31,17 @@ class Workloads:
         """Bits per second in force, by workload name, as they were last read back."""
         return dict(tuple(row) for row in self._database.query("SELECT name, bits_per_second FROM throttles"))
 
-    def set_throttle(self, name: str, bits_per_second: int | None) -> None:
-        if self.throttles().get(name) == bits_per_second:
+    def verified(self) -> dict[str, float]:
+        """When each throttle in force was last read back, in Unix seconds, by workload name."""
+        return dict(tuple(row) for row in self._database.query("SELECT name, at FROM throttles"))
+
+    def set_throttle(self, name: str, bits_per_second: int | None, at: float | None = None) -> None:
+        """Note what was read back `at` (Unix seconds; now, if not given)."""
+        if bits_per_second is None and name not in self.throttles():
             return
-        with self._database.transaction() as db:
-            db.execute("DELETE FROM throttles WHERE name = ?", (name,))
-            if bits_per_second is not None:
-                db.execute("INSERT INTO throttles VALUES (?, ?, ?)", (name, bits_per_second, time.time()))
+        with self._database.best_effort("a throttle"), self._database.transaction() as db:
+            if bits_per_second is None:
+                db.execute("DELETE FROM throttles WHERE name = ?", (name,))
+            else:
+                db.execute("INSERT OR REPLACE INTO throttles VALUES (?, ?, ?)",
+                           (name, bits_per_second, time.time() if at is None else at))

@@ -14,7 +14,7 @@ from docker import APIClient
 from docker.errors import APIError
 
 from app.runtimes.base import RuntimeFailure
-from app.runtimes.docker_spec import LISTEN
+from app.runtimes.docker_spec import LISTEN, METRICS
 from app.runtimes.docker_state import Told
 
 #: Interfaces of the namespace: what clients send comes through one, all else (Telegram) through the other.
@@ -27,29 +27,32 @@ ip link del {_DOWN} 2>/dev/null || true
 """
 
 
-def script(bits_per_second: int | None, port: int) -> str:
+def script(bits_per_second: int | None, port: int, metrics_port: int) -> str:
     """The shell commands that set the limit, or lift it, and then print what is in force. Pure.
 
     port: the engine's inside the container; what comes in for it comes from clients.
+    metrics_port: what comes in for this one is the panel's own question, which never waits.
     """
     if not bits_per_second:
         return f"set -e\n{_LIFT}{_READ}"
     # As much as comes in 50 ms, and never less than a few packets, may pass at full speed.
     burst = max(bits_per_second // 8 // 20, 20_000)
+    # What comes in 300 ms may wait, and never less than one joined segment (64 KB) and what follows it:
+    # a sender that loses most of its first window crawls for seconds at 1 Mbit/s.
+    queue = burst + max(bits_per_second // 8 * 3 // 10, 100_000)
     lines = ["set -e", _LIFT.rstrip()]
     for device in (_UP, _DOWN):
         lines += [f"ip link add {device} type ifb", f"ip link set {device} up",
-                  f"tc qdisc add dev {device} root tbf rate {bits_per_second}bit burst {burst} latency 300ms"]
-    lines += [
-        "tc qdisc add dev eth0 handle ffff: ingress",
-        f"tc filter add dev eth0 parent ffff: protocol ip prio 1 u32 match ip dport {port} 0xffff "
-        f"action mirred egress redirect dev {_UP}",
-        f"tc filter add dev eth0 parent ffff: protocol ipv6 prio 2 u32 match ip6 dport {port} 0xffff "
-        f"action mirred egress redirect dev {_UP}",
-        f"tc filter add dev eth0 parent ffff: protocol all prio 9 u32 match u32 0 0 "
-        f"action mirred egress redirect dev {_DOWN}",
-        _READ,
-    ]
+                  f"tc qdisc add dev {device} root tbf rate {bits_per_second}bit burst {burst} limit {queue}"]
+    lines.append("tc qdisc add dev eth0 handle ffff: ingress")
+    for number, (protocol, ip) in enumerate((("ip", "ip"), ("ipv6", "ip6"))):
+        rule = f"tc filter add dev eth0 parent ffff: protocol {protocol} prio"
+        lines += [
+            f"{rule} {1 + number} u32 match {ip} dport {metrics_port} 0xffff flowid :1",
+            f"{rule} {3 + number} u32 match {ip} dport {port} 0xffff action mirred egress redirect dev {_UP}",
+            f"{rule} {5 + number} u32 match u32 0 0 action mirred egress redirect dev {_DOWN}",
+        ]
+    lines.append(_READ)
     return "\n".join(lines)
 
 
@@ -64,7 +67,8 @@ def in_force(printed: str) -> int | None:
 
 def shape(api: APIClient, container: Told, bits_per_second: int | None) -> int | None:
     """Set the limit or lift it; what is in force afterwards. Raises RuntimeFailure."""
-    return in_force(_help(api, container, script(bits_per_second, int(container.labels[LISTEN]))))
+    listen, metrics = int(container.labels[LISTEN]), int(container.labels[METRICS].partition("/")[0])
+    return in_force(_help(api, container, script(bits_per_second, listen, metrics)))
 
 
 def read(api: APIClient, container: Told) -> int | None:

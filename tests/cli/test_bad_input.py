@@ -220,7 +220,7 @@ def test_a_full_disk_is_told_and_costs_nothing(command, data: Path, full_disk: P
 
     for words in CHANGES:
         message = command(*words, "--data", str(there)).refused()
-        assert "full" in message
+        assert "the disk is full" in message
     assert (there / "config.json").read_bytes() == before
 
     (full_disk / "ballast").unlink()

@@ -22,7 +22,8 @@ DONE = [
     ("user", "add", "Bob", "--disabled"), ("user", "remove", "Alice", "--yes"), ("user", "enable", "Alice"),
     ("settings", "list"), ("settings", "get", "proxy_port"), ("settings", "set", "traffic_limit_gb=5"),
     ("config", "check"), ("config", "show"), ("create-admin", "--username", "bob", "--password", "12345678"),
-    ("reset-password", "--username", "admin"),
+    ("reset-password", "--username", "admin"), ("traffic",), ("traffic", "Alice", "--since", "24h"),
+    ("traffic", "show", "Alice"), ("traffic", "reset", "Alice"), ("traffic", "reset", "--all"),
 ]
 
 

@@ -74,6 +74,12 @@ def test_a_user_without_a_port_never_gets_one_that_another_user_has():
     ({"fake_tls_domain": "no_dot"}, ["fake_tls_domain", "no_dot"]),
     ({"proxy_prefer_ip": "v5"}, ["proxy_prefer_ip", "'v5'", "only-ipv6"]),
     ({"upstream_socks5": "host"}, ["upstream_socks5", "host:port"]),
+    ({"proxy_image": "My Image"}, ["proxy_image", "'My Image'", "mtg-custom"]),
+    ({"proxy_image": ""}, ["proxy_image", "''", "mtg-custom"]),
+    ({"proxy_dns": "dns.example.com"}, ["proxy_dns", "dns.example.com", "tls://"]),
+    ({"proxy_dns": "ftp://192.0.2.1"}, ["proxy_dns", "ftp://192.0.2.1", "https://"]),
+    ({"proxy_concurrency": 8}, ["proxy_concurrency", "8", "64 to 1,000,000"]),
+    ({"proxy_memory_mb": 6}, ["proxy_memory_mb", "6", "64 to 1,000,000"]),
     ({"trafic_limit_gb": 5}, ["trafic_limit_gb", "did you mean 'traffic_limit_gb'"]),
     ({"usres": []}, ["usres", "did you mean 'users'"]),
     ({"users": {}}, ["users", "a list"]),
@@ -91,6 +97,18 @@ def test_a_broken_rule_is_told_with_field_value_and_what_is_allowed(data, words)
     text = message(data)
     for word in words:
         assert word in text
+
+
+@pytest.mark.parametrize("value", [
+    "", "192.0.2.1", "2001:db8::1", "https://192.0.2.1", "tls://dns.example.com:853"])
+def test_every_kind_of_resolver_that_mtg_knows_is_allowed(value):
+    assert load({"proxy_dns": value}).proxy_dns == value
+
+
+@pytest.mark.parametrize("value", [
+    "mtg-custom", "nineseconds/mtg:2.2.8", "registry.example.com:5000/a/b:x", "mtg@sha256:" + "0" * 64])
+def test_every_form_of_an_image_name_is_allowed(value):
+    assert load({"proxy_image": value}).proxy_image == value
 
 
 @pytest.mark.parametrize("field, value", [

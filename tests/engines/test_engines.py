@@ -12,7 +12,6 @@ from app.config.model import Config
 from app.engines.base import EngineRefusal
 from app.engines.builtin import Builtin
 from app.engines.mtg import Mtg, MtgImage, find_mtg
-from app.mtproto.secret import Secret
 
 KEY = "00112233445566778899aabbccddeeff"
 ENGINES = [Builtin(), Mtg("/opt/mtg"), MtgImage()]

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from app.config.model import Config, User
 from app.engines.builtin import Builtin
 from app.engines.mtg import Mtg
-from app.fleet.desired import GB, desired
+from app.fleet.desired import desired
+from app.fleet.limits import GB
 from app.fleet.plan import CREATE, LONGEST_PAUSE, REMOVE, REPLACE, START, STOP, pause, plan, retry_at
 from app.ledger.traffic import Total
 from app.mtproto.secret import Secret

@@ -133,3 +133,26 @@ def test_a_port_that_another_program_has_is_refused_in_its_words():
 def test_when_no_port_is_left_that_is_said():
     with pytest.raises(Refused, match="no port is free from 65535"):
         users.add(Config(proxy_port=65535), {"name": "a"}, True, lambda _: "taken")
+
+
+@pytest.mark.parametrize("field, value", [
+    ("at_limit", "kill"), ("reset_cycle", "often"), ("reset_cycle", "monthly 32"), ("limit_gb", "null"),
+    ("expires_after_days", "-1"), ("expires_after_days", "1.5"), ("expires_after_days", "36501")])
+def test_a_value_of_limits_that_is_not_allowed_is_refused_naming_its_field(field, value):
+    config = Config()
+    user = add(config)
+    before = user.model_copy(deep=True)
+    with pytest.raises(Refused) as refused:
+        change(config, user, **{field: value})
+    assert refused.value.field == field and value in str(refused.value)
+    assert user == before
+
+
+def test_none_is_a_choice_of_its_own_and_empty_is_what_is_set_for_all():
+    config = Config()
+    user = add(config, limit_gb="None", speed_mbps="none", at_limit="block", reset_cycle="Weekly Tue")
+    assert (user.traffic_limit_gb, user.throttle_speed_mbps) == (None, None)
+    assert (user.at_limit, user.reset_cycle) == ("block", "weekly tuesday")
+    change(config, user, limit_gb="", speed_mbps="0", at_limit="", reset_cycle="")
+    assert (user.traffic_limit_gb, user.throttle_speed_mbps) == (0, 0)
+    assert user.at_limit == user.reset_cycle == ""

@@ -1,0 +1,155 @@
+"""`traffic …`: who moved how much, and when; and a new period for one user or all."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from app.cli.output import facts, size, table
+from app.cli.root import Group, Invocation
+
+if TYPE_CHECKING:
+    from app.fleet import Fleet, UserView
+
+UNITS = {"m": 60, "h": 3600, "d": 86400}
+
+
+class TrafficGroup(Group):
+    """`traffic Alice` means `traffic show Alice`."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in self.commands:
+            args = ["show", *args]
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=TrafficGroup, invoke_without_command=True, no_args_is_help=False,
+             context_settings={"ignore_unknown_options": True})
+@click.pass_context
+def traffic(ctx: click.Context) -> None:
+    """Who moved how much: `traffic [NAME] [--since WHEN]`, and `traffic reset`."""
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(show, name=None, since=None)
+
+
+@traffic.command()
+@click.argument("name", required=False)
+@click.option("--since", metavar="WHEN", help="From a date (2027-01-31) or for so long until now (24h, 30d).")
+@click.pass_obj
+def show(obj: Invocation, name: str | None, since: str | None) -> None:
+    """Everybody's traffic, or that of NAME.
+
+    Without --since: all of it, and what counts towards the limit. With it: what was
+    moved since then, to the point of the history (10 seconds, an hour or a day).
+    """
+    moment = None if since is None else beginning(since, time.time())
+    fleet = obj.fleet()
+    status = fleet.status()
+    views = [fleet.user(name)] if name else status.users
+    if moment is None:
+        document = [_totals(view) for view in views]
+        text = _one(views[0]) if name else _table(views)
+    else:
+        document = _since(fleet, views, moment, name)
+        text = _text_since(document, name)
+    obj.answer(document[0] if name else document, text)
+
+
+@traffic.command()
+@click.argument("name", required=False)
+@click.option("--all", "everybody", is_flag=True, help="Everybody's.")
+@click.pass_obj
+def reset(obj: Invocation, name: str | None, everybody: bool) -> None:
+    """Begin a new period for NAME or --all: the limit counts from zero again.
+
+    Whoever was throttled or blocked at the limit no longer is.
+    """
+    if bool(name) == everybody:
+        raise click.UsageError("Whose traffic? Give a NAME, or --all.")
+    views = obj.fleet().reset_traffic(name or "", actor="cli")
+    lines = [f"{view.name}: counts from zero; {view.state}" for view in views]
+    document = [view.to_json() for view in views]
+    obj.answer(document[0] if name else document, "\n".join(lines) or "No users yet.")
+
+
+def beginning(text: str, now: float) -> float:
+    """The moment, in Unix seconds, that "24h", "30d", "2027-01-31" or "2027-01-31T12:00" means."""
+    text = text.strip()
+    if found := re.fullmatch(r"(\d{1,6})([mhd])", text):
+        return max(0.0, now - int(found[1]) * UNITS[found[2]])
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError):
+        raise click.UsageError(f"--since {text!r} is neither a date (2027-01-31) nor a time until now "
+                               "(90m, 24h, 30d).") from None
+
+
+def _totals(view: UserView) -> dict[str, object]:
+    keys = ("id", "name", "state", "connections", "bytes_down", "bytes_up", "period_down", "period_up",
+            "period_since", "now_down", "now_up", "last_seen", "probes", "limit_gb", "warning", "over_limit",
+            "next_reset_at")
+    return {key: getattr(view, key) for key in keys}
+
+
+def _since(fleet: Fleet, views: list[UserView], since: float, name: str | None) -> list[dict[str, object]]:
+    from app.ledger import history
+
+    step = history.finest(time.time() - since)
+    points = fleet.history(views[0].id, since, step) if name else []
+    sums = ({views[0].id: (sum(p.down for p in points), sum(p.up for p in points))} if name else
+            fleet.ledger.traffic.sums(since, step))
+    found = []
+    for view in views:
+        down, up = sums.get(view.id, (0, 0))
+        found.append({"id": view.id, "name": view.name, "bytes_down": down, "bytes_up": up,
+                      "since": history.begin(since, step), "step": step,
+                      **({"points": [asdict(point) for point in points]} if name else {})})
+    return found
+
+
+def _text_since(document: list[dict], name: str | None) -> str:
+    if not document:
+        return "No users yet: python -m app.cli user add NAME"
+    begin = datetime.fromtimestamp(document[0]["since"])
+    if not name:
+        rows = [[one["name"], size(one["bytes_down"]), size(one["bytes_up"])] for one in document]
+        return f"since {begin:%Y-%m-%d %H:%M}\n" + table(["NAME", "DOWN", "UP"], rows, right=(1, 2))
+    one = document[0]
+    head = facts([("name", one["name"]), ("since", f"{begin:%Y-%m-%d %H:%M}"),
+                  ("down / up", f"{size(one['bytes_down'])} / {size(one['bytes_up'])}")])
+    rows = [[f"{datetime.fromtimestamp(p['at']):%Y-%m-%d %H:%M:%S}", size(p["down"]), size(p["up"])]
+            for p in one["points"]]
+    return "\n\n".join([head, *([table(["FROM", "DOWN", "UP"], rows, right=(1, 2))] if rows else [])])
+
+
+def _one(view: UserView) -> str:
+    return facts([
+        ("name", view.name),
+        ("state", f"{view.state}: {view.reason}" if view.reason else view.state),
+        ("down / up", f"{size(view.bytes_down)} / {size(view.bytes_up)}"),
+        ("since the reset", f"{size(view.period_down)} / {size(view.period_up)}"),
+        ("last reset", view.period_since or "never"),
+        ("next reset", view.next_reset_at or "never"),
+        ("limit", f"{view.limit_gb:g} GB" if view.limit_gb else "none"),
+        *([("over the limit", view.over_limit)] if view.over_limit else []),
+        ("now", f"{size(view.now_down)}/s / {size(view.now_up)}/s"),
+        ("connections", str(view.connections)),
+        ("last seen", view.last_seen or "never"),
+        ("probes turned away", str(view.probes)),
+    ])
+
+
+def _table(views: list[UserView]) -> str:
+    if not views:
+        return "No users yet: python -m app.cli user add NAME"
+    rows = [[view.name, size(view.bytes_down), size(view.bytes_up), size(view.period_down + view.period_up),
+             f"{view.limit_gb:g} GB" if view.limit_gb else "none", f"{size(view.now_down + view.now_up)}/s",
+             str(view.probes)] for view in views]
+    return table(["NAME", "DOWN", "UP", "PERIOD", "LIMIT", "NOW", "PROBES"], rows, right=(1, 2, 3, 4, 5, 6))

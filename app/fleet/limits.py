@@ -1,0 +1,78 @@
+"""What applies to a user: limit, speed, what happens at the limit, reset cycle, expiry. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime, tzinfo
+
+from app.config.model import Config, User
+from app.fleet.cycles import next_reset
+from app.ledger.traffic import Total
+
+GB = 1024 ** 3
+
+BLOCK = "block"
+
+#: Percent of the limit at which a user is marked.
+MARKS = (100, 95, 80)
+
+
+def limit_gb(user: User, config: Config) -> float:
+    """The traffic limit that applies, in GB of 1024^3 bytes; 0 = none."""
+    own = user.traffic_limit_gb
+    return 0.0 if own is None else own or config.traffic_limit_gb
+
+
+def speed_mbps(user: User, config: Config) -> float:
+    """The speed after the limit, in Mbit/s of 10^6 bits per second; 0 = not slowed down."""
+    own = user.throttle_speed_mbps
+    return 0.0 if own is None else own or config.throttle_speed_mbps
+
+
+def at_limit(user: User, config: Config) -> str:
+    """What happens at the limit: throttle or block."""
+    return user.at_limit or config.at_limit
+
+
+def reset_cycle(user: User, config: Config) -> str:
+    """The reset cycle that applies; see values.parse_cycle."""
+    return user.reset_cycle or config.reset_cycle
+
+
+def over_limit(user: User, config: Config, total: Total) -> bool:
+    limit = limit_gb(user, config)
+    return limit > 0 and total.period >= limit * GB
+
+
+def blocked(user: User, config: Config, total: Total) -> bool:
+    return at_limit(user, config) == BLOCK and over_limit(user, config, total)
+
+
+def warning(user: User, config: Config, total: Total) -> int:
+    """The highest mark that was reached: 80, 95 or 100 percent of the limit; 0 below, and without a limit."""
+    limit = limit_gb(user, config) * GB
+    return next((mark for mark in MARKS if limit and total.period * 100 >= limit * mark), 0)
+
+
+def expired(user: User, now: datetime) -> bool:
+    return user.expires_at is not None and user.expires_at <= now
+
+
+def reset_due(user: User, config: Config, total: Total, now: datetime, zone: tzinfo) -> datetime | None:
+    """When the user's traffic is reset next; None for never."""
+    cycle = reset_cycle(user, config)
+    if total.cycle == cycle and total.next_reset > now.timestamp():
+        return datetime.fromtimestamp(total.next_reset, zone)
+    return next_reset(now, cycle, zone)
+
+
+def at_the_limit(user: User, config: Config, total: Total, now: datetime, zone: tzinfo) -> str:
+    """What happened to a user over the limit, and when it ends, for people; "" for everybody else."""
+    if not over_limit(user, config, total):
+        return ""
+    speed = speed_mbps(user, config)
+    done = ("blocked" if blocked(user, config, total) else
+            f"slowed to {speed:g} Mbit/s" if speed else "not slowed down, as no speed is set for it")
+    due = reset_due(user, config, total, now, zone)
+    end = (f"until {due:%Y-%m-%d %H:%M}, when the traffic is reset" if due else
+           "until the traffic is reset or the limit is raised")
+    return f"used {total.period / GB:.2f} GB of {limit_gb(user, config):g} GB: {done} {end}"

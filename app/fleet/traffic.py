@@ -1,0 +1,108 @@
+"""Periods and clocks: resets by hand and by cycle, expiry from the first use, an older panel's figures."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from app.config.file import ConfigFile
+from app.config.model import Config, User
+from app.fleet import cycles
+from app.fleet.limits import GB, reset_cycle
+from app.ledger.ledger import Ledger
+from app.ledger.traffic import Total
+
+log = logging.getLogger(__name__)
+
+OLD_FILE = "traffic.json"
+
+
+def reset(ledger: Ledger, users: Iterable[User], now: datetime, actor: str) -> None:
+    """Begin a new period for these users, and say so in the audit log. Raises sqlite3.OperationalError."""
+    users = list(users)
+    before = ledger.traffic.totals()
+    ledger.traffic.reset([u.id for u in users], now.timestamp())
+    for user in users:
+        ledger.events.record(actor, "traffic reset", user.name, _amount(before.get(user.id, Total())))
+
+
+def carry_out_resets(ledger: Ledger, config: Config, now: datetime) -> list[str]:
+    """Reset whoever's cycle is due, each once; the ids of those users."""
+    before = ledger.traffic.totals()
+    wanted = {u.id: reset_cycle(u, config) for u in config.users}
+    dues = cycles.dues(wanted, before, now, cycles.server_zone())
+    if not dues:
+        return []
+    ended = ledger.traffic.carry_out(dues, now.timestamp())
+    names = {u.id: u.name for u in config.users}
+    for user_id in ended:
+        ledger.events.record("panel", "traffic reset", names[user_id],
+                             f"{_amount(before[user_id])}; reset cycle: {wanted[user_id]}")
+    return ended
+
+
+def start_clocks(file: ConfigFile, ledger: Ledger, active: Collection[str], now: datetime) -> None:
+    """Those of the active users (ids) who wait for their first use expire so many days from now.
+    Raises ConfigError, and then the next use is the first."""
+
+    def waiting(config: Config) -> list[User]:
+        return [u for u in config.users if u.id in active and u.expires_after_days and not u.expires_at]
+
+    if not waiting(file.read()):
+        return
+    with file.edit() as config:
+        started = waiting(config)
+        for user in started:
+            user.expires_at = now.replace(microsecond=0) + timedelta(days=user.expires_after_days)
+            user.expires_after_days = 0
+    for user in started:
+        ledger.events.record("panel", "first use", user.name, f"expires on {user.expires_at:%Y-%m-%d %H:%M}")
+
+
+def import_old_file(data_dir: Path, config: Config, ledger: Ledger) -> None:
+    """Take over the totals of an older panel's traffic.json, once; the file is put aside.
+
+    That panel added up what a container received and what it sent, in which each byte is
+    twice: half of it is what the user moved. In which direction can't be told any more; what the
+    container sent is taken for the download.
+    """
+    path = data_dir / OLD_FILE
+    try:
+        read = json.loads(path.read_bytes())["per_user"]
+        per_port = {int(port): (_bytes(entry, "tx_bytes") // 2, _bytes(entry, "rx_bytes") // 2)
+                    for port, entry in read.items()}
+    except FileNotFoundError:
+        return
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        path.rename(path.with_name(f"{OLD_FILE}.unreadable"))
+        ledger.events.record("panel", f"{OLD_FILE} was not imported", "",
+                             f"it is not readable ({error!r}); kept as {OLD_FILE}.unreadable")
+        return
+    users = {u.port: u for u in config.users}
+    known = {users[port].id: moved for port, moved in per_port.items() if port in users}
+    # First the ledger, which remembers it: whoever is interrupted here only has to put the file aside.
+    if ledger.traffic.import_once(OLD_FILE, known):
+        total = sum(down + up for down, up in known.values()) / GB
+        others = sorted(per_port.keys() - users.keys())
+        ledger.events.record(
+            "panel", f"{OLD_FILE} imported", "",
+            f"{total:.2f} GB for {len(known)} users: the file's figures halved, as it counted each byte twice"
+            + (f"; nobody has the ports {', '.join(map(str, others))} now, left out" if others else "")
+            + f"; kept as {OLD_FILE}.imported")
+    path.rename(path.with_name(f"{OLD_FILE}.imported"))
+
+
+def _bytes(entry: Any, key: str) -> int:
+    value = int(entry.get(key, 0))
+    if not 0 <= value < 2 ** 62:
+        raise ValueError(f"{key} is {value}")
+    return value
+
+
+def _amount(total: Total) -> str:
+    return f"{total.period / GB:.2f} GB since " + (
+        f"{datetime.fromtimestamp(total.reset_at):%Y-%m-%d %H:%M}" if total.reset_at else "the beginning")

@@ -1,0 +1,210 @@
+"""Periods, history and late readings: exact over resets, restarts, full disks and clocks that jump."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from datetime import datetime
+
+import pytest
+
+from app.ledger import history
+from app.ledger.history import DAY, HOUR, TEN_SECONDS, Point
+from app.ledger.ledger import Ledger
+from app.ledger.migrations import STEPS
+from app.ledger.traffic import KEPT_STARTS, Due, Reading
+
+NOON = datetime(2027, 3, 10, 12).timestamp()
+
+
+@pytest.fixture
+def ledger(tmp_path) -> Ledger:
+    return Ledger(tmp_path)
+
+
+def reading(down: int, up: int = 0, user: str = "alice", start: str = "1", connections: int = 0,
+            fronted: int = 0, late: bool = False) -> Reading:
+    return Reading(user, f"proxy of {user}", start, down, up, fronted, connections, late)
+
+
+def total(ledger: Ledger, user: str = "alice"):
+    return ledger.traffic.totals()[user]
+
+
+def test_a_file_of_the_first_version_keeps_its_totals_and_its_baselines(tmp_path):
+    with sqlite3.connect(tmp_path / "panel.db") as db:
+        db.executescript(STEPS[0] + "PRAGMA user_version = 1;")
+        db.execute("INSERT INTO traffic VALUES ('alice', 1000, 50, 7, 2, 123.0)")
+        db.execute("INSERT INTO baselines VALUES ('proxy of alice', '1', 900, 40, 7)")
+    db.close()
+    ledger = Ledger(tmp_path)
+    ledger.traffic.account([reading(950, 40, fronted=8)], NOON)
+    after = total(ledger)
+    assert (after.down, after.up, after.fronted) == (1050, 50, 8)
+    assert (after.period_down, after.period_up, after.reset_at) == (1050, 50, 0)
+    assert Ledger(tmp_path).traffic.totals() == ledger.traffic.totals()
+
+
+def test_a_reset_begins_a_period_keeps_the_total_and_nothing_comes_back(ledger):
+    ledger.traffic.account([reading(100, 10)], NOON)
+    ledger.traffic.reset(["alice"], NOON + 5)
+    assert (total(ledger).period, total(ledger).down, total(ledger).reset_at) == (0, 100, NOON + 5)
+    ledger.traffic.account([reading(100, 10)], NOON + 10)
+    assert total(ledger).period == 0
+    ledger.traffic.account([reading(130, 15)], NOON + 20)
+    after = total(ledger)
+    assert (after.period_down, after.period_up, after.down, after.up) == (30, 5, 130, 15)
+
+
+def test_a_user_who_was_never_sampled_can_be_reset(ledger):
+    ledger.traffic.reset(["alice"], NOON)
+    assert (total(ledger).period, total(ledger).reset_at) == (0, NOON)
+
+
+def test_a_due_reset_is_carried_out_by_one_of_two_who_decided_upon_it(ledger):
+    ledger.traffic.account([reading(100)], NOON)
+    assert ledger.traffic.carry_out([Due("alice", "daily", 0.0, NOON + 10, False)], NOON) == []
+    assert total(ledger).period == 100
+    due = Due("alice", "daily", NOON + 10, NOON + 86410, True)
+    assert ledger.traffic.carry_out([due], NOON + 11) == ["alice"]
+    ledger.traffic.account([reading(107)], NOON + 12)
+    assert ledger.traffic.carry_out([due], NOON + 13) == []
+    assert (total(ledger).period, total(ledger).next_reset, total(ledger).cycle) == (7, NOON + 86410, "daily")
+
+
+def test_the_speed_is_that_between_the_last_two_samples(ledger):
+    ledger.traffic.account([reading(1_000_000)], NOON)
+    assert total(ledger).down_rate == 0
+    ledger.traffic.account([reading(1_000_500, 100)], NOON + 10)
+    assert (total(ledger).down_rate, total(ledger).up_rate) == (50, 10)
+    ledger.traffic.account([reading(1_000_500, 100)], NOON + 20)
+    assert total(ledger).down_rate == 0
+
+
+def test_last_seen_is_when_a_session_was_open_or_moved_something(ledger):
+    ledger.traffic.account([reading(0)], NOON)
+    assert total(ledger).last_seen == 0
+    assert ledger.traffic.account([reading(0, connections=1)], NOON + 10) == {"alice"}
+    assert ledger.traffic.account([reading(5)], NOON + 20) == {"alice"}
+    assert ledger.traffic.account([reading(5, fronted=9)], NOON + 30) == set()
+    assert (total(ledger).last_seen, total(ledger).fronted) == (NOON + 20, 9)
+
+
+def test_a_clock_that_is_set_back_counts_nothing_twice_and_loses_nothing(ledger):
+    for at, value in ((NOON, 100), (NOON + 10, 150), (NOON - 3600, 175), (NOON - 3590, 200)):
+        ledger.traffic.account([reading(value)], at)
+    assert total(ledger).down == 200
+    for step in (TEN_SECONDS, HOUR, DAY):
+        assert sum(p.down for p in ledger.traffic.history("alice", NOON - 7200, step)) == 200
+
+
+def test_a_late_reading_of_an_earlier_start_is_exact(ledger):
+    ledger.traffic.account([reading(100, start="1")], NOON)
+    ledger.traffic.account([reading(7, start="2")], NOON)
+    ledger.traffic.account([reading(130, start="1", late=True), reading(9, start="2")], NOON)
+    assert total(ledger).down == 139
+
+
+def test_a_late_reading_that_somebody_else_has_counted_since_adds_nothing(ledger):
+    ledger.traffic.account([reading(150)], NOON)
+    ledger.traffic.account([reading(100, late=True)], NOON)
+    ledger.traffic.account([reading(160)], NOON)
+    assert total(ledger).down == 160
+
+
+def test_old_starts_are_forgotten(ledger):
+    for start in range(20):
+        ledger.traffic.account([reading(10, start=str(start))], NOON)
+    assert total(ledger).down == 200
+    starts = [row["start"] for row in ledger.database.query("SELECT start FROM counters ORDER BY rowid")]
+    assert starts == [str(n) for n in range(20 - KEPT_STARTS, 20)]
+
+
+def test_points_add_up_to_what_was_moved_for_a_user_and_for_all(ledger):
+    ledger.traffic.account([reading(100, 10), reading(5, user="bob")], NOON)
+    ledger.traffic.account([reading(150, 20), reading(5, user="bob")], NOON + 3)
+    ledger.traffic.account([reading(160, 20), reading(9, user="bob")], NOON + 3600)
+    hour, day = history.begin(NOON, HOUR), history.begin(NOON, DAY)
+    assert ledger.traffic.history("alice", NOON, HOUR) == [Point(hour, 150, 20), Point(hour + 3600, 10, 0)]
+    assert ledger.traffic.history("bob", NOON, HOUR) == [Point(hour, 5, 0), Point(hour + 3600, 4, 0)]
+    assert ledger.traffic.history(None, NOON, DAY) == [Point(day, 169, 20)]
+    assert ledger.traffic.history("nobody", NOON, DAY) == []
+    assert ledger.traffic.sums(NOON, HOUR) == {"alice": (160, 20), "bob": (9, 0)}
+    assert ledger.traffic.sums(NOON + 3600, HOUR) == {"alice": (10, 0), "bob": (4, 0)}
+
+
+def test_a_day_begins_at_the_servers_midnight(monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    try:
+        begin = history.begin(NOON, DAY)
+        assert datetime.fromtimestamp(begin).strftime("%H:%M:%S") == "00:00:00"
+        assert 0 <= NOON - begin < DAY
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_history_prunes_itself_and_totals_stay(ledger):
+    ledger.traffic.account([reading(100)], NOON)
+
+    def points(step: int) -> int:
+        return len(ledger.traffic.history("alice", 0, step))
+
+    for later, left in ((3700, (0, 1, 1)), (91 * DAY, (0, 0, 1)), (733 * DAY, (0, 0, 0))):
+        ledger.traffic.account([reading(100)], NOON + later)
+        assert (points(TEN_SECONDS), points(HOUR), points(DAY)) == left
+    assert total(ledger).down == 100
+    assert ledger.database.query("SELECT count(*) AS n FROM points")[0]["n"] == 0
+
+
+def test_a_forgotten_user_leaves_no_history_and_a_later_one_inherits_none(ledger):
+    ledger.traffic.account([reading(100)], NOON)
+    ledger.traffic.forget("alice")
+    ledger.traffic.account([reading(1, user="bob")], NOON)
+    assert ledger.traffic.history("alice", NOON, HOUR) == []
+    assert [p.down for p in ledger.traffic.history("bob", NOON, HOUR)] == [1]
+    assert [p.down for p in ledger.traffic.history(None, NOON, HOUR)] == [101]
+
+
+def test_totals_and_history_are_written_together_or_not_at_all(ledger):
+    ledger.traffic.account([reading(100)], NOON)
+    pages = ledger.database.query("PRAGMA page_count")[0][0]
+    ledger.database.query(f"PRAGMA max_page_count = {pages}")
+    many = [reading(10**6, user=f"user {n}") for n in range(2000)]
+    for _ in range(3):
+        with pytest.raises(sqlite3.OperationalError, match="full"):
+            ledger.traffic.account([reading(150), *many], NOON + 10)
+        assert total(ledger).down == 100 and len(ledger.traffic.totals()) == 1
+    ledger.database.query("PRAGMA max_page_count = 1000000")
+    ledger.traffic.account([reading(170)], NOON + 20)
+    assert total(ledger).down == 170
+    assert [p.down for p in ledger.traffic.history("alice", NOON, HOUR)] == [170]
+
+
+def test_a_database_that_others_lock_is_written_when_it_is_free_again(ledger):
+    ledger.traffic.account([reading(100)], NOON)
+    ledger.database.query("PRAGMA busy_timeout = 50")
+    other = sqlite3.connect(ledger.database.path)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        ledger.traffic.account([reading(150)], NOON)
+    assert total(ledger).down == 100
+    other.rollback()
+    other.close()
+    ledger.traffic.account([reading(160)], NOON)
+    assert total(ledger).down == 160
+
+
+def test_a_file_is_imported_once(ledger):
+    ledger.traffic.account([reading(100)], NOON)
+    assert ledger.traffic.import_once("traffic.json", {"alice": (10, 5), "bob": (1, 2)})
+    assert not ledger.traffic.import_once("traffic.json", {"alice": (10, 5)})
+    assert (total(ledger).down, total(ledger).up, total(ledger, "bob").down) == (110, 5, 1)
+
+
+@pytest.mark.parametrize("seconds, step", [
+    (60, TEN_SECONDS), (HOUR, TEN_SECONDS), (HOUR + 1, HOUR), (90 * DAY, HOUR), (91 * DAY, DAY),
+    (9999 * DAY, DAY)])
+def test_the_finest_step_that_reaches_back_far_enough_is_chosen(seconds, step):
+    assert history.finest(seconds) == step
