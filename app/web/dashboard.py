@@ -1,4 +1,4 @@
-"""The first page: what is running, what it moved, what is wrong; and starting and stopping all of it."""
+"""The first page: what is running, what it moved, what is wrong; and what is done to all of it."""
 
 from __future__ import annotations
 
@@ -51,6 +51,19 @@ def restart() -> ResponseReturnValue:
         flash("All proxies are stopped, so nothing was restarted. Start them instead.", "error")
         return redirect(url_for(".index"))
     return _all(the_fleet().restart, "All proxies are restarted. Telegram connects again by itself.")
+
+
+@blueprint.route("/reset", methods=["GET", "POST"])
+def reset() -> ResponseReturnValue:
+    """Begins a new period of everybody's traffic, after a question."""
+    if request.method == "GET":
+        return _ask("reset-all", ".reset")
+    try:
+        the_fleet().reset_traffic(actor=actor())
+        flash("Everybody's traffic is reset: it counts from zero again.")
+    except Refused as refusal:
+        flash(str(refusal), "error")
+    return redirect(url_for(".index"))
 
 
 def _ask(what: str, action: str) -> str:

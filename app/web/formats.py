@@ -1,4 +1,4 @@
-"""Numbers for people: bytes, speeds, dates and waiting times, as template filters."""
+"""Numbers for people: bytes, speeds, dates, cycles and waiting times, as template filters."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from datetime import datetime, timedelta
 
 from flask import Flask
 
+from app.config.values import WEEKDAYS, parse_cycle
+
 
 def init_app(app: Flask) -> None:
     """Makes these functions template filters of the same names."""
-    for function in (size, gigabytes, speed, last_day, day, percent, sentence):
+    for function in (size, gigabytes, speed, rate, last_day, day, ago, cycle, percent, sentence):
         app.add_template_filter(function)
 
 
@@ -39,6 +41,15 @@ def speed(mbps: int | float) -> str:
     return f"{mbps:g} Mbit/s"
 
 
+def rate(bytes_per_second: int | float) -> str:
+    """What is moved now as "850 kbit/s", "3.4 Mbit/s": in bits of 1000, like the speed after the limit."""
+    amount, unit = bytes_per_second * 8 / 1000, "kbit/s"
+    if amount >= 999.5:
+        amount, unit = amount / 1000, "Mbit/s"
+    digits = 0 if unit == "kbit/s" or amount >= 99.95 else 1
+    return f"{f'{amount:.{digits}f}'.removesuffix('.0')} {unit}"
+
+
 def last_day(iso: str | None) -> str:
     """When access ends, in the server's time zone: "31 Jan 2027", or "31 Jan 2027, 18:00"; "" for None.
 
@@ -56,6 +67,26 @@ def day(iso: str) -> str:
     """The date of an ISO time in the server's time zone, as "1 Mar 2026"."""
     moment = datetime.fromisoformat(iso).astimezone()
     return f"{moment.day} {moment:%b %Y}"
+
+
+def ago(iso: str) -> str:
+    """How long ago an ISO time was: "12 s ago", "5 min ago", "3 h ago"; from a day on, its date."""
+    seconds = max(0, int((datetime.now().astimezone() - datetime.fromisoformat(iso)).total_seconds()))
+    for unit, length, most in (("s", 1, 60), ("min", 60, 3600), ("h", 3600, 86400)):
+        if seconds < most:
+            return f"{seconds // length} {unit} ago"
+    return f"on {day(iso)}"
+
+
+def cycle(text: str) -> str:
+    """A reset cycle as "never", "daily", "weekly on Monday", "monthly on the 15th"."""
+    kind, number = parse_cycle(text)
+    if kind == "weekly":
+        return f"weekly on {WEEKDAYS[number].capitalize()}"
+    if kind == "monthly":
+        ending = "th" if number in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+        return f"monthly on the {number}{ending}"
+    return kind
 
 
 def date_field(iso: str | None) -> str:

@@ -4,10 +4,17 @@ its refusal is put beside the field it names."""
 from __future__ import annotations
 
 from flask_wtf import FlaskForm
-from wtforms import PasswordField, StringField
+from wtforms import PasswordField, SelectField, StringField
 from wtforms.validators import DataRequired
 
+from app.config.model import Config
+from app.config.values import WEEKDAYS
 from app.fleet import Refused
+from app.web.formats import cycle, sentence
+
+AT_LIMIT = {"throttle": "slow down", "block": "block"}
+CYCLES = ("never", "daily", *(f"weekly {day}" for day in WEEKDAYS),
+          *(f"monthly {number}" for number in range(1, 32)))
 
 
 def _strip(text: str | None) -> str | None:
@@ -34,11 +41,22 @@ class LoginForm(FlaskForm):
 
 
 class UserForm(RefusableForm):
-    """What an operator declares about a user. An empty limit or speed means: the setting for everybody."""
+    """What an operator declares about a user. What is empty is as it is for everybody; `none` is none."""
 
     name = StringField("Name", filters=[_strip])
     domain = StringField("Cover domain", filters=[_strip])
     limit_gb = StringField("Traffic limit", filters=[_strip])
     speed_mbps = StringField("Speed after the limit", filters=[_strip])
+    # What may be chosen is checked like all else by the fleet, whose refusal says what is allowed.
+    at_limit = SelectField("At the limit", validate_choice=False)
+    reset_cycle = SelectField("Reset traffic", validate_choice=False)
     expires = StringField("Expires on", filters=[_strip])
+    expires_after_days = StringField("Or expires after", filters=[_strip])
     note = StringField("Note", filters=[_strip])
+
+    def offer(self, config: Config) -> None:
+        """Fills the choices; the first of each names what is set for everybody."""
+        self.at_limit.choices = [("", f"As for everybody: {AT_LIMIT[config.at_limit]}")] + [
+            (value, sentence(words)) for value, words in AT_LIMIT.items()]
+        self.reset_cycle.choices = [("", f"As for everybody: {cycle(config.reset_cycle)}")] + [
+            (value, sentence(cycle(value))) for value in CYCLES]

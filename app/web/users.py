@@ -36,18 +36,22 @@ def rows() -> str:
 def new() -> ResponseReturnValue:
     """Adds a user and shows the link to send."""
     form = UserForm()
+    form.offer(the_fleet().config())
     if form.validate_on_submit():
         try:
             user = the_fleet().add_user(
                 form.name.data or "", domain=form.domain.data or None, limit_gb=form.limit_gb.data or None,
-                speed_mbps=form.speed_mbps.data or None, expires=form.expires.data or None,
+                speed_mbps=form.speed_mbps.data or None, at_limit=form.at_limit.data or None,
+                reset_cycle=form.reset_cycle.data or None, expires=form.expires.data or None,
+                expires_after_days=form.expires_after_days.data or None,
                 note=form.note.data or "", actor=actor())
         except Refused as refusal:
             form.show(refusal)
         else:
             flash(f"{user.name} is added. Send them the link below.")
             return redirect(url_for("users.show", user_id=user.id))
-    page = render_template("users/new.html", form=form, silence=_silence(the_fleet().users()))
+    page = render_template("users/new.html", form=form, common=the_fleet().config(),
+                           silence=_silence(the_fleet().users()))
     return page, 422 if form.is_submitted() else 200
 
 
@@ -71,14 +75,21 @@ def edit(user_id: str) -> ResponseReturnValue:
     user = _user(user_id)
     before = {
         "name": user.name, "note": user.note, "domain": user.domain,
-        "limit_gb": f"{user.own_limit_gb:g}" if user.own_limit_gb else "",
-        "speed_mbps": f"{user.own_speed_mbps:g}" if user.own_speed_mbps else "",
+        "limit_gb": _own(user.own_limit_gb),
+        "speed_mbps": _own(user.own_speed_mbps),
+        "at_limit": user.own_at_limit, "reset_cycle": user.own_reset_cycle,
         "expires": date_field(user.expires_at),
+        "expires_after_days": str(user.expires_after_days or ""),
     }
     form = UserForm(data=before)
+    form.offer(the_fleet().config())
     if form.validate_on_submit():
         typed = {key: form[key].data or "" for key in before}
         changes = {key: value for key, value in typed.items() if value != before[key]}
+        clocks = {key: typed[key] for key in ("expires", "expires_after_days")}
+        if clocks.keys() & changes.keys() and all(clocks.values()):
+            # One that was left as it is says something too: which of the two counts is not ours to guess.
+            changes |= clocks
         try:
             user = the_fleet().update_user(user.id, changes, actor()) if changes else user
         except Refused as refusal:
@@ -86,7 +97,8 @@ def edit(user_id: str) -> ResponseReturnValue:
         else:
             flash(f"{user.name} is saved." if changes else "Nothing was different, so nothing was changed.")
             return redirect(url_for("users.show", user_id=user.id))
-    page = render_template("users/edit.html", form=form, user=user, silence=_silence([user]))
+    page = render_template("users/edit.html", form=form, user=user, common=the_fleet().config(),
+                           silence=_silence([user]))
     return page, 422 if form.is_submitted() else 200
 
 
@@ -116,6 +128,19 @@ def remove(user_id: str) -> ResponseReturnValue:
     if request.method == "GET":
         return _ask(user_id, "remove")
     return _act(user_id, the_fleet().remove, "{name} is deleted.", "index")
+
+
+@blueprint.route("/<user_id>/reset", methods=["GET", "POST"])
+def reset(user_id: str) -> ResponseReturnValue:
+    """Begins a new period of the user's traffic, after a question; it lifts what the limit has brought."""
+    if request.method == "GET":
+        return _ask(user_id, "reset")
+
+    def begin(ref: str, actor: str) -> UserView:
+        the_fleet().reset_traffic(ref, actor)
+        return the_fleet().user(ref)
+
+    return _act(user_id, begin, "{name}'s traffic is reset: it counts from zero again.", "show")
 
 
 @blueprint.route("/<user_id>/restart", methods=["GET", "POST"])
@@ -159,6 +184,11 @@ def _user(user_id: str) -> UserView:
     """The user with this id. A name is no address here: names change, and need not be unique."""
     found = next((user for user in the_fleet().users() if user.id == user_id), None)
     return found or abort(404)
+
+
+def _own(value: float | None) -> str:
+    """A user's own limit or speed as it is typed: none, or empty for the one that is set for everybody."""
+    return "none" if value is None else f"{value:g}" if value else ""
 
 
 def _ask(user_id: str, what: str) -> str:

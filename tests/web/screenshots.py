@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from werkzeug.serving import make_server
 from app import create_app
 from app.engines.builtin import Builtin
 from app.fleet import Fleet
+from app.fleet.monitor import Monitor
+from app.runtimes.base import Sample
 from app.runtimes.loglines import merge, stamped
 from tests.support.memory_runtime import MemoryRuntime
 from tests.web.desk import CHROMIUM_ARGUMENTS, open_desk
@@ -29,7 +32,8 @@ PEOPLE = (
     ("Grandma Nilufar", {"limit_gb": "50", "note": "Phone and tablet"}, 12.4, 1.1, 3),
     ("Dariush and family", {"limit_gb": "100"}, 79.0, 6.2, 11),
     ("Editorial desk", {"note": "Six laptops, one link"}, 312.0, 48.0, 27),
-    ("Mehmet", {"limit_gb": "5", "speed_mbps": "2", "expires": "2099-01-31"}, 4.9, 0.3, 2),
+    ("Mehmet", {"limit_gb": "5", "speed_mbps": "2", "reset_cycle": "monthly 1", "expires": "2099-01-31"},
+     4.9, 0.3, 2),
     ("Olena (work laptop)", {"limit_gb": "20"}, 8.7, 0.9, 1),
     ("Sasha", {"note": "Asked to pause until March"}, 1.2, 0.1, 0),
 )
@@ -38,6 +42,7 @@ METRICS = """\
 mtg_telegram_traffic{{telegram_ip="192.0.2.1",dc="2",direction="to_client"}} {down}
 mtg_telegram_traffic{{telegram_ip="192.0.2.1",dc="2",direction="from_client"}} {up}
 mtg_telegram_connections{{telegram_ip="192.0.2.1",dc="2"}} {connections}
+mtg_domain_fronting {probes}
 """
 
 
@@ -56,6 +61,20 @@ class PictureRuntime(MemoryRuntime):
 
     name = "process"
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.began = time.monotonic()
+        self.counters: dict[str, tuple[float, float, int, int]] = {}
+
+    def samples(self) -> list[Sample]:
+        """What is connected goes on moving data while the pictures are taken."""
+        passed = time.monotonic() - self.began
+        for name, (down, up, connections, probes) in self.counters.items():
+            self.machine.metrics(name, METRICS.format(
+                down=int(down * GB + passed * connections * 38_000),
+                up=int(up * GB + passed * connections * 2_500), connections=connections, probes=probes))
+        return super().samples()
+
     def merged_logs(self, users: Iterable[str] | None = None, tail: int = 200) -> list[str]:
         """By time, as the real ones do."""
         wanted = None if users is None else set(users)
@@ -72,10 +91,10 @@ def demo_fleet(data_dir: Path) -> Fleet:
     fleet.set_settings({"server_domain": "proxy.example.org"})
     for name, declared, down, up, connections in PEOPLE:
         user = fleet.add_user(name, **declared)
-        runtime.machine.metrics(f"mtg-proxy-{user.port}", METRICS.format(
-            down=int(down * GB), up=int(up * GB), connections=connections))
-    fleet.sample()
+        runtime.counters[f"mtg-proxy-{user.port}"] = (down, up, connections, 7 + user.port % 10)
+    Monitor(fleet, 10).tick()
     fleet.disable("Sasha")
+    time.sleep(4)  # a speed needs a second sample, and the dashboard takes none within 3 s
     for second, user in enumerate(fleet.users()):
         runtime.machine.boxes[f"mtg-proxy-{user.port}"].log[:] = [
             f"2026-11-20T05:58:{second:02}Z INFO serving {user.masked_secret} on [::]:{user.port}"]

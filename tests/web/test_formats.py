@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
-from app.web.formats import date_field, duration, last_day, percent, size, speed
+from app.web.formats import ago, cycle, date_field, day, duration, last_day, percent, rate, size, speed
 
 KB, MB, GB, TB = 1024, 1024**2, 1024**3, 1024**4
 
@@ -44,3 +44,34 @@ def test_midnight_belongs_to_the_day_before() -> None:
 
 def test_speeds_have_no_idle_zeros() -> None:
     assert (speed(5.0), speed(0.5)) == ("5 Mbit/s", "0.5 Mbit/s")
+
+
+@pytest.mark.parametrize(("count", "shown"), [
+    (0, "0 kbit/s"), (125, "1 kbit/s"), (12_500, "100 kbit/s"), (124_900, "999 kbit/s"),
+    (125_000, "1 Mbit/s"),
+    (425_000, "3.4 Mbit/s"), (12_500_000, "100 Mbit/s"), (250_000_000, "2000 Mbit/s")])
+def test_what_is_moved_now_is_told_in_bits_like_the_speed_after_the_limit(count: int, shown: str) -> None:
+    assert rate(count) == shown
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [
+    (-90, "0 s ago"), (12.5, "12 s ago"), (61, "1 min ago"), (3599, "59 min ago"), (3605, "1 h ago"),
+    (86_000, "23 h ago")])
+def test_a_time_ago_has_one_unit(seconds: float, shown: str) -> None:
+    assert ago((datetime.now().astimezone() - timedelta(seconds=seconds)).isoformat()) == shown
+
+
+def test_from_a_day_on_a_time_ago_is_its_date() -> None:
+    long_ago = (datetime.now().astimezone() - timedelta(days=3)).isoformat()
+    assert ago(long_ago) == f"on {day(long_ago)}"
+
+
+@pytest.mark.parametrize(("text", "shown"), [
+    ("never", "never"), ("daily", "daily"), ("weekly monday", "weekly on Monday"),
+    ("monthly 1", "monthly on the 1st"), ("monthly 2", "monthly on the 2nd"),
+    ("monthly 3", "monthly on the 3rd"),
+    ("monthly 11", "monthly on the 11th"), ("monthly 12", "monthly on the 12th"),
+    ("monthly 13", "monthly on the 13th"), ("monthly 21", "monthly on the 21st"),
+    ("monthly 30", "monthly on the 30th"), ("monthly 31", "monthly on the 31st")])
+def test_cycles_are_words(text: str, shown: str) -> None:
+    assert cycle(text) == shown

@@ -37,9 +37,10 @@ def bob(fleet: Fleet) -> str:
 def test_the_walk_over_the_routes_finds_the_ones_we_know(panel: Flask, fleet: Fleet, bob: str) -> None:
     shown = set(paths(panel, fleet, "GET"))
     assert {"/", "/users", "/users/new", f"/users/{bob}", f"/users/{bob}/qr.png", "/logs"} <= shown
-    verbs = ("edit", "enable", "disable", "rotate", "restart", "remove")
+    verbs = ("edit", "enable", "disable", "rotate", "restart", "reset", "remove")
     assert {f"/users/{bob}/{verb}" for verb in verbs} | {
-        "/users/new", "/login", "/logout", "/start", "/stop", "/restart"} == set(paths(panel, fleet, "POST"))
+        "/users/new", "/login", "/logout", "/start", "/stop", "/restart", "/reset"
+    } == set(paths(panel, fleet, "POST"))
 
 
 def test_no_page_is_shown_to_a_stranger(panel: Flask, fleet: Fleet, stranger: Visitor) -> None:
