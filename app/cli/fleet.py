@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.cli.output import facts, paragraph, size, table
+from app.cli.output import facts, paragraph, table
 from app.cli.root import Command, Invocation, Refusal
+from app.units import size
 
 if TYPE_CHECKING:
     from app.fleet.reconcile import Outcome

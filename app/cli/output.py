@@ -1,4 +1,4 @@
-"""How things are laid out for people: tables of at most 80 columns, sizes, plain text."""
+"""How things are laid out for people: tables of at most 80 columns, plain text."""
 
 from __future__ import annotations
 
@@ -7,19 +7,6 @@ import unicodedata
 from collections.abc import Sequence
 
 WIDTH = 80
-
-
-def size(count: int) -> str:
-    """Bytes as "0 B", "1.5 MB", "312 GB"; 1 kB = 1024 bytes, as in the traffic limits."""
-    amount = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if amount < 999.5:  # 999.5 would be shown as "1000": the next unit is shorter
-            break
-        amount /= 1024
-    else:
-        unit = "TB"
-    digits = 0 if unit == "B" or amount >= 99.95 else 1
-    return f"{amount:.{digits}f}".removesuffix(".0") + f" {unit}"
 
 
 def limit(value: float, unit: str) -> str:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.cli.output import facts, size, table
+from app.cli.output import facts, table
 from app.cli.root import Group, Invocation
+from app.units import size
 
 if TYPE_CHECKING:
     from app.fleet import Fleet, UserView

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.cli.output import facts, limit, size, table
+from app.cli.output import facts, limit, table
 from app.cli.root import Group, Invocation, Refusal
+from app.units import size
 
 if TYPE_CHECKING:
     from app.fleet import UserView

@@ -8,27 +8,13 @@ from datetime import datetime, timedelta
 from flask import Flask
 
 from app.config.values import WEEKDAYS, parse_cycle
+from app.units import size
 
 
 def init_app(app: Flask) -> None:
     """Makes these functions template filters of the same names."""
     for function in (size, gigabytes, speed, rate, last_day, day, ago, cycle, percent, sentence):
         app.add_template_filter(function)
-
-
-def size(count: int | float) -> str:
-    """Bytes as "0 B", "1.5 MB", "312 GB"; 1 kB = 1024 bytes, as in the traffic limits."""
-    amount = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        # 999.5 would be shown as "1000": the next unit is shorter.
-        if amount < 999.5:
-            break
-        amount /= 1024
-    else:
-        unit = "TB"
-    digits = 0 if unit == "B" or amount >= 99.95 else 1
-    text = f"{amount:.{digits}f}"
-    return f"{text.removesuffix('.0')} {unit}"
 
 
 def gigabytes(limit: int | float) -> str:

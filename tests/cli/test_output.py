@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.cli.output import WIDTH, cells, plain, shorten, size, table
+from app.cli.output import WIDTH, cells, plain, shorten, table
+from app.units import size
 
 
 @pytest.mark.parametrize(

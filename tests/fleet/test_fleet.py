@@ -464,3 +464,15 @@ def test_lines_of_all_proxies_are_followed_as_they_are_written(fleet, machine):
     machine.boxes["mtg-proxy-2443"].log.append("something happened")
     assert next(lines) == "[mtg-proxy-2443] something happened"
     lines.close()
+
+
+def test_a_thousand_users_are_run_shown_and_changed_one_at_a_time(fleet, machine):
+    from app.fleet import users
+    with fleet.file.edit() as config:
+        for number in range(1000):
+            users.add(config, {"name": f"u{number}"}, True, lambda port: "")
+    assert all(o.ok for o in fleet.reconcile()) and fleet.reconcile() == []
+    calls = len(machine.calls)
+    fleet.rotate("u500")
+    assert machine.calls[calls:] == [("create", "mtg-proxy-2943"), ("start", "mtg-proxy-2943")]
+    assert fleet.status(max_age=0).running == 1000

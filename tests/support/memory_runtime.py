@@ -90,7 +90,7 @@ class MemoryRuntime:
         return Place(f"{bind or '0.0.0.0'}:{port}", f"127.64.{port >> 8}.{port & 255}:3129")
 
     def port_taken(self, port: int, bind: str) -> str:
-        users = {b.workload.port: n for n, b in self.machine.boxes.items() if b.state == RUNNING}
+        users = {b.workload.port: n for n, b in list(self.machine.boxes.items()) if b.state == RUNNING}
         culprit = self.machine.taken.get(port) or users.get(port)
         return f"port {port} is taken by another program ({culprit})" if culprit else ""
 
@@ -116,7 +116,7 @@ class MemoryRuntime:
         if box.state == RUNNING:
             return
         port = box.workload.port
-        users = {b.workload.port: b.workload.name for b in self.machine.boxes.values() if b.state == RUNNING}
+        users = {b.workload.port: b.workload.name for b in list(self.machine.boxes.values()) if b.state == RUNNING}
         culprit = self.machine.taken.get(port) or users.get(port)
         if culprit:
             box.reason = f"port {port} is taken by another program ({culprit})"
@@ -155,10 +155,10 @@ class MemoryRuntime:
         return box.limit if box else None
 
     def wait(self, timeout: float) -> bool:
-        before = {box.start for box in self.machine.boxes.values() if box.start}
+        before = {box.start for box in list(self.machine.boxes.values()) if box.start}
 
         def ended() -> bool:
-            return bool(before - {box.start for box in self.machine.boxes.values()})
+            return bool(before - {box.start for box in list(self.machine.boxes.values())})
 
         with self.machine.changed:
             return self.machine.changed.wait_for(ended, timeout)
