@@ -272,7 +272,13 @@ class Fleet:
         with self._edit() as config:
             config.proxies_stopped = stopped
         self.ledger.events.record(actor, action)
-        return self.reconcile()
+        verb, word = ("stop", "stop") if stopped else ("start", "run")
+        try:
+            return self.reconcile()
+        except Refused as refused:
+            # Refused means that nothing was changed, but the declaration is saved.
+            return [Outcome(verb, "all proxies", "", False, f"It is declared that all proxies {word}: the panel "
+                                                            f"does it as soon as it can. Now: {refused}")]
 
     def _ids(self, ref: str) -> set[str] | None:
         return {users.find(self.config(), ref).id} if ref else None

@@ -30,7 +30,7 @@ def status() -> str:
 @blueprint.post("/start")
 def start() -> ResponseReturnValue:
     """Ends the declared stop, and starts whatever should run and does not."""
-    return _all(the_fleet().start_all, "All proxies are started.", stopped=False)
+    return _all(the_fleet().start_all, "All proxies are started.")
 
 
 @blueprint.route("/stop", methods=["GET", "POST"])
@@ -39,7 +39,7 @@ def stop() -> ResponseReturnValue:
     if request.method == "GET":
         return _ask("stop-all", ".stop")
     done = "All proxies are stopped. Everybody's connection has ended."
-    return _all(the_fleet().stop_all, done, stopped=True)
+    return _all(the_fleet().stop_all, done)
 
 
 @blueprint.route("/restart", methods=["GET", "POST"])
@@ -70,14 +70,11 @@ def _ask(what: str, action: str) -> str:
     return render_template("confirm.html", what=what, action=url_for(action), back=url_for(".index"))
 
 
-def _all(verb: Callable[..., list[Outcome]], done: str, stopped: bool | None = None) -> ResponseReturnValue:
-    """Runs a verb on the whole fleet and goes back to the dashboard. stopped: what the verb declares."""
+def _all(verb: Callable[..., list[Outcome]], done: str) -> ResponseReturnValue:
+    """Runs a verb on the whole fleet and goes back to the dashboard."""
     try:
         failed = failures(verb(actor=actor()))
         flash(failed or done, "error" if failed else "message")
     except Refused as refusal:
         flash(str(refusal), "error")
-        if stopped is not None and the_fleet().config().proxies_stopped == stopped:
-            flash(f"It is declared that all proxies {'stop' if stopped else 'run'}: "
-                  "the panel does it as soon as it can.")
     return redirect(url_for(".index"))

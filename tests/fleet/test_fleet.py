@@ -426,6 +426,8 @@ def test_while_the_runtime_does_not_answer_the_panel_stays_up_and_catches_up_lat
     status = fleet.status(max_age=0)
     assert status.problems == ["the Docker engine is not running: systemctl start docker"]
     assert status.running == 0
+    assert [(o.ok, "It is declared that all proxies stop" in o.reason) for o in fleet.stop_all()] == [(False, True)]
+    assert not fleet.start_all()[0].ok
     monkeypatch.undo()
     fleet.reconcile(patient=True)
     assert [v.state for v in fleet.users()] == ["running", "running"]
