@@ -15,8 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from app.config.values import (CYCLE_RULE, DNS_RULE, HOST_RULE, IMAGE_RULE, IP_RULE, LIMIT_RULE, NAME_RULE,
                                PORT_RULE, PREFER_IP, SPEED_RULE, TIME_RULE, Address, Cycle, Dns, Domain,
-                               DomainOrEmpty, Host, Image, Limit, LocalTime, Name, Number, OwnCycle, Port,
-                               PreferIp, SecretText, Socks5, Text, Whole, now)
+                               DomainOrEmpty, Domains, Email, Host, HttpsSite, HttpsUrl, HttpsUrls, Image,
+                               Limit, LocalTime, Name, Number, OwnCycle, Port, PreferIp, SecretText, Socks5,
+                               Text, Whole, now)
 from app.config.wording import kind_of, sentence
 from app.mtproto.secret import Secret
 
@@ -49,6 +50,18 @@ class _Part(BaseModel):
         return self
 
 
+class OldLink(_Part):
+    """A link that a user had before their domain was changed, and that still works for a while."""
+
+    secret: SecretText = Field(repr=False, description="the secret of the old link")
+    replaced_at: LocalTime = Field(description=TIME_RULE)
+    until: LocalTime = Field(description=TIME_RULE)
+
+    @property
+    def domain(self) -> str:
+        return Secret.parse(self.secret).domain
+
+
 class User(_Part):
     """A person with a proxy link."""
 
@@ -74,6 +87,7 @@ class User(_Part):
     expires_after_days: Annotated[Whole, Field(ge=0, le=36500)] = Field(
         default=0, description="days from the first use to the expiry, a whole number from 0 to 36,500; 0 "
                                "means no such clock; when it starts, the panel sets expires_at instead")
+    old_links: list[OldLink] = Field(default_factory=list, description="a list of old links; kept by the panel")
     note: Text = Field(default="", max_length=1000, description="any text of up to 1,000 characters")
     created_at: LocalTime = Field(default_factory=now, description=TIME_RULE)
 
@@ -139,7 +153,45 @@ class Config(_Part):
     reset_cycle: Cycle = Field(default="never", description=CYCLE_RULE)
     throttle_speed_mbps: Annotated[Number, Field(gt=0, le=1e5)] = Field(
         default=1, description="Mbit/s (10^6 bits per second), more than 0 and up to 100,000")
-    port_443_mode: bool = Field(default=False, description="true or false")
+    port_443_mode: bool = Field(
+        default=False, description="true or false: whether all users are reached on port 443, told apart by "
+                                   "their domain; needs the nginx of docker-compose.yml")
+    panel_domain: DomainOrEmpty = Field(
+        default="", description="the host name under which nginx serves this panel by HTTPS, or empty; no user "
+                                "can have it")
+    sni_mode: Literal["pool", "own"] = Field(
+        default="pool", description="pool (a well-known domain of domain_pool for each new user) or own (a random "
+                                    "name under sni_base_domain)")
+    domain_pool: Domains = Field(
+        default_factory=lambda: list(DOMAIN_POOL),
+        description="host names with spaces between them: the domains that new users get")
+    sni_base_domain: DomainOrEmpty = Field(
+        default="", description="a domain of yours, such as example.com, whose names (*.example.com) lead to this "
+                                "server; or empty")
+    unknown_sni: Literal["cover", "reject", "close", "panel"] = Field(
+        default="cover", description="cover (the cover site, where it has a certificate), reject (a TLS alert), close "
+                                     "(the connection), or panel (this panel): what a name that nobody has gets")
+    cover_site: Literal["builtin", "folder", "proxy"] = Field(
+        default="builtin", description="builtin (a neutral page), folder (the files in data/nginx/cover) or proxy (the "
+                                       "site that cover_url names): what a visitor of sni_base_domain sees")
+    cover_url: HttpsSite = Field(
+        default="", description="https:// and a host name, without a path, or empty: the site that cover_site proxy "
+                                "shows")
+    domain_grace_days: Annotated[Whole, Field(ge=0, le=365)] = Field(
+        default=7, description="days for which the old link still works on port 443 after a user's domain was "
+                               "changed, a whole number from 0 to 365")
+    mtg_timing: Literal["cover", "urls", "default"] = Field(
+        default="cover", description="cover (a file on this server's nginx), urls (those of mtg_timing_urls) or default "
+                                     "(mtg's own, which is slow): where mtg learns how fast a real site sends")
+    mtg_timing_urls: HttpsUrls = Field(
+        default_factory=list, description="https addresses of large files with spaces between them, or empty")
+    nginx_worker_hours: Annotated[Whole, Field(ge=1, le=720)] = Field(
+        default=6, description="hours, a whole number from 1 to 720, after which nginx ends connections that are "
+                               "older than its last reload; more keeps more old nginx processes in memory")
+    acme_directory: HttpsUrl = Field(
+        default="", description="the https address of an ACME directory, or empty for Let's Encrypt")
+    acme_email: Email = Field(
+        default="", description="an e-mail address for the certificate authority, or empty")
     upstream_socks5: Socks5 = Field(
         default="", repr=False, description="host:port or user:password@host:port, or empty")
     domain_fronting_ip: Address = Field(default="", description=IP_RULE)
@@ -168,7 +220,10 @@ class Config(_Part):
 SETTINGS = ("server_domain", "server_ip", "proxy_port", "proxy_bind", "proxy_image", "proxy_tag",
             "proxy_prefer_ip", "proxy_concurrency", "proxy_anti_replay", "proxy_blocklist", "proxy_dns",
             "proxy_memory_mb", "fake_tls_domain", "traffic_limit_gb", "throttle_speed_mbps", "at_limit",
-            "reset_cycle", "monitor_seconds", "upstream_socks5", "domain_fronting_ip", "domain_fronting_port")
+            "reset_cycle", "monitor_seconds", "upstream_socks5", "domain_fronting_ip", "domain_fronting_port",
+            "port_443_mode", "panel_domain", "sni_mode", "domain_pool", "sni_base_domain", "unknown_sni",
+            "cover_site", "cover_url", "domain_grace_days", "mtg_timing", "mtg_timing_urls",
+            "nginx_worker_hours", "acme_directory", "acme_email")
 
 
 def new_id(taken: set[str]) -> str:

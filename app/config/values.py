@@ -80,6 +80,38 @@ def _image(value: str) -> str:
     return value.strip()
 
 
+def _words(value: Any) -> Any:
+    """A list as it is typed: words between spaces, commas or line ends; doubles are left out."""
+    words = re.split(r"[\s,;]+", value.strip()) if isinstance(value, str) else value
+    if not isinstance(words, list):
+        raise ValueError("not a list")
+    return list(dict.fromkeys(word for word in words if word != ""))
+
+
+def _https(value: str) -> str:
+    """https://host[:port][/path] without a fragment or a login."""
+    value = value.strip()
+    if value and not re.fullmatch(r"https://[A-Za-z0-9.-]+(:\d{1,5})?(/[!-~]*)?", value):
+        raise ValueError("not an https address")
+    if any(character in value for character in "\"';{}\\$#"):
+        raise ValueError("characters that have no place in an address")
+    return value
+
+
+def _site(value: str) -> str:
+    value = _https(value).rstrip("/")
+    if value.count("/") > 2:
+        raise ValueError("a path")
+    return value
+
+
+def _email(value: str) -> str:
+    value = value.strip()
+    if value and not re.fullmatch(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", value):
+        raise ValueError("not an e-mail address")
+    return value
+
+
 def _secret(value: str) -> str:
     return Secret.parse(value).hex
 
@@ -123,6 +155,12 @@ Socks5 = Annotated[Text, AfterValidator(_socks5)]
 Dns = Annotated[Text, AfterValidator(_dns)]
 Image = Annotated[Text, AfterValidator(_image)]
 PreferIp = Annotated[Text, BeforeValidator(_prefer_ip)]
+
+Domains = Annotated[list[Domain], BeforeValidator(_words)]
+HttpsUrl = Annotated[Text, AfterValidator(_https)]
+HttpsUrls = Annotated[list[HttpsUrl], BeforeValidator(_words)]
+HttpsSite = Annotated[Text, AfterValidator(_site)]
+Email = Annotated[Text, AfterValidator(_email)]
 
 Limit = Annotated[Number, BeforeValidator(_limit)]
 Cycle = Annotated[Text, AfterValidator(lambda value: cycle(value))]

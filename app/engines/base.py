@@ -14,6 +14,26 @@ class EngineRefusal(Exception):
 
 
 @dataclass(frozen=True)
+class Front:
+    """What nginx is to an engine: the way in, the site that probes are shown, the timing it imitates.
+
+    proxy_protocol: whether every connection begins with a PROXY header, which names the client.
+    cover: "ip:port" that probes go to, with a PROXY header before them; "" is the site of that name.
+    timing: https addresses from which mtg learns how fast a real site sends; none for its own default.
+    trusted: PEM certificates that `timing` may need, beside those that everybody trusts.
+    """
+
+    proxy_protocol: bool = False
+    cover: str = ""
+    timing: tuple[str, ...] = ()
+    trusted: str = ""
+
+
+#: No nginx: clients come straight to the engine.
+NO_FRONT = Front()
+
+
+@dataclass(frozen=True)
 class Counters:
     """What an engine has counted since its start.
 
@@ -35,11 +55,14 @@ class Counters:
 class Engine(Protocol):
     name: str
 
-    def workload(self, user: User, config: Config, place: Place) -> Workload:
+    def workload(self, user: User, config: Config, place: Place, front: Front = NO_FRONT) -> Workload:
         """The workload that serves this user. Pure. Raises EngineRefusal."""
 
     def counters(self, metrics: str) -> Counters:
         """Read the Prometheus text of one workload. Unknown names are ignored."""
+
+    def slow(self, log: str) -> str:
+        """Why this start sends slower than it could, by what it wrote in its log; "" if it does not. Pure."""
 
     def notes(self, config: Config) -> list[str]:
         """What of the declaration this engine does not do, or does with a catch, one sentence each. Pure."""

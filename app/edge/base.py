@@ -1,0 +1,71 @@
+"""The words of the edge: what nginx should serve, and what can go wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from app.config.model import Config
+from app.engines.base import Front
+
+
+class EdgeFailure(Exception):
+    """nginx was not changed. The message is for the operator: what is wrong, and what stays as it was."""
+
+
+class EdgeUnavailable(EdgeFailure):
+    """nginx does not run, or does not answer. What is declared is applied when it is back."""
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """One certificate of certbot's, with what nginx needs of it.
+
+    name: certbot's name of it. domains: the host names that it is good for. chain: PEM, the
+    server's own certificate first. key: PEM. not_before, not_after: with a time zone.
+    """
+
+    name: str
+    domains: tuple[str, ...]
+    chain: str
+    key: str = field(repr=False)
+    not_before: datetime
+    not_after: datetime
+
+
+@dataclass(frozen=True)
+class Site:
+    """Everything that decides what nginx serves; the same Site makes the same files.
+
+    routes: SNI domain -> "host:port" of the engine that serves it, by its name in the proxies' network.
+    own_names: those domains, and others, whose visitors see the cover site: sni_base_domain and what is
+    under it. The other fields are the settings of the same names.
+    """
+
+    routes: Mapping[str, str] = field(default_factory=dict)
+    own_names: tuple[str, ...] = ()
+    panel_domain: str = ""
+    unknown_sni: str = "cover"
+    cover_site: str = "builtin"
+    cover_url: str = ""
+    nginx_worker_hours: int = 6
+    certificates: tuple[Certificate, ...] = ()
+
+
+class Edge(Protocol):
+    """nginx, as the fleet sees it. `Nginx` is the real one."""
+
+    def apply(self, site: Site) -> bool:
+        """Make nginx serve this; True if that changed anything. Returns once it is served.
+
+        Raises EdgeFailure when nginx refuses it, and what it served before is served on;
+        EdgeUnavailable when nginx does not answer.
+        """
+
+    def front(self, config: Config, domain: str) -> Front:
+        """What the engine of a user with this SNI domain is told of nginx. Needs no nginx that runs."""
+
+    def problems(self) -> list[str]:
+        """What is wrong with nginx now, beside what apply() would say, one sentence each."""
