@@ -80,11 +80,11 @@ STEPS = (
     CREATE TABLE certificates (
         name       TEXT PRIMARY KEY NOT NULL,       -- certbot's name of it
         domains    TEXT NOT NULL,                   -- asked for last, separated by spaces
-        issued_at  REAL NOT NULL DEFAULT 0,         -- Unix seconds; 0 is never
+        issued_at  REAL NOT NULL DEFAULT 0,         -- Unix seconds, 0 is never
         expires_at REAL NOT NULL DEFAULT 0,
         tried_at   REAL NOT NULL DEFAULT 0,         -- when the authority was last asked
         failures   INTEGER NOT NULL DEFAULT 0,      -- in a row
-        reason     TEXT NOT NULL DEFAULT ''         -- of the last failure; empty after a success
+        reason     TEXT NOT NULL DEFAULT ''         -- of the last failure, empty after a success
     );
     CREATE TABLE link_uses (    -- each link has a workload of its own, so this tells which was used
         name TEXT PRIMARY KEY NOT NULL,             -- workload
