@@ -28,6 +28,8 @@ RUN python3 -m venv /venv \
 WORKDIR /opt/panel
 COPY wsgi.py ./
 COPY app ./app
+# What the panel writes for nginx is made from these.
+COPY nginx/templates ./nginx/templates
 COPY --from=frontend /src/app/web/static/build ./app/web/static/build
 # Compiled here: the account that runs it may write into /data only.
 RUN rm -rf app/web/frontend && /venv/bin/python -m compileall -q app wsgi.py
@@ -37,7 +39,9 @@ FROM ${PYTHON_IMAGE}
 RUN groupadd --system --gid 10001 panel \
  && useradd --system --uid 10001 --gid panel --home-dir /data --no-create-home \
         --shell /usr/sbin/nologin panel \
- && install -d -o panel -g panel -m 0700 /data
+ && install -d -o panel -g panel -m 0700 /data \
+ # A volume of its own for nginx gets this folder's owner and rights.
+ && install -d -o panel -g panel -m 0755 /data/nginx
 COPY --from=panel /venv /venv
 COPY --from=panel /opt/panel /opt/panel
 WORKDIR /opt/panel

@@ -23,6 +23,8 @@ missing_packages() {
     [ -x /usr/sbin/nginx ] || printf 'nginx-light\n'
     compgen -G '/usr/lib/nginx/modules/ngx_stream_module.so' >/dev/null || printf 'libnginx-mod-stream\n'
     command -v openssl >/dev/null || printf 'openssl\n'
+    # Let's Encrypt's own test authority, and the DNS that goes with it.
+    command -v pebble >/dev/null || printf 'pebble\n'
     command -v shellcheck >/dev/null || printf 'shellcheck\n'
     command -v setpriv >/dev/null || printf 'util-linux\n'
     command -v git >/dev/null || printf 'git\n'

@@ -235,20 +235,6 @@ def new_id(taken: set[str]) -> str:
             return candidate
 
 
-def pick_domain(config: Config) -> str:
-    """The SNI domain of a new user who asked for none.
-
-    Everybody gets a domain of their own, as port 443 tells users apart by it -
-    except when the cover is pinned to one address: only the declared domain is
-    sure to have a certificate there.
-    """
-    if config.domain_fronting_ip:
-        return config.fake_tls_domain
-    taken = {u.fake_tls_domain for u in config.users}
-    free = (d for d in (config.fake_tls_domain, *DOMAIN_POOL) if d not in taken)
-    return next(free, config.fake_tls_domain)
-
-
 def load(data: Any) -> Config:
     """Turn parsed JSON into a Config. Raises InvalidConfig."""
     if not isinstance(data, dict):
@@ -256,7 +242,7 @@ def load(data: Any) -> Config:
     try:
         return Config.model_validate(data)
     except ValidationError as error:
-        raise InvalidConfig("\n".join(sentence(e, data, {"": Config, "users": User, "admins": Admin})
+        raise InvalidConfig("\n".join(sentence(e, data, {"": Config, "users": User, "admins": Admin, "old_links": OldLink})
                                       for e in error.errors())) from None
 
 

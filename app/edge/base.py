@@ -66,6 +66,3 @@ class Edge(Protocol):
 
     def front(self, config: Config, domain: str) -> Front:
         """What the engine of a user with this SNI domain is told of nginx. Needs no nginx that runs."""
-
-    def problems(self) -> list[str]:
-        """What is wrong with nginx now, beside what apply() would say, one sentence each."""

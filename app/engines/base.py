@@ -61,8 +61,12 @@ class Engine(Protocol):
     def counters(self, metrics: str) -> Counters:
         """Read the Prometheus text of one workload. Unknown names are ignored."""
 
-    def slow(self, log: str) -> str:
-        """Why this start sends slower than it could, by what it wrote in its log; "" if it does not. Pure."""
+    def slow(self, log: str, started_at: float = 0.0, now: float = 0.0) -> str:
+        """Why this start sends slower than it could, by what it wrote in its log; "" if it does not. Pure.
+
+        started_at, now: Unix seconds. With them it is seen that an engine which failed at first has
+        learned since, and lines of an earlier start are left out; without them, every line counts.
+        """
 
     def notes(self, config: Config) -> list[str]:
         """What of the declaration this engine does not do, or does with a catch, one sentence each. Pure."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from app.config.model import Config, User
-from app.engines.base import Counters, EngineRefusal
+from app.engines.base import NO_FRONT, Counters, EngineRefusal, Front
 from app.engines.mtgmetrics import read_counters
 from app.engines.mtgtoml import METRICS_PATH, render_config
 from app.mtproto.secret import Secret, SecretError
@@ -18,18 +19,20 @@ class Builtin:
 
     name = "builtin"
 
-    def workload(self, user: User, config: Config, place: Place) -> Workload:
+    def workload(self, user: User, config: Config, place: Place, front: Front = NO_FRONT) -> Workload:
         try:
             Secret.parse(user.secret)
         except SecretError as error:
             raise EngineRefusal(f"{user.name} can't be served: {error}") from error
+        # It sends at once: there is no timing to learn.
+        front = replace(front, timing=(), trusted="")
         return Workload(
             name=f"{NAME_PREFIX}{user.port}",
             user_id=user.id,
             engine=self.name,
             image="",
             command=(_python(), "-m", "app.mtproto.server", "run", "{config}"),
-            files={"config.toml": render_config(user, config, place)},
+            files={"config.toml": render_config(user, config, place, front)},
             port=user.port,
             place=place,
             metrics_path=METRICS_PATH,
@@ -37,6 +40,9 @@ class Builtin:
 
     def counters(self, metrics: str) -> Counters:
         return read_counters(metrics)
+
+    def slow(self, log: str, started_at: float = 0.0, now: float = 0.0) -> str:
+        return ""
 
     def notes(self, config: Config) -> list[str]:
         return [f"{field} is set, but the built-in engine does not use it"

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 
 from app.config.model import Config, User
-from app.engines.base import Counters, EngineRefusal
+from app.engines import mtgtiming
+from app.engines.base import NO_FRONT, Counters, EngineRefusal, Front
 from app.engines.mtgmetrics import read_counters
 from app.engines.mtgtoml import METRICS_PATH, render_config
 from app.mtproto.secret import FAKETLS, Secret, SecretError
 from app.runtimes.base import NAME_PREFIX, Place, Workload
+from app.runtimes.docker_spec import FOLDER
+
+#: The file of certificates that mtg is to trust beside the system's, in the folder with its config.toml.
+TRUSTED = "ca.pem"
 
 
 def find_mtg() -> str | None:
@@ -27,13 +33,20 @@ class Mtg:
     def __init__(self, binary: str | None = None) -> None:
         self.binary = binary or find_mtg()
 
-    def workload(self, user: User, config: Config, place: Place) -> Workload:
+    def workload(self, user: User, config: Config, place: Place, front: Front = NO_FRONT) -> Workload:
         if not self.binary:
             raise EngineRefusal("mtg is not installed here: put it on PATH, or its path into MTG_BIN")
-        return _workload(user, config, place, command=(self.binary, "run", "{config}"))
+        if front.trusted:
+            # Where its files are is known to the runtime only, so no environment can name them - and
+            # beside local processes there is no nginx whose certificate would have to be trusted.
+            front = replace(front, timing=(), trusted="")
+        return _workload(user, config, place, front, command=(self.binary, "run", "{config}"))
 
     def counters(self, metrics: str) -> Counters:
         return read_counters(metrics)
+
+    def slow(self, log: str, started_at: float = 0.0, now: float = 0.0) -> str:
+        return mtgtiming.slow(log, started_at, now)
 
     def notes(self, config: Config) -> list[str]:
         return _notes(config)
@@ -44,19 +57,22 @@ class MtgImage:
 
     name = "mtg"
 
-    def workload(self, user: User, config: Config, place: Place) -> Workload:
-        return _workload(user, config, place, command=("run", "{config}"), image=config.proxy_image,
+    def workload(self, user: User, config: Config, place: Place, front: Front = NO_FRONT) -> Workload:
+        return _workload(user, config, place, front, command=("run", "{config}"), image=config.proxy_image,
                          memory_mb=config.proxy_memory_mb)
 
     def counters(self, metrics: str) -> Counters:
         return read_counters(metrics)
 
+    def slow(self, log: str, started_at: float = 0.0, now: float = 0.0) -> str:
+        return mtgtiming.slow(log, started_at, now)
+
     def notes(self, config: Config) -> list[str]:
         return _notes(config)
 
 
-def _workload(user: User, config: Config, place: Place, command: tuple[str, ...], image: str = "",
-              memory_mb: int = 0) -> Workload:
+def _workload(user: User, config: Config, place: Place, front: Front, command: tuple[str, ...],
+              image: str = "", memory_mb: int = 0) -> Workload:
     try:
         kind = Secret.parse(user.secret).kind
     except SecretError as error:
@@ -64,16 +80,23 @@ def _workload(user: User, config: Config, place: Place, command: tuple[str, ...]
     if kind != FAKETLS:
         raise EngineRefusal(f"mtg serves only FakeTLS secrets (they start with ee), and the one of "
                             f"{user.name} is {kind}: give a domain, or use the built-in engine")
+    files, env = {"config.toml": render_config(user, config, place, front)}, {}
+    if front.timing and front.trusted:
+        files[TRUSTED] = front.trusted
+        # Go reads this file in place of the one with the system's certificates, but still every
+        # certificate in /etc/ssl/certs: other addresses are trusted as before.
+        env["SSL_CERT_FILE"] = f"{FOLDER}/{TRUSTED}"
     return Workload(
         name=f"{NAME_PREFIX}{user.port}",
         user_id=user.id,
         engine=Mtg.name,
         image=image,
         command=command,
-        files={"config.toml": render_config(user, config, place)},
+        files=files,
         port=user.port,
         place=place,
         metrics_path=METRICS_PATH,
+        env=env,
         memory_mb=memory_mb,
     )
 

@@ -12,15 +12,18 @@ from urllib.parse import quote
 
 from app.config.model import Config, User
 from app.config.values import parse_socks5
+from app.engines import mtgtiming
+from app.engines.base import NO_FRONT, Front
 from app.runtimes.base import Place
+from app.runtimes.ports import split
 
 METRICS_PATH = "/"
 #: Known attackers, and every private range: clients in Docker's network or the LAN are turned away too.
 BLOCKLIST = "https://iplists.firehol.org/files/firehol_level1.netset"
 
 
-def render_config(user: User, config: Config, place: Place) -> str:
-    """The config.toml of this user's proxy. Pure."""
+def render_config(user: User, config: Config, place: Place, front: Front = NO_FRONT) -> str:
+    """The config.toml of this user's proxy. Pure; without a front, nothing in it tells of nginx."""
     tables: dict[str, dict] = {
         "": {
             "secret": user.secret,
@@ -43,7 +46,14 @@ def render_config(user: User, config: Config, place: Place) -> str:
         tables["network"] = network
     if config.proxy_blocklist:
         tables["defense.blocklist"] = {"enabled": True, "urls": [BLOCKLIST], "update-each": "24h"}
-    if config.domain_fronting_ip:
+    if front.proxy_protocol:
+        tables[""]["proxy-protocol-listener"] = True
+    if front.timing:
+        tables["defense.doppelganger"] = mtgtiming.settings(front.timing)
+    if front.cover:
+        ip, port = split(front.cover)
+        tables["domain-fronting"] = {"ip": ip, "port": port, "proxy-protocol": True}
+    elif config.domain_fronting_ip:
         # Never "host" beside "ip": mtg 2.4 and later refuse a file that has both.
         tables["domain-fronting"] = {"ip": config.domain_fronting_ip, "port": config.domain_fronting_port}
     return render(tables)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import os
+from pathlib import Path
+from typing import Any
 
 from app.config.file import ConfigFile
 from app.engines.base import Engine
@@ -39,6 +42,31 @@ def choose(file: ConfigFile) -> tuple[Runtime, Engine]:
     from app.runtimes.docker import NETWORK, DockerRuntime
 
     return DockerRuntime(instance(config.secret_key), os.environ.get("MTPROTO_NETWORK") or NETWORK), MtgImage()
+
+
+def beside(data_dir: Path, runtime: Runtime) -> dict[str, Any]:
+    """nginx and certbot as Fleet's arguments: where the proxies are containers, and docker-compose.yml says by
+    MTPROTO_EDGE which address nginx has in their network. MTPROTO_HTTPS_PORT: the port of the machine that it
+    publishes as 443, as a number or address:number. Raises Refused for other values."""
+    ip = (os.environ.get("MTPROTO_EDGE") or "").strip()
+    if not ip or runtime.name != "docker":
+        return {}
+    from app.edge.addresses import Addresses
+    from app.edge.certbot import Certbot
+    from app.edge.nginx import Nginx
+    from app.runtimes.docker_service import Service
+
+    try:
+        ipaddress.ip_address(ip)
+    except ValueError:
+        raise Refused(f"MTPROTO_EDGE is {ip!r}; allowed is the address of nginx in the proxies' network") from None
+    port = (os.environ.get("MTPROTO_HTTPS_PORT") or "443").rpartition(":")[2]
+    if not port.isdigit() or not 1 <= int(port) <= 65535:
+        raise Refused(f"MTPROTO_HTTPS_PORT is {port!r}; allowed is a port, or an address and a port")
+    network = runtime.network
+    return {"edge": Nginx(data_dir / "nginx", Service("nginx", network), ip, public_port=int(port)),
+            "certbot": Certbot(Service("certbot", network)), "addresses": Addresses(),
+            "public_port": int(port)}
 
 
 def instance(secret_key: str) -> str:

@@ -2,57 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from app.config.model import Config, User
-from app.engines.base import Engine, EngineRefusal
+from app.config.model import Config
+from app.engines.base import NO_FRONT, Engine, EngineRefusal, Front
+from app.fleet import domains
 from app.fleet.limits import blocked, expired, over_limit, speed_mbps
+from app.fleet.links import UserLink, links
 from app.ledger.traffic import Total
-from app.runtimes.base import NAME_PREFIX, Runtime, Workload
+from app.runtimes.base import Runtime, Workload
 
 
 @dataclass(frozen=True)
 class Desired:
     """workloads: by name. parked: workload name -> user id of those that are declared but should not
     run now; blocked: the names of those among them whose user is at the limit. throttles: workload
-    name -> bits per second, only those that should have one. refused: workload name -> why the
-    engine can't serve that user."""
+    name -> bits per second, only those that should have one. refused: workload name -> why it
+    can't be served. routes: SNI domain -> "host:port" of its workload, on port 443 only."""
 
     workloads: Mapping[str, Workload]
     parked: Mapping[str, str]
     blocked: frozenset[str]
     throttles: Mapping[str, int]
     refused: Mapping[str, str]
+    routes: Mapping[str, str]
 
 
-def workload_name(user: User) -> str:
-    return f"{NAME_PREFIX}{user.port}"
-
-
-def desired(config: Config, totals: Mapping[str, Total], now: datetime, engine: Engine,
-            runtime: Runtime) -> Desired:
-    """Every enabled user who has not expired and is not blocked gets one workload, unless all are stopped."""
+def desired(config: Config, totals: Mapping[str, Total], now: datetime, engine: Engine, runtime: Runtime,
+            front: Callable[[Config, str], Front] = lambda config, domain: NO_FRONT) -> Desired:
+    """Every link of an enabled user who has not expired and is not blocked gets one workload, unless all are
+    stopped. front: what stands before the engine of a link with this domain."""
     workloads: dict[str, Workload] = {}
     parked: dict[str, str] = {}
     at_limit: set[str] = set()
     throttles: dict[str, int] = {}
     refused: dict[str, str] = {}
+    routes: dict[str, str] = {}
     for user in config.users:
-        name, total = workload_name(user), totals.get(user.id, Total())
+        total, theirs = totals.get(user.id, Total()), links(user, config, now)
         if config.proxies_stopped or not user.enabled or expired(user, now):
-            parked[name] = user.id
+            parked |= {link.name: user.id for link in theirs}
             continue
         if blocked(user, config, total):
-            parked[name] = user.id
-            at_limit.add(name)
+            parked |= {link.name: user.id for link in theirs}
+            at_limit.update(link.name for link in theirs)
             continue
-        try:
-            workloads[name] = engine.workload(user, config, runtime.place(user.port, config.proxy_bind))
-        except EngineRefusal as refusal:
-            refused[name] = str(refusal)
-            continue
-        if over_limit(user, config, total) and (speed := speed_mbps(user, config)):
-            throttles[name] = round(speed * 1e6)
-    return Desired(workloads, parked, frozenset(at_limit), throttles, refused)
+        speed = speed_mbps(user, config) if over_limit(user, config, total) else 0
+        for link in theirs:
+            if config.port_443_mode and not link.domain:
+                refused[link.name] = "the secret has no domain, by which users are told apart on port 443"
+                continue
+            if config.port_443_mode and (link.domain in routes or link.domain == config.panel_domain):
+                refused[link.name] = domains.conflict(config, link.domain, user, now)
+                continue
+            try:
+                workload = workloads[link.name] = _workload(link, config, engine, runtime, front)
+            except EngineRefusal as refusal:
+                refused[link.name] = str(refusal)
+                continue
+            if config.port_443_mode:
+                routes[link.domain] = f"{link.name}:{workload.place.listen.rpartition(':')[2]}"
+            if speed:
+                throttles[link.name] = round(speed * 1e6)
+    return Desired(workloads, parked, frozenset(at_limit), throttles, refused, routes)
+
+
+def _workload(link: UserLink, config: Config, engine: Engine, runtime: Runtime,
+              front: Callable[[Config, str], Front]) -> Workload:
+    place = runtime.place(link.user.port, config.proxy_bind)
+    if config.port_443_mode:
+        place = replace(place, publish="")  # nginx is the way in; a PROXY header from elsewhere would be believed
+    user = link.user.model_copy(update={"secret": link.secret.hex, "fake_tls_domain": link.domain})
+    return replace(engine.workload(user, config, place, front(config, link.domain)), name=link.name)

@@ -9,26 +9,35 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from app.config import model
 from app.config.file import ConfigError, ConfigFile
-from app.config.model import Admin, Config
+from app.config.model import Admin, Config, User
+from app.edge.addresses import Addresses
+from app.edge.base import Edge, EdgeFailure, EdgeUnavailable
+from app.edge.certbot import Certbot
+from app.edge.certificates import Keeper, Store
+from app.edge.reach import Reach, check_all
 from app.engines.base import Engine
-from app.fleet import admins, cycles, traffic, users
-from app.fleet.choice import choose
+from app.fleet import admins, certificates, cycles, traffic, users
+from app.fleet.choice import beside, choose
 from app.fleet.errors import Refused
-from app.fleet.reconcile import Outcome, Reconciler
-from app.fleet.views import Sight, Status, UserView, server_address, user_view
+from app.fleet.port443 import NGINX_SETTINGS, Port443
+from app.fleet.reconcile import NGINX, Outcome, Reconciler
+from app.fleet.slowness import Slowness
+from app.fleet.views import CertificateView, Sight, Status, UserView, server_address, user_view
 from app.ledger.history import Point
 from app.ledger.ledger import Ledger
 from app.runtimes.base import Runtime, RuntimeFailure, RuntimeUnavailable
 
 
 class Fleet:
-    def __init__(self, data_dir: Path, runtime: Runtime, engine: Engine):
+    def __init__(self, data_dir: Path, runtime: Runtime, engine: Engine, edge: Edge | None = None,
+                 certbot: Certbot | None = None, addresses: Addresses | None = None, public_port: int = 443):
+        """edge, certbot: nginx and certbot, where they stand beside the panel; see Port443."""
         self.data_dir = data_dir
         self.file = ConfigFile(data_dir)
         with _refusing():
@@ -36,7 +45,10 @@ class Fleet:
         self.ledger = Ledger(data_dir)
         self.runtime = runtime
         self.engine = engine
-        self.reconciler = Reconciler(data_dir, self.ledger, runtime, engine)
+        keeper = certbot and Keeper(certbot, Store(data_dir / "certificates"), self.ledger.certificates, data_dir)
+        self.port443 = Port443(edge, keeper, addresses, public_port)
+        self.reconciler = Reconciler(data_dir, self.ledger, runtime, engine, self.port443)
+        self._slowness = Slowness(runtime, engine, self.ledger)
         self._last_good: Config | None = None
         self._sampled = 0.0
         with _refusing(), self.ledger.database.best_effort("an older panel's traffic"):
@@ -50,14 +62,15 @@ class Fleet:
         file = ConfigFile(data_dir)
         with _refusing():
             file.prepare()
-            return cls(data_dir, *choose(file))
+            runtime, engine = choose(file)
+            return cls(data_dir, runtime, engine, **beside(data_dir, runtime))
 
     # Reading
 
     def config(self) -> Config:
         """The declaration; while a hand edit has broken the file, the last good one that was read."""
         try:
-            self._last_good = self.file.read()
+            self._last_good = self._read()
         except ConfigError as error:
             if self._last_good is None:
                 raise Refused(str(error)) from None
@@ -66,10 +79,17 @@ class Fleet:
     def config_problem(self) -> str:
         """What is wrong with the file now; "" if nothing is."""
         try:
-            self.file.read()
+            config = self.file.read()
         except ConfigError as error:
             return str(error)
-        return ""
+        return "" if self.port443.edge or not config.port_443_mode else (
+            "port_443_mode is on in config.json, but this panel runs without the nginx of docker-compose.yml "
+            "(docs/docker.md): users are reached by ports of their own")
+
+    def _read(self) -> Config:
+        """The declaration as it can be carried out here: without nginx, nobody is on port 443."""
+        config = self.file.read()
+        return config if self.port443.edge else config.model_copy(update={"port_443_mode": False})
 
     def users(self) -> list[UserView]:
         sight = self._sight()
@@ -88,7 +108,9 @@ class Fleet:
         sight = self._sight()
         views = [user_view(user, sight) for user in sight.config.users]
         server, server_note = server_address(sight.config)
-        problems += [sight.unavailable]
+        edge = self.port443.status(sight.config, [
+            sight.problems.get(NGINX, ""), *certificates.problems(self.ledger, sight.now)])
+        problems += [sight.unavailable, *(edge.problems if edge else ())]
         problems += [f"{v.name}: {v.reason}" for v in views if v.reason and v.state in ("failed", "running")]
         return Status(
             runtime=self.runtime.name, engine=self.engine.name,
@@ -96,7 +118,7 @@ class Fleet:
             total=sum(v.state not in ("disabled", "expired", "blocked") for v in views), users=views,
             stopped=sight.config.proxies_stopped,
             problems=list(dict.fromkeys(filter(None, problems))), notes=self.engine.notes(sight.config),
-            server=server, server_note=server_note,
+            server=server, server_note=server_note, edge=edge,
             **{field: sum(getattr(v, field) for v in views) for field in (
                 "bytes_down", "bytes_up", "period_down", "period_up", "now_down", "now_up", "connections",
                 "probes")})
@@ -133,13 +155,13 @@ class Fleet:
                    "at_limit": at_limit, "reset_cycle": reset_cycle, "expires": expires,
                    "expires_after_days": expires_after_days, "note": note}
         with self._edit() as config:
-            user = users.add(config, changes, enabled, self._port_taken(config))
+            user = users.add(config, changes, enabled, self._world(config))
         return self._changed(user.id, "user added", actor)
 
     def update_user(self, ref: str, changes: Mapping[str, object], actor: str = "cli") -> UserView:
         with self._edit() as config:
             user = users.find(config, ref)
-            users.change(config, user, changes, self._port_taken(config))
+            users.change(config, user, changes, self._world(config))
         return self._changed(user.id, "user changed", actor, ", ".join(changes))
 
     def enable(self, ref: str, actor: str = "cli") -> UserView:
@@ -208,7 +230,7 @@ class Fleet:
         """Restart one user's proxy, or all of them; whoever is stopped or disabled stays so."""
         ids = self._ids(ref) or {u.id for u in self.config().users}
         with _refusing():
-            outcomes = self.reconciler.restart(self.file.read, ids)
+            outcomes = self.reconciler.restart(self._read, ids)
         name = users.find(self.config(), ref).name if ref else ""
         self.ledger.events.record(actor, "proxy restarted" if ref else "all proxies restarted", name)
         return outcomes
@@ -216,15 +238,50 @@ class Fleet:
     # Changing the rest
 
     def set_settings(self, changes: Mapping[str, object], actor: str = "cli") -> dict[str, object]:
-        """Set several settings, or none of them. Values may be text as typed: the model reads them."""
+        """Set several settings, or none of them. Values may be text as typed: the model reads them.
+
+        What nginx does not accept is taken back, and so is port 443 if it does not come up.
+        """
         with self._edit() as config:
+            before = config.model_copy(deep=True)
             for key, value in changes.items():
                 if key not in model.SETTINGS:
                     raise Refused(_unknown_setting(key, config), key)
                 setattr(config, key, value)
+            try:
+                after = model.load(model.dump(config))
+            except model.InvalidConfig as error:
+                raise Refused(f"{error}\nNothing was changed.", next(iter(changes)) if len(changes) == 1 else "") \
+                    from None
+            self.port443.refuse_settings(after, before, self.reconciler.now())
+        if any(key in NGINX_SETTINGS for key in changes):
+            self._serve_or_take_back(changes, before, after)
         self._attempt(self.reconcile)
         self.ledger.events.record(actor, "settings changed", "", ", ".join(changes))
         return self.settings()
+
+    # Certificates and names
+
+    def certificates(self) -> list[CertificateView]:
+        """The certificates that were asked for, and how it went."""
+        with _refusing():
+            return certificates.views(self.ledger, cycles.server_zone(), self.reconciler.now())
+
+    def renew_certificates(self, actor: str = "panel", force: bool = False) -> list[Outcome]:
+        """Ask for the certificates that are due - all of them, with `force` - and let nginx serve them.
+
+        Takes as long as the authority needs. Refused where nothing stands beside the panel that could ask.
+        """
+        with _refusing():
+            outcomes = certificates.tend(self.port443, self.ledger, self.config(), self.reconciler.now(), actor,
+                                         force)
+        if any(outcome.ok for outcome in outcomes):
+            self._attempt(self.reconcile)
+        return outcomes
+
+    def check_domains(self, names: Iterable[str] | None = None) -> list[Reach]:
+        """Whether these domains, or those of the pool, answer on port 443 with TLS 1.3 and a valid certificate."""
+        return check_all(list(names) if names else self.config().domain_pool)
 
     def check_login(self, username: str, password: str, client: str) -> Admin | None:
         """See admins.check_login."""
@@ -248,7 +305,7 @@ class Fleet:
     def reconcile(self, patient: bool = False) -> list[Outcome]:
         """One pass now; see Reconciler.reconcile. Refused when the runtime itself does not answer."""
         with _refusing():
-            return self.reconciler.reconcile(self.file.read, patient)
+            return self.reconciler.reconcile(self._read, patient)
 
     def sample(self) -> None:
         """Read the counters of everything that runs into the ledger, and start the clocks of first uses."""
@@ -256,6 +313,11 @@ class Fleet:
             active = self.reconciler.sampler.sample(self.runtime.list())
             self._sampled = time.monotonic()
             traffic.start_clocks(self.file, self.ledger, active, self.reconciler.now())
+
+    def look_for_slow_proxies(self) -> None:
+        """Note which proxies say that they send slower than they could."""
+        with _refusing():
+            self._slowness.look(self.reconciler.clock())
 
     def stop_everything(self) -> list[Outcome]:
         """End every proxy without changing the declaration; the next reconcile starts them again."""
@@ -288,8 +350,31 @@ class Fleet:
         with _refusing(), self.file.edit() as config:
             yield config
 
+    def _serve_or_take_back(self, changes: Mapping[str, object], before: Config, after: Config) -> None:
+        """Let nginx serve the declaration that was just saved, or save what stood there before."""
+        try:
+            self.reconciler.serve(after)
+        except (EdgeFailure, RuntimeFailure) as failure:
+            switched_on = after.port_443_mode and not before.port_443_mode
+            if isinstance(failure, EdgeUnavailable) and not switched_on:
+                return  # told as a problem, and applied when nginx is back
+            with self._edit() as config:
+                for key in changes:
+                    setattr(config, key, getattr(before, key))
+            self._attempt(self.reconcile)
+            field = "port_443_mode" if switched_on else next((k for k in changes if k in NGINX_SETTINGS), "")
+            raise Refused(f"{failure} The settings are as they were.", field) from None
+
+    def _world(self, config: Config) -> users.World:
+        def refuse_domain(config: Config, domain: str, user: User | None) -> None:
+            self.port443.refuse_domain(config, domain, user, self.reconciler.now())
+
+        return users.World(self._port_taken(config), refuse_domain)
+
     def _port_taken(self, config: Config) -> Callable[[int], str]:
         def taken(port: int) -> str:
+            if config.port_443_mode:
+                return ""  # nothing listens there; it is the number in the proxy's name
             try:
                 return self.runtime.port_taken(port, config.proxy_bind)
             except RuntimeUnavailable:
@@ -314,6 +399,9 @@ class Fleet:
         return Sight(config=config, observed=observed, unavailable=unavailable,
                      totals=self.ledger.traffic.totals(), problems=self.ledger.workloads.problems(),
                      throttles=self.ledger.workloads.throttles(), verified=self.ledger.workloads.verified(),
+                     last_uses=self.ledger.traffic.last_uses(), public_port=self.port443.public_port,
+                     slow={name: why for (name, start), why in self.ledger.workloads.slow().items()
+                           if observed and name in observed and observed[name].start == start},
                      now=self.reconciler.now(), zone=cycles.server_zone(),
                      server=server_address(config)[0])
 
@@ -323,7 +411,7 @@ def _refusing() -> Iterator[None]:
     """What a lower room could not do is told to people as a refusal."""
     try:
         yield
-    except (ConfigError, RuntimeFailure) as error:
+    except (ConfigError, RuntimeFailure, EdgeFailure) as error:
         raise Refused(str(error)) from None
     except sqlite3.OperationalError as error:
         raise Refused(f"panel.db can't be used: {error}") from None

@@ -26,6 +26,7 @@ class Monitor:
         self._clock = clock
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="monitor", daemon=True)
+        self._certificates: threading.Thread | None = None
 
     @property
     def tick_seconds(self) -> float:
@@ -44,13 +45,18 @@ class Monitor:
         """One round. What goes wrong is logged, and tried again in the next round."""
         fleet = self.fleet
         for step in (fleet.sample, fleet.carry_out_resets, lambda: fleet.reconcile(patient=True)):
-            try:
-                step()
-            except Refused as refused:
-                log.warning("%s", refused)
-            except Exception:
-                # The thread must outlive any fault of one tick: it is what repairs the rest.
-                log.exception("a monitor step failed; the next tick tries again")
+            _try(step)
+        if fleet.port443.edge:
+            _try(fleet.look_for_slow_proxies)
+        if fleet.port443.keeper:
+            self._tend_certificates()
+
+    def _tend_certificates(self) -> None:
+        """In a thread of its own: an authority may take minutes, and traffic is counted meanwhile."""
+        if self._certificates is None or not self._certificates.is_alive():
+            self._certificates = threading.Thread(target=_try, args=(self.fleet.renew_certificates,),
+                                                  name="certificates", daemon=True)
+            self._certificates.start()
 
     def _run(self) -> None:
         with open(self.fleet.data_dir / "monitor.lock", "a") as handle:
@@ -69,3 +75,13 @@ class Monitor:
             # Short naps: stop() must not have to wait for a whole tick.
             if self.fleet.runtime.wait(min(left, 1.0)):
                 return
+
+
+def _try(step: Callable[[], object]) -> None:
+    try:
+        step()
+    except Refused as refused:
+        log.warning("%s", refused)
+    except Exception:
+        # The thread must outlive any fault of one tick: it is what repairs the rest.
+        log.exception("a monitor step failed; the next tick tries again")

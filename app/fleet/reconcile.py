@@ -12,20 +12,26 @@ from datetime import datetime
 from pathlib import Path
 
 from app.config.model import Config
+from app.edge.base import EdgeFailure, Site
 from app.engines.base import Engine
 from app.fleet.desired import Desired, desired
 from app.fleet.plan import CREATE, REMOVE, REPLACE, START, STOP, Action, pause, plan
+from app.fleet.port443 import Port443
 from app.fleet.sampling import Sampler
 from app.ledger.ledger import Ledger
 from app.runtimes.base import RUNNING, Foreign, Notice, Observed, Runtime, RuntimeFailure
 
 WORKERS = 8
 
+#: The name under which the edge's troubles stand among those of the workloads.
+NGINX = "nginx"
+
 
 @dataclass(frozen=True)
 class Outcome:
     """One action that was carried out, or failed. action: create, adopt, start, replace, stop, remove,
-    throttle, unthrottle or refuse. name: the workload. user: the user's name, "" when unknown."""
+    throttle, unthrottle, refuse or serve (by nginx). name: the workload. user: the user's name, "" when
+    unknown."""
 
     action: str
     name: str
@@ -56,6 +62,7 @@ class Reconciler:
     ledger: Ledger
     runtime: Runtime
     engine: Engine
+    port443: Port443 = field(default_factory=Port443)
     clock: Callable[[], float] = time.time
     failures: dict[str, Failure] = field(default_factory=dict)
 
@@ -80,17 +87,34 @@ class Reconciler:
             stops = self._run_all([Action(STOP, o.name, o.user_id) for o in running], config)
             return [o for o in stops if not o.ok] + self._pass(config, patient=False)
 
+    def serve(self, config: Config) -> None:
+        """Let nginx serve this declaration, and change nothing else. Raises EdgeFailure, RuntimeFailure."""
+        with self._lock():
+            if self.port443.edge:
+                self.port443.edge.apply(self._site(config, self._desired(config)))
+
+    def _desired(self, config: Config) -> Desired:
+        return desired(config, self.ledger.traffic.totals(), self.now(), self.engine, self.runtime,
+                       self.port443.front)
+
+    def _site(self, config: Config, wanted: Desired) -> Site:
+        return self.port443.site(config, wanted.routes, self.now())
+
     def _pass(self, config: Config, patient: bool) -> list[Outcome]:
-        wanted = desired(config, self.ledger.traffic.totals(), self.now(), self.engine, self.runtime)
+        wanted = self._desired(config)
         names = {u.id: u.name for u in config.users}
         self._tell(self.runtime.notices(), names)
         observed = self.runtime.list()
         actions = plan(wanted.workloads, observed, self.clock() if patient else float("inf"), wanted.parked)
         if patient:
-            actions = [a for a in actions if not self._resting(a)]
+            actions = [a for a in actions if not self._resting(a, a.spec)]
         ending = {a.name for a in actions if a.kind in (REPLACE, STOP, REMOVE)}
         self.sampler.sample([o for o in observed if o.name in ending and o.state == RUNNING])
-        outcomes = self._run_all(actions, config)
+        with ThreadPoolExecutor(1) as beside:
+            # nginx finds a proxy when a client asks for it, so it need not wait until that one runs.
+            served = beside.submit(self._serve, self._site(config, wanted), patient)
+            outcomes = self._run_all(actions, config)
+        outcomes += served.result()
         for one in outcomes:
             if one.ok and one.action == STOP and one.name in wanted.blocked:
                 self.ledger.events.record("panel", "blocked at the limit", one.user)
@@ -122,6 +146,20 @@ class Reconciler:
             outcomes.append(self._run(action, names.get(action.user_id, ""), older[action.workload.port]))
         return outcomes
 
+    def _serve(self, site: Site, patient: bool) -> list[Outcome]:
+        """Let nginx serve this; no outcome if it does already."""
+        began, action = time.monotonic(), Action("serve", NGINX, "")
+        edge, spec = self.port443.edge, repr(site)
+        if edge is None or (patient and self._resting(action, spec)):
+            return []
+        try:
+            changed = edge.apply(site)
+        except (EdgeFailure, RuntimeFailure) as failure:
+            self._rest(action, spec)
+            return [Outcome(action.kind, NGINX, "", False, str(failure), time.monotonic() - began)]
+        self.failures.pop(NGINX, None)
+        return [Outcome(action.kind, NGINX, "", True, "", time.monotonic() - began)] if changed else []
+
     def _tell(self, notices: list[Notice], names: Mapping[str, str]) -> None:
         for notice in notices:
             self.ledger.events.record("panel", notice.text, names.get(notice.user_id) or notice.name)
@@ -134,7 +172,7 @@ class Reconciler:
             else:
                 self._act(action)
         except RuntimeFailure as failure:
-            self._rest(action)
+            self._rest(action, action.spec)
             return Outcome(kind, action.name, user, False, str(failure), time.monotonic() - began)
         self.failures.pop(action.name, None)
         if action.kind == START:
@@ -152,16 +190,16 @@ class Reconciler:
             self.runtime.create(action.workload)
         self.runtime.start(action.name)
 
-    def _rest(self, action: Action) -> None:
+    def _rest(self, action: Action, spec: str) -> None:
         failure = self.failures.get(action.name)
-        if failure is None or failure.spec != action.spec:
-            failure = self.failures[action.name] = Failure(action.spec)
+        if failure is None or failure.spec != spec:
+            failure = self.failures[action.name] = Failure(spec)
         failure.count += 1
         failure.retry_at = self.clock() + max(1.0, pause(failure.count))
 
-    def _resting(self, action: Action) -> bool:
+    def _resting(self, action: Action, spec: str) -> bool:
         failure = self.failures.get(action.name)
-        return failure is not None and failure.spec == action.spec and self.clock() < failure.retry_at
+        return failure is not None and failure.spec == spec and self.clock() < failure.retry_at
 
     def _throttle(self, wanted: Desired, observed: Mapping[str, Observed],
                   names: Mapping[str, str]) -> list[Outcome]:

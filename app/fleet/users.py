@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from app.config import values
-from app.config.model import Config, User, new_id, pick_domain
+from app.config.model import Config, User, new_id
+from app.fleet import domains
 from app.fleet.errors import Refused
-from app.mtproto.secret import Secret, SecretError, valid_domain
+from app.fleet.links import replace_domain
+from app.mtproto.secret import FAKETLS, Secret, SecretError, valid_domain
 
 #: What `user set` and the panel's form may change.
 CHANGEABLE = ("name", "note", "domain", "port", "limit_gb", "speed_mbps", "at_limit", "reset_cycle",
@@ -30,24 +33,32 @@ def find(config: Config, ref: str) -> User:
     return found[0]
 
 
-def add(config: Config, changes: Mapping[str, object], enabled: bool,
-        port_taken: Callable[[int], str]) -> User:
-    """Append a new user with a secret, a port and a domain. port_taken: "" or who has the port.
+@dataclass(frozen=True)
+class World:
+    """What is known outside of the declaration. port_taken: "" or who has the port. refuse_domain: raises
+    Refused for an SNI domain that this user (None: a new one) can't have."""
+
+    port_taken: Callable[[int], str]
+    refuse_domain: Callable[[Config, str, User | None], None]
+
+
+def add(config: Config, changes: Mapping[str, object], enabled: bool, world: World) -> User:
+    """Append a new user with a secret, a port and a domain.
 
     Raises Refused, and then the config is not to be saved.
     """
     changes = {key: value for key, value in changes.items() if value is not None}
     name = _name(config, changes.pop("name", ""), None)
-    domain = _domain(changes.pop("domain", "") or pick_domain(config))
+    domain = _domain(changes.pop("domain", "") or domains.pick(config, values.now()))
+    world.refuse_domain(config, domain, None)
     user = User(id=new_id({u.id for u in config.users}), name=name, enabled=enabled,
-                secret=Secret.generate(domain).hex, port=free_port(config, port_taken))
+                secret=Secret.generate(domain).hex, port=free_port(config, world.port_taken))
     config.users.append(user)
-    change(config, user, changes, port_taken)
+    change(config, user, changes, world)
     return user
 
 
-def change(config: Config, user: User, changes: Mapping[str, object],
-           port_taken: Callable[[int], str]) -> None:
+def change(config: Config, user: User, changes: Mapping[str, object], world: World) -> None:
     """Apply values as they come from a form or a command line. Raises Refused."""
     for key, value in changes.items():
         text = str(value).strip()
@@ -59,10 +70,9 @@ def change(config: Config, user: User, changes: Mapping[str, object],
                     raise Refused(f"the note has {len(text)} characters; 1,000 are allowed", "note")
                 user.note = text
             case "domain":
-                user.fake_tls_domain = _domain(text)
-                user.secret = _with_domain(user).hex
+                _change_domain(config, user, _domain(text), world)
             case "port":
-                user.port = _port(config, user, text, port_taken)
+                user.port = _port(config, user, text, world.port_taken)
             case "limit_gb":
                 user.traffic_limit_gb = number(text, "limit_gb", "the traffic limit", "GB", 1_000_000)
             case "speed_mbps":
@@ -84,12 +94,17 @@ def change(config: Config, user: User, changes: Mapping[str, object],
                     user.expires_at = None
             case "secret":
                 secret = _secret(text)
+                if secret.domain != Secret.parse(user.secret).domain:
+                    _refuse_secret(config, user, secret, world)
                 user.secret, user.fake_tls_domain = secret.hex, secret.domain or user.fake_tls_domain
+                user.old_links = []
             case _:
                 raise Refused(f"a user has no field {key!r}; there are: {', '.join(CHANGEABLE)}", key)
 
 
 def rotate(user: User) -> None:
+    """A new key: no link from before works any more."""
+    user.old_links = []
     user.secret = Secret.parse(user.secret).rotated().hex
 
 
@@ -160,9 +175,22 @@ def _secret(text: str) -> Secret:
         raise Refused(str(error), "secret") from None
 
 
-def _with_domain(user: User) -> Secret:
+def _change_domain(config: Config, user: User, domain: str, world: World) -> None:
+    """The same key under another domain. A secret without one keeps the domain beside it, for a later one."""
     secret = Secret.parse(user.secret)
-    return secret.with_domain(user.fake_tls_domain) if secret.kind == "faketls" else secret
+    if secret.kind != FAKETLS:
+        user.fake_tls_domain = domain
+    elif domain != secret.domain:
+        world.refuse_domain(config, domain, user)
+        replace_domain(user, config, secret.with_domain(domain), values.now())
+
+
+def _refuse_secret(config: Config, user: User, secret: Secret, world: World) -> None:
+    if secret.kind == FAKETLS:
+        world.refuse_domain(config, secret.domain, user)
+    elif config.port_443_mode:
+        raise Refused("on port 443 users are told apart by their domain: only a secret that has one (it starts with "
+                      "ee) is allowed", "secret")
 
 
 def _port(config: Config, user: User, text: str, port_taken: Callable[[int], str]) -> int:

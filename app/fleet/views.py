@@ -10,11 +10,26 @@ from datetime import datetime, tzinfo
 
 from app.config.model import Config, User
 from app.fleet import limits
-from app.fleet.desired import workload_name
+from app.fleet.links import links, workload_name
 from app.ledger.traffic import Total
 from app.mtproto.links import tg_link, tme_link
-from app.mtproto.secret import Secret
 from app.runtimes.base import RUNNING, STOPPED, Observed
+
+
+@dataclass(frozen=True)
+class OldLinkView:
+    """A link from before a change of domain. until, last_used: ISO 8601; None for not used since."""
+
+    domain: str
+    until: str
+    tg_link: str
+    tme_link: str
+    last_used: str | None
+
+
+#: Why the numbers of a user whose proxy runs are no exact ones.
+ESTIMATING = ("its engine tells no counters (no metrics answer on its metrics port), so its traffic is "
+              "estimated from the container's network counters, and its connections and probes are not known")
 
 
 @dataclass(frozen=True)
@@ -29,10 +44,14 @@ class UserView:
     own_*: the user's own (0 or "" = the global one, None = none).
     bytes_down, bytes_up: relayed to and from the user since the user exists; period_*: since the last reset
     (period_since, None = never), which is what counts towards the limit; now_*: bytes/s. probes:
-    connections turned away, never billed. next_reset_at, last_seen, expires_at: None = never;
-    expires_after_days: days from the first use, while that is awaited.
+    connections turned away, never billed. estimated, period_estimated: whether bytes_*, period_* hold an
+    estimate from the network's counters: about right in all, half of it in each direction.
+    next_reset_at, last_seen, expires_at: None = never; expires_after_days: days from the first use, while
+    that is awaited.
     throttled_bps: the limit in force in bits per second, None if there is none; throttle_verified_at:
-    when that was last read back. Times are ISO 8601.
+    when that was last read back. slow: why the proxy sends slower than it could, "" if it does not.
+    link_port: the port in the link: the user's own, or the one that nginx serves everybody on.
+    link_last_used: when this link, not an old one, was last used, as far as can be told. Times are ISO 8601.
     """
 
     id: str
@@ -54,6 +73,8 @@ class UserView:
     now_up: int
     last_seen: str | None
     probes: int
+    estimated: bool
+    period_estimated: bool
     limit_gb: float
     speed_mbps: float
     at_limit: str
@@ -71,8 +92,41 @@ class UserView:
     expires_after_days: int
     note: str
     created_at: str
+    slow: str
+    link_port: int
     tg_link: str
     tme_link: str
+    link_last_used: str | None
+    old_links: list[OldLinkView]
+
+    def to_json(self) -> dict:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class EdgeStatus:
+    """nginx before the panel. port_443: whether users are reached by it. panel_https: whether the panel's name
+    has a certificate. names: how many enabled users it leads to. problems: of nginx and of certificates."""
+
+    port_443: bool
+    panel_domain: str
+    panel_https: bool
+    names: int
+    problems: list[str]
+
+
+@dataclass(frozen=True)
+class CertificateView:
+    """One certificate. Times are ISO 8601, None for never. reason: of the last failure, "" if the last try
+    succeeded. days_left: until it expires, negative if it has."""
+
+    name: str
+    domains: list[str]
+    issued_at: str | None
+    expires_at: str | None
+    days_left: int | None
+    tried_at: str | None
+    reason: str
 
     def to_json(self) -> dict:
         return asdict(self)
@@ -83,7 +137,7 @@ class Status:
     """running, total: users whose proxy runs, and who should have one running (enabled, not expired and
     not blocked).
     stopped: whether all proxies are declared stopped. problems: sentences that a person should read.
-    bytes_*, period_*, now_* (bytes/s), connections, probes: of all users together.
+    bytes_*, period_*, now_* (bytes/s), connections, probes: of all users together. edge: None without nginx.
     notes: what of the settings the engine does not do. server_note: "" or why the address in links is
     a guess."""
 
@@ -105,15 +159,22 @@ class Status:
     now_up: int
     connections: int
     probes: int
+    edge: EdgeStatus | None
+
+    @property
+    def estimated(self) -> bool:
+        """Whether bytes_* hold estimates; period_* may."""
+        return any(view.estimated for view in self.users)
 
     def to_json(self) -> dict:
-        return asdict(self)
+        return {**asdict(self), "estimated": self.estimated}
 
 
 @dataclass(frozen=True)
 class Sight:
     """Everything a view is made of, read once for all users. observed: None, and `unavailable` says
-    why, while the runtime does not answer. verified: Unix seconds by workload. zone: the server's."""
+    why, while the runtime does not answer. verified, last_uses: Unix seconds by workload. slow: reasons by
+    workload. public_port: the port of links on port 443. zone: the server's."""
 
     config: Config
     observed: Mapping[str, Observed] | None
@@ -122,6 +183,9 @@ class Sight:
     problems: Mapping[str, str]
     throttles: Mapping[str, int]
     verified: Mapping[str, float]
+    last_uses: Mapping[str, float]
+    slow: Mapping[str, str]
+    public_port: int
     now: datetime
     zone: tzinfo
     server: str
@@ -131,9 +195,10 @@ def user_view(user: User, sight: Sight) -> UserView:
     name = workload_name(user)
     total = sight.totals.get(user.id, Total())
     state, reason = _state(user, name, sight)
-    secret = Secret.parse(user.secret)
-    link = (sight.server, user.port, secret)
     config = sight.config
+    today, *old = links(user, config, sight.now)
+    secret, port = today.secret, sight.public_port if config.port_443_mode else user.port
+    link = (sight.server, port, secret)
     running = state == "running"
     fresh = running and abs(sight.now.timestamp() - total.sampled_at) <= max(30, 3 * config.monitor_seconds)
     due = limits.reset_due(user, config, total, sight.now, sight.zone)
@@ -143,9 +208,10 @@ def user_view(user: User, sight: Sight) -> UserView:
         masked_secret=secret.masked(), enabled=user.enabled, state=state, reason=reason,
         connections=total.connections if running else 0,
         bytes_down=total.down, bytes_up=total.up, period_down=total.period_down, period_up=total.period_up,
-        period_since=_moment(total.reset_at, sight.zone),
+        period_since=moment(total.reset_at, sight.zone),
         now_down=round(total.down_rate) if fresh else 0, now_up=round(total.up_rate) if fresh else 0,
-        last_seen=_moment(total.last_seen, sight.zone), probes=total.fronted,
+        last_seen=moment(total.last_seen, sight.zone), probes=total.fronted,
+        estimated=total.estimated_since > 0, period_estimated=bool(total.period_estimated),
         limit_gb=limits.limit_gb(user, config), speed_mbps=limits.speed_mbps(user, config),
         at_limit=limits.at_limit(user, config), reset_cycle=limits.reset_cycle(user, config),
         own_limit_gb=user.traffic_limit_gb, own_speed_mbps=user.throttle_speed_mbps,
@@ -153,14 +219,31 @@ def user_view(user: User, sight: Sight) -> UserView:
         next_reset_at=due.isoformat() if due else None, warning=limits.warning(user, config, total),
         over_limit=limits.at_the_limit(user, config, total, sight.now, sight.zone),
         throttled_bps=throttled,
-        throttle_verified_at=_moment(sight.verified.get(name, 0.0), sight.zone) if throttled else None,
+        throttle_verified_at=moment(sight.verified.get(name, 0.0), sight.zone) if throttled else None,
         expires_at=user.expires_at.isoformat() if user.expires_at else None,
         expires_after_days=0 if user.expires_at else user.expires_after_days,
         note=user.note, created_at=user.created_at.isoformat(),
-        tg_link=tg_link(*link), tme_link=tme_link(*link))
+        slow=sight.slow.get(name, "") if running else "",
+        link_port=port, tg_link=tg_link(*link), tme_link=tme_link(*link),
+        link_last_used=_since_change(user, name, sight),
+        old_links=[OldLinkView(
+            domain=each.domain, until=each.until.isoformat(), tg_link=tg_link(sight.server, port, each.secret),
+            tme_link=tme_link(sight.server, port, each.secret),
+            last_used=moment(sight.last_uses.get(each.name, 0.0), sight.zone)) for each in old])
 
 
-def _moment(seconds: float, zone: tzinfo) -> str | None:
+def _since_change(user: User, name: str, sight: Sight) -> str | None:
+    """When today's link was last used. Its workload has the name that it had for the link before, whose last
+    bytes are read as it is replaced: later than the change, but before the new one has started."""
+    used, changed = sight.last_uses.get(name, 0.0), 0.0
+    if user.old_links:
+        there = (sight.observed or {}).get(name)
+        changed = max([old.replaced_at.timestamp() for old in user.old_links] + [there.started_at if there else 0.0])
+    return moment(used, sight.zone) if used > changed else None
+
+
+def moment(seconds: float, zone: tzinfo) -> str | None:
+    """Unix seconds as ISO 8601; None for 0.0, which is never."""
     return datetime.fromtimestamp(int(seconds), zone).isoformat() if seconds else None
 
 
@@ -176,7 +259,7 @@ def _state(user: User, name: str, sight: Sight) -> tuple[str, str]:
         return "unknown", sight.unavailable
     there, problem = sight.observed.get(name), sight.problems.get(name, "")
     if there and there.state == RUNNING and there.user_id == user.id:
-        return "running", problem
+        return "running", problem or (ESTIMATING if total.estimating else "")
     if sight.config.proxies_stopped:
         return "stopped", ""
     if problem or (there and there.reason not in ("", STOPPED)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from app.ledger.buckets import Buckets
+from app.ledger.certificates import Certificates
 from app.ledger.database import Database
 from app.ledger.events import Events
 from app.ledger.traffic import Traffic
@@ -18,3 +19,4 @@ class Ledger:
         self.traffic = Traffic(self.database)
         self.buckets = Buckets(self.database)
         self.workloads = Workloads(self.database)
+        self.certificates = Certificates(self.database)

@@ -90,6 +90,17 @@ STEPS = (
         name TEXT PRIMARY KEY NOT NULL,             -- workload
         at   REAL NOT NULL                          -- Unix seconds of the last use
     );
+    CREATE TABLE slow (         -- workloads that send slower than they could
+        name   TEXT PRIMARY KEY NOT NULL,
+        start  TEXT NOT NULL,                       -- of which this was said
+        reason TEXT NOT NULL
+    );
+    """,
+    """
+    ALTER TABLE counters ADD COLUMN estimated INTEGER NOT NULL DEFAULT 0;   -- 1 is the network's counters
+    ALTER TABLE traffic ADD COLUMN estimated_since  REAL NOT NULL DEFAULT 0;    -- Unix seconds, 0 is never
+    ALTER TABLE traffic ADD COLUMN period_estimated INTEGER NOT NULL DEFAULT 0; -- 1 is since the last reset
+    ALTER TABLE traffic ADD COLUMN estimating       INTEGER NOT NULL DEFAULT 0; -- 1 is at the last sample
     """,
 )
 

@@ -1,4 +1,8 @@
-"""What every user moved: totals from the engines' own counters, each counted once."""
+"""What every user moved: totals from the engines' own counters, each counted once.
+
+A start of a workload whose engine tells no counters is estimated from those of its network. Once the
+engine has told any, they are the only ones of that start, however often it is silent later.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +19,17 @@ from app.ledger.history import Point
 #: Starts of a workload whose counters are remembered.
 KEPT_STARTS = 4
 
+#: Bytes. An estimate that grows by no more than this between two samples is no sign of use: the
+#: network's counters hold scanners' handshakes and the network's own chatter, too.
+NOISE = 64 << 10
+
 
 @dataclass(frozen=True)
 class Reading:
     """The counters of one start of one workload, as they stand. down, up: bytes.
 
     late: taken before, and not written then; newer readings may have been counted since.
+    estimated: from the network's counters, not the engine's own.
     """
 
     user_id: str
@@ -31,6 +40,7 @@ class Reading:
     fronted: int
     connections: int
     late: bool = False
+    estimated: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,7 +51,8 @@ class Total:
     last reset (reset_at). down_rate, up_rate: bytes/s between the last two samples.
     fronted: probes that were passed to the cover host. connections: open at `sampled_at`.
     last_seen: when a session was last open, or moved something. next_reset: when the
-    reset cycle `cycle` is due.
+    reset cycle `cycle` is due. estimated_since: when an estimate was first added; period_estimated:
+    whether one was since the last reset; estimating: whether one was at `sampled_at`.
     """
 
     down: int = 0
@@ -57,6 +68,9 @@ class Total:
     reset_at: float = 0.0
     cycle: str = ""
     next_reset: float = 0.0
+    estimated_since: float = 0.0
+    period_estimated: bool = False
+    estimating: bool = False
 
     @property
     def period_down(self) -> int:
@@ -93,34 +107,41 @@ class Traffic:
 
         at: Unix seconds; now, if not given. Returns the ids of users who had a session.
         A baseline belongs to one start of one workload: after a restart the
-        engine counts from zero, and so does the difference.
+        engine counts from zero, and so does the difference. Connections and speeds are
+        the sums over a user's readings in this call.
         """
         at = time.time() if at is None else at
-        moved: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
-        active = set()
+        sums: dict[str, _Sum] = defaultdict(_Sum)
+        used = set()
         with self._database.transaction() as db:
             for reading in readings:
-                down, up, fronted = _difference(db, reading)
-                if down or up:
-                    before = moved[reading.user_id]
-                    moved[reading.user_id] = (before[0] + down, before[1] + up)
-                in_use = bool(down or up or reading.connections)
-                if in_use:
-                    active.add(reading.user_id)
-                db.execute("""
-                    INSERT INTO traffic (user_id, down, up, fronted, connections, sampled_at, last_seen)
-                    VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (user_id) DO UPDATE SET
-                    down = down + excluded.down, up = up + excluded.up, fronted = fronted + excluded.fronted,
-                    connections = excluded.connections, sampled_at = excluded.sampled_at,
-                    last_seen = iif(excluded.last_seen > 0, excluded.last_seen, last_seen),
-                    down_rate = iif(excluded.sampled_at > sampled_at,
-                                    excluded.down / (excluded.sampled_at - sampled_at), 0),
-                    up_rate = iif(excluded.sampled_at > sampled_at,
-                                  excluded.up / (excluded.sampled_at - sampled_at), 0)""",
-                           (reading.user_id, down, up, fronted,
-                            0 if reading.late else reading.connections, at, at if in_use else 0))
-            history.add(db, at, moved)
-        return active
+                grown = _difference(db, reading)
+                if grown is not None and sums[reading.user_id].add(reading, *grown):
+                    used.add(reading.name)
+            db.executemany("""
+                INSERT INTO traffic (user_id, down, up, fronted, connections, sampled_at, last_seen,
+                                     estimated_since, period_estimated, estimating)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (user_id) DO UPDATE SET
+                down = down + excluded.down, up = up + excluded.up, fronted = fronted + excluded.fronted,
+                connections = excluded.connections, sampled_at = excluded.sampled_at,
+                last_seen = iif(excluded.last_seen > 0, excluded.last_seen, last_seen),
+                down_rate = iif(excluded.sampled_at > sampled_at,
+                                excluded.down / (excluded.sampled_at - sampled_at), 0),
+                up_rate = iif(excluded.sampled_at > sampled_at,
+                              excluded.up / (excluded.sampled_at - sampled_at), 0),
+                estimated_since = iif(estimated_since > 0, estimated_since, excluded.estimated_since),
+                period_estimated = max(period_estimated, excluded.period_estimated),
+                estimating = excluded.estimating""", [
+                (user_id, s.down, s.up, s.fronted, s.connections, at, at if s.in_use else 0,
+                 at if s.estimated else 0, s.estimated, s.estimated) for user_id, s in sums.items()])
+            db.executemany("INSERT INTO link_uses VALUES (?, ?) ON CONFLICT DO UPDATE SET at = excluded.at",
+                           [(name, at) for name in sorted(used)])
+            history.add(db, at, {user_id: (s.down, s.up) for user_id, s in sums.items() if s.down or s.up})
+        return {user_id for user_id, s in sums.items() if s.in_use}
+
+    def last_uses(self) -> dict[str, float]:
+        """When each workload was last in use, in Unix seconds, by its name; one that never was is missing."""
+        return dict(tuple(row) for row in self._database.query("SELECT name, at FROM link_uses"))
 
     def totals(self) -> dict[str, Total]:
         """Totals by user id; a user who was never sampled may be missing."""
@@ -177,26 +198,65 @@ class Traffic:
             history.forget(db, user_id)
 
 
-def _difference(db: sqlite3.Connection, reading: Reading) -> tuple[int, int, int]:
-    """What this start's counters have grown by, which become its baseline."""
+@dataclass
+class _Sum:
+    """What one call of account() adds to one user."""
+
+    down: int = 0
+    up: int = 0
+    fronted: int = 0
+    connections: int = 0
+    in_use: bool = False
+    estimated: bool = False
+
+    def add(self, reading: Reading, down: int, up: int, fronted: int) -> bool:
+        """Add what one reading has grown by; whether its workload was in use."""
+        connections = 0 if reading.late else reading.connections
+        in_use = down + up > (NOISE if reading.estimated else 0) or reading.connections > 0
+        self.down, self.up, self.fronted = self.down + down, self.up + up, self.fronted + fronted
+        self.connections += connections
+        self.in_use = self.in_use or in_use
+        self.estimated = self.estimated or reading.estimated
+        return in_use
+
+
+def _difference(db: sqlite3.Connection, reading: Reading) -> tuple[int, int, int] | None:
+    """What this start's counters have grown by, which become its baseline. None for an estimate that
+    does not count, as the engine has told its own counters of this start."""
     now = (reading.down, reading.up, reading.fronted)
-    row = db.execute("SELECT down, up, fronted FROM counters WHERE name = ? AND start = ?",
+    row = db.execute("SELECT down, up, fronted, estimated FROM counters WHERE name = ? AND start = ?",
                      (reading.name, reading.start)).fetchone()
-    before = tuple(row) if row else (0, 0, 0)
-    if any(a < b for a, b in zip(now, before)):
-        if reading.late:
-            return 0, 0, 0
-        before = (0, 0, 0)
-    if row is None or tuple(row) != now:
-        db.execute("INSERT INTO counters VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
-                   "down = excluded.down, up = excluded.up, fronted = excluded.fronted",
-                   (reading.name, reading.start, *now))
+    before = tuple(row)[:3] if row else (0, 0, 0)
+    if row and bool(row["estimated"]) != reading.estimated:
+        if reading.estimated:
+            return None
+        grown = _beyond(now, before)
+    else:
+        if any(a < b for a, b in zip(now, before)):
+            if reading.late:
+                return 0, 0, 0
+            before = (0, 0, 0)
+        grown = tuple(a - b for a, b in zip(now, before))
+    if row is None or tuple(row) != (*now, reading.estimated):
+        db.execute("INSERT INTO counters VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+                   "down = excluded.down, up = excluded.up, fronted = excluded.fronted, "
+                   "estimated = excluded.estimated",
+                   (reading.name, reading.start, *now, reading.estimated))
     if row is None:
         db.execute("DELETE FROM counters WHERE name = ? AND rowid NOT IN "
                    "(SELECT rowid FROM counters WHERE name = ? ORDER BY rowid DESC LIMIT ?)",
                    (reading.name, reading.name, KEPT_STARTS))
-    down, up, fronted = (a - b for a, b in zip(now, before))
-    return down, up, fronted
+    return grown
+
+
+def _beyond(now: tuple[int, int, int], estimate: tuple[int, int, int]) -> tuple[int, int, int]:
+    """What an engine that tells its counters late has counted beyond the estimate that was added for
+    the same start. Nothing is taken back where the estimate was higher."""
+    down, up, fronted = now
+    counted = down + up
+    missing = max(0, counted - estimate[0] - estimate[1])
+    new_down = round(missing * down / counted) if counted else 0
+    return new_down, missing - new_down, fronted
 
 
 def _make_row(db: sqlite3.Connection, user_id: str) -> None:
@@ -205,5 +265,5 @@ def _make_row(db: sqlite3.Connection, user_id: str) -> None:
 
 def _reset(db: sqlite3.Connection, user_id: str, at: float) -> None:
     _make_row(db, user_id)
-    db.execute("UPDATE traffic SET reset_down = down, reset_up = up, reset_at = ? WHERE user_id = ?",
-               (at, user_id))
+    db.execute("UPDATE traffic SET reset_down = down, reset_up = up, reset_at = ?, "
+               "period_estimated = estimating WHERE user_id = ?", (at, user_id))

@@ -1,4 +1,4 @@
-"""What the last reconcile found out about workloads: problems that stand, and throttles in force."""
+"""What was found out about workloads: problems that stand, throttles in force, and which are slow."""
 
 from __future__ import annotations
 
@@ -26,6 +26,19 @@ class Workloads:
         """True if there was one."""
         with self._database.transaction() as db:
             return db.execute("DELETE FROM problems WHERE name = ?", (name,)).rowcount > 0
+
+    def slow(self) -> dict[tuple[str, str], str]:
+        """Why workloads send slower than they could, by (name, start)."""
+        rows = self._database.query("SELECT name, start, reason FROM slow")
+        return {(row["name"], row["start"]): row["reason"] for row in rows}
+
+    def set_slow(self, name: str, start: str, reason: str) -> None:
+        """Note that this start of a workload is slow, or with "" that it is not."""
+        with self._database.best_effort("a slow proxy"), self._database.transaction() as db:
+            if reason:
+                db.execute("INSERT OR REPLACE INTO slow VALUES (?, ?, ?)", (name, start, reason))
+            else:
+                db.execute("DELETE FROM slow WHERE name = ?", (name,))
 
     def throttles(self) -> dict[str, int]:
         """Bits per second in force, by workload name, as they were last read back."""

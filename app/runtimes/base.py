@@ -108,11 +108,17 @@ class Observed:
 
 @dataclass(frozen=True)
 class Sample:
-    """One reading of a workload's metrics: the Prometheus text of that start."""
+    """One reading of a workload's counters, as they stand since that start.
+
+    text: its metrics, in Prometheus' form. network: instead of them, for an engine that serves none, the
+    bytes (received, sent) that its network interfaces have counted: a relay's traffic twice, with every
+    header, probe and failed attempt.
+    """
 
     name: str
     start: str
-    text: str
+    text: str = ""
+    network: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -178,7 +184,10 @@ class Runtime(Protocol):
         """merged_logs(), and then each line as it is written, until the generator is closed."""
 
     def samples(self) -> list[Sample]:
-        """Metrics of every running workload, read in parallel; one that does not answer is left out."""
+        """Metrics of every running workload, read in parallel; one that does not answer is left out.
+
+        One that has never answered since its start is told by its network's counters, where the runtime
+        can read them; a start whose metrics were read once never is."""
 
     def throttle(self, name: str, bits_per_second: int | None) -> None:
         """Limit the workload's total speed, each direction; None lifts it. Restarts nothing."""

@@ -12,15 +12,16 @@ from typing import Any, TypeVar
 from docker import APIClient
 from docker.errors import APIError
 
-from app.runtimes import docker_adoption, docker_logs, docker_shaper, docker_state, loglines, ports
+from app.runtimes import (docker_adoption, docker_counters, docker_logs, docker_metrics, docker_shaper,
+                          docker_state, loglines, ports)
 from app.runtimes.base import (EXITED, RUNNING, Foreign, Notice, Observed, Place, RuntimeFailure,
                                RuntimeUnavailable, Sample, Workload)
 from app.runtimes.docker_client import PATIENT, Connection
 from app.runtimes.docker_containers import Containers, cut_off
 from app.runtimes.docker_events import Watcher
-from app.runtimes.docker_spec import KEEP_RUNNING, METRICS, NAME, SPEC, STAY_STOPPED, USER
+from app.runtimes.docker_spec import KEEP_RUNNING, NAME, SPEC, STAY_STOPPED, USER
 from app.runtimes.docker_state import Run, Told, told
-from app.runtimes.scrape import KeptConnections, ScrapeFailure, Unreachable, scrape
+from app.runtimes.scrape import KeptConnections
 
 #: Inside every container, which has an address of its own.
 LISTEN_PORT, METRICS_PORT = 3128, 3129
@@ -43,9 +44,13 @@ class DockerRuntime:
     """
 
     name = "docker"
-    start_timeout = 15.0  # seconds until a started container must serve its metrics
+    start_timeout = 15.0  # seconds until a started container must serve metrics or clients
+    metrics_timeout = 3.0  # seconds until one that serves clients is taken for one without metrics
     unreachable_after = 1.5  # seconds of a running container whose address can't be reached from here
     scrape_timeout = 2.0  # seconds
+    estimate_after = 30.0  # seconds without metrics since the start, until the network's counters stand in
+    silence_pause = 60.0  # seconds between two attempts to read metrics that were never there
+    list_good_for = 1.0  # seconds in which a list still tells whom to ask for samples
     foreign_pause = 30.0  # seconds between looks for an older installation's containers
 
     def __init__(self, instance: str, network: str = NETWORK, url: str = "") -> None:
@@ -55,10 +60,12 @@ class DockerRuntime:
         self._watcher = Watcher(self._engine, instance)
         self._containers = Containers(self._engine, self._watcher, instance, network)
         self._kept = KeptConnections()
+        self._metrics_known = docker_metrics.Known()
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="docker")
         self._known: dict[str, tuple[str, int, Told]] = {}
         self._runs: dict[str, Run] = {}
         self._limits: dict[str, tuple[str, int | None]] = {}
+        self._listed: tuple[float, list[dict[str, Any]]] = (float("-inf"), [])
         self._inside: str | None = None
         self._none_foreign_until = 0.0
 
@@ -89,6 +96,7 @@ class DockerRuntime:
     def list(self) -> list[Observed]:
         """As in base.Runtime. A container that was renamed by hand gets its name back here."""
         summaries = self._containers.summaries()
+        self._listed = (time.monotonic(), summaries)
         network = self._containers.the_network()["Id"] if summaries else ""
         observed = [
             self._observed(container, cut_off(summary, self.network, network))
@@ -115,14 +123,38 @@ class DockerRuntime:
         yield from map(str, docker_logs.follow(self._engine, lambda: self._names(users, running=True), since))
 
     def samples(self) -> list[Sample]:
-        before = {s["Id"]: target for s in self._containers.summaries()
-                  if s["State"] == "running" and (target := self._metrics(s))}
-        texts = self._kept.scrape_all(before, self.scrape_timeout)
+        """As in base.Runtime. A container whose engine has served metrics since its start is never read by
+        the network's counters; one that never has, for `estimate_after` seconds, is."""
+        # Whoever asks for samples has most often just listed, which takes Docker long with many containers.
+        listed, summaries = self._listed
+        if time.monotonic() - listed > self.list_good_for:
+            summaries = self._containers.summaries()
+        there = {s["Id"]: s for s in summaries if s["State"] == "running"}
+        targets = {identity: target for identity, s in there.items() if (target := self._metrics(s))}
+        self._metrics_known.keep(there.keys())
+        texts = self._kept.scrape_all(
+            {i: target for i, target in targets.items() if self._metrics_known.to_be_asked(i)},
+            self.scrape_timeout)
+        silent = [c for c in self._look([s for i, s in there.items() if i not in texts])
+                  if c and c.state == RUNNING
+                  and self._metrics_known.silent(c, self.estimate_after, self.silence_pause)]
+        counters = docker_counters.read_all(self._engine, silent)
         # An address may have gone to another container in the meantime: a text counts only for
         # one that has it before and after.
-        after = [s for s in self._containers.summaries() if texts and s["Id"] in texts
-                 and s["State"] == "running" and self._metrics(s) == before[s["Id"]]]
-        return [Sample(c.name, c.start, texts[c.id]) for c in self._look(after) if c and c.state == RUNNING]
+        after = [s for s in self._containers.summaries() if s["State"] == "running" and (
+            s["Id"] in counters or s["Id"] in texts and self._metrics(s) == targets[s["Id"]])
+                 ] if texts or counters else []
+        starts = {c.id: c.start for c in silent}
+        samples = []
+        for c in self._look(after):
+            if not c or c.state != RUNNING:
+                continue
+            if c.id in texts:
+                self._metrics_known.heard(c)
+                samples.append(Sample(c.name, c.start, texts[c.id]))
+            elif c.start == starts[c.id]:
+                samples.append(Sample(c.name, c.start, network=counters[c.id]))
+        return samples
 
     def wait(self, timeout: float) -> bool:
         self._watcher.begin()
@@ -153,6 +185,7 @@ class DockerRuntime:
         if container.status == "running":
             return
         self._watcher.expect_life(container.id)
+        self._listed = (float("-inf"), [])
         run = self._run(container)
         run.before, run.settled, run.refused = docker_state.crashes(container, run, time.time()), 0, ""
         try:
@@ -171,7 +204,8 @@ class DockerRuntime:
                     raise RuntimeFailure(f"{name} can't be started: {run.refused}") from error
         finally:
             self._known.pop(container.id, None)
-        self._await_metrics(name, container.id)
+        docker_metrics.await_ready(self._containers, name, container.id, docker_metrics.Patience(
+            self.start_timeout, self.metrics_timeout, self.unreachable_after))
 
     def stop(self, name: str) -> None:
         container = self._containers.find(name)
@@ -335,47 +369,8 @@ class DockerRuntime:
         logs = self._each(lambda item: docker_logs.read(self._engine, *item, tail), names.items())
         return dict(zip(names.values(), logs))
 
-    def _await_metrics(self, name: str, identity: str) -> None:
-        """Return once the engine serves its metrics: mtg opens the clients' port in the same moment.
-
-        That port itself is not tried, as a connection there counts as a probe.
-        """
-        began, unreachable, looked, target = time.monotonic(), False, -1.0, None
-        while True:
-            age = time.monotonic() - began
-            if age - looked > 0.2:
-                looked = age
-                inspected = self._containers.inspect(identity)
-                container = told(inspected) if inspected else None
-                if not container or container.status != "running" or container.restarts:
-                    line = self._containers.last_line(container) if container else ""
-                    why = docker_state.reason(container, line) if container else "its container was removed"
-                    raise RuntimeFailure(f"{name} could not be started: {why or f'it ended at once; {line}'}")
-                target = self._metrics(inspected)
-            try:
-                if target:
-                    scrape(*target, self.unreachable_after)
-                    return
-            except ScrapeFailure as failure:
-                unreachable = isinstance(failure, Unreachable)
-            if unreachable and age > self.unreachable_after:
-                log.warning("%s runs, but its metrics at %s can't be reached from here: its traffic is not "
-                            "counted", name, target[0])
-                return
-            if age > self.start_timeout:
-                line = self._containers.last_line(container)
-                raise RuntimeFailure(f"{name} was started, but serves no metrics after "
-                                     f"{self.start_timeout:.0f} s; its last line: {line or '(none)'}")
-            time.sleep(0.01)
-
     def _metrics(self, container: Mapping[str, Any]) -> tuple[str, str] | None:
-        """(address, path) of a container's metrics, from either of Docker's forms; None without one."""
-        labels = container["Config"]["Labels"] if "Config" in container else container["Labels"]
-        there = container["NetworkSettings"]["Networks"].get(self.network)
-        port, slash, path = labels[METRICS].partition("/")
-        if not there or not there["IPAddress"]:
-            return None
-        return ports.join(there["IPAddress"], int(port)), slash + path
+        return docker_metrics.address(container, self.network)
 
     def _refusal(self, trouble: str, container: Told) -> str:
         """Why Docker could not start it; a busy port with whoever has it."""

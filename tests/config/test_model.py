@@ -197,22 +197,3 @@ def test_a_bare_expiry_date_means_the_end_of_that_day():
 def test_an_expiry_that_is_no_date_is_refused_with_an_example(text):
     with pytest.raises(ValueError, match="2027-01-31"):
         values.parse_expiry(text)
-
-
-def test_users_get_domains_of_their_own_until_the_pool_is_empty():
-    config = Config()
-    for port in range(1, 40):
-        domain = model.pick_domain(config)
-        config.users.append(User(name=f"u{port}", port=port, secret=Secret.generate(domain).hex,
-                                 fake_tls_domain=domain))
-    domains = [u.fake_tls_domain for u in config.users]
-    pool = {config.fake_tls_domain, *model.DOMAIN_POOL}
-    assert domains[0] == config.fake_tls_domain
-    assert set(domains) == pool
-    assert len(set(domains[:len(pool)])) == len(pool)
-
-
-def test_with_a_pinned_cover_everybody_gets_the_domain_it_has_a_certificate_for():
-    config = load({"domain_fronting_ip": "127.0.0.1", "fake_tls_domain": "cover.example.com",
-                   "users": [user(secret="ee" + KEY + b"cover.example.com".hex())]})
-    assert model.pick_domain(config) == "cover.example.com"

@@ -2,8 +2,8 @@
 
     python -m tests.docker.images          # makes everything, and prints the names
 
-No image is pulled. debootstrap makes a Debian; Python, Node.js and nginx are
-installed on it; those stand in for the images that Dockerfile and
+No image is pulled. debootstrap makes a Debian; Python, Node.js, nginx and certbot
+are installed on it; those stand in for the images that Dockerfile and
 docker-compose.yml name. Every image is tagged with a hash of what it was made
 from, so it is made once per machine and again when its source changes.
 """
@@ -239,6 +239,11 @@ def ensure_nginx() -> str:
     return build("nginx", (BASES / "nginx.Dockerfile").read_text(), {}, {"BASE": ensure_base()})
 
 
+def ensure_certbot() -> str:
+    """Stands in for certbot/certbot."""
+    return build("certbot", (BASES / "certbot.Dockerfile").read_text(), {}, {"BASE": ensure_base()})
+
+
 def panel_arguments() -> dict[str, str]:
     """What stands in for the base images of the panel's Dockerfile, by the name of the ARG."""
     return {"PYTHON_IMAGE": ensure_python(), "NODE_IMAGE": ensure_node()}
@@ -246,7 +251,7 @@ def panel_arguments() -> dict[str, str]:
 
 def build_panel() -> str:
     """The panel, from the repository's own Dockerfile, with the repository as it is as the context."""
-    files = _files(ROOT / "app")
+    files = _files(ROOT / "app") | _files(ROOT / "nginx/templates")
     for name in ("wsgi.py", "requirements.txt", ".dockerignore"):
         files[name] = (ROOT / name).read_bytes()
     return build("panel", (ROOT / "Dockerfile").read_text(), files, panel_arguments(), folder=ROOT)
@@ -263,7 +268,8 @@ def build_mtg_custom() -> str:
 
 def main() -> None:
     ensure_engine()
-    for make in (ensure_base, ensure_python, ensure_node, ensure_nginx, build_panel, build_mtg_custom):
+    for make in (ensure_base, ensure_python, ensure_node, ensure_nginx, ensure_certbot, build_panel,
+                 build_mtg_custom):
         started = time.monotonic()
         print(f"{make.__name__:18} {make()}  {time.monotonic() - started:.1f} s", flush=True)
 

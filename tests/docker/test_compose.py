@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import ipaddress
 import json
 import os
 import re
@@ -12,6 +13,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import pytest
 import requests
@@ -21,6 +23,8 @@ from tests.docker.images import ROOT, docker, run
 from tests.support import clients
 from tests.support.cover import free_port
 from tests.support.dc import DataCenter
+from tests.support.edge_lab import ask
+from tests.support.pebble import Pebble
 
 #: Making the bases the first time on a machine takes about two minutes.
 pytestmark = pytest.mark.timeout(600)
@@ -34,22 +38,28 @@ def eventually(check: Callable[[], object], what: str, seconds: float = 40) -> N
 
 
 class Stack:
-    """docker-compose.yml under a project name, network and ports of its own."""
+    """docker-compose.yml under a project name, network and ports of its own.
 
-    def __init__(self, env: Mapping[str, str] = {}):
+    more: a compose file beside it, as an operator's docker-compose.override.yml would be.
+    """
+
+    def __init__(self, env: Mapping[str, str] = {}, more: Path | None = None):
+        self.more = more
         self.project = f"mtprototest{secrets.token_hex(4)}"
         self.network = f"{self.project}-net"
-        self.http, self.https = free_port(), free_port()
+        self.http, self.https, self.panel = free_port(), free_port(), free_port()
         # A network that no other stack of these tests has, outside what Docker itself hands out.
         self.prefix = f"10.{secrets.choice(range(100, 250))}.{secrets.choice(range(1, 250))}"
         self.env = {
             "COMPOSE_PROJECT_NAME": self.project, "PROXY_NETWORK": self.network,
-            "PROXY_SUBNET": f"{self.prefix}.0/24", "HTTP_PORT": str(self.http), "HTTPS_PORT": str(self.https),
-            **env}
+            "PROXY_SUBNET": f"{self.prefix}.0/24", "EDGE_IP": f"{self.prefix}.254",
+            "HTTP_PORT": f"127.0.0.1:{self.http}", "HTTPS_PORT": f"127.0.0.1:{self.https}",
+            "PANEL_PORT": str(self.panel), **env}
 
-    def compose(self, *arguments: str) -> str:
+    def compose(self, *arguments: str, stdin: bytes | None = None) -> str:
         return run("env", *(f"{key}={value}" for key, value in self.env.items()), "docker-compose",
-                   "--file", str(ROOT / "docker-compose.yml"), *arguments)
+                   "--file", str(ROOT / "docker-compose.yml"),
+                   *(("--file", str(self.more)) if self.more else ()), *arguments, stdin=stdin)
 
     def config(self) -> dict:
         # Debian's docker-compose brings the YAML reader of the system's own Python with it.
@@ -85,7 +95,7 @@ class Stack:
         self.compose("stop", "app")
         if proxies := self.proxies("--all", "--quiet").split():
             docker("rm", "--force", "--volumes", *proxies)
-        self.compose("down", "--volumes")
+        self.compose("--profile", "ssl", "down", "--volumes")
 
     def remains(self) -> list[str]:
         """Every container, network and volume that is still there because of this stack."""
@@ -105,7 +115,7 @@ class Browser:
     """Somebody at the panel's address, with cookies."""
 
     def __init__(self, stack: Stack):
-        self.stack, self.site = stack, f"http://127.0.0.1:{stack.http}"
+        self.stack, self.site = stack, f"http://127.0.0.1:{stack.panel}"
         self.session = requests.Session()
         self.session.trust_env = False
 
@@ -124,11 +134,22 @@ class Browser:
         return re.search(r"Password:\s+(\S+)", self.stack.compose("logs", "app"))[1]
 
 
+#: Names that lead to nginx, for the panel's DNS and so for everybody: the panel's, and those of a user.
+PANEL, BASE, ANNA = "panel.stack.test", "stack.test", "anna.stack.test"
+
+
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     images.ensure_engine()
     assert shutil.which("docker-compose"), "docker-compose is not installed: apt-get install docker-compose"
-    stack = Stack()
+    folder = tmp_path_factory.mktemp("stack")
+    (folder / "more.yml").write_text(json.dumps({"version": "3.3", "services": {
+        "nginx": {"networks": {"proxies": {"aliases": [PANEL, BASE, ANNA]}}},
+        "certbot": {"environment": {"REQUESTS_CA_BUNDLE": "/authority.pem"},
+                    "volumes": [f"{folder}/pebble/ca.pem:/authority.pem:ro"]}}}))
+    (folder / "pebble").mkdir()
+    (folder / "pebble/ca.pem").touch()  # Docker would make a folder of it
+    stack = Stack(more=folder / "more.yml")
     try:
         stack.up()
         # The images of the proxies come from no registry here.
@@ -153,22 +174,29 @@ def admin(stack: Stack) -> Browser:
 # The file itself
 
 
-def test_without_any_setting_the_panel_is_on_this_machine_only_and_every_image_has_a_version() -> None:
+def test_without_any_setting_everybody_reaches_80_and_443_and_only_this_machine_the_panel() -> None:
     stack = Stack()
     stack.env = {"COMPOSE_PROJECT_NAME": stack.project, "COMPOSE_PROFILES": "ssl"}
     config = stack.config()
     services = config["services"]
     assert sorted(services) == ["app", "certbot", "nginx"]
-    assert services["nginx"]["ports"] == ["127.0.0.1:80:80/tcp", "127.0.0.1:443:443/tcp"]
+    assert services["nginx"]["ports"] == [{"published": 80, "target": 80}, {"published": 443, "target": 443},
+                                          "127.0.0.1:8080:8080/tcp"]
     assert "ports" not in services["app"] and "ports" not in services["certbot"]
     for name in ("nginx", "certbot"):
         assert re.search(r":v?\d+\.\d+", services[name]["image"]), "a pinned version"
+    for name in ("nginx", "certbot"):
+        assert services[name]["labels"] == {"mtproto.role": name}, "by which the panel finds it"
     for service in services.values():
         assert service["restart"] == "unless-stopped"
         assert service["logging"]["options"] == {"max-file": "3", "max-size": "10m"}
         assert list(service["networks"]) == ["proxies"]
     assert config["networks"]["proxies"]["name"] == "mtproto-net"
     assert config["networks"]["proxies"]["ipam"]["config"] == [{"subnet": "172.28.0.0/16"}]
+    edge = services["nginx"]["networks"]["proxies"]["ipv4_address"]
+    assert services["app"]["environment"]["MTPROTO_EDGE"] == edge
+    assert ipaddress.ip_address(edge) == list(ipaddress.ip_network("172.28.0.0/16").hosts())[-1]
+    assert services["app"]["user"].split(":")[1] in services["nginx"]["group_add"], "it may read the keys"
 
 
 @pytest.mark.parametrize(("data", "mounted"), [
@@ -201,16 +229,13 @@ def test_everything_comes_up_healthy(stack: Stack) -> None:
         eventually(lambda: stack.health(service) == "healthy", f"{service} is healthy")
 
 
-def test_certbot_is_part_of_it_only_with_the_profile_ssl_and_renews(stack: Stack) -> None:
+def test_certbot_is_part_of_it_only_with_the_profile_ssl_and_waits_until_it_is_asked(stack: Stack) -> None:
     assert stack.container("certbot") == ""
-    # Debian's certbot would ask a certificate authority; this one says what it was told.
-    stack.env["CERTBOT_IMAGE"] = images.build(
-        "certbot", "ARG BASE\nFROM ${BASE}\nCOPY certbot /usr/local/bin/certbot\n",
-        {"certbot": b'#!/bin/sh\necho "certbot $*"\n'}, {"BASE": images.ensure_base()}, ("certbot",))
+    stack.env["CERTBOT_IMAGE"] = images.ensure_certbot()
     stack.compose("--profile", "ssl", "up", "--detach", "certbot")
-    container = docker("ps", "--quiet", "--filter", f"name={stack.project}_certbot")
-    eventually(lambda: docker("logs", container) == "certbot renew --quiet --webroot -w /var/www/certbot",
-               "certbot was told to renew")
+    container = docker("ps", "--quiet", "--filter", f"network={stack.network}",
+                       "--filter", "label=mtproto.role=certbot")
+    assert docker("exec", container, "certbot", "certificates").splitlines()[-2] == "No certificates found."
     started = time.monotonic()
     docker("stop", "--time", "60", container)
     assert time.monotonic() - started < 20, "SIGTERM was not heard: docker would have had to kill it"
@@ -251,11 +276,11 @@ def test_the_panel_counts_failed_logins_by_the_clients_own_address(stack: Stack,
         "import re, requests\n"
         "for n in range(6):\n"
         "    s = requests.Session()\n"
-        "    page = s.get('http://nginx/login').text\n"
+        "    page = s.get('http://nginx:8080/login').text\n"
         "    token = re.search(r'name=\"csrf_token\"[^>]* value=\"([^\"]+)\"', page)[1]\n"
         "    form = {'csrf_token': token, 'username': 'admin', 'password': 'wrong'}\n"
         "    headers = {'X-Forwarded-For': f'198.51.100.{n}', 'Forwarded': f'for=198.51.100.{n}'}\n"
-        "    print(s.post('http://nginx/login', form, headers=headers).status_code)\n")
+        "    print(s.post('http://nginx:8080/login', form, headers=headers).status_code)\n")
     codes = docker("run", "--rm", "--label", "mtproto-test=compose", "--network", stack.network,
                    stack.env["PANEL_IMAGE"], "python3", "-c", attacker)
     assert codes.split() == ["401"] * 5 + ["429"]
@@ -275,15 +300,21 @@ def test_the_proof_of_a_domain_is_served_and_nothing_beside_it(stack: Stack) -> 
     docker("run", "--rm", "--network", "none", "--volume", volume, images.ensure_base(), "sh", "-c",
            "mkdir -p /challenge/.well-known/acme-challenge && cd /challenge && echo secret >outside && "
            "echo proof >.well-known/acme-challenge/token && chmod -R a+rX .")
-    browser = Browser(stack)
-    assert browser.get("/.well-known/acme-challenge/token").text == "proof\n"
-    assert browser.get("/.well-known/acme-challenge/missing").status_code == 404
+    site = f"http://127.0.0.1:{stack.http}"
+    assert requests.get(f"{site}/.well-known/acme-challenge/token", timeout=10).text == "proof\n"
+    assert requests.get(f"{site}/.well-known/acme-challenge/missing", timeout=10).status_code == 404
     with socket.create_connection(("127.0.0.1", stack.http), 10) as plain:
         plain.sendall(b"GET /.well-known/acme-challenge/../../outside HTTP/1.0\r\nHost: x\r\n\r\n")
         assert b"secret" not in plain.makefile("rb").read()
 
 
-def test_https_is_turned_away_in_the_handshake_until_there_is_a_certificate(stack: Stack) -> None:
+def test_the_panel_is_on_no_port_that_the_internet_reaches(stack: Stack, admin: Browser) -> None:
+    """Before panel_domain has a certificate: not on port 80, whatever Host is asked for, and 443 takes nobody."""
+    for host in ("127.0.0.1", "panel.example", "app", "app:8080", ""):
+        with socket.create_connection(("127.0.0.1", stack.http), 10) as plain:
+            plain.sendall(f"GET /login HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+            answer = plain.makefile("rb").read()
+        assert b"csrf" not in answer and b"MTProto" not in answer, host
     context = ssl.create_default_context()
     with socket.create_connection(("127.0.0.1", stack.https), 10) as plain:
         with pytest.raises(ssl.SSLError, match="(?i)unrecognized.name"):
@@ -336,6 +367,98 @@ def test_a_proxy_that_is_removed_by_hand_is_made_again_with_the_same_link(stack:
     eventually(lambda: stack.proxies("--quiet") not in ("", before), "there is a new container")
     eventually(lambda: stack.manage("user", "show", "Boris")["state"] == "running", "and it runs")
     assert stack.manage("user", "link", "Boris")["tg_link"] == link
+
+
+@pytest.fixture(scope="module")
+def center(stack: Stack) -> Iterator[DataCenter]:
+    center = DataCenter(host=f"{stack.prefix}.1").start()
+    yield center
+    center.stop()
+
+
+@pytest.fixture(scope="module")
+def authority(stack: Stack) -> Iterator[Path]:
+    """Let's Encrypt's test authority for this stack, and certbot to ask it; the file of what it signs with."""
+    folder = stack.more.parent
+    pebble = Pebble(folder / "pebble", f"{stack.prefix}.1", leads_to=stack.env["EDGE_IP"]).start()
+    try:
+        (folder / "root.pem").write_text(pebble.root())
+        stack.env["CERTBOT_IMAGE"] = images.ensure_certbot()
+        stack.compose("--profile", "ssl", "up", "--detach", "certbot")
+        stack.manage("settings", "set", f"acme_directory={pebble.directory}", "server_domain=",
+                     f"server_ip={stack.env['EDGE_IP']}")
+        yield folder / "root.pem"
+    finally:
+        pebble.stop()
+
+
+def visit(stack: Stack, name: str, path: str, root: Path) -> tuple[int, str]:
+    """(status, page) for somebody who goes to https://name/path, and to whom the certificate matters."""
+    context = ssl.create_default_context(cafile=str(root))
+    with socket.create_connection(("127.0.0.1", stack.https), 10) as plain:
+        with context.wrap_socket(plain, server_hostname=name) as stream:
+            return ask(stream, name, path)
+
+
+def test_the_panel_gets_a_certificate_and_is_reached_by_https_under_its_own_name_only(
+        stack: Stack, authority: Path) -> None:
+    stack.manage("settings", "set", f"panel_domain={PANEL}")
+
+    def served() -> bool:
+        try:
+            return "csrf_token" in visit(stack, PANEL, "/login", authority)[1]
+        except OSError:
+            return False
+
+    eventually(served, "the panel is served by HTTPS, without a further step", 60)
+    with pytest.raises(ssl.SSLError):
+        visit(stack, "other.test", "/login", authority)
+    moved = requests.get(f"http://127.0.0.1:{stack.http}/login", headers={"Host": PANEL}, timeout=10,
+                         allow_redirects=False)
+    assert (moved.status_code, moved.headers["Location"]) == (301, f"https://{PANEL}:{stack.https}/login")
+
+
+def test_on_port_443_a_client_meets_its_proxy_and_everybody_else_the_cover_site(
+        stack: Stack, admin: Browser, authority: Path, center: DataCenter) -> None:
+    assert_docker(stack)
+    stack.manage("settings", "set", f"sni_base_domain={BASE}", "port_443_mode=true",
+                 f"upstream_socks5={center.socks5}")
+    page = admin.post("/users/new", {"name": "Anna", "domain": ANNA})
+    assert page.status_code == 200, page.text
+    link = html.unescape(re.search(r'value="(tg://proxy\?[^"]+)"', page.text)[1])
+    server, port, _ = clients.parts(link)
+    assert (server, int(port)) == (stack.env["EDGE_IP"], stack.https)
+    outside = link.replace(f"server={server}", "server=127.0.0.1")
+    assert clients.tdjson(outside) > 0
+    assert center.requests >= 1
+    name = f"mtg-proxy-{stack.manage('user', 'show', 'Anna')['port']}"
+    assert docker("port", name) == "", "nobody reaches the proxy but through nginx"
+    stack.manage("certificates", "renew", "--force")
+    eventually(lambda: "<html" in visit(stack, ANNA, "/", authority)[1], "a visitor without the secret sees the site")
+    assert visit(stack, BASE, "/", authority) == visit(stack, ANNA, "/", authority)
+    assert "csrf_token" not in visit(stack, ANNA, "/login", authority)[1]
+
+
+def test_the_operators_own_files_are_served_as_the_cover_site_and_their_own_server_blocks_beside_it(
+        stack: Stack, authority: Path) -> None:
+    """With the commands of docs/docker.md."""
+    stack.compose("exec", "-T", "app", "tar", "-x", "-C", "/data/nginx/cover",
+                  stdin=images.archive({"index.html": b"<html>The bakery", "bread/rye.html": b"<html>Rye"}))
+    stack.manage("settings", "set", "cover_site=folder")
+    assert visit(stack, ANNA, "/", authority) == visit(stack, BASE, "/", authority) == (200, "<html>The bakery")
+    assert visit(stack, BASE, "/bread/rye.html", authority) == (200, "<html>Rye")
+    stack.compose("exec", "-T", "app", "sh", "-c", "cat >/data/nginx/custom.d/shop.conf",
+                  stdin=b"server { listen 80; server_name shop.test; return 200 'The shop'; }")
+    eventually(lambda: requests.get(f"http://127.0.0.1:{stack.http}/", headers={"Host": "shop.test"},
+                                    timeout=10).text == "The shop", "the server block is noticed")
+
+
+def test_switched_off_again_users_have_their_own_ports_and_the_same_secrets(stack: Stack, center: DataCenter) -> None:
+    before = stack.manage("user", "show", "Anna")
+    stack.manage("settings", "set", "port_443_mode=false", "server_ip=127.0.0.1")
+    after = stack.manage("user", "show", "Anna")
+    assert after["secret"] == before["secret"] and after["link_port"] == after["port"] != stack.https
+    assert clients.tdjson(after["tg_link"]) > 0
 
 
 def test_coming_down_leaves_nothing(stack: Stack) -> None:

@@ -149,8 +149,8 @@ def test_the_panels_image_holds_what_it_runs_on_and_nothing_of_development(panel
         "'stylesheet': (top / 'app/web/static/build/panel.css').stat().st_size,"
         "'build': [p.name for p in (top / 'app/web/static/build').iterdir()],"
         "'tools': [t for t in ('node', 'npm', 'pip', 'gcc', 'git', 'pytest') if shutil.which(t)]}))")))
-    assert found["top"] == ["__pycache__", "app", "wsgi.py"]
-    assert set(found["suffixes"]) <= {".py", ".pyc", ".html", ".css", ".js", ".svg", ".png", ".ico"}
+    assert found["top"] == ["__pycache__", "app", "nginx", "wsgi.py"]
+    assert set(found["suffixes"]) <= {".py", ".pyc", ".html", ".css", ".js", ".svg", ".png", ".ico", ".j2"}
     assert found["frontend"] is False and found["tools"] == []
     assert found["stylesheet"] > 5_000 and found["build"] == ["panel.css"]
 
@@ -160,7 +160,8 @@ def test_nothing_else_of_a_checkout_gets_into_the_image(panel: str, tmp_path: Pa
         shutil.copy(ROOT / name, tmp_path / name)
     shutil.copytree(ROOT / "app", tmp_path / "app",
                     ignore=shutil.ignore_patterns("node_modules", "__pycache__"))
-    for planted in ("data/config.json", ".env", ".git/config", "tests/test_x.py", "backup.sql", "id_rsa",
+    shutil.copytree(ROOT / "nginx/templates", tmp_path / "nginx/templates")
+    for planted in ("data/config.json", ".env", ".git/config", "tests/test_x.py", "nginx/my.conf", "backup.sql", "id_rsa",
                     "app/web/frontend/node_modules/x/index.js", "app/web/static/build/old.css",
                     "app/__pycache__/stale.cpython-311.pyc", "app/web/.users.py.swp"):
         (tmp_path / planted).parent.mkdir(parents=True, exist_ok=True)

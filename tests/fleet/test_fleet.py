@@ -281,7 +281,7 @@ def test_settings_are_set_together_or_not_at_all(fleet):
 
 
 @pytest.mark.parametrize("key, words", [("users", "can't be set"), ("secret_key", "can't be set"),
-                                        ("port_443_mode", "can't be set"), ("colour", "no setting 'colour'")])
+                                        ("stats_enabled", "can't be set"), ("colour", "no setting 'colour'")])
 def test_what_is_no_setting_is_refused_with_the_list_of_those_that_are(fleet, key, words):
     with pytest.raises(Refused, match=words) as refused:
         fleet.set_settings({key: "x"})
@@ -380,7 +380,7 @@ def test_two_panels_on_one_folder_never_act_twice(fleet, machine):
     with fleet.file.edit() as config:
         from app.fleet import users
         for number in range(20):
-            users.add(config, {"name": f"u{number}"}, True, lambda port: "")
+            users.add(config, {"name": f"u{number}"}, True, users.World(lambda port: "", lambda config, domain, user: None))
     panels = [fleet, restarted(fleet, machine)]
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda panel: panel.reconcile(), panels))
@@ -445,7 +445,7 @@ def test_proxies_of_an_older_installation_are_taken_over_one_after_the_other(fle
     with fleet.file.edit() as config:
         from app.fleet import users
         for number in range(3):
-            users.add(config, {"name": f"u{number}"}, True, lambda port: "")
+            users.add(config, {"name": f"u{number}"}, True, users.World(lambda port: "", lambda config, domain, user: None))
     for port in (2443, 2445):
         machine.foreign.append(Foreign(f"id{port}", f"mtg-proxy-{port}", port, running=True))
         machine.occupy(port, "an old container")
@@ -472,7 +472,7 @@ def test_a_thousand_users_are_run_shown_and_changed_one_at_a_time(fleet, machine
     from app.fleet import users
     with fleet.file.edit() as config:
         for number in range(1000):
-            users.add(config, {"name": f"u{number}"}, True, lambda port: "")
+            users.add(config, {"name": f"u{number}"}, True, users.World(lambda port: "", lambda config, domain, user: None))
     assert all(o.ok for o in fleet.reconcile()) and fleet.reconcile() == []
     calls = len(machine.calls)
     fleet.rotate("u500")

@@ -10,16 +10,17 @@ from app.fleet.errors import Refused
 from app.mtproto.secret import Secret
 
 
-def nobody_has(_: int) -> str:
-    return ""
+def world(port_taken=lambda port: "", refuse_domain=lambda config, domain, user: None) -> users.World:
+    """Where nothing stands in the way, unless told otherwise."""
+    return users.World(port_taken, refuse_domain)
 
 
 def add(config: Config, name: str = "Alice", **changes):
-    return users.add(config, {"name": name, **changes}, True, nobody_has)
+    return users.add(config, {"name": name, **changes}, True, world())
 
 
 def change(config: Config, user, **changes):
-    users.change(config, user, changes, nobody_has)
+    users.change(config, user, changes, world())
 
 
 def test_a_new_user_has_an_id_a_secret_a_port_and_a_domain():
@@ -34,7 +35,7 @@ def test_a_new_user_has_an_id_a_secret_a_port_and_a_domain():
 def test_ports_of_other_users_and_other_programs_are_passed_over():
     config = Config(proxy_port=3000)
     taken = lambda port: "port 3001 is taken by nginx" if port == 3001 else ""  # noqa: E731
-    ports = [users.add(config, {"name": name}, True, taken).port for name in "abc"]
+    ports = [users.add(config, {"name": name}, True, world(taken)).port for name in "abc"]
     assert ports == [3000, 3002, 3003]
 
 
@@ -126,13 +127,13 @@ def test_a_port_that_another_program_has_is_refused_in_its_words():
     config = Config()
     user = add(config)
     with pytest.raises(Refused, match="nginx"):
-        users.change(config, user, {"port": "3000"}, lambda port: f"port {port} is taken by nginx")
+        users.change(config, user, {"port": "3000"}, world(lambda port: f"port {port} is taken by nginx"))
     assert user.port == 2443
 
 
 def test_when_no_port_is_left_that_is_said():
     with pytest.raises(Refused, match="no port is free from 65535"):
-        users.add(Config(proxy_port=65535), {"name": "a"}, True, lambda _: "taken")
+        users.add(Config(proxy_port=65535), {"name": "a"}, True, world(lambda _: "taken"))
 
 
 @pytest.mark.parametrize("field, value", [

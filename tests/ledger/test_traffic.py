@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -12,7 +13,7 @@ from app.ledger import history
 from app.ledger.history import DAY, HOUR, TEN_SECONDS, Point
 from app.ledger.ledger import Ledger
 from app.ledger.migrations import STEPS
-from app.ledger.traffic import KEPT_STARTS, Due, Reading
+from app.ledger.traffic import KEPT_STARTS, NOISE, Due, Reading
 
 NOON = datetime(2027, 3, 10, 12).timestamp()
 
@@ -208,3 +209,99 @@ def test_a_file_is_imported_once(ledger):
     (9999 * DAY, DAY)])
 def test_the_finest_step_that_reaches_back_far_enough_is_chosen(seconds, step):
     assert history.finest(seconds) == step
+
+
+def estimate(down: int, up: int, **options: object) -> Reading:
+    return replace(reading(down, up, **options), estimated=True)
+
+
+def test_an_estimate_is_marked_since_its_first_reading_and_in_the_period(ledger):
+    ledger.traffic.account([reading(100)], NOON)
+    before = total(ledger)
+    assert (before.estimated_since, before.period_estimated, before.estimating) == (0, 0, 0)
+    for at, value in ((NOON + 10, 500_000), (NOON + 20, 700_000)):
+        ledger.traffic.account([estimate(value, value, start="2")], at)
+    after = total(ledger)
+    assert (after.down, after.up) == (700_100, 700_000)
+    assert (after.estimated_since, after.period_estimated, after.estimating) == (NOON + 10, 1, 1)
+    ledger.traffic.account([reading(50, start="3")], NOON + 30)
+    assert (total(ledger).period_estimated, total(ledger).estimating) == (1, 0)
+    ledger.traffic.reset(["alice"], NOON + 40)
+    assert (total(ledger).estimated_since, total(ledger).period_estimated) == (NOON + 10, 0)
+
+
+def test_a_reset_of_a_user_who_is_being_estimated_begins_an_estimated_period(ledger):
+    ledger.traffic.account([estimate(500_000, 500_000)], NOON)
+    ledger.traffic.reset(["alice"], NOON + 5)
+    assert (total(ledger).period, total(ledger).period_estimated) == (0, 1)
+
+
+def test_a_start_whose_own_counters_were_read_once_takes_no_estimate(ledger):
+    ledger.traffic.account([reading(100, connections=2)], NOON)
+    before = total(ledger)
+    for late in (False, True):
+        assert ledger.traffic.account([estimate(900_000, 900_000, late=late)], NOON + 10) == set()
+        assert total(ledger) == before
+    ledger.traffic.account([reading(160)], NOON + 20)
+    assert (total(ledger).down, total(ledger).estimated_since) == (160, 0)
+
+
+@pytest.mark.parametrize("exact, whole", [((900_000, 300_000), 1_200_000), ((300_000, 100_000), 1_000_000)],
+                         ids=["more than estimated", "less than estimated"])
+def test_counters_that_come_late_count_only_what_the_estimate_has_not(ledger, exact, whole):
+    ledger.traffic.account([estimate(500_000, 500_000)], NOON)
+    ledger.traffic.account([reading(*exact)], NOON + 10)
+    assert total(ledger).down + total(ledger).up == whole
+    ledger.traffic.account([estimate(800_000, 800_000)], NOON + 20)  # silent for a moment
+    ledger.traffic.account([reading(exact[0] + 50, exact[1])], NOON + 30)
+    assert total(ledger).down + total(ledger).up == whole + 50
+
+
+def test_an_estimate_over_restarts_counts_each_start_once(ledger):
+    for start, value in (("1", 100_000), ("1", 300_000), ("2", 50_000), ("2", 50_000), ("1", 300_000)):
+        ledger.traffic.account([estimate(value, value, start=start)], NOON)
+    assert (total(ledger).down, total(ledger).up) == (350_000, 350_000)
+
+
+def test_what_scanners_move_in_an_estimate_is_no_use(ledger):
+    assert ledger.traffic.account([estimate(NOISE // 2, NOISE // 2)], NOON) == set()
+    assert total(ledger).last_seen == 0
+    assert ledger.traffic.account([estimate(NOISE, NOISE + 1)], NOON + 10) == {"alice"}
+    assert total(ledger).last_seen == NOON + 10
+
+
+def test_several_workloads_of_one_user_add_up_in_connections_and_speed(ledger):
+    def both(first: int, second: int, at: float) -> None:
+        ledger.traffic.account([Reading("alice", "new link", "1", first, 10, 1, 2),
+                                Reading("alice", "old link", "7", second, 20, 4, 3),
+                                Reading("bob", "bob's", "1", 5, 5, 0, 1)], at)
+
+    both(1000, 2000, NOON)
+    both(1500, 4500, NOON + 10)
+    after = total(ledger)
+    assert (after.down, after.up, after.fronted, after.connections) == (6000, 30, 5, 5)
+    assert (after.down_rate, after.up_rate) == (300, 0)
+    assert total(ledger, "bob").connections == 1
+
+
+def test_the_last_use_is_known_for_each_workload_and_probes_are_none(ledger):
+    ledger.traffic.account([Reading("alice", "new link", "1", 0, 0, 0, 0),
+                            Reading("alice", "old link", "7", 9, 0, 0, 0)], NOON)
+    assert ledger.traffic.last_uses() == {"old link": NOON}
+    ledger.traffic.account([Reading("alice", "new link", "1", 0, 0, 0, 1),
+                            Reading("alice", "old link", "7", 9, 0, 5, 0)], NOON + 10)
+    assert ledger.traffic.last_uses() == {"old link": NOON, "new link": NOON + 10}
+    ledger.traffic.forget("alice")
+    assert Ledger(ledger.database.path.parent).traffic.last_uses()["new link"] == NOON + 10
+
+
+def test_a_file_of_the_third_version_keeps_its_baselines_which_are_no_estimates(tmp_path):
+    with sqlite3.connect(tmp_path / "panel.db") as db:
+        db.executescript("".join(STEPS[:3]) + "PRAGMA user_version = 3;")
+        db.execute("INSERT INTO traffic (user_id, down) VALUES ('alice', 100)")
+        db.execute("INSERT INTO counters VALUES ('proxy of alice', '1', 100, 0, 0)")
+    db.close()
+    ledger = Ledger(tmp_path)
+    ledger.traffic.account([estimate(900_000, 900_000)], NOON)
+    ledger.traffic.account([reading(130)], NOON)
+    assert (total(ledger).down, total(ledger).estimated_since) == (130, 0)

@@ -361,7 +361,7 @@ class DataCenterProcess:
 
 
 async def _main(arguments: argparse.Namespace) -> None:
-    center = DataCenter(arguments.port, arguments.user, arguments.password, arguments.mode)
+    center = DataCenter(arguments.port, arguments.user, arguments.password, arguments.mode, arguments.host)
     await center.serve()
     addresses = {key: getattr(center, key) for key in ("socks5", "direct", "control")}
     print(json.dumps({**addresses, "pid": os.getpid()}), flush=True)
@@ -372,6 +372,7 @@ async def _main(arguments: argparse.Namespace) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--port", type=int, default=0, help="port of the SOCKS5 server; 0: any free one")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--user", default="")
     parser.add_argument("--password", default="")
     parser.add_argument("--mode", choices=MODES, default="answer")

@@ -1,0 +1,131 @@
+"""Where host names lead, and whether that is this server."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from app.config.model import Config
+
+#: Like socket.getaddrinfo, of which host, port, family and type are used.
+Resolve = Callable[..., list[tuple]]
+
+
+class LookupFailed(Exception):
+    """A name could not be looked up; the message is a sentence for the operator."""
+
+
+class Addresses:
+    """The DNS as this machine sees it. seconds: how long one look-up may take."""
+
+    def __init__(self, resolve: Resolve = socket.getaddrinfo, seconds: float = 5) -> None:
+        self._resolve = resolve
+        self._seconds = seconds
+
+    def of(self, name: str) -> frozenset[str]:
+        """The IPv4 and IPv6 addresses of a host name, or of an address itself. Raises LookupFailed."""
+        try:
+            return frozenset([str(ipaddress.ip_address(name))])
+        except ValueError:
+            pass
+        outcome: list[list[tuple] | OSError | UnicodeError] = []
+
+        def look_up() -> None:
+            try:
+                outcome.append(self._resolve(name, None, socket.AF_UNSPEC, socket.SOCK_STREAM))
+            except (OSError, UnicodeError) as error:
+                outcome.append(error)
+
+        # A look-up can't be cut short; one that hangs must not hang whoever asked, nor the end of the program.
+        thread = threading.Thread(target=look_up, name=f"look-up of {name}", daemon=True)
+        thread.start()
+        thread.join(self._seconds)
+        if not outcome:
+            raise LookupFailed(f"the DNS gave no answer for {name} within {self._seconds:g} s")
+        if isinstance(outcome[0], Exception):
+            raise LookupFailed(_sentence(name, outcome[0]))
+        found = frozenset(str(ipaddress.ip_address(entry[4][0].partition("%")[0])) for entry in outcome[0])
+        if not found:
+            raise LookupFailed(f"{name} has no address")
+        return found
+
+    def own(self, config: Config) -> frozenset[str]:
+        """This server's addresses: server_ip, those of server_domain, and those of this machine's interfaces."""
+        return self._declared(config) | interfaces()
+
+    def leads_here(self, name: str, own: frozenset[str]) -> str:
+        """"" if every address of the name is one of these, else the reason, with what to do about it."""
+        try:
+            found = self.of(name)
+        except LookupFailed as failure:
+            return str(failure)
+        strange = sorted(found - own, key=_order)
+        if not strange:
+            return ""
+        # What was declared says more to people than the addresses of the container that this may be.
+        known = sorted(own - interfaces() or own, key=_order)
+        if not known:
+            return f"{name} leads to {', '.join(strange)}; whether that is this server is not known: set server_ip"
+        record = "AAAA" if ":" in strange[0] else "A"
+        reason = (f"the {record} record of {name} is {strange[0]}, which is not this server "
+                  f"({', '.join(known)}): change the record")
+        if record == "AAAA":
+            return (f"{reason} or remove it; if that is this server's own IPv6 address, set server_domain to a name "
+                    "that leads to all of this server's addresses")
+        return f"{reason}, or set server_ip if that is this server"
+
+    def _declared(self, config: Config) -> frozenset[str]:
+        found = frozenset([config.server_ip] if config.server_ip else [])
+        if config.server_domain:
+            try:
+                found |= self.of(config.server_domain)
+            except LookupFailed:
+                pass  # then it has no say; server_ip and the interfaces do
+        return found
+
+
+def interfaces(proc: Path = Path("/proc/net")) -> frozenset[str]:
+    """The addresses of this machine's (or container's) network interfaces, without loopback and link-local ones."""
+    found = [*_ipv4(_lines(proc / "fib_trie")), *_ipv6(_lines(proc / "if_inet6"))]
+    return frozenset(str(address) for address in found if not address.is_loopback and not address.is_link_local)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text().splitlines()
+    except OSError:
+        return []  # a kernel without this protocol
+
+
+def _ipv4(lines: Iterable[str]) -> list[ipaddress.IPv4Address]:
+    """The routing table's local addresses: a line "|-- 192.0.2.1", then one "/32 host LOCAL"."""
+    found, last = [], ""
+    for line in lines:
+        if "|-- " in line:
+            last = line.split("|-- ")[1].strip()
+        elif "/32 host LOCAL" in line:
+            found.append(ipaddress.IPv4Address(last))
+    return found
+
+
+def _ipv6(lines: Iterable[str]) -> list[ipaddress.IPv6Address]:
+    """Each line begins with an address as 32 hex digits."""
+    return [ipaddress.IPv6Address(bytes.fromhex(line.split()[0])) for line in lines if line.strip()]
+
+
+def _order(address: str) -> tuple[int, int]:
+    parsed = ipaddress.ip_address(address)
+    return parsed.version, int(parsed)
+
+
+def _sentence(name: str, error: OSError | UnicodeError) -> str:
+    if isinstance(error, UnicodeError):
+        return f"{name} is no host name that the DNS knows how to look up"
+    if isinstance(error, socket.gaierror) and error.errno in (socket.EAI_NONAME, socket.EAI_NODATA):
+        return f"{name} has no address in the DNS"
+    if isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN:
+        return f"the DNS gives no answer for {name}; try again, or check the servers in /etc/resolv.conf"
+    return f"{name} could not be looked up: {error.strerror or error}"

@@ -1,0 +1,62 @@
+"""The links of a user: today's, and on port 443 those from before a change of domain, for a while. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from app.config.model import Config, OldLink, User
+from app.mtproto.secret import FAKETLS, Secret
+from app.runtimes.base import NAME_PREFIX
+
+
+@dataclass(frozen=True)
+class UserLink:
+    """One link, which one workload serves. name: the workload's. until: None for today's link."""
+
+    name: str
+    user: User
+    secret: Secret
+    until: datetime | None = None
+
+    @property
+    def domain(self) -> str:
+        """The SNI that clients send; "" for a secret without one."""
+        return self.secret.domain
+
+
+def workload_name(user: User) -> str:
+    return f"{NAME_PREFIX}{user.port}"
+
+
+def links(user: User, config: Config, now: datetime) -> list[UserLink]:
+    """Today's link first, then the old ones that still work.
+
+    An engine serves one secret, so each link has a workload of its own. Two of them can share a port
+    only where nginx tells them apart by their domain: without it an old link ends with the change.
+    """
+    found = [UserLink(workload_name(user), user, Secret.parse(user.secret))]
+    if config.port_443_mode:
+        found += [UserLink(_old_name(user, old), user, Secret.parse(old.secret), old.until)
+                  for old in living(user, now)]
+    return found
+
+
+def living(user: User, now: datetime) -> list[OldLink]:
+    """The old links whose time is not over, and that are not today's again."""
+    return [old for old in user.old_links if old.until > now and old.secret != user.secret]
+
+
+def replace_domain(user: User, config: Config, secret: Secret, now: datetime) -> None:
+    """Give the user this secret, whose domain is another; the one before stays good for the grace period."""
+    kept = [old for old in living(user, now) if old.secret != secret.hex]
+    before = Secret.parse(user.secret)
+    if config.port_443_mode and config.domain_grace_days and before.kind == FAKETLS and before != secret:
+        kept.append(OldLink(secret=before.hex, replaced_at=now,
+                            until=now + timedelta(days=config.domain_grace_days)))
+    user.secret, user.fake_tls_domain, user.old_links = secret.hex, secret.domain, kept
+
+
+def _old_name(user: User, old: OldLink) -> str:
+    return f"{workload_name(user)}-{hashlib.sha256(old.secret.encode()).hexdigest()[:6]}"

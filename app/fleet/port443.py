@@ -1,0 +1,133 @@
+"""Port 443 as the fleet uses it: what nginx should serve, whether a declaration fits it, its certificates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.config.model import Config, User
+from app.edge.addresses import Addresses, LookupFailed
+from app.edge.base import Certificate, Edge, Site
+from app.edge.certificates import Keeper
+from app.engines.base import NO_FRONT, Front
+from app.fleet import domains
+from app.fleet.errors import Refused
+from app.fleet.views import EdgeStatus
+from app.mtproto.secret import FAKETLS, Secret
+
+#: Settings that nginx is told of: a value that it refuses is not kept.
+NGINX_SETTINGS = ("port_443_mode", "panel_domain", "sni_base_domain", "unknown_sni", "cover_site", "cover_url",
+                  "nginx_worker_hours")
+
+_NO_EDGE = ("{what} needs the nginx of docker-compose.yml before the panel (docs/docker.md); this panel runs without "
+            "it")
+
+
+@dataclass(frozen=True)
+class Port443:
+    """edge, keeper: None where no nginx, or no certbot, stands beside the panel. public_port: the one that
+    links carry, 443 unless docker-compose.yml publishes nginx elsewhere."""
+
+    edge: Edge | None = None
+    keeper: Keeper | None = None
+    addresses: Addresses | None = None
+    public_port: int = 443
+
+    def front(self, config: Config, domain: str) -> Front:
+        """What the engine of a link with this domain is told."""
+        return self.edge.front(config, domain) if self.edge else NO_FRONT
+
+    def certificates(self) -> Mapping[str, Certificate]:
+        return self.keeper.store.load() if self.keeper else {}
+
+    def site(self, config: Config, routes: Mapping[str, str], now: datetime) -> Site:
+        """What nginx should serve, with the certificates that there are."""
+        return Site(routes=routes, own_names=domains.own_names(config, now), panel_domain=config.panel_domain,
+                    unknown_sni=config.unknown_sni, cover_site=config.cover_site, cover_url=config.cover_url,
+                    nginx_worker_hours=config.nginx_worker_hours,
+                    certificates=tuple(self.certificates().values()))
+
+    def status(self, config: Config, problems: Iterable[str]) -> EdgeStatus | None:
+        """What people see of it; None without nginx."""
+        if self.edge is None:
+            return None
+        names = {domain for certificate in self.certificates().values() for domain in certificate.domains}
+        on = sum(user.enabled for user in config.users) if config.port_443_mode else 0
+        return EdgeStatus(config.port_443_mode, config.panel_domain, config.panel_domain in names, on,
+                          [problem for problem in problems if problem])
+
+    def refuse_settings(self, config: Config, before: Config, now: datetime) -> None:
+        """Raise Refused for settings that can't work. Asks DNS for a name that is new among them."""
+        if config.port_443_mode and not self.edge:
+            raise Refused(_NO_EDGE.format(what="port_443_mode"), "port_443_mode")
+        if config.sni_mode == "own" and not config.sni_base_domain:
+            raise Refused("sni_mode own needs a domain of yours in sni_base_domain", "sni_base_domain")
+        if config.cover_site == "proxy" and not config.cover_url:
+            raise Refused("cover_site proxy needs the address of the site in cover_url", "cover_url")
+        if config.mtg_timing == "urls" and not config.mtg_timing_urls:
+            raise Refused("mtg_timing urls needs addresses in mtg_timing_urls", "mtg_timing_urls")
+        if config.panel_domain and config.panel_domain == config.sni_base_domain:
+            raise Refused(f"{config.panel_domain} can't be both the panel's name and the cover site's: name the panel "
+                          f"panel.{config.sni_base_domain}, for example", "panel_domain")
+        for user in config.users:
+            if config.panel_domain and Secret.parse(user.secret).domain == config.panel_domain:
+                raise Refused(f"{config.panel_domain} is the domain of {user.name!r}: give that user another one "
+                              "first", "panel_domain")
+        if config.port_443_mode:
+            _refuse_users(config, now)
+        if self.edge:
+            self._refuse_addresses(config, before)
+
+    def refuse_domain(self, config: Config, domain: str, user: User | None, now: datetime) -> None:
+        """Raise Refused for a domain that this user (None: a new one) can't have. Asks DNS."""
+        if why := domains.conflict(config, domain, user, now):
+            raise Refused(why, "domain")
+        if not (self.edge and self.addresses):
+            return
+        here = self.addresses.own(config)
+        if domains.is_own(domain, config):
+            if why := self.addresses.leads_here(domain, here):
+                raise Refused(why, "domain")
+        elif config.port_443_mode and not config.domain_fronting_ip:
+            try:
+                looped = self.addresses.of(domain) & here
+            except LookupFailed:
+                return  # a site that has no address shows probers nothing, but leads nowhere in a circle
+            if looped:
+                raise Refused(f"{domain} leads to this server itself ({', '.join(sorted(looped))}), so whoever probes "
+                              "it would be passed round in a circle: choose a site elsewhere, or make it a name under "
+                              "sni_base_domain", "domain")
+
+    def _refuse_addresses(self, config: Config, before: Config) -> None:
+        if not self.addresses:
+            return
+        asked: list[tuple[str, str, Callable[[str], str]]] = []
+        if config.panel_domain and config.panel_domain != before.panel_domain:
+            asked.append((config.panel_domain, "panel_domain", lambda why: why))
+        if config.sni_base_domain and config.sni_base_domain != before.sni_base_domain:
+            base = config.sni_base_domain
+            asked.append((base, "sni_base_domain", lambda why: why))
+            if config.sni_mode == "own":
+                asked.append((domains.random_name(base, set()), "sni_base_domain",
+                              lambda why: f"every name under {base} must lead here, by a DNS record for *.{base}; "
+                                          f"a random one does not: {why}"))
+        if asked:
+            here = self.addresses.own(config)
+            for name, field, words in asked:
+                if why := self.addresses.leads_here(name, here):
+                    raise Refused(words(why), field)
+
+
+def _refuse_users(config: Config, now: datetime) -> None:
+    """On port 443, everybody needs a FakeTLS secret and a domain of their own."""
+    owner: dict[str, str] = {}
+    for user in config.users:
+        secret = Secret.parse(user.secret)
+        if secret.kind != FAKETLS:
+            raise Refused(f"{user.name!r} has a secret without a domain, and on port 443 users are told apart by it: "
+                          "give that user an ee secret first, or delete them", "port_443_mode")
+        if secret.domain in owner:
+            raise Refused(f"{owner[secret.domain]!r} and {user.name!r} both have the domain {secret.domain}, and on "
+                          "port 443 users are told apart by it: give one of them another first", "port_443_mode")
+        owner[secret.domain] = user.name

@@ -1,0 +1,64 @@
+"""Speed limits and blocks on port 443, where nginx stands between a client and the limited proxy.
+
+Clients connect to nginx's address in the proxies' network, as in tests/docker/test_throttle.py.
+"""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from app.fleet.monitor import Monitor
+from tests.docker.test_throttle import LIMIT_GB, OVER, move, right
+from tests.support.goodput import download_speed, upload_speed, use_cubic
+from tests.support.lab443 import Stage, passes
+from tests.support.stream import BackgroundStream
+
+MBPS = 5
+
+
+@pytest.fixture
+def stage(stage: Stage) -> Stage:
+    use_cubic(stage.center)
+    nginx = stage.hands.inspect_container(stage.lab.container)["State"]["Pid"]
+    subprocess.run(["nsenter", "--target", str(nginx), "--net", "ip", "route", "change", f"{stage.lab.prefix}.0/24",
+                    "dev", "eth0", "congctl", "cubic"], check=True)
+    return stage
+
+
+def test_a_throttled_user_gets_the_set_speed_in_both_directions_and_nobody_else_does(stage):
+    bob = stage.fleet.add_user("Bob")
+    alice = stage.fleet.add_user("Alice", limit_gb=LIMIT_GB, speed_mbps=MBPS)
+    free = download_speed(stage.inside(bob.tg_link), 5e8, seconds=1.0)
+    link = stage.inside(alice.tg_link)
+    move(link, OVER)
+    Monitor(stage.fleet).tick()
+    view = stage.fleet.user(alice.id)
+    assert view.throttled_bps == MBPS * 1e6 and view.throttle_verified_at, view.reason
+
+    def good(speed: float) -> bool:
+        return abs(speed / view.throttled_bps - 1) <= 0.1
+
+    down = right(lambda: download_speed(link, view.throttled_bps), good)
+    up = right(lambda: upload_speed(link, stage.center), good)
+    print("MEASURED", free, down, up)
+    assert good(down[-1]), f"set {view.throttled_bps}, measured down {down}"
+    assert good(up[-1]), f"set {view.throttled_bps}, measured up {up}"
+    with BackgroundStream(link, piece=100_000):
+        beside = right(lambda: download_speed(stage.inside(bob.tg_link), 5e8, seconds=1.0), lambda v: v >= free * 0.6)
+    print("BESIDE", beside)
+    assert beside[-1] >= free * 0.6, f"before {free}, beside her {beside}"
+
+
+def test_a_block_at_the_limit_ends_the_sessions_and_the_next_period_lets_the_user_in_again(stage):
+    bob = stage.fleet.add_user("Bob")
+    alice = stage.fleet.add_user("Alice", limit_gb=LIMIT_GB, at_limit="block")
+    with BackgroundStream(bob.tg_link, piece=20_000) as stranger, BackgroundStream(alice.tg_link, piece=20_000) as hers:
+        move(alice.tg_link, OVER)
+        Monitor(stage.fleet).tick()
+        assert hers.wait_until_broken(5)
+        assert stage.fleet.user(alice.id).state == "blocked" and not passes(alice.tg_link)
+        assert not stranger.finish().broken
+    stage.fleet.reset_traffic(alice.id)
+    assert passes(alice.tg_link)

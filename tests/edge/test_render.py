@@ -1,0 +1,234 @@
+"""From a Site to nginx's files: pure, and every branch of what is refused or left out."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.edge import cover
+from app.edge.base import Certificate, EdgeFailure, Site
+from app.edge.render import Around, render
+from app.edge.words import refusal
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def certificate(name: str, *domains: str, days: int = 90, key: str = "KEY") -> Certificate:
+    return Certificate(name, domains, f"CHAIN of {name}", f"{key} of {name}", START, START + timedelta(days=days))
+
+
+SITE = Site(
+    routes={"www.pool.test": "mtg-proxy-2443:3128", "bob.example.com": "mtg-proxy-2444:3128"},
+    own_names=("example.com", "bob.example.com"), panel_domain="panel.example.org",
+    certificates=(certificate("panel", "panel.example.org"), certificate("cover-1", "example.com", "bob.example.com")))
+AROUND = Around(cover=cover.files(b"seed"))
+
+
+def text(site: Site = SITE, path: str = "conf.d/edge.conf", around: Around = AROUND) -> str:
+    return render(site, around)[path].decode()
+
+
+def backends(site: Site = SITE) -> dict[str, str]:
+    """The map of port 443: name -> address."""
+    found = re.search(r"map .*?\{(.*?)\n\}", text(site, "stream.d/port443.conf"), re.DOTALL)[1]
+    return dict(re.findall(r"^\s+(\S+) (\S+);$", found, re.MULTILINE))
+
+
+def servers(port: str, site: Site = SITE) -> list[str]:
+    """The server blocks with a `listen` that begins like this."""
+    blocks = re.findall(r"^server \{.*?^\}", text(site), re.MULTILINE | re.DOTALL)
+    return [block for block in blocks if re.search(rf"listen {re.escape(port)}\b", block)]
+
+
+def names(block: str) -> list[str]:
+    return re.search(r"server_name\s+(.*?);", block, re.DOTALL)[1].split()
+
+
+def test_the_same_site_makes_the_same_files_in_whatever_order_it_is_given():
+    turned = replace(SITE, routes=dict(reversed(SITE.routes.items())), certificates=SITE.certificates[::-1])
+    assert render(SITE, AROUND) == render(turned, AROUND)
+
+
+@pytest.mark.parametrize("other", [
+    replace(SITE, routes={**SITE.routes, "new.pool.test": "mtg-proxy-2445:3128"}),
+    replace(SITE, routes={**SITE.routes, "www.pool.test": "mtg-proxy-2445:3128"}),
+    replace(SITE, own_names=("example.com",)), replace(SITE, panel_domain=""), replace(SITE, unknown_sni="close"),
+    replace(SITE, cover_site="folder"), replace(SITE, cover_site="proxy", cover_url="https://site.test"),
+    replace(SITE, nginx_worker_hours=7),
+    replace(SITE, certificates=(certificate("panel", "panel.example.org", key="OTHER"), SITE.certificates[1])),
+])
+def test_whatever_changes_what_is_served_changes_the_version(other: Site):
+    assert render(other, AROUND)["version"] != render(SITE, AROUND)["version"]
+
+
+@pytest.mark.parametrize("other", [
+    replace(AROUND, panel="panel:1"), replace(AROUND, ipv6=False), replace(AROUND, public_port=8443),
+    replace(AROUND, cover=cover.files(b"other")), replace(AROUND, custom={"x.conf": b"#"}),
+    replace(AROUND, timing=(b"CHAIN", b"KEY", "/timing")),
+])
+def test_so_does_what_is_around_it(other: Around):
+    assert render(SITE, other)["version"] != render(SITE, AROUND)["version"]
+
+
+def test_the_version_that_is_served_is_that_of_the_files():
+    version = render(SITE, AROUND)["version"].decode()
+    assert re.fullmatch(r"[0-9a-f]{16}", version) and f'return 200 "{version}";' in text()
+
+
+def test_every_name_leads_where_it_belongs():
+    assert backends() == {
+        "default": "127.0.0.1:8444", "www.pool.test": "mtg-proxy-2443:3128", "bob.example.com": "mtg-proxy-2444:3128",
+        "example.com": "127.0.0.1:8444", "panel.example.org": "127.0.0.1:8443"}
+
+
+@pytest.mark.parametrize("unknown, certificates, address", [
+    ("cover", SITE.certificates, "127.0.0.1:8444"), ("cover", (), "127.0.0.1:8446"),
+    ("cover", SITE.certificates[:1], "127.0.0.1:8446"), ("panel", SITE.certificates, "127.0.0.1:8443"),
+    ("panel", SITE.certificates[1:], "127.0.0.1:8446"), ("reject", SITE.certificates, "127.0.0.1:8446"),
+    ("close", SITE.certificates, "127.0.0.1:8447"),
+])
+def test_an_unknown_name_gets_what_the_setting_says_if_there_is_a_certificate_for_it(unknown, certificates, address):
+    assert backends(replace(SITE, unknown_sni=unknown, certificates=certificates))["default"] == address
+
+
+def test_the_panels_name_without_a_certificate_is_rejected_not_shown_something_else():
+    site = replace(SITE, certificates=SITE.certificates[1:])
+    assert backends(site)["panel.example.org"] == "127.0.0.1:8446"
+    assert not servers("127.0.0.1:8443", site)
+
+
+def test_each_certificate_serves_its_names_and_the_first_of_them_the_rest():
+    many = tuple(f"n{i}.example.com" for i in range(250))
+    certificates = tuple(certificate(f"cover-{i + 1}", *many[i * 100:i * 100 + 100]) for i in range(3))
+    site = replace(SITE, own_names=many, certificates=certificates)
+    blocks = servers("8444", site)
+    assert [names(block) for block in blocks] == [list(many[:100]), list(many[100:200]), list(many[200:])]
+    assert ["default_server" in block for block in blocks] == [True, False, False]
+    assert [re.search(r"ssl_certificate (\S+);", b)[1] for b in blocks] == \
+        [f"edge/current/certs/cover-{i}.pem" for i in (1, 2, 3)]
+
+
+def test_of_two_certificates_for_a_name_the_one_that_is_good_for_longer_is_used():
+    old, new = certificate("cover-1", "example.com", days=10), certificate("cover-2", "example.com", days=80)
+    (block,) = servers("8444", replace(SITE, certificates=(old, new)))
+    assert "certs/cover-2.pem" in block and names(block) == ["example.com"]
+
+
+def test_a_certificate_with_a_wildcard_is_for_names_one_label_below_it():
+    site = replace(SITE, own_names=("example.com", "a.example.com", "b.a.example.com"),
+                   certificates=(certificate("cover-1", "*.Example.com"),))
+    (block,) = servers("8444", site)
+    assert names(block) == ["a.example.com"]
+
+
+def test_plain_http_sends_names_with_a_certificate_to_https_and_shows_the_others_the_cover():
+    unknown, secure, plain = servers("80", replace(SITE, own_names=(*SITE.own_names, "new.example.com")))
+    assert names(secure) == ["panel.example.org", "example.com", "bob.example.com"]
+    assert "return 301 https://$host$request_uri;" in secure
+    assert names(plain) == ["new.example.com"] and "parts/cover.conf" in plain
+    assert "parts/cover.conf" in unknown and "default_server" in unknown
+    assert all("parts/challenge.conf" in block for block in (unknown, secure, plain))
+
+
+@pytest.mark.parametrize("unknown", ["reject", "close", "panel"])
+def test_plain_http_shows_an_unknown_name_nothing_unless_the_cover_is_for_everybody(unknown: str):
+    block = servers("80", replace(SITE, unknown_sni=unknown))[0]
+    assert "return 444;" in block and "cover.conf" not in block
+
+
+def test_the_panel_is_never_served_on_plain_http():
+    assert not any("panel.conf" in block for block in servers("80", replace(SITE, unknown_sni="panel")))
+
+
+def test_redirects_lead_to_the_port_that_people_reach():
+    around = replace(AROUND, public_port=8443)
+    assert "return 301 https://$host:8443$request_uri;" in text(around=around)
+
+
+def test_without_ipv6_nothing_listens_on_it():
+    files = render(SITE, replace(AROUND, ipv6=False))
+    assert all(b"[::]" not in body for body in files.values())
+    assert "listen [::]:443;" in text(path="stream.d/port443.conf")
+
+
+def test_keys_are_in_files_of_their_own_and_nowhere_else():
+    files = render(SITE, replace(AROUND, timing=(b"CHAIN", b"KEY of timing", "/timing")))
+    keys = [path for path, body in files.items() if b"KEY of" in body]
+    assert sorted(keys) == ["certs/cover-1.key", "certs/panel.key", "certs/timing.key"]
+
+
+@pytest.mark.parametrize("site, words", [
+    (replace(SITE, routes={"a b.com": "x:1"}), "a b.com"),
+    (replace(SITE, routes={"a.com;}": "x:1"}), "a.com;}"),
+    (replace(SITE, routes={"$host.com": "x:1"}), "$host.com"),
+    (replace(SITE, routes={"Upper.com": "x:1"}), "upper.com"),
+    (replace(SITE, routes={"a.com": "x:1; include /etc/passwd"}), "HOST:PORT"),
+    (replace(SITE, routes={"a.com": ""}), "HOST:PORT"),
+    (replace(SITE, routes={"panel.example.org": "x:1"}), "panel's own name"),
+    (replace(SITE, own_names=("panel.example.org",)), "panel's own name"),
+    (replace(SITE, own_names=("10.0.0.1",)), "IP address"),
+    (replace(SITE, panel_domain="panel\n"), "dot"),
+    (replace(SITE, certificates=(certificate("../x", "example.com"),)), "'../x'"),
+    (replace(SITE, certificates=(certificate("timing", "example.com"),)), "'timing'"),
+    (replace(SITE, certificates=(certificate("c", "example.com"), certificate("c", "bob.example.com", key="X"))),
+     "two certificates are called 'c'"),
+    (replace(SITE, cover_site="proxy", cover_url=""), "cover_url"),
+    (replace(SITE, cover_site="proxy", cover_url="https://a.test/;x"), "cover_url"),
+    (replace(SITE, cover_site="proxy", cover_url="https://Bob.example.com"), "leads back"),
+    (replace(SITE, cover_site="proxy", cover_url="https://www.pool.test:444"), "leads back"),
+    (replace(SITE, cover_site="proxy", cover_url="https://panel.example.org"), "leads back"),
+])
+def test_what_no_configuration_can_be_made_of_is_refused_with_the_value(site: Site, words: str):
+    with pytest.raises(EdgeFailure) as refused:
+        render(site, AROUND)
+    assert words in str(refused.value)
+
+
+# What nginx says
+
+
+@pytest.mark.parametrize("printed, words", [
+    ('nginx: [emerg] unknown directive "foo" in /run/check/edge/current/custom.d/mine.conf:2\nnginx: configuration '
+     "file /run/check/nginx.conf test failed",
+     'your own file custom.d/mine.conf, line 2 (foo bar;): unknown directive "foo"'),
+    ('nginx: [emerg] cannot load certificate "/run/check/edge/current/certs/panel.pem": PEM_read_bio_X509_AUX() failed',
+     'the certificate certs/panel.pem can\'t be read'),
+    ('nginx: [emerg] SSL_CTX_use_PrivateKey("/run/check/edge/current/certs/panel.key") failed (SSL: '
+     "error:05800074:x509 certificate routines::key values mismatch)", "the key certs/panel.key does not belong to its certificate"),
+    ('nginx: [emerg] cannot load certificate key "/run/check/edge/current/certs/panel.key": BIO_new_file() failed '
+     "(SSL: error:8000000D:system library::Permission denied", "the key certs/panel.key can't be read"),
+    ("2026/11/21 11:00:00 [emerg] 1#1: bind() to 0.0.0.0:9999 failed (98: Address already in use)",
+     "bind() to 0.0.0.0:9999"),
+    ("", "it says no more"), ("sh: nginx: not found\n", "nginx: not found"),
+])
+def test_a_refusal_says_where_and_why(printed: str, words: str):
+    assert words in refusal(printed, {"custom.d/mine.conf": b"server {\n  foo bar;\n}\n"})
+
+
+# The built-in cover site
+
+
+def test_the_cover_site_is_the_same_for_the_same_seed():
+    assert cover.files(b"seed") == cover.files(b"seed")
+
+
+def test_no_two_installations_have_the_same_cover_site():
+    sites = [cover.files(os.urandom(32)) for _ in range(50)]
+    assert len({site["index.html"] for site in sites}) == 50
+    styles = [next(body for name, body in site.items() if name.endswith(".css")) for site in sites]
+    assert len(set(styles)) == 50
+    assert len({tuple(sorted(site)) for site in sites}) > 20, "the names of the files tell nothing either"
+
+
+def test_every_link_of_the_cover_site_leads_to_a_page_of_it_and_none_elsewhere():
+    for number in range(100):
+        site = cover.files(b"%d" % number)
+        assert {"index.html", "404.html", "robots.txt", "favicon.svg"} <= set(site)
+        for name, body in site.items():
+            assert b"://" not in body.replace(b"http://www.w3.org/2000/svg", b""), name
+            for link in re.findall(rb'href="([^"]*)"', body):
+                assert link == b"/" or link.decode().removeprefix("/") in site, (name, link)

@@ -1,0 +1,326 @@
+"""Port 443 as the fleet declares it: what is refused, what nginx is told, and what is taken back."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from app.config.model import User
+from app.edge.addresses import Addresses
+from app.engines.builtin import Builtin
+from app.fleet import Fleet, Refused
+from app.fleet.slowness import AGAIN, LEARNING
+from app.mtproto.links import parse_link
+from app.mtproto.secret import Secret
+from app.runtimes.base import Place
+from tests.support.memory_certbot import MemoryCertbot
+from tests.support.memory_edge import MemoryEdge
+from tests.support.memory_runtime import Machine, MemoryRuntime
+
+HERE, ELSEWHERE = "203.0.113.7", "198.51.100.9"
+
+
+def resolver(table: dict[str, str]) -> Callable[..., list[tuple]]:
+    """A DNS with these names; "*.x" stands for every other name under x."""
+    def resolve(host: str, *_: object) -> list[tuple]:
+        address = table.get(host) or table.get("*." + host.partition(".")[2])
+        if not address:
+            raise socket.gaierror(socket.EAI_NONAME, "unknown")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0))]
+
+    return resolve
+
+
+DNS = {"panel.example": HERE, "*.mine.example": HERE, "mine.example": HERE, "half.example": HERE,
+       "a.example": ELSEWHERE, "back.example": HERE, "far.example": ELSEWHERE}
+
+
+class Containers(MemoryRuntime):
+    """Whose workloads each have an address of their own."""
+
+    def place(self, port: int, bind: str) -> Place:
+        return Place("0.0.0.0:3128", "0.0.0.0:3129", f"{bind}:{port}")
+
+
+class World:
+    """A fleet with nginx and certbot beside it, all in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self.edge, self.machine, self.folder = MemoryEdge(), Machine(), folder
+        self.certbot = MemoryCertbot(self.machine.now)
+        self.fleet = self.open()
+        self.fleet.set_settings({"server_ip": HERE})
+
+    def open(self, **more: object) -> Fleet:
+        fleet = Fleet(self.folder, Containers(self.machine), Builtin(), **{
+            "edge": self.edge, "certbot": self.certbot, "addresses": Addresses(resolver(DNS)), **more})
+        fleet.reconciler.clock = self.machine.now
+        return fleet
+
+    def declared(self) -> dict:
+        return json.loads((self.folder / "config.json").read_text())
+
+    def running(self) -> set[str]:
+        return {name for name, box in self.machine.boxes.items() if box.state == "running"}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def refused(world: World, changes: dict[str, object], words: str, field: str) -> None:
+    """These settings are refused with these words, and nothing has changed."""
+    before, site = world.declared(), world.edge.site
+    with pytest.raises(Refused, match=words) as refusal:
+        world.fleet.set_settings(changes)
+    assert refusal.value.field == field
+    assert world.declared() == before and world.edge.site == site
+
+
+# Switching
+
+
+def test_switching_on_and_off_changes_no_secret_and_every_link(world: World):
+    anna, boris = world.fleet.add_user("Anna"), world.fleet.add_user("Boris")
+    world.fleet.set_settings({"port_443_mode": "true"})
+    for before in (anna, boris):
+        now = world.fleet.user(before.id)
+        link = parse_link(now.tg_link)
+        assert (now.secret, now.link_port, link.port, link.secret.hex) == (before.secret, 443, 443, before.secret)
+        workload = world.machine.boxes[f"mtg-proxy-{now.port}"].workload
+        assert workload.place.publish == "" and "proxy-protocol-listener = true" in workload.files["config.toml"]
+        assert world.edge.site.routes[now.domain].startswith(f"mtg-proxy-{now.port}:")
+    world.fleet.set_settings({"port_443_mode": "false"})
+    assert [(u.secret, u.tg_link) for u in world.fleet.users()] == [(u.secret, u.tg_link) for u in (anna, boris)]
+    assert not world.edge.site.routes
+
+
+def test_links_carry_the_port_that_nginx_is_published_on(world: World):
+    fleet = world.open(public_port=8443)
+    fleet.set_settings({"port_443_mode": True})
+    assert parse_link(fleet.add_user("Anna").tg_link).port == 8443
+
+
+@pytest.mark.parametrize("trouble", ["refusal", "gone"])
+def test_switching_on_is_undone_when_nginx_does_not_take_it(world: World, trouble: str):
+    anna = world.fleet.add_user("Anna")
+    calls = len(world.machine.calls)
+    setattr(world.edge, trouble, "some.conf, line 3: no" if trouble == "refusal" else True)
+    refused(world, {"port_443_mode": True}, "settings are as they were", "port_443_mode")
+    assert world.fleet.user("Anna") == anna
+    assert not [call for call in world.machine.calls[calls:] if call[0] in ("create", "stop", "remove", "start")]
+
+
+def test_a_setting_that_nginx_refuses_is_taken_back(world: World):
+    world.edge.refusal = "site.conf, line 3: no"
+    refused(world, {"panel_domain": "panel.example"}, "line 3", "panel_domain")
+
+
+def test_a_setting_for_an_nginx_that_is_away_is_kept_and_told_as_a_problem(world: World):
+    world.edge.gone = True
+    world.fleet.set_settings({"panel_domain": "panel.example"})
+    status = world.fleet.status()
+    assert world.declared()["panel_domain"] == "panel.example"
+    assert any("docker compose up -d nginx" in problem for problem in status.problems) and status.edge.problems
+    world.edge.gone = False
+    world.fleet.reconcile()
+    assert world.edge.site.panel_domain == "panel.example" and not world.fleet.status().edge.problems
+
+
+def test_nginx_is_told_nothing_when_nothing_changed(world: World):
+    world.fleet.set_settings({"port_443_mode": True})
+    world.fleet.add_user("Anna")
+    reloads = world.edge.reloads
+    world.fleet.update_user("Anna", {"note": "x", "limit_gb": "5", "name": "Anne"})
+    assert [o for o in world.fleet.reconcile() if o.action == "serve"] == [] and world.edge.reloads == reloads
+
+
+def test_without_nginx_port_443_is_refused_and_a_file_that_says_so_is_served_on_ports(tmp_path: Path):
+    machine = Machine()
+    fleet = Fleet(tmp_path, MemoryRuntime(machine), Builtin())
+    with pytest.raises(Refused, match="docker-compose.yml") as refusal:
+        fleet.set_settings({"port_443_mode": "true"})
+    assert refusal.value.field == "port_443_mode"
+    with fleet.file.edit() as config:
+        config.port_443_mode = True
+    anna = fleet.add_user("Anna")
+    assert (anna.link_port, anna.state) == (anna.port, "running") and fleet.status().edge is None
+    assert any("port_443_mode" in problem for problem in fleet.status().problems)
+
+
+def test_users_that_can_not_be_told_apart_keep_the_switch_off(world: World):
+    secret = Secret.generate("a.example").hex
+    with world.fleet.file.edit() as config:
+        config.users = [User(id=f"u{n}", name=name, port=2443 + n, secret=secret)
+                        for n, name in enumerate(("Anna", "Boris"))]
+    refused(world, {"port_443_mode": True}, "'Anna' and 'Boris' both have the domain a.example", "port_443_mode")
+    with world.fleet.file.edit() as config:
+        config.users[1].secret = "11" * 16
+    refused(world, {"port_443_mode": True}, "'Boris' has a secret without a domain", "port_443_mode")
+
+
+# Settings that do not fit
+
+
+@pytest.mark.parametrize("changes, words, field", [
+    ({"sni_mode": "own"}, "needs a domain of yours", "sni_base_domain"),
+    ({"cover_site": "proxy"}, "needs the address", "cover_url"),
+    ({"mtg_timing": "urls"}, "needs addresses", "mtg_timing_urls"),
+    ({"panel_domain": "mine.example", "sni_base_domain": "mine.example"}, "can't be both", "panel_domain"),
+    ({"panel_domain": "far.example"}, f"{ELSEWHERE}, which is not this server", "panel_domain"),
+    ({"panel_domain": "nowhere.example"}, "no address", "panel_domain"),
+    ({"sni_base_domain": "far.example"}, "not this server", "sni_base_domain"),
+    ({"sni_base_domain": "half.example", "sni_mode": "own"}, r"\*\.half\.example", "sni_base_domain"),
+    ({"domain_pool": "a.example nodots"}, "domain_pool", "domain_pool"),
+    ({"cover_url": "http://insecure.example"}, "cover_url", "cover_url"),
+    ({"acme_directory": "ftp://x"}, "acme_directory", "acme_directory"),
+    ({"acme_email": "me"}, "acme_email", "acme_email"),
+    ({"nginx_worker_hours": "0"}, "nginx_worker_hours", "nginx_worker_hours"),
+    ({"unknown_sni": "shrug"}, "unknown_sni", "unknown_sni"),
+])
+def test_settings_that_can_not_work_are_refused_with_the_reason(world: World, changes, words, field):
+    refused(world, changes, words, field)
+
+
+def test_the_panel_can_not_take_a_users_domain_nor_a_user_the_panels(world: World):
+    world.fleet.add_user("Anna", domain="panel.example")
+    refused(world, {"panel_domain": "panel.example"}, "'Anna'", "panel_domain")
+    world.fleet.update_user("Anna", {"domain": "a.example"})
+    world.fleet.set_settings({"panel_domain": "panel.example"})
+    for attempt in (lambda: world.fleet.add_user("Boris", domain="panel.example"),
+                    lambda: world.fleet.update_user("Anna", {"domain": "panel.example"})):
+        with pytest.raises(Refused, match="panel's own name"):
+            attempt()
+
+
+# Domains of users
+
+
+def test_a_domain_of_ones_own_pins_the_cover_and_its_name_is_checked(world: World):
+    world.fleet.set_settings({"port_443_mode": True, "sni_mode": "own", "sni_base_domain": "mine.example"})
+    anna = world.fleet.add_user("Anna")
+    assert anna.domain.endswith(".mine.example")
+    config = world.machine.boxes[f"mtg-proxy-{anna.port}"].workload.files["config.toml"]
+    assert '[domain-fronting]\nip = "172.28.255.254"\nport = 8444\nproxy-protocol = true' in config
+    assert set(world.edge.site.own_names) == {"mine.example", anna.domain}
+    DNS["gone.mine.example"] = ELSEWHERE
+    try:
+        with pytest.raises(Refused, match="not this server"):
+            world.fleet.add_user("Boris", domain="gone.mine.example")
+    finally:
+        del DNS["gone.mine.example"]
+
+
+def test_a_domain_that_leads_back_to_this_server_is_refused(world: World):
+    world.fleet.set_settings({"port_443_mode": True})
+    with pytest.raises(Refused, match="passed round in a circle"):
+        world.fleet.add_user("Anna", domain="back.example")
+    with pytest.raises(Refused, match="belongs to 'Boris'"):
+        world.fleet.add_user("Boris", domain="far.example")
+        world.fleet.add_user("Clara", domain="far.example")
+    assert [user.name for user in world.fleet.users()] == ["Boris"]
+
+
+def test_a_disabled_users_domain_leads_nowhere(world: World):
+    world.fleet.set_settings({"port_443_mode": True})
+    anna = world.fleet.add_user("Anna")
+    world.fleet.disable("Anna")
+    assert anna.domain not in world.edge.site.routes
+    world.fleet.enable("Anna")
+    assert anna.domain in world.edge.site.routes
+
+
+# The grace period
+
+
+def test_the_old_link_works_beside_the_new_one_and_then_ends(world: World):
+    world.fleet.set_settings({"port_443_mode": True})
+    before = world.fleet.add_user("Anna", domain="a.example")
+    after = world.fleet.update_user("Anna", {"domain": "far.example"})
+    old, = after.old_links
+    assert old.tg_link == before.tg_link and old.domain == "a.example" and after.domain == "far.example"
+    assert len(world.running()) == 2 and set(world.edge.site.routes) == {"a.example", "far.example"}
+    world.machine.pass_time(timedelta(days=7, seconds=1).total_seconds())
+    world.fleet.reconcile()
+    assert world.running() == {f"mtg-proxy-{after.port}"} and set(world.edge.site.routes) == {"far.example"}
+    assert world.fleet.user("Anna").old_links == []
+
+
+def test_the_view_tells_which_link_was_last_used(world: World):
+    world.fleet.set_settings({"port_443_mode": True})
+    before = world.fleet.add_user("Anna", domain="a.example")
+    name = f"mtg-proxy-{before.port}"
+    used = 'mtg_telegram_traffic{telegram_ip="x",dc="2",direction="to_client"} 100\n'
+    world.machine.metrics(name, used)
+    world.machine.pass_time(-10)  # times are kept in whole seconds
+    world.fleet.sample()
+    assert world.fleet.user("Anna").link_last_used
+    world.machine.metrics(name, "")
+    world.machine.pass_time(10)
+    after = world.fleet.update_user("Anna", {"domain": "far.example"})
+    assert after.link_last_used is None, "the new link has not been used yet"
+    old_name, = world.running() - {name}
+    world.machine.metrics(old_name, used)
+    world.machine.pass_time(5)
+    world.fleet.sample()
+    view = world.fleet.user("Anna")
+    assert view.old_links[0].last_used and view.link_last_used is None
+    assert view.bytes_down == 200, "both links are billed to the same user"
+
+
+# Certificates
+
+
+def test_certificates_are_asked_for_served_and_told(world: World):
+    world.fleet.set_settings({"panel_domain": "panel.example", "sni_base_domain": "mine.example"})
+    outcomes = world.fleet.renew_certificates(actor="admin:a")
+    assert {(o.name, o.ok) for o in outcomes} == {("panel", True), ("cover-1", True)}
+    assert {c.name for c in world.edge.site.certificates} == {"panel", "cover-1"}
+    views = {view.name: view for view in world.fleet.certificates()}
+    assert views["panel"].domains == ["panel.example"] and 88 <= views["panel"].days_left <= 90
+    assert world.fleet.status().edge.panel_https
+    assert [e.action for e in world.fleet.ledger.events.recent(50)].count("certificate issued") == 2
+
+
+def test_a_certificate_that_is_refused_is_a_problem_with_its_reason(world: World):
+    world.fleet.set_settings({"panel_domain": "panel.example"})
+    world.certbot.refused = {"panel.example"}
+    outcome, = world.fleet.renew_certificates(actor="admin:a")
+    assert not outcome.ok
+    assert any("panel.example" in problem and "could not check" in problem for problem in world.fleet.status().problems)
+
+
+def test_without_certbot_nobody_can_be_asked(tmp_path: Path):
+    fleet = Fleet(tmp_path, MemoryRuntime(Machine()), Builtin())
+    with pytest.raises(Refused, match="docker-compose.yml"):
+        fleet.renew_certificates()
+    assert fleet.certificates() == []
+
+
+# Slow proxies
+
+
+def test_a_proxy_that_could_not_learn_its_timing_is_shown_as_slow_until_it_has(world: World):
+    told = {"why": "mtg could not fetch https://…"}
+
+    class Learner(Builtin):
+        def slow(self, log: str, started_at: float = 0.0, now: float = 0.0) -> str:
+            return told["why"]
+
+    world.fleet._slowness.engine = Learner()
+    world.fleet.add_user("Anna")
+    world.fleet.look_for_slow_proxies()
+    assert world.fleet.user("Anna").slow == "", "it may still be learning"
+    world.machine.pass_time(LEARNING + 1)
+    world.fleet.look_for_slow_proxies()
+    assert world.fleet.user("Anna").slow == told["why"]
+    told["why"] = ""
+    world.machine.pass_time(AGAIN + 1)
+    world.fleet.look_for_slow_proxies()
+    assert world.fleet.user("Anna").slow == ""

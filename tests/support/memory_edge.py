@@ -1,0 +1,47 @@
+"""An nginx that lives in memory; it passes the same contract tests as the real one (tests/edge/test_contract.py)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from app.config.model import Config
+from app.edge.base import EdgeFailure, EdgeUnavailable, Site
+from app.edge.nginx import front
+from app.edge.render import Around, render
+from app.edge.timing import Material
+from app.engines.base import Front
+
+
+class MemoryEdge:
+    """Implements Edge. site: what it serves, None at first. reloads: how often that changed.
+
+    gone: set it and nginx does not answer. refusal: set it and `nginx -t` says no, for this reason.
+    """
+
+    def __init__(self, ip: str = "172.28.255.254") -> None:
+        self.ip = ip
+        self.site: Site | None = None
+        self.reloads = 0
+        self.gone = False
+        self.refusal = ""
+        self._version = b""
+
+    def apply(self, site: Site) -> bool:
+        files = render(site, Around())
+        if files["version"] == self._version and not self.gone:
+            return False
+        if self.gone:
+            raise EdgeUnavailable("nginx is not there: it was taken away. Start it: docker compose up -d nginx")
+        if self.refusal:
+            raise EdgeFailure(f"nginx refuses the new configuration: {self.refusal}. "
+                              "What it served before is served on.")
+        self.site, self._version = site, files["version"]
+        self.reloads += 1
+        return True
+
+    def front(self, config: Config, domain: str) -> Front:
+        return front(config, domain, self.ip, self._material)
+
+    def _material(self) -> Material:
+        none = Path("/nonexistent")
+        return Material(f"https://{self.ip}:8445/timing.bin", "the CA of this installation", none, none, none)
