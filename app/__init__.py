@@ -21,7 +21,7 @@ def create_app(fleet: Fleet | None = None) -> Flask:
     from flask import Flask
 
     from app.fleet import Fleet
-    from app.web import auth, dashboard, errors, formats, health, logs, security, users
+    from app.web import auth, dashboard, errors, formats, health, logs, security, settings, users
 
     app = Flask(__name__, template_folder="web/templates", static_folder="web/static")
     app.extensions["fleet"] = fleet or Fleet.open(os.environ.get("MTPROTO_DATA_DIR", "data"))
@@ -35,4 +35,5 @@ def create_app(fleet: Fleet | None = None) -> Flask:
     app.register_blueprint(dashboard.blueprint)  # /
     app.register_blueprint(users.blueprint)      # /users
     app.register_blueprint(logs.blueprint)       # /logs
+    app.register_blueprint(settings.blueprint)   # /settings
     return app

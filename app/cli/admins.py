@@ -10,7 +10,7 @@ from app.cli.root import Command, Invocation
 @click.command(cls=Command, name="create-admin")
 @click.option("--username", metavar="U", required=True)
 @click.option("--password", metavar="P", required=True)
-@click.option("--sudo", is_flag=True, help="May manage other admins.")
+@click.option("--sudo", is_flag=True, help="May change settings and admins.")
 @click.pass_obj
 def create_admin(obj: Invocation, username: str, password: str, sudo: bool) -> None:
     """Add a person who may log in to the panel."""

@@ -8,10 +8,11 @@ import click
 
 from app.cli.output import facts, paragraph, table
 from app.cli.root import Command, Invocation, Refusal
-from app.units import size
+from app.cli.traffic import ESTIMATES, amount, both
 
 if TYPE_CHECKING:
     from app.fleet.reconcile import Outcome
+    from app.fleet.views import EdgeStatus
 
 
 @click.command(cls=Command)
@@ -24,12 +25,14 @@ def status(obj: Invocation) -> None:
         ("engine", now.engine),
         ("running", f"{now.running} of {now.total}"),
         ("connections", str(now.connections)),
-        ("down / up", f"{size(now.bytes_down)} / {size(now.bytes_up)}"),
+        ("down / up", both(now.bytes_down, now.bytes_up, now.estimated)),
         ("server", now.server),
+        *([("port 443", "on" if now.edge.port_443 else "off"), ("panel", _panel(now.edge))]
+          if now.edge else []),
     ]
     rows = [
-        [view.name, str(view.port), view.state, str(view.connections),
-         size(view.bytes_down), size(view.bytes_up)]
+        [view.name, str(view.link_port), view.state, str(view.connections),
+         amount(view.bytes_down, view.estimated), amount(view.bytes_up, view.estimated)]
         for view in now.users
     ]
     parts = [facts(head)]
@@ -37,6 +40,8 @@ def status(obj: Invocation) -> None:
         parts.append(paragraph(now.server_note))
     if rows:
         parts.append(table(["NAME", "PORT", "STATE", "CONN", "DOWN", "UP"], rows, right=(1, 3, 4, 5)))
+    if now.estimated:
+        parts.append(paragraph(ESTIMATES))
     if now.stopped:
         parts.append(paragraph("All proxies are stopped. `start` runs them again."))
     parts += [paragraph(note) for note in now.notes]
@@ -45,11 +50,18 @@ def status(obj: Invocation) -> None:
     obj.answer(now.to_json(), "\n\n".join(parts))
 
 
+def _panel(edge: EdgeStatus) -> str:
+    """Where nginx serves the panel."""
+    if not edge.panel_domain:
+        return "from this machine only (panel_domain is empty)"
+    return f"https://{edge.panel_domain}" + ("" if edge.panel_https else " (it has no certificate yet)")
+
+
 @click.command(cls=Command)
 @click.pass_obj
 def reconcile(obj: Invocation) -> None:
     """Compare what is declared with what runs, and apply the difference, once."""
-    _report(obj, obj.fleet().reconcile())
+    report(obj, obj.fleet().reconcile())
 
 
 @click.command(cls=Command)
@@ -73,7 +85,7 @@ def stop(obj: Invocation, name: str | None) -> None:
 @click.pass_obj
 def restart(obj: Invocation, name: str | None) -> None:
     """Restart all proxies, or that of NAME. Live connections end, and clients connect again."""
-    _report(obj, obj.fleet().restart(name or "", actor="cli"))
+    report(obj, obj.fleet().restart(name or "", actor="cli"))
 
 
 @click.command(cls=Command)
@@ -101,18 +113,18 @@ def _one_or_all(obj: Invocation, name: str | None, one: str, everybody: str) -> 
         view = getattr(fleet, one)(name, actor="cli")
         obj.answer(view.to_json(), f"{view.name}: {view.state}" + (f": {view.reason}" if view.reason else ""))
     else:
-        _report(obj, getattr(fleet, everybody)(actor="cli"))
+        report(obj, getattr(fleet, everybody)(actor="cli"))
 
 
-def _report(obj: Invocation, outcomes: list[Outcome]) -> None:
-    """Print what was done; exit 1 if any of it failed."""
+def report(obj: Invocation, outcomes: list[Outcome], nothing: str = "Nothing to do.") -> None:
+    """Print what was done, or `nothing`; exit 1 if any of it failed."""
     lines = [
         f"{outcome.action} {outcome.name}"
         + (f" ({outcome.user})" if outcome.user else "")
         + (f"  done in {outcome.seconds:.1f} s" if outcome.ok else f"  FAILED: {outcome.reason}")
         for outcome in outcomes
     ]
-    obj.answer([outcome.to_json() for outcome in outcomes], "\n".join(lines) or "Nothing to do.")
+    obj.answer([outcome.to_json() for outcome in outcomes], "\n".join(lines) or nothing)
     failed = [outcome for outcome in outcomes if not outcome.ok]
     if failed:
         raise Refusal(f"{len(failed)} of {len(outcomes)} actions failed; the panel tries them again. "

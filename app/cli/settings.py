@@ -20,6 +20,8 @@ def written(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, float):
         return f"{value:.15g}"
+    if isinstance(value, list):
+        return " ".join(value)
     return "" if value is None else str(value)
 
 
@@ -46,7 +48,7 @@ def get(obj: Invocation, key: str) -> None:
 @click.argument("pairs", metavar="KEY=VALUE…", nargs=-1, required=True)
 @click.pass_obj
 def set_settings(obj: Invocation, pairs: tuple[str, ...]) -> None:
-    """Change settings, all or none."""
+    """Change settings, all or none. A list is words with spaces between them: domain_pool="a.com b.com"."""
     changes = assignments(pairs)
     values = obj.fleet().set_settings(changes, actor="cli")
     changed = {key: values[key] for key in changes}

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 UNITS = {"m": 60, "h": 3600, "d": 86400}
 
+ESTIMATES = "~: estimated from network counters, half of it in each direction."
+
 
 class TrafficGroup(Group):
     """`traffic Alice` means `traffic show Alice`."""
@@ -95,7 +97,7 @@ def beginning(text: str, now: float) -> float:
 def _totals(view: UserView) -> dict[str, object]:
     keys = ("id", "name", "state", "connections", "bytes_down", "bytes_up", "period_down", "period_up",
             "period_since", "now_down", "now_up", "last_seen", "probes", "limit_gb", "warning", "over_limit",
-            "next_reset_at")
+            "next_reset_at", "estimated", "period_estimated")
     return {key: getattr(view, key) for key in keys}
 
 
@@ -110,7 +112,7 @@ def _since(fleet: Fleet, views: list[UserView], since: float, name: str | None) 
     for view in views:
         down, up = sums.get(view.id, (0, 0))
         found.append({"id": view.id, "name": view.name, "bytes_down": down, "bytes_up": up,
-                      "since": history.begin(since, step), "step": step,
+                      "estimated": view.estimated, "since": history.begin(since, step), "step": step,
                       **({"points": [asdict(point) for point in points]} if name else {})})
     return found
 
@@ -120,22 +122,36 @@ def _text_since(document: list[dict], name: str | None) -> str:
         return "No users yet: python -m app.cli user add NAME"
     begin = datetime.fromtimestamp(document[0]["since"])
     if not name:
-        rows = [[one["name"], size(one["bytes_down"]), size(one["bytes_up"])] for one in document]
-        return f"since {begin:%Y-%m-%d %H:%M}\n" + table(["NAME", "DOWN", "UP"], rows, right=(1, 2))
+        rows = [[one["name"], *(amount(one[key], one["estimated"]) for key in ("bytes_down", "bytes_up"))]
+                for one in document]
+        text = f"since {begin:%Y-%m-%d %H:%M}\n" + table(["NAME", "DOWN", "UP"], rows, right=(1, 2))
+        return text + (f"\n\n{ESTIMATES}" if any(one["estimated"] for one in document) else "")
     one = document[0]
     head = facts([("name", one["name"]), ("since", f"{begin:%Y-%m-%d %H:%M}"),
-                  ("down / up", f"{size(one['bytes_down'])} / {size(one['bytes_up'])}")])
+                  ("down / up", both(one["bytes_down"], one["bytes_up"], one["estimated"]))])
     rows = [[f"{datetime.fromtimestamp(p['at']):%Y-%m-%d %H:%M:%S}", size(p["down"]), size(p["up"])]
             for p in one["points"]]
     return "\n\n".join([head, *([table(["FROM", "DOWN", "UP"], rows, right=(1, 2))] if rows else [])])
+
+
+def amount(count: int, estimated: bool) -> str:
+    """Bytes for a table: "1.2 GB", or "~1.2 GB" for an estimate."""
+    return f"{'~' if estimated else ''}{size(count)}"
+
+
+def both(down: int, up: int, estimated: bool) -> str:
+    """Bytes down and up; for an estimate, which knows no directions, about how many there were in all."""
+    if estimated:
+        return f"about {size(down + up)} in both directions together, estimated from network counters"
+    return f"{size(down)} / {size(up)}"
 
 
 def _one(view: UserView) -> str:
     return facts([
         ("name", view.name),
         ("state", f"{view.state}: {view.reason}" if view.reason else view.state),
-        ("down / up", f"{size(view.bytes_down)} / {size(view.bytes_up)}"),
-        ("since the reset", f"{size(view.period_down)} / {size(view.period_up)}"),
+        ("down / up", both(view.bytes_down, view.bytes_up, view.estimated)),
+        ("since the reset", both(view.period_down, view.period_up, view.period_estimated)),
         ("last reset", view.period_since or "never"),
         ("next reset", view.next_reset_at or "never"),
         ("limit", f"{view.limit_gb:g} GB" if view.limit_gb else "none"),
@@ -150,7 +166,9 @@ def _one(view: UserView) -> str:
 def _table(views: list[UserView]) -> str:
     if not views:
         return "No users yet: python -m app.cli user add NAME"
-    rows = [[view.name, size(view.bytes_down), size(view.bytes_up), size(view.period_down + view.period_up),
+    rows = [[view.name, amount(view.bytes_down, view.estimated), amount(view.bytes_up, view.estimated),
+             amount(view.period_down + view.period_up, view.period_estimated),
              f"{view.limit_gb:g} GB" if view.limit_gb else "none", f"{size(view.now_down + view.now_up)}/s",
              str(view.probes)] for view in views]
-    return table(["NAME", "DOWN", "UP", "PERIOD", "LIMIT", "NOW", "PROBES"], rows, right=(1, 2, 3, 4, 5, 6))
+    text = table(["NAME", "DOWN", "UP", "PERIOD", "LIMIT", "NOW", "PROBES"], rows, right=(1, 2, 3, 4, 5, 6))
+    return text + (f"\n\n{ESTIMATES}" if any(view.estimated for view in views) else "")

@@ -10,6 +10,7 @@ import click
 
 from app.cli.output import facts, limit, table
 from app.cli.root import Group, Invocation, Refusal
+from app.cli.traffic import amount, both
 from app.units import size
 
 if TYPE_CHECKING:
@@ -51,12 +52,13 @@ def described(view: UserView) -> str:
             ("name", view.name),
             ("id", view.id),
             ("state", state_of(view)),
-            ("port", str(view.port)),
+            ("port", str(view.link_port)),
+            *([("port without 443", str(view.port))] if view.link_port != view.port else []),
             ("domain", view.domain),
             ("secret", view.masked_secret),
             ("connections", str(view.connections)),
-            ("down / up", f"{size(view.bytes_down)} / {size(view.bytes_up)}"),
-            ("since the reset", f"{size(view.period_down)} / {size(view.period_up)}"),
+            ("down / up", both(view.bytes_down, view.bytes_up, view.estimated)),
+            ("since the reset", both(view.period_down, view.period_up, view.period_estimated)),
             ("now", f"{size(view.now_down)}/s / {size(view.now_up)}/s"),
             ("last seen", view.last_seen or "never"),
             ("limit", limit(view.limit_gb, "GB")),
@@ -68,8 +70,12 @@ def described(view: UserView) -> str:
             ("next reset", view.next_reset_at or "never"),
             ("expires", expires),
             ("note", view.note),
+            *([("slow", view.slow)] if view.slow else []),
             ("link", view.tg_link),
             ("web link", view.tme_link),
+            ("link last used", view.link_last_used or "never"),
+            *(("old link", f"{old.domain}, until {old.until}, last used {old.last_used or 'never'}")
+              for old in view.old_links),
         ]
     )
 
@@ -119,8 +125,8 @@ def list_users(obj: Invocation) -> None:
     """Every user in one table."""
     views = obj.fleet().users()
     rows = [
-        [view.name, view.id, str(view.port), view.state, str(view.connections),
-         size(view.bytes_down), size(view.bytes_up)]
+        [view.name, view.id, str(view.link_port), view.state, str(view.connections),
+         amount(view.bytes_down, view.estimated), amount(view.bytes_up, view.estimated)]
         for view in views
     ]
     head = ["NAME", "ID", "PORT", "STATE", "CONN", "DOWN", "UP"]

@@ -59,7 +59,7 @@ class Port443:
 
     def refuse_settings(self, config: Config, before: Config, now: datetime) -> None:
         """Raise Refused for settings that can't work. Asks DNS for a name that is new among them."""
-        if config.port_443_mode and not self.edge:
+        if config.port_443_mode and not before.port_443_mode and not self.edge:
             raise Refused(_NO_EDGE.format(what="port_443_mode"), "port_443_mode")
         if config.sni_mode == "own" and not config.sni_base_domain:
             raise Refused("sni_mode own needs a domain of yours in sni_base_domain", "sni_base_domain")

@@ -13,7 +13,7 @@ from app.units import size
 
 def init_app(app: Flask) -> None:
     """Makes these functions template filters of the same names."""
-    for function in (size, gigabytes, speed, rate, last_day, day, ago, cycle, percent, sentence):
+    for function in (size, gigabytes, speed, rate, last_day, day, moment, ago, cycle, percent, sentence):
         app.add_template_filter(function)
 
 
@@ -43,16 +43,21 @@ def last_day(iso: str | None) -> str:
     """
     if not iso:
         return ""
-    moment = datetime.fromisoformat(iso).astimezone()
-    if (moment.hour, moment.minute) == (0, 0):
-        return day((moment - timedelta(days=1)).isoformat())
-    return f"{day(iso)}, {moment:%H:%M}"
+    end = datetime.fromisoformat(iso).astimezone()
+    if (end.hour, end.minute) == (0, 0):
+        return day((end - timedelta(days=1)).isoformat())
+    return moment(iso)
 
 
 def day(iso: str) -> str:
     """The date of an ISO time in the server's time zone, as "1 Mar 2026"."""
-    moment = datetime.fromisoformat(iso).astimezone()
-    return f"{moment.day} {moment:%b %Y}"
+    date = datetime.fromisoformat(iso).astimezone()
+    return f"{date.day} {date:%b %Y}"
+
+
+def moment(iso: str) -> str:
+    """The date and time of an ISO time in the server's time zone, as "1 Mar 2026, 18:00"."""
+    return f"{day(iso)}, {datetime.fromisoformat(iso).astimezone():%H:%M}"
 
 
 def ago(iso: str) -> str:

@@ -3,8 +3,10 @@ its refusal is put beside the field it names."""
 
 from __future__ import annotations
 
+import re
+
 from flask_wtf import FlaskForm
-from wtforms import PasswordField, SelectField, StringField
+from wtforms import BooleanField, HiddenField, PasswordField, SelectField, StringField, TextAreaField
 from wtforms.validators import DataRequired
 
 from app.config.model import Config
@@ -25,12 +27,23 @@ class RefusableForm(FlaskForm):
     """A form that can show a refusal of the fleet."""
 
     def show(self, refusal: Refused) -> None:
-        """Puts the refusal beside the field it is about, or above the form when it is about none."""
-        field = self._fields.get(refusal.field)
-        if field is None:
-            self.form_errors.append(str(refusal))
+        """Puts the refusal beside the field it is about, or above the form when it is about none.
+
+        What breaks a rule of the declaration is told in lines that begin with a field: "proxy_port: …",
+        "domain_pool[3]: …".
+        """
+        for line in str(refusal).splitlines():
+            found = re.match(r"(\w+)(?:\[\d+\])?: (.+)", line)
+            if found and found[1] in self._fields:
+                self._put(found[1], found[2])
+            elif line != "Nothing was changed.":
+                self._put(refusal.field, line)
+
+    def _put(self, name: str, message: str) -> None:
+        if name in self._fields:
+            self._fields[name].errors = [*self._fields[name].errors, message]
         else:
-            field.errors = [*field.errors, str(refusal)]
+            self.form_errors.append(message)
 
 
 class LoginForm(FlaskForm):
@@ -60,3 +73,29 @@ class UserForm(RefusableForm):
             (value, sentence(words)) for value, words in AT_LIMIT.items()]
         self.reset_cycle.choices = [("", f"As for everybody: {cycle(config.reset_cycle)}")] + [
             (value, sentence(cycle(value))) for value in CYCLES]
+
+
+class SettingsForm(RefusableForm):
+    """The settings that the panel offers, by their own names; lists are words between spaces or line ends.
+
+    What may be chosen, and what it means, is said in templates/settings.
+    """
+
+    #: What the fields held when the page was made, as JSON: only what a person changed since then is sent on.
+    shown = HiddenField()
+    server_domain = StringField("Host name in links", filters=[_strip])
+    server_ip = StringField("IP address in links", filters=[_strip])
+    panel_domain = StringField("This panel's own host name", filters=[_strip])
+    port_443_mode = BooleanField("Everybody on port 443")
+    sni_mode = StringField("Where new users' names come from")
+    domain_pool = TextAreaField("Domains in the pool")
+    sni_base_domain = StringField("Your domain", filters=[_strip])
+    unknown_sni = StringField("Who asks for a name that nobody has")
+    cover_site = StringField("What a visitor of your domain sees")
+    cover_url = StringField("Address of your site", filters=[_strip])
+    domain_grace_days = StringField("Old links go on working for", filters=[_strip])
+    nginx_worker_hours = StringField("Long connections may last", filters=[_strip])
+    mtg_timing = StringField("Where mtg learns its timing")
+    mtg_timing_urls = TextAreaField("Addresses of large files")
+    acme_directory = StringField("Another authority", filters=[_strip])
+    acme_email = StringField("E-mail address for the authority", filters=[_strip])

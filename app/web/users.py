@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable
+from datetime import datetime
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
 
+from app.config.model import Config
 from app.fleet import Refused
-from app.fleet.views import UserView
+from app.fleet.views import OldLinkView, UserView
 from app.mtproto.qr import qr_png, qr_svg
 from app.runtimes.base import NAME_PREFIX
 from app.web.context import actor, the_fleet
@@ -50,7 +52,8 @@ def new() -> ResponseReturnValue:
         else:
             flash(f"{user.name} is added. Send them the link below.")
             return redirect(url_for("users.show", user_id=user.id))
-    page = render_template("users/new.html", form=form, common=the_fleet().config(),
+    config = the_fleet().config()
+    page = render_template("users/new.html", form=form, common=config, domain_hint=_domain_hint(config),
                            silence=_silence(the_fleet().users()))
     return page, 422 if form.is_submitted() else 200
 
@@ -58,8 +61,8 @@ def new() -> ResponseReturnValue:
 @blueprint.get("/<user_id>")
 def show(user_id: str) -> str:
     """One user: the link, the QR code, and how it goes."""
-    status = the_fleet().status()
-    return render_template("users/show.html", user=_user(user_id), server_note=status.server_note,
+    status, user = the_fleet().status(), _user(user_id)
+    return render_template("users/show.html", user=user, latest=_latest(user), server_note=status.server_note,
                            all_stopped=status.stopped)
 
 
@@ -84,6 +87,7 @@ def edit(user_id: str) -> ResponseReturnValue:
     form = UserForm(data=before)
     form.offer(the_fleet().config())
     if form.validate_on_submit():
+        link = user.tg_link
         typed = {key: form[key].data or "" for key in before}
         changes = {key: value for key, value in typed.items() if value != before[key]}
         clocks = {key: typed[key] for key in ("expires", "expires_after_days")}
@@ -95,9 +99,13 @@ def edit(user_id: str) -> ResponseReturnValue:
         except Refused as refusal:
             form.show(refusal)
         else:
-            flash(f"{user.name} is saved." if changes else "Nothing was different, so nothing was changed.")
+            changed = " The link has changed: send them the new one." if user.tg_link != link else ""
+            flash(f"{user.name} is saved.{changed}" if changes else
+                  "Nothing was different, so nothing was changed.")
             return redirect(url_for("users.show", user_id=user.id))
-    page = render_template("users/edit.html", form=form, user=user, common=the_fleet().config(),
+    config = the_fleet().config()
+    page = render_template("users/edit.html", form=form, user=user, common=config,
+                           domain_hint=_domain_hint(config, user),
                            silence=_silence([user]))
     return page, 422 if form.is_submitted() else 200
 
@@ -191,6 +199,31 @@ def _own(value: float | None) -> str:
     return "none" if value is None else f"{value:g}" if value else ""
 
 
+def _latest(user: UserView) -> OldLinkView | None:
+    """The old link that was used after every other link of this user; None if today's was, or none at all."""
+    used = [(old, datetime.fromisoformat(old.last_used)) for old in user.old_links if old.last_used]
+    old, at = max(used, key=lambda pair: pair[1], default=(None, None))
+    today = user.link_last_used
+    return None if at is None or (today and datetime.fromisoformat(today) >= at) else old
+
+
+def _domain_hint(config: Config, user: UserView | None = None) -> str:
+    """What to type as the domain of this user (None: of a new one), and what follows from another one."""
+    own = config.sni_base_domain if config.sni_mode == "own" else ""
+    hint = "The site that the connection looks like"
+    if user is None:
+        return hint + (f". Empty: the panel makes up a name under {own}." if own else
+                       ", such as www.example.com. Empty: the panel picks one.")
+    days = config.domain_grace_days if config.port_443_mode else 0
+    hint += ". Another domain means another link: the old one " + (
+        f"goes on working for {days} {'day' if days == 1 else 'days'}." if days else "stops working at once.")
+    if own and user.domain.endswith(f".{own}"):
+        hint += " You may leave it as it is: the panel made it up, and sees to its certificate."
+    elif own:
+        hint += f" Any name under {own} will do: the panel sees to its certificate."
+    return hint
+
+
 def _ask(user_id: str, what: str) -> str:
     user = _user(user_id)
     return render_template("confirm.html", what=what, name=user.name, silence=_silence([user]),
@@ -214,7 +247,7 @@ def _silence(users: Iterable[UserView]) -> str:
 
 def haystack(user: UserView) -> str:
     """What the search looks through, here and in the browser, in lower case."""
-    return " ".join((user.name, user.note, user.domain, str(user.port), user.state)).casefold()
+    return " ".join((user.name, user.note, user.domain, str(user.link_port), user.state)).casefold()
 
 
 def _act(user_id: str, verb: Callable[..., UserView], done: str, then: str = "") -> ResponseReturnValue:

@@ -25,7 +25,7 @@ STYLESHEET = Path(__file__).parents[2] / "app/web/static/build/panel.css"
 def fleet(tmp_path: Path) -> Fleet:
     """A fleet without users, with the admin `ada`, whose links point to proxy.example."""
     fleet = Fleet(tmp_path / "data", MemoryRuntime(), Builtin())
-    fleet.create_admin(NAME, PASSWORD)
+    fleet.create_admin(NAME, PASSWORD, sudo=True)
     fleet.set_settings({"server_domain": "proxy.example"})
     return fleet
 

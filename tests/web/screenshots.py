@@ -8,7 +8,8 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
@@ -21,6 +22,7 @@ from app.fleet.monitor import Monitor
 from app.runtimes.base import Sample
 from app.runtimes.loglines import merge, stamped
 from tests.support.memory_runtime import MemoryRuntime
+from tests.web.behind_nginx import fleet_behind_nginx
 from tests.web.desk import CHROMIUM_ARGUMENTS, open_desk
 from tests.web.visitor import NAME, PASSWORD
 
@@ -87,7 +89,7 @@ def demo_fleet(data_dir: Path) -> Fleet:
     """People with traffic, one near the limit, one over it, one disabled."""
     runtime = PictureRuntime()
     fleet = Fleet(data_dir, runtime, Builtin())
-    fleet.create_admin(NAME, PASSWORD)
+    fleet.create_admin(NAME, PASSWORD, sudo=True)
     fleet.set_settings({"server_domain": "proxy.example.org"})
     for name, declared, down, up, connections in PEOPLE:
         user = fleet.add_user(name, **declared)
@@ -103,10 +105,29 @@ def demo_fleet(data_dir: Path) -> Fleet:
     return fleet
 
 
+def fleet_on_443(data_dir: Path) -> Fleet:
+    """Everybody on port 443 under a domain of one's own, with certificates of which one will be late."""
+    fleet = fleet_behind_nginx(data_dir, PictureRuntime())
+    fleet.set_settings({"panel_domain": "panel.example.org", "sni_mode": "own",
+                        "sni_base_domain": "example.org"})
+    fleet.set_settings({"port_443_mode": "true"})
+    for name, declared, *_ in PEOPLE:
+        fleet.add_user(name, **declared)
+    now, certificates = fleet.reconciler.clock(), fleet.ledger.certificates
+    names = [user.domain for user in fleet.users()]
+    for name, domains, ago, days in (("panel", ["panel.example.org"], 21, 69),
+                                     ("cover-1", ["example.org", *names], 79, 11)):
+        certificates.succeeded(name, domains, now - ago * 86400, now + days * 86400 + 60, now - ago * 86400)
+    certificates.failed("cover-1", ["example.org", *names],
+                        "the authority could not reach example.org on port 80: port 80 of this server must be "
+                        "open to the internet", now - 3600)
+    return fleet
+
+
 def take(browser: Browser, site: str, fleet: Fleet) -> None:
     """The handful of pictures; a phone's are two pixels to the point."""
     first = f"/users/{fleet.user('Grandma Nilufar').id}"
-    shots = (
+    shoot(browser, site, (
         ("login", 1280, "dark", "/login"),
         ("dashboard", 1280, "dark", "/"),
         ("dashboard-light", 1280, "light", "/"),
@@ -114,7 +135,19 @@ def take(browser: Browser, site: str, fleet: Fleet) -> None:
         ("user", 1280, "dark", first),
         ("user-phone", 390, "dark", first),
         ("logs", 1280, "dark", "/logs"),
-    )
+    ))
+
+
+def take_settings(browser: Browser, site: str) -> None:
+    shoot(browser, site, (
+        ("settings", 1280, "dark", "/settings"),
+        ("settings-light", 1280, "light", "/settings"),
+        ("settings-phone", 390, "dark", "/settings#port-443"),
+    ))
+
+
+def shoot(browser: Browser, site: str, shots: Iterable[tuple[str, int, str, str]]) -> None:
+    """Each is a name, a width, a theme and an address."""
     for name, width, theme, path in shots:
         context, desk = open_desk(browser, site, width, theme, device_scale_factor=2 if width < 768 else 1)
         if path == "/login":
@@ -123,24 +156,37 @@ def take(browser: Browser, site: str, fleet: Fleet) -> None:
             desk.login()
             desk.go(path)
         desk.page.wait_for_load_state("networkidle")
+        if width >= 768:
+            # What sticks to the window's end belongs to the end of the picture.
+            height = desk.page.evaluate("() => document.documentElement.scrollHeight")
+            desk.page.set_viewport_size({"width": width, "height": height})
         # A phone's picture is its first screen; the whole page would be a ribbon.
         desk.page.screenshot(path=PICTURES / f"{name}.png", full_page=width >= 768)
         assert desk.complaints == [], desk.complaints
         context.close()
 
 
+@contextmanager
+def served(fleet: Fleet) -> Iterator[str]:
+    """The address of the panel of this fleet."""
+    server = make_server("127.0.0.1", 0, create_app(fleet), threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://panel.test:{server.port}"
+    server.shutdown()
+    thread.join()
+
+
 def main() -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        fleet = demo_fleet(Path(folder))
-        server = make_server("127.0.0.1", 0, create_app(fleet), threaded=True)
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM_ARGUMENTS)
-        take(browser, f"http://panel.test:{server.port}", fleet)
+        fleet = demo_fleet(Path(folder) / "ports")
+        with served(fleet) as site:
+            take(browser, site, fleet)
+        with served(fleet_on_443(Path(folder) / "443")) as site:
+            take_settings(browser, site)
         browser.close()
-        server.shutdown()
-        thread.join()
 
 
 if __name__ == "__main__":

@@ -47,8 +47,9 @@ CONTRAST = """() => {
 }"""
 
 #: Buttons, inputs and links that a finger would miss.
-SMALL_TARGETS = """() => [...document.querySelectorAll('a, button, input, select')]
+SMALL_TARGETS = """() => [...document.querySelectorAll('a, button, input, select, textarea, summary')]
   .filter((e) => e.checkVisibility() && !e.closest('.sr-only') && !e.classList.contains('sr-only'))
+  .map((e) => ['radio', 'checkbox'].includes(e.type) ? e.closest('label') : e)
   .filter((e) => e.type !== 'hidden' && e.getBoundingClientRect().height < 44)
   .map((e) => `${e.getBoundingClientRect().height} ${e.textContent.trim() || e.name}`)"""
 
@@ -234,10 +235,10 @@ def test_everything_can_be_reached_by_keyboard(desk: Desk, fleet: Fleet) -> None
     expect(page.get_by_role("link", name="Skip to content")).to_be_in_viewport()
     reached = []
     focused = "() => document.activeElement.textContent.trim() || document.activeElement.name"
-    for _ in range(11):
+    for _ in range(12):
         page.keyboard.press("Tab")
         reached.append(page.evaluate(focused))
-    wanted = ["Dashboard", "Users", "Logs", "Log out", "Add a user", "q", "Grandma", "Copy link",
+    wanted = ["Dashboard", "Users", "Logs", "Settings", "Log out", "Add a user", "q", "Grandma", "Copy link",
               "Disable Grandma"]
     assert [name for name in reached if name in wanted] == wanted
     page.get_by_role("link", name="Grandma").focus()
@@ -257,7 +258,7 @@ def test_the_navigation_stays_on_one_line(chromium: Browser, site: str, width: i
     for path in ("/", "/logs"):
         desk.go(path)
         heights = desk.page.eval_on_selector_all("a.nav", "links => links.map((a) => a.clientHeight)")
-        assert heights == [44, 44, 44], path
+        assert heights == [44, 44, 44, 44], path
         assert desk.page.evaluate(OVERFLOW) <= 0, path
     context.close()
 
@@ -281,7 +282,8 @@ def test_every_page_fits_and_is_legible(
     page = desk.page
     desk.go("/login")
     stopped = ["/", "/users", f"/users/{long.id}"]
-    paths = ["/login", "/", "/users", "/users/new", "/no-such-page", "/stop", "/restart", "/logs?tail=x", *(
+    paths = ["/login", "/", "/users", "/users/new", "/no-such-page", "/stop", "/restart", "/logs?tail=x",
+             "/settings", *(
         f"/users/{long.id}{rest}" for rest in ("", "/edit", "/rotate", "/restart", "/remove"))]
     for number, path in enumerate([*paths, *stopped]):
         if path == "/" and number == 1:

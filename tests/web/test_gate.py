@@ -36,10 +36,12 @@ def bob(fleet: Fleet) -> str:
 
 def test_the_walk_over_the_routes_finds_the_ones_we_know(panel: Flask, fleet: Fleet, bob: str) -> None:
     shown = set(paths(panel, fleet, "GET"))
-    assert {"/", "/users", "/users/new", f"/users/{bob}", f"/users/{bob}/qr.png", "/logs"} <= shown
+    assert {"/", "/users", "/users/new", f"/users/{bob}", f"/users/{bob}/qr.png", "/logs",
+            "/settings"} <= shown
     verbs = ("edit", "enable", "disable", "rotate", "restart", "reset", "remove")
     assert {f"/users/{bob}/{verb}" for verb in verbs} | {
-        "/users/new", "/login", "/logout", "/start", "/stop", "/restart", "/reset"
+        "/users/new", "/login", "/logout", "/start", "/stop", "/restart", "/reset",
+        "/settings", "/settings/domains", "/settings/certificates"
     } == set(paths(panel, fleet, "POST"))
 
 

@@ -202,3 +202,23 @@ document.addEventListener("click", (event) => {
   event.preventDefault();
   document.getElementById(link.dataset.dialog).showModal();
 });
+
+// --- a button that takes its time says so, and is not pressed twice
+
+let waiting = null;
+
+document.addEventListener("submit", (event) => {
+  if (waiting?.form === event.target) return event.preventDefault();
+  const label = event.submitter?.dataset.busyLabel;
+  if (!label) return;
+  const text = event.submitter.lastChild;
+  waiting = { form: event.target, text, before: text.nodeValue };
+  text.nodeValue = label;
+  announce(label);
+});
+
+// Whoever comes back to the page by the browser's own button finds it as it was.
+window.addEventListener("pageshow", () => {
+  if (waiting) waiting.text.nodeValue = waiting.before;
+  waiting = null;
+});

@@ -1,0 +1,163 @@
+"""The settings page in a real browser: with script, without, on a phone, by keyboard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from app.edge.reach import Reach
+from app.fleet import Fleet
+from tests.support.memory_runtime import MemoryRuntime
+from tests.web.behind_nginx import fleet_behind_nginx
+from tests.web.desk import Desk, open_desk
+from tests.web.test_browser import CONTRAST, OVERFLOW, SMALL_TARGETS
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Fleet:
+    return fleet_behind_nginx(tmp_path / "data", MemoryRuntime())
+
+
+def checked(names: list[str]) -> list[Reach]:
+    return [Reach(name, name != "www.gone.example", "" if name != "www.gone.example" else
+                  "its name has no address in the DNS of this server", 20) for name in names]
+
+
+def test_from_a_domain_of_ones_own_to_everybody_on_port_443(desk: Desk, fleet: Fleet) -> None:
+    alice = fleet.add_user("Alice")
+    page = desk.page
+    page.get_by_role("link", name="Settings").click()
+    expect(page.get_by_label("Domains in the pool")).to_be_visible()
+    expect(page.get_by_label("Your domain")).to_be_hidden()
+    page.get_by_label("Own domain").check()
+    expect(page.get_by_label("Domains in the pool")).to_be_hidden()
+    page.get_by_label("Your domain").fill("example.com")
+    page.get_by_role("switch", name="Everybody on port 443").check()
+    page.get_by_role("button", name="Save settings").click()
+    page.get_by_role("button", name="Put everybody on port 443").click()
+    expect(page.get_by_text("which is not this server")).to_be_visible()
+    expect(page.get_by_label("Your domain")).to_be_focused()
+    assert [c for c in desk.complaints if "422" not in c] == []
+    desk.complaints.clear()
+
+    page.get_by_label("Your domain").fill("example.org")
+    page.get_by_label("Your domain").press("Enter")
+    expect(page.get_by_role("heading", name="Put everybody on port 443?")).to_be_visible()
+    page.get_by_role("button", name="Back").click()
+    expect(page.get_by_label("Your domain")).to_have_value("example.org")
+    expect(page.get_by_role("switch")).to_be_checked()
+    assert not fleet.config().port_443_mode
+    page.get_by_role("button", name="Save settings").click()
+    page.get_by_role("button", name="Put everybody on port 443").click()
+    expect(page.get_by_text("Everybody is on port 443 now.")).to_be_visible()
+    assert (fleet.user(alice.id).link_port, fleet.config().sni_base_domain) == (443, "example.org")
+
+
+def test_a_check_says_that_it_takes_its_time_is_made_once_and_says_what_it_found(
+        desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+    monkeypatch.setattr("app.fleet.fleet.check_all", lambda names: asked.append(names) or checked(names))
+    page = desk.page
+    desk.go("/settings")
+    page.get_by_label("Domains in the pool").fill("www.here.example\nwww.gone.example")
+    said = page.get_by_role("button", name="Check the domains").evaluate(
+        "(button) => { button.click(); button.click(); return button.textContent; }")
+    assert said == "Checking…"
+    expect(page.get_by_text("1 of 2 can be used; 1 can't")).to_be_visible()
+    expect(page.get_by_text("its name has no address", exact=False)).to_be_visible()
+    expect(page.get_by_label("Domains in the pool")).to_have_value("www.here.example\nwww.gone.example")
+    expect(page.get_by_role("button", name="Check the domains")).to_be_visible()
+    assert asked == [["www.here.example", "www.gone.example"]]
+
+
+def test_all_of_it_works_without_script(
+        chromium: Browser, site: str, fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.fleet.fleet.check_all", checked)
+    fleet.set_settings({"panel_domain": "panel.example.org"})
+    context, desk = open_desk(chromium, site, java_script_enabled=False)
+    desk.login()
+    page = desk.page
+    page.get_by_role("link", name="Settings").click()
+    page.get_by_role("button", name="Check the domains").click()
+    expect(page.get_by_text("30 of 30 can be used")).to_be_visible()
+    page.get_by_role("button", name="Renew now").click()
+    expect(page.get_by_text("Renewed: panel.")).to_be_visible()
+    page.get_by_text("Strangers who ask for an unknown name").click()
+    page.get_by_label("Is turned away").check()
+    page.get_by_role("switch").check()
+    page.get_by_role("button", name="Save settings").click()
+    page.get_by_role("button", name="Put everybody on port 443").click()
+    expect(page.get_by_text("Everybody is on port 443 now.")).to_be_visible()
+    assert (fleet.config().port_443_mode, fleet.config().unknown_sni) == (True, "reject")
+    assert desk.complaints == []
+    context.close()
+
+
+@pytest.mark.parametrize(("width", "theme"), [(1280, "dark"), (390, "light"), (320, "dark")])
+def test_the_page_fits_and_is_legible_in_every_state(
+        chromium: Browser, site: str, fleet: Fleet, monkeypatch: pytest.MonkeyPatch, width: int,
+        theme: str) -> None:
+    monkeypatch.setattr("app.fleet.fleet.check_all", checked)
+    long = "a" * 60 + "." + "b" * 60 + ".example.com"
+    fleet.set_settings({"sni_base_domain": "example.org", "sni_mode": "own", "port_443_mode": "true"})
+    alice = fleet.add_user("Alice", domain=long)
+    fleet.update_user(alice.id, {"domain": "c" + long[1:]})
+    now = fleet.reconciler.clock()
+    names = [long, *(f"u{n}.example.org" for n in range(60))]
+    fleet.ledger.certificates.succeeded("cover-1", names, now, now + 9e5, now)
+    fleet.ledger.certificates.failed("panel", [long], f"could not check {long}: " + "x" * 300, now)
+    observed = fleet.runtime.list()[0]
+    fleet.ledger.workloads.set_slow(observed.name, observed.start, "y" * 200)
+
+    context, desk = open_desk(chromium, site, width, theme)
+    desk.login()
+    page = desk.page
+
+    def look(what: str) -> None:
+        page.evaluate("() => document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+        assert page.evaluate(OVERFLOW) <= 0, what
+        seen = page.evaluate(CONTRAST)
+        assert seen["looked"] > 4 and seen["poor"] == [], what
+        if width <= 390:
+            assert page.evaluate(SMALL_TARGETS) == [], what
+
+    for path in ("/", f"/users/{alice.id}", f"/users/{alice.id}/edit", "/settings"):
+        desk.go(path)
+        look(path)
+    page.get_by_label("Domain pool").check()
+    page.get_by_label("Domains in the pool").fill(f"{long}\nwww.gone.example")
+    page.get_by_role("button", name="Check the domains").click()
+    page.get_by_text("1 of 2 can be used").wait_for()
+    look("checked")
+    page.get_by_label("Domains in the pool").fill(f"{'z' * 200}\na")
+    page.get_by_label("Sites of your choice").check()
+    page.get_by_role("button", name="Save settings").click()
+    page.get_by_text("Nothing was saved.").wait_for()
+    look("refused")
+    desk.go("/settings")
+    page.get_by_role("switch").uncheck()
+    page.get_by_role("button", name="Save settings").click()
+    page.get_by_role("heading", name="Switch port 443 off?").wait_for()
+    look("asked")
+    assert [c for c in desk.complaints if "422" not in c] == []
+    context.close()
+
+
+def test_sections_and_choices_can_be_reached_by_keyboard(desk: Desk) -> None:
+    page = desk.page
+    desk.go("/settings")
+    page.get_by_role("navigation", name="Sections").get_by_role("link", name="Certificates").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Certificates")).to_be_in_viewport()
+    switch = page.get_by_role("switch")
+    switch.focus()
+    page.keyboard.press("Space")
+    expect(switch).to_be_checked()
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("Domain pool")).to_be_focused()
+    page.keyboard.press("ArrowUp")
+    expect(page.get_by_label("Own domain")).to_be_checked()
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("Your domain")).to_be_focused()
