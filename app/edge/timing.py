@@ -3,6 +3,11 @@
 The chain is this installation's own, and the key of its CA is not kept: nothing else can ever be signed
 with what the proxies are told to trust. Its two certificates have the size of a Let's Encrypt chain, as
 mtg gives its own handshake the size of the one that it sees.
+
+mtg measures the gaps between TLS records in whole microseconds, and a single one of 0 makes it wait hours
+before one record in twenty: who uses that proxy is cut off. So nginx serves the file by TLS 1.3 on a curve
+for which mtg sends no key at first, which parts the cipher change from the encrypted record that would
+follow it at once, and without session tickets, which come in pairs (nginx/templates/http.conf.j2).
 """
 
 from __future__ import annotations
@@ -41,9 +46,9 @@ _COMMENT = x509.ObjectIdentifier("2.16.840.1.113730.1.13")
 
 @dataclass(frozen=True)
 class Material:
-    """url: the file's address, as the proxies reach it. ca: PEM, what they trust for it. chain, key: PEM files
-    for nginx (the server's own certificate first; the key is readable by its group). root: the folder that
-    it serves, which holds the file and nothing else."""
+    """url: the file's address, as the proxies reach it. ca: PEM, what they trust for it. chain, key: PEM
+    files for nginx (the server's own certificate first; the key is readable by its group). root: the
+    folder that it serves, which holds the file and nothing else."""
 
     url: str
     ca: str
@@ -70,7 +75,7 @@ def material(folder: Path, ip: str) -> Material:
 
 @lru_cache(maxsize=8)
 def _usable(folder: Path, address: str, today: int, state: tuple) -> bool:
-    """Whether there is nothing to do; asked for every user, and read again only once a day or after a change."""
+    """Whether there is nothing to do; asked for every user, but read only once a day or after a change."""
     return _certificates_fit(folder, address) and _file_fits(folder)
 
 
@@ -118,8 +123,9 @@ def _write_certificates(folder: Path, address: str) -> None:
     root, middle, leaf = [_name(what) for what in ("root", "intermediate", "server")]
     ca = _builder(root, keys[0], root, keys[0], authority=1).sign(keys[0], hashes.SHA256())
     intermediate = _filled(_builder(middle, keys[1], root, keys[0], authority=0), keys[0], _INTERMEDIATE)
+    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
     builder = (_builder(leaf, keys[2], middle, keys[1])
-               .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), False)
+               .add_extension(names, False)
                .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False))
     chain = [_filled(builder, keys[1], _LEAF), intermediate]
     private = keys[2].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -137,9 +143,10 @@ def _builder(subject: x509.Name, key: ec.EllipticCurvePrivateKey, issuer: x509.N
              signer: ec.EllipticCurvePrivateKey, authority: int | None = None) -> x509.CertificateBuilder:
     """A certificate to be. authority: how many CAs may stand below it, None if it is none."""
     now, is_ca = datetime.now(UTC), authority is not None
-    use = x509.KeyUsage(digital_signature=not is_ca, key_cert_sign=is_ca, crl_sign=is_ca, content_commitment=False,
-                        key_encipherment=False, data_encipherment=False, key_agreement=False,
-                        encipher_only=False, decipher_only=False)
+    use = x509.KeyUsage(digital_signature=not is_ca, key_cert_sign=is_ca, crl_sign=is_ca,
+                        content_commitment=False, key_encipherment=False, data_encipherment=False,
+                        key_agreement=False, encipher_only=False, decipher_only=False)
+    signed_by = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
     return (x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             # A day back, for a proxy whose clock is behind.
@@ -147,16 +154,18 @@ def _builder(subject: x509.Name, key: ec.EllipticCurvePrivateKey, issuer: x509.N
             .add_extension(x509.BasicConstraints(ca=is_ca, path_length=authority), critical=True)
             .add_extension(use, critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False))
+            .add_extension(signed_by, critical=False))
 
 
-def _filled(builder: x509.CertificateBuilder, signer: ec.EllipticCurvePrivateKey, size: int) -> x509.Certificate:
+def _filled(builder: x509.CertificateBuilder, signer: ec.EllipticCurvePrivateKey,
+            size: int) -> x509.Certificate:
     """The certificate, with a comment of random letters that makes it about `size` bytes long."""
     size += secrets.randbelow(2 * _SPREAD + 1) - _SPREAD
 
     def with_comment(length: int) -> x509.Certificate:
         text = secrets.token_hex(length)[:length].encode()
-        comment = x509.UnrecognizedExtension(_COMMENT, b"\x16\x82" + length.to_bytes(2, "big") + text)  # IA5String
+        ia5 = b"\x16\x82" + length.to_bytes(2, "big") + text  # an IA5String in DER
+        comment = x509.UnrecognizedExtension(_COMMENT, ia5)
         return builder.add_extension(comment, critical=False).sign(signer, hashes.SHA256())
 
     # 256 first: from there on, every length around it is written in two bytes, as in the end.

@@ -22,6 +22,8 @@ REPEATS = 3
 OWN_EACH, FOREIGN_EACH = 300, 3600
 #: Seconds that a raid may take until it has failed: `REPEATS` times the time-outs of mtgtoml.
 _RAID = 50
+#: Docker may note a start later than the first line that was logged (seconds).
+_SLACK = 1.0
 #: What mtg writes (at WARN) for every download that failed.
 _FAILED = "cannot learn"
 
@@ -32,7 +34,7 @@ def settings(urls: Sequence[str]) -> dict[str, object]:
 
 
 def slow(log: str, started_at: float = 0.0, now: float = 0.0) -> str:
-    """Why the mtg of this log still sends with its default, for people; "" if it does not. See Engine.slow()."""
+    """Why the mtg of this log still sends with its default; "" if it does not. See Engine.slow()."""
     failures = [failure for failure in _failures(log) if failure.at >= started_at - _SLACK]
     if not failures:
         return ""
@@ -45,12 +47,8 @@ def slow(log: str, started_at: float = 0.0, now: float = 0.0) -> str:
             return ""
     if len(failures) < REPEATS:
         return ""
-    return (f"mtg could not fetch {failures[-1].url}, from which it learns how fast to send, so a connection gets "
-            f"some 18 Mbit/s at most; it tries again every {each // 60} minutes: {failures[-1].reason}")
-
-
-#: Docker may note a start later than the first line that was logged (seconds).
-_SLACK = 1.0
+    return (f"mtg could not fetch {failures[-1].url}, from which it learns how fast to send, so a connection "
+            f"gets some 18 Mbit/s at most; it tries again every {each // 60} minutes: {failures[-1].reason}")
 
 
 @dataclass(frozen=True)

@@ -101,8 +101,9 @@ def test_damaged_certificates_are_made_again(folder, tmp_path, name, damage):
     if damage == "missing":
         path.unlink()
     else:
-        path.write_bytes({"empty": b"", "garbage": b"\xff\0" * 200, "cut": whole[:len(whole) // 2],
-                          "of another": (tmp_path / "other" / name).read_bytes(), "twice": whole + whole}[damage])
+        path.write_bytes({
+            "empty": b"", "garbage": b"\xff\0" * 200, "cut": whole[:len(whole) // 2],
+            "of another": (tmp_path / "other" / name).read_bytes(), "twice": whole + whole}[damage])
     again = material(folder, IP)
     assert trusted(again)
     assert damage == "twice" and name == "key.pem" or again.ca != first.ca
@@ -226,7 +227,10 @@ class Recorder:
     def _note(self, data: bytes) -> None:
         self._back.write(data)
         self._unread += data
-        while len(self._unread) >= 5 and len(self._unread) >= (end := 5 + int.from_bytes(self._unread[3:5], "big")):
+        while len(self._unread) >= 5:
+            end = 5 + int.from_bytes(self._unread[3:5], "big")
+            if len(self._unread) < end:
+                break
             self.records.append((self._unread[0], end - 5))
             self._unread = self._unread[end:]
 

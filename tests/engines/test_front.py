@@ -14,7 +14,8 @@ from app.mtproto.settings import Endpoint, parse_settings
 
 ENGINES = [Builtin(), Mtg("/opt/mtg"), MtgImage()]
 URL = "https://172.28.255.254:8445/timing.bin"
-FRONT = Front(proxy_protocol=True, cover="172.28.255.254:8444", timing=(URL,), trusted="-----BEGIN CERTIFICATE-----\n")
+FRONT = Front(proxy_protocol=True, cover="172.28.255.254:8444", timing=(URL,),
+              trusted="-----BEGIN CERTIFICATE-----\n")
 
 #: What earlier versions wrote for this user: a proxy whose file is another one is restarted.
 WITHOUT = """\

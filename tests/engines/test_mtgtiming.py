@@ -16,8 +16,8 @@ THEIRS = "https://www.example.com/large"
 
 def failed(at: float, url: str = OURS, count: int = 3) -> str:
     """What a raid leaves that begins at START + `at` and fails `count` times."""
-    line = ('{"level":"warn","logger":"proxy.doppelganger","error":"Get \\"%s\\": dial tcp 172.28.255.254:8445: '
-            'connect: connection refused","timestamp":%d,"message":"cannot learn"}\n')
+    line = ('{"level":"warn","logger":"proxy.doppelganger","error":"Get \\"%s\\": dial tcp 172.28.255.254:'
+            '8445: connect: connection refused","timestamp":%d,"message":"cannot learn"}\n')
     return "".join(line % (url, (START + at + 0.01 * n) * 1000) for n in range(count))
 
 

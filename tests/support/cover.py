@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import datetime
+import fcntl
 import hashlib
 import os
 import re
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -54,12 +56,28 @@ http {{
 """
 
 
+#: Below those that the kernel gives to clients, which come and go; a fleet takes the ports after its first one, too.
+_PORTS = range(20_000, 32_000, 12)
+
+
 def free_port(ip: str = "127.0.0.1") -> int:
-    """A TCP port that nobody listens on just now."""
+    """A TCP port that nobody listens on, and that no other test of this machine is given for a long time."""
     family = socket.AF_INET6 if ":" in ip else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.bind((ip, 0))
-        return probe.getsockname()[1]
+    with open(Path(tempfile.gettempdir()) / f"mtproto-test-ports-{os.getuid()}", "a+") as counter:
+        fcntl.flock(counter, fcntl.LOCK_EX)
+        counter.seek(0)
+        first = int(counter.read() or 0)
+        for number in range(first, first + len(_PORTS)):
+            port = _PORTS[number % len(_PORTS)]
+            with socket.socket(family, socket.SOCK_STREAM) as probe:
+                try:
+                    probe.bind((ip, port))
+                except OSError:
+                    continue
+            counter.truncate(0)
+            counter.write(str(number + 1))
+            return port
+    raise RuntimeError(f"no port is free from {_PORTS.start} to {_PORTS.stop}")
 
 
 def certificate(host: str) -> tuple[bytes, bytes, str]:

@@ -31,7 +31,7 @@ from app.engines.mtg import MtgImage
 from app.fleet import Fleet
 from app.fleet.views import UserView
 from app.mtproto.faketls_client import AnswerError
-from app.runtimes.docker import LISTEN_PORT, METRICS_PORT, DockerRuntime
+from app.runtimes.docker import METRICS_PORT, DockerRuntime
 from app.runtimes.docker_spec import INSTANCE
 from tests.docker import images
 from tests.support import edge_lab
@@ -137,7 +137,8 @@ class Guest:
 
 @dataclass
 class Stage:
-    """lab: nginx. center: the test DC. panel_port: where nginx looks for the panel, at lab.gateway. first: the settings that reset() goes back to."""
+    """lab: nginx. center: the test DC. panel_port: where nginx looks for the panel, at lab.gateway.
+    first: the settings that reset() goes back to. guests: containers that it removes."""
 
     fleet: Fleet
     lab: edge_lab.Lab
@@ -146,6 +147,7 @@ class Stage:
     hands: APIClient
     panel_port: int
     first: dict[str, object] = field(default_factory=dict)
+    guests: list[str] = field(default_factory=list)
 
     @property
     def public(self) -> int:
@@ -179,17 +181,21 @@ class Stage:
         return self.lab.nginx.served()
 
     def guest(self) -> Guest:
+        """A new one; it is there until reset()."""
         made = self.hands.create_container(
             images.ensure_base(), ["sleep", "600"], labels={edge_lab.LABEL: self.lab.name},
             networking_config=self.hands.create_networking_config(
                 {self.lab.network: self.hands.create_endpoint_config()}))["Id"]
         self.hands.start(made)
+        self.guests.append(made)
         told = self.hands.inspect_container(made)
         return Guest(told["NetworkSettings"]["Networks"][self.lab.network]["IPAddress"],
                      told["State"]["Pid"])
 
     def reset(self) -> None:
-        """No users, no certificates, and the settings as they were."""
+        """No users, no guests, no certificates, and the settings as they were."""
+        while self.guests:
+            forget(self.hands, self.guests.pop())
         store = self.fleet.port443.keeper.store
         for name in store.load():
             store.remove(name)

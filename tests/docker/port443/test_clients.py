@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import subprocess
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -96,13 +97,13 @@ def test_ndpi_takes_a_session_for_tls_with_the_users_name(stage, tmp_path):
             await through.upload(SENT)
             await through.close()
 
-        clients.tdjson(link, prefix=guest.prefix)
-        guest.run(lambda: asyncio.run(stream()))
         # What nDPI does tell apart: somebody who visits Telegram's own site.
         with pytest.raises(OSError):
             guest.run(lambda: lab443.tls((stage.lab.ip, 443), "web.telegram.org", stage.authority.file))
+        clients.tdjson(link, prefix=guest.prefix)
+        guest.run(lambda: asyncio.run(stream()))
 
-    flows = _dissect(_captured(guest, tmp_path / "session.pcap", session))
+    flows = _dissect(_captured(guest, tmp_path / "session.pcap", session, 2 * SENT))
     visits = [flow for flow in flows if "Telegram" in flow]
     assert len(visits) == 1 and "web.telegram.org" in visits[0], flows
     sessions = [flow for flow in flows if flow not in visits]
@@ -112,14 +113,17 @@ def test_ndpi_takes_a_session_for_tls_with_the_users_name(stage, tmp_path):
         assert re.search(r"\[proto: 91(\.\d+)?/TLS", flow) and "www.example.com" in flow, flow
 
 
-def _captured(guest: Guest, file: Path, action: Callable[[], None]) -> Path:
-    """What goes over the guest's wire while it does this."""
+def _captured(guest: Guest, file: Path, action: Callable[[], None], size: int) -> Path:
+    """What goes over the guest's wire while it does this, which is at least so many bytes."""
     command = [*guest.prefix, "tcpdump", "--immediate-mode", "-U", "-n", "-i", "eth0", "-w", str(file), "tcp"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as capture:
         try:
             line = capture.stderr.readline()
             assert "listening on" in line, line
             action()
+            end = time.monotonic() + 10
+            while file.stat().st_size < size and time.monotonic() < end:
+                time.sleep(0.05)  # what has gone over the wire is not in the file yet
         finally:
             capture.terminate()
     return file

@@ -21,6 +21,7 @@ MBPS = 5
 @pytest.fixture
 def stage(stage: Stage) -> Stage:
     use_cubic(stage.center)
+    # nginx sends, too. Its network's own default can't be set where cubic is not among tcp_allowed_congestion_control.
     nginx = stage.hands.inspect_container(stage.lab.container)["State"]["Pid"]
     subprocess.run(["nsenter", "--target", str(nginx), "--net", "ip", "route", "change", f"{stage.lab.prefix}.0/24",
                     "dev", "eth0", "congctl", "cubic"], check=True)
@@ -30,7 +31,6 @@ def stage(stage: Stage) -> Stage:
 def test_a_throttled_user_gets_the_set_speed_in_both_directions_and_nobody_else_does(stage):
     bob = stage.fleet.add_user("Bob")
     alice = stage.fleet.add_user("Alice", limit_gb=LIMIT_GB, speed_mbps=MBPS)
-    free = download_speed(stage.inside(bob.tg_link), 5e8, seconds=1.0)
     link = stage.inside(alice.tg_link)
     move(link, OVER)
     Monitor(stage.fleet).tick()
@@ -40,15 +40,19 @@ def test_a_throttled_user_gets_the_set_speed_in_both_directions_and_nobody_else_
     def good(speed: float) -> bool:
         return abs(speed / view.throttled_bps - 1) <= 0.1
 
-    down = right(lambda: download_speed(link, view.throttled_bps), good)
-    up = right(lambda: upload_speed(link, stage.center), good)
-    print("MEASURED", free, down, up)
+    down = right(lambda: download_speed(link, view.throttled_bps, seconds=2.0), good)
+    up = right(lambda: upload_speed(link, stage.center, seconds=2.0), good)
     assert good(down[-1]), f"set {view.throttled_bps}, measured down {down}"
     assert good(up[-1]), f"set {view.throttled_bps}, measured up {up}"
-    with BackgroundStream(link, piece=100_000):
-        beside = right(lambda: download_speed(stage.inside(bob.tg_link), 5e8, seconds=1.0), lambda v: v >= free * 0.6)
-    print("BESIDE", beside)
-    assert beside[-1] >= free * 0.6, f"before {free}, beside her {beside}"
+
+    def share() -> float:
+        """Bob's speed beside her, as a part of his speed a moment before."""
+        alone = download_speed(stage.inside(bob.tg_link), 1e8, seconds=1.0)
+        with BackgroundStream(link, piece=100_000):
+            return download_speed(stage.inside(bob.tg_link), 1e8, seconds=1.0) / alone
+
+    shares = right(share, lambda value: value >= 0.6)
+    assert shares[-1] >= 0.6, shares
 
 
 def test_a_block_at_the_limit_ends_the_sessions_and_the_next_period_lets_the_user_in_again(stage):
