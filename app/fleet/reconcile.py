@@ -56,7 +56,7 @@ class Failure:
 @dataclass
 class Reconciler:
     """Compares and repairs. Holds no state that matters: everything is read anew each time,
-    but for the back-off after failed actions."""
+    but for the back-off after failed actions, and whether nginx has served what it was told."""
 
     data_dir: Path
     ledger: Ledger
@@ -65,6 +65,7 @@ class Reconciler:
     port443: Port443 = field(default_factory=Port443)
     clock: Callable[[], float] = time.time
     failures: dict[str, Failure] = field(default_factory=dict)
+    has_served: bool = False
 
     def __post_init__(self) -> None:
         self.sampler = Sampler(self.data_dir, self.ledger, self.runtime, self.engine, lambda: self.clock())
@@ -111,8 +112,11 @@ class Reconciler:
         ending = {a.name for a in actions if a.kind in (REPLACE, STOP, REMOVE)}
         self.sampler.sample([o for o in observed if o.name in ending and o.state == RUNNING])
         with ThreadPoolExecutor(1) as beside:
-            # nginx finds a proxy when a client asks for it, so it need not wait until that one runs.
+            # nginx finds a proxy when a client asks for it, so it need not wait until that one runs. Only the
+            # first time the proxies wait: mtg learns its timing from nginx when it starts.
             served = beside.submit(self._serve, self._site(config, wanted), patient)
+            if not self.has_served:
+                served.result()
             outcomes = self._run_all(actions, config)
         outcomes += served.result()
         for one in outcomes:
@@ -158,6 +162,7 @@ class Reconciler:
             self._rest(action, spec)
             return [Outcome(action.kind, NGINX, "", False, str(failure), time.monotonic() - began)]
         self.failures.pop(NGINX, None)
+        self.has_served = True
         return [Outcome(action.kind, NGINX, "", True, "", time.monotonic() - began)] if changed else []
 
     def _tell(self, notices: list[Notice], names: Mapping[str, str]) -> None:

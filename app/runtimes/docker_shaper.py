@@ -20,6 +20,10 @@ from app.runtimes.docker_state import Told
 #: Interfaces of the namespace: what clients send comes through one, all else (Telegram) through the other.
 _UP, _DOWN = "mtp-up", "mtp-down"
 
+#: nginx's port for the file that mtg learns its pace from (app/edge/timing.py): through a throttle it would
+#: learn the throttle's.
+_TIMING_PORT = 8445
+
 _READ = "; echo; ".join(f"tc -j qdisc show dev {device} 2>/dev/null || true" for device in (_UP, _DOWN))
 _LIFT = f"""tc qdisc del dev eth0 ingress 2>/dev/null || true
 ip link del {_UP} 2>/dev/null || true
@@ -50,7 +54,8 @@ def script(bits_per_second: int | None, port: int, metrics_port: int) -> str:
         lines += [
             f"{rule} {1 + number} u32 match {ip} dport {metrics_port} 0xffff flowid :1",
             f"{rule} {3 + number} u32 match {ip} dport {port} 0xffff action mirred egress redirect dev {_UP}",
-            f"{rule} {5 + number} u32 match u32 0 0 action mirred egress redirect dev {_DOWN}",
+            f"{rule} {5 + number} u32 match {ip} sport {_TIMING_PORT} 0xffff flowid :1",
+            f"{rule} {7 + number} u32 match u32 0 0 action mirred egress redirect dev {_DOWN}",
         ]
     lines.append(_READ)
     return "\n".join(lines)

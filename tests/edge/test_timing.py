@@ -17,6 +17,7 @@ import pytest
 from app.edge import timing
 from app.edge.base import Site
 from app.edge.timing import FILE_BYTES, Material, material
+from app.runtimes import docker_shaper
 from tests.support import edge_lab
 
 IP = "172.28.255.254"
@@ -270,3 +271,12 @@ def test_one_download_has_more_gaps_than_mtg_wants(recorder, served):
     answer = recorder.get("/" + served[1].url.rpartition("/")[2])
     assert answer.partition(b"\r\n\r\n")[2] == (served[1].root / "timing.bin").read_bytes()
     assert 100 < len(recorder.records) - before < 400
+
+
+def test_a_throttle_lets_the_file_pass_at_full_speed() -> None:
+    """Through the limit, mtg would learn the limit's pace, and keep it when the limit is long gone."""
+    lines = docker_shaper.script(1_000_000, 3128, 3129).splitlines()
+    passing = [number for number, line in enumerate(lines) if f"sport {timing.PORT} 0xffff flowid :1" in line]
+    shaped = [number for number, line in enumerate(lines) if "match u32 0 0 action mirred" in line]
+    assert len(passing) == len(shaped) == 2
+    assert all(first < second for first, second in zip(passing, shaped))

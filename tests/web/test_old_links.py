@@ -102,7 +102,7 @@ def test_the_forms_say_what_a_domain_brings_with_it(admin: Visitor, fleet: Fleet
     assert "the old one stops working at once" in hint(admin, edit)
     fleet.set_settings({"domain_grace_days": "1", "sni_mode": "own", "sni_base_domain": "example.org"})
     assert "makes up a name under example.org" in hint(admin, "/users/new")
-    assert "working for 1 day." in hint(admin, edit)
+    assert "working for 1 day," in hint(admin, edit)
     assert "Any name under example.org will do" in hint(admin, edit)
     bob = fleet.add_user("Bob")
     assert "You may leave it as it is" in hint(admin, f"/users/{bob.id}/edit")
