@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +22,8 @@ for name in list(os.environ):
         del os.environ[name]
 # Local processes, even where a Docker engine runs beside the tests; tests/docker says otherwise itself.
 os.environ["MTPROTO_RUNTIME"] = "process"
+# A shell's background job is started deaf to Ctrl-C, and so would be every program that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
