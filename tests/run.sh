@@ -90,7 +90,7 @@ run_pytest() {
     # Two at a time: what uses the Docker engine waits most of the time. It is the one that starts the
     # engine, where none runs, so all of it is in one of the two.
     log=$(mktemp)
-    "$VENV/bin/python" -m pytest "${options[@]}" -p no:cacheprovider "${docker[@]}" >"$log" 2>&1 &
+    "$VENV/bin/python" -m pytest "${options[@]}" "${docker[@]}" >"$log" 2>&1 &
     docker_run=$!
     trap 'kill "$docker_run" 2>/dev/null; wait "$docker_run"; rm -f "$log"' EXIT
     say "pytest, everything without Docker"

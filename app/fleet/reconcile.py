@@ -111,14 +111,15 @@ class Reconciler:
             actions = [a for a in actions if not self._resting(a, a.spec)]
         ending = {a.name for a in actions if a.kind in (REPLACE, STOP, REMOVE)}
         self.sampler.sample([o for o in observed if o.name in ending and o.state == RUNNING])
-        with ThreadPoolExecutor(1) as beside:
-            # nginx finds a proxy when a client asks for it, so it need not wait until that one runs. Only the
-            # first time the proxies wait: mtg learns its timing from nginx when it starts.
-            served = beside.submit(self._serve, self._site(config, wanted), patient)
-            if not self.has_served:
-                served.result()
-            outcomes = self._run_all(actions, config)
-        outcomes += served.result()
+        site = self._site(config, wanted)
+        if self.has_served and actions:
+            with ThreadPoolExecutor(1) as beside:
+                # nginx finds a proxy when a client asks for it, so it need not wait until that one runs.
+                served = beside.submit(self._serve, site, patient)
+                outcomes = self._run_all(actions, config) + served.result()
+        else:
+            # The first time the proxies wait: mtg learns its timing from nginx when it starts.
+            outcomes = self._serve(site, patient) + self._run_all(actions, config)
         for one in outcomes:
             if one.ok and one.action == STOP and one.name in wanted.blocked:
                 self.ledger.events.record("panel", "blocked at the limit", one.user)
