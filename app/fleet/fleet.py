@@ -25,6 +25,7 @@ from app.engines.base import Engine
 from app.fleet import admins, certificates, cycles, traffic, users
 from app.fleet.choice import beside, choose
 from app.fleet.errors import Refused
+from app.fleet.links import old_name, workload_name
 from app.fleet.port443 import NGINX_SETTINGS, Port443
 from app.fleet.reconcile import NGINX, Outcome, Reconciler
 from app.fleet.slowness import Slowness
@@ -161,8 +162,16 @@ class Fleet:
     def update_user(self, ref: str, changes: Mapping[str, object], actor: str = "cli") -> UserView:
         with self._edit() as config:
             user = users.find(config, ref)
+            secret = user.secret
             users.change(config, user, changes, self._world(config))
-        return self._changed(user.id, "user changed", actor, ", ".join(changes))
+        view = self._changed(user.id, "user changed", actor, ", ".join(changes))
+        became_old = next((old for old in user.old_links if old.secret == secret), None)
+        if became_old is None:
+            return view
+        # Now, as the last use was read when its workload was replaced.
+        with self.ledger.database.best_effort("the last use of a link"):
+            self.ledger.traffic.move_use(workload_name(user), old_name(user, became_old))
+        return self.user(user.id)
 
     def enable(self, ref: str, actor: str = "cli") -> UserView:
         with self._edit() as config:

@@ -38,7 +38,7 @@ def links(user: User, config: Config, now: datetime) -> list[UserLink]:
     """
     found = [UserLink(workload_name(user), user, Secret.parse(user.secret))]
     if config.port_443_mode:
-        found += [UserLink(_old_name(user, old), user, Secret.parse(old.secret), old.until)
+        found += [UserLink(old_name(user, old), user, Secret.parse(old.secret), old.until)
                   for old in living(user, now)]
     return found
 
@@ -58,5 +58,6 @@ def replace_domain(user: User, config: Config, secret: Secret, now: datetime) ->
     user.secret, user.fake_tls_domain, user.old_links = secret.hex, secret.domain, kept
 
 
-def _old_name(user: User, old: OldLink) -> str:
+def old_name(user: User, old: OldLink) -> str:
+    """The workload of an old link, whose name tells nothing of the secret."""
     return f"{workload_name(user)}-{hashlib.sha256(old.secret.encode()).hexdigest()[:6]}"

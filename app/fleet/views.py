@@ -225,21 +225,11 @@ def user_view(user: User, sight: Sight) -> UserView:
         note=user.note, created_at=user.created_at.isoformat(),
         slow=sight.slow.get(name, "") if running else "",
         link_port=port, tg_link=tg_link(*link), tme_link=tme_link(*link),
-        link_last_used=_since_change(user, name, sight),
+        link_last_used=moment(sight.last_uses.get(name, 0.0), sight.zone),
         old_links=[OldLinkView(
             domain=each.domain, until=each.until.isoformat(), tg_link=tg_link(sight.server, port, each.secret),
             tme_link=tme_link(sight.server, port, each.secret),
             last_used=moment(sight.last_uses.get(each.name, 0.0), sight.zone)) for each in old])
-
-
-def _since_change(user: User, name: str, sight: Sight) -> str | None:
-    """When today's link was last used. Its workload has the name that it had for the link before, whose last
-    bytes are read as it is replaced: later than the change, but before the new one has started."""
-    used, changed = sight.last_uses.get(name, 0.0), 0.0
-    if user.old_links:
-        there = (sight.observed or {}).get(name)
-        changed = max([old.replaced_at.timestamp() for old in user.old_links] + [there.started_at if there else 0.0])
-    return moment(used, sight.zone) if used > changed else None
 
 
 def moment(seconds: float, zone: tzinfo) -> str | None:

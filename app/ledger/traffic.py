@@ -143,6 +143,11 @@ class Traffic:
         """When each workload was last in use, in Unix seconds, by its name; one that never was is missing."""
         return dict(tuple(row) for row in self._database.query("SELECT name, at FROM link_uses"))
 
+    def move_use(self, name: str, to: str) -> None:
+        """What was the use of one workload is that of another, which serves the same link from now on."""
+        with self._database.transaction() as db:
+            db.execute("UPDATE OR REPLACE link_uses SET name = ? WHERE name = ?", (to, name))
+
     def totals(self) -> dict[str, Total]:
         """Totals by user id; a user who was never sampled may be missing."""
         columns = ", ".join(field.name for field in fields(Total))

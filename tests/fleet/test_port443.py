@@ -265,12 +265,14 @@ def test_the_view_tells_which_link_was_last_used(world: World):
     world.machine.pass_time(10)
     after = world.fleet.update_user("Anna", {"domain": "far.example"})
     assert after.link_last_used is None, "the new link has not been used yet"
+    before_change = after.old_links[0].last_used
+    assert before_change, "and the old one keeps what is known of it"
     old_name, = world.running() - {name}
     world.machine.metrics(old_name, used)
     world.machine.pass_time(5)
     world.fleet.sample()
     view = world.fleet.user("Anna")
-    assert view.old_links[0].last_used and view.link_last_used is None
+    assert view.old_links[0].last_used > before_change and view.link_last_used is None
     assert view.bytes_down == 200, "both links are billed to the same user"
 
 

@@ -74,10 +74,12 @@ def test_the_traffic_of_both_links_is_billed_to_the_one_user_once_and_the_last_u
     alice = stage.fleet.add_user("Alice", domain=OLD)
     move(alice.tg_link, 1_000_000)
     new = stage.fleet.update_user(alice.id, {"domain": NEW})
-    assert look(stage).link_last_used is None and look(stage).old_links[0].last_used is None
+    before = look(stage)
+    assert before.link_last_used is None and before.old_links[0].last_used, "what was used is the old link"
+    time.sleep(1.1)  # times are shown in whole seconds
     move(alice.tg_link, 2_000_000)
     seen = look(stage)
-    assert seen.link_last_used is None and seen.old_links[0].last_used
+    assert seen.link_last_used is None and seen.old_links[0].last_used > before.old_links[0].last_used
     time.sleep(1.1)  # times are shown in whole seconds
     move(new.tg_link, 4_000_000)
     last = look(stage)
