@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import uuid
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ from tests.docker import images
 from tests.support import docker_lab
 from tests.support.cover import free_port
 from tests.support.dc import DataCenter
-from tests.support.stream import Stream, StreamBroken
+from tests.support.stream import passes
 
 
 @pytest.fixture(scope="session")
@@ -92,22 +91,6 @@ class Lab:
                 return True
             self.runtime.wait(1.5)  # less than a tick's pause
         return False
-
-
-def passes(link: str) -> bool:
-    """Whether a client gets an answer from the test DC by this link."""
-
-    async def ask() -> None:
-        async with asyncio.timeout(10):
-            stream = await Stream.open(link)
-            await stream.req_pq()
-            await stream.close()
-
-    try:
-        asyncio.run(ask())
-    except (OSError, TimeoutError, StreamBroken):
-        return False
-    return True
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import contextlib
 import ctypes
@@ -30,7 +29,6 @@ from app.edge.base import Certificate
 from app.engines.mtg import MtgImage
 from app.fleet import Fleet
 from app.fleet.views import UserView
-from app.mtproto.faketls_client import AnswerError
 from app.runtimes.docker import METRICS_PORT, DockerRuntime
 from app.runtimes.docker_spec import INSTANCE
 from tests.docker import images
@@ -38,7 +36,7 @@ from tests.support import edge_lab
 from tests.support.cover import free_port
 from tests.support.dc import DataCenter
 from tests.support.docker_lab import forget
-from tests.support.stream import Stream, StreamBroken
+from tests.support.stream import trouble
 
 T = TypeVar("T")
 
@@ -82,26 +80,6 @@ class IssuedByTest:
 
     def read(self, name: str) -> Certificate | None:
         return None
-
-
-def trouble(link: str) -> str:
-    """Why a client with this link gets no answer from the test DC; "" if it gets one."""
-
-    async def ask() -> None:
-        async with asyncio.timeout(10):
-            stream = await Stream.open(link)
-            await stream.req_pq()
-            await stream.close()
-
-    try:
-        asyncio.run(ask())
-    except (OSError, TimeoutError, StreamBroken, AnswerError) as error:
-        return repr(error)
-    return ""
-
-
-def passes(link: str) -> bool:
-    return not trouble(link)
 
 
 def troubles(users: Iterable[UserView]) -> list[str]:

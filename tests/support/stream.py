@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 
 from app.mtproto import obfuscated2
-from app.mtproto.faketls_client import check_answer, client_hello
+from app.mtproto.faketls_client import AnswerError, check_answer, client_hello
 from app.mtproto.links import parse_link
 from app.mtproto.records import RecordError, RecordReader, StreamEnd, record_header
 from app.mtproto.secret import FAKETLS, PLAIN, Secret
@@ -313,3 +313,24 @@ class BackgroundStream:
             self._ready.set()
             await asyncio.sleep(self._pause)
         await stream.close()
+
+
+def trouble(link: str) -> str:
+    """Why a client with this link gets no answer from the test DC; "" if it gets one."""
+
+    async def ask() -> None:
+        async with asyncio.timeout(10):
+            stream = await Stream.open(link)
+            await stream.req_pq()
+            await stream.close()
+
+    try:
+        asyncio.run(ask())
+    except (OSError, TimeoutError, StreamBroken, AnswerError) as error:
+        return repr(error)
+    return ""
+
+
+def passes(link: str) -> bool:
+    """Whether a client with this link gets an answer from the test DC."""
+    return not trouble(link)

@@ -10,8 +10,8 @@ import pytest
 
 from app.mtproto.links import parse_link
 from tests.support import clients
-from tests.support.lab443 import Stage, passes
-from tests.support.stream import BackgroundStream, Stream
+from tests.support.lab443 import Stage
+from tests.support.stream import BackgroundStream, Stream, passes
 
 OLD, NEW = "www.example.com", "www.example.org"
 DAY = 86400

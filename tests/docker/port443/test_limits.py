@@ -12,8 +12,8 @@ import pytest
 from app.fleet.monitor import Monitor
 from tests.docker.test_throttle import LIMIT_GB, OVER, move, right
 from tests.support.goodput import download_speed, upload_speed, use_cubic
-from tests.support.lab443 import Stage, passes
-from tests.support.stream import BackgroundStream
+from tests.support.lab443 import Stage
+from tests.support.stream import BackgroundStream, passes
 
 MBPS = 5
 

@@ -18,7 +18,8 @@ from werkzeug.serving import make_server
 from app import create_app
 from app.fleet.views import UserView
 from tests.support import edge_lab, lab443
-from tests.support.lab443 import BASE, PANEL, Stage, passes, troubles
+from tests.support.lab443 import BASE, PANEL, Stage, troubles
+from tests.support.stream import passes
 from tests.web.desk import CHROMIUM_ARGUMENTS
 
 NOBODY = f"nobody.{BASE}"

@@ -8,8 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from app.fleet import Refused
-from tests.support.lab443 import Stage, passes, troubles
-from tests.support.stream import BackgroundStream
+from tests.support.lab443 import Stage, troubles
+from tests.support.stream import BackgroundStream, passes
 
 BROKEN = "server {\n    listen 80;\n    server_name a.example;\n    frobnicate on;\n}\n"
 
