@@ -78,8 +78,19 @@ check_shell_scripts() {
     shellcheck "${scripts[@]}" || fail "shellcheck found something"
 }
 
+# The tests that run beside the others: their process, and what it prints.
+docker_run='' log=''
+
+end_docker_run() {
+    if [ -n "$docker_run" ]; then
+        kill "$docker_run" || true
+        wait "$docker_run" || true
+    fi
+    rm -f "$log"
+}
+
 run_pytest() {
-    local options=(-c tests/pytest.ini) docker=(tests/docker tests/edge tests/runtimes) log docker_run failed=0
+    local options=(-c tests/pytest.ini) docker=(tests/docker tests/edge tests/runtimes) failed=0
     if [ "${CI:-}" = true ]; then
         options+=(-p tests.support.no_skips)
     fi
@@ -92,11 +103,12 @@ run_pytest() {
     log=$(mktemp)
     "$VENV/bin/python" -m pytest "${options[@]}" "${docker[@]}" >"$log" 2>&1 &
     docker_run=$!
-    trap 'kill "$docker_run" 2>/dev/null; wait "$docker_run"; rm -f "$log"' EXIT
+    trap end_docker_run EXIT
     say "pytest, everything without Docker"
     "$VENV/bin/python" -m pytest "${options[@]}" "${docker[@]/#/--ignore=}" tests || failed=1
     say "pytest, everything with Docker"
     wait "$docker_run" || failed=1
+    docker_run=''
     cat "$log"
     [ "$failed" -eq 0 ] || fail "a test has failed; the lines above say which"
 }

@@ -15,8 +15,6 @@ from tests.support.goodput import download_speed, upload_speed, use_cubic
 from tests.support.lab443 import Stage
 from tests.support.stream import BackgroundStream, passes
 
-MBPS = 5
-
 
 @pytest.fixture
 def stage(stage: Stage) -> Stage:
@@ -28,28 +26,39 @@ def stage(stage: Stage) -> Stage:
     return stage
 
 
-def test_a_throttled_user_gets_the_set_speed_in_both_directions_and_nobody_else_does(stage):
-    bob = stage.fleet.add_user("Bob")
-    alice = stage.fleet.add_user("Alice", limit_gb=LIMIT_GB, speed_mbps=MBPS)
+def throttled(stage: Stage, mbps: float) -> tuple[str, int]:
+    """Alice's link inside the network, when she is over her limit, and her speed in bits/s as it was read back."""
+    alice = stage.fleet.add_user("Alice", limit_gb=LIMIT_GB, speed_mbps=mbps)
     link = stage.inside(alice.tg_link)
     move(link, OVER)
     Monitor(stage.fleet).tick()
     view = stage.fleet.user(alice.id)
-    assert view.throttled_bps == MBPS * 1e6 and view.throttle_verified_at, view.reason
+    assert view.throttled_bps == mbps * 1e6 and view.throttle_verified_at, view.reason
+    return link, view.throttled_bps
+
+
+@pytest.mark.parametrize("mbps", [1, 5, 20, 100])
+def test_a_throttled_user_gets_the_set_speed_in_both_directions(stage, mbps):
+    link, bps = throttled(stage, mbps)
 
     def good(speed: float) -> bool:
-        return abs(speed / view.throttled_bps - 1) <= 0.1
+        return abs(speed / bps - 1) <= 0.1
 
-    down = right(lambda: download_speed(link, view.throttled_bps, seconds=2.0), good)
+    down = right(lambda: download_speed(link, bps, seconds=2.0), good)
     up = right(lambda: upload_speed(link, stage.center, seconds=2.0), good)
-    assert good(down[-1]), f"set {view.throttled_bps}, measured down {down}"
-    assert good(up[-1]), f"set {view.throttled_bps}, measured up {up}"
+    assert good(down[-1]), f"set {bps}, measured down {down}"
+    assert good(up[-1]), f"set {bps}, measured up {up}"
+
+
+def test_a_throttle_slows_nobody_else_down(stage):
+    bob = stage.inside(stage.fleet.add_user("Bob").tg_link)
+    link, _ = throttled(stage, 5)
 
     def share() -> float:
         """Bob's speed beside her, as a part of his speed a moment before."""
-        alone = download_speed(stage.inside(bob.tg_link), 1e8, seconds=1.0)
+        alone = download_speed(bob, 1e8, seconds=1.0)
         with BackgroundStream(link, piece=100_000):
-            return download_speed(stage.inside(bob.tg_link), 1e8, seconds=1.0) / alone
+            return download_speed(bob, 1e8, seconds=1.0) / alone
 
     shares = right(share, lambda value: value >= 0.6)
     assert shares[-1] >= 0.6, shares
