@@ -104,8 +104,8 @@ class Keeper:
         with self._alone() as alone:
             if not alone:
                 return [Result("certificates", False, "they are being asked for already")] if asked else []
-            todo = self._due(config, names, asked, force)
-            results = [self._ask(each, config, force, asked) for each in todo]
+            chosen = self._due(config, names, asked, force)
+            results = [self._ask(each, config, force, asked) for each in chosen]
         return [result for result in results if result]
 
     def _due(self, config: Config, names: tuple[str, ...], asked: bool, force: bool = False) -> list[Wanted]:
