@@ -113,7 +113,7 @@ def edit(user_id: str) -> ResponseReturnValue:
 @blueprint.post("/<user_id>/enable")
 def enable(user_id: str) -> ResponseReturnValue:
     """Lets the user connect again."""
-    return _act(user_id, the_fleet().enable, "{name} is enabled. The same link is valid again.")
+    return _act(user_id, the_fleet().enable, "{name} is enabled. {link}")
 
 
 @blueprint.post("/<user_id>/disable")
@@ -261,7 +261,9 @@ def _act(user_id: str, verb: Callable[..., UserView], done: str, then: str = "")
             flash(f"The change to {after.name} is saved, and takes effect as soon as the proxies can be "
                   f"reached. Now they can't: {silence}", "error")
         else:
-            flash(done.format(name=after.name))
+            link = (f"Their link does not work while they are {after.state}." if after.state in ("blocked", "expired")
+                    else "The same link is valid again.")
+            flash(done.format(name=after.name, link=link))
     except Refused as refusal:
         flash(str(refusal), "error")
         then = "show"

@@ -111,6 +111,9 @@ def test_who_is_blocked_has_a_badge_and_a_reason_and_no_working_link(
     assert "This link does not work while the user is blocked." in notices(page)
     assert text(page).count("Used 11.00 GB of 10 GB: blocked until the traffic is reset") == 1
     assert f"/users/{alice}/restart" not in offered(page) and f"/users/{alice}/reset" in offered(page)
+    fleet.disable(alice)
+    page = admin.post(f"/users/{alice}/enable", follow_redirects=True).get_data(as_text=True)
+    assert "Their link does not work while they are blocked." in text(page) and "valid again" not in text(page)
 
 
 def test_probes_are_shown_apart_and_are_never_billed(admin: Visitor, fleet: Fleet, alice: str) -> None:
