@@ -215,6 +215,11 @@ class Config(_Part):
         _refuse_shared("admin name", [(n, n) for n in names])
         return self
 
+    def is_own_name(self, domain: str) -> bool:
+        """Whether it is sni_base_domain or a name under it: its visitors see this server's own cover site."""
+        base = self.sni_base_domain
+        return bool(base) and (domain == base or domain.endswith(f".{base}"))
+
 
 #: Settings that this version acts on; the others are kept for the installation they came from.
 SETTINGS = ("server_domain", "server_ip", "proxy_port", "proxy_bind", "proxy_image", "proxy_tag",

@@ -191,15 +191,14 @@ class Nginx:
 
 def front(config: Config, domain: str, ip: str, material: Callable[[], timing.Material]) -> Front:
     """What an engine is told of an nginx at `ip`. material: called when mtg learns from its file."""
-    base, urls, trusted = config.sni_base_domain, (), ""
-    own = bool(base) and (domain == base or domain.endswith(f".{base}"))
+    urls, trusted = (), ""
     if config.mtg_timing == "urls":
         urls = tuple(config.mtg_timing_urls)
     elif config.mtg_timing == "cover":
         learned = material()
         urls, trusted = (learned.url,), learned.ca
     host = f"[{ip}]" if ":" in ip else ip
-    return Front(config.port_443_mode, f"{host}:{COVER_PORT}" if own else "", urls, trusted)
+    return Front(config.port_443_mode, f"{host}:{COVER_PORT}" if config.is_own_name(domain) else "", urls, trusted)
 
 
 @contextmanager

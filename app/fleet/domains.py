@@ -41,17 +41,11 @@ def random_name(base: str, taken: set[str]) -> str:
             return name
 
 
-def is_own(domain: str, config: Config) -> bool:
-    """Whether visitors of this domain see the cover site of this server."""
-    base = config.sni_base_domain
-    return bool(base) and (domain == base or domain.endswith(f".{base}"))
-
-
 def own_names(config: Config, now: datetime) -> tuple[str, ...]:
     """Every name of this server's own that needs the cover's certificate: the base, and users' below it."""
     if not config.sni_base_domain:
         return ()
-    names = [domain for domain, _ in owners(config, now) if is_own(domain, config)]
+    names = [domain for domain, _ in owners(config, now) if config.is_own_name(domain)]
     return tuple(dict.fromkeys((config.sni_base_domain, *names)))
 
 

@@ -262,7 +262,7 @@ class Fleet:
             except model.InvalidConfig as error:
                 raise Refused(f"{error}\nNothing was changed.", next(iter(changes)) if len(changes) == 1 else "") \
                     from None
-            self.port443.refuse_settings(after, before, self.reconciler.now())
+            self.port443.refuse_settings(after, before)
         if any(key in NGINX_SETTINGS for key in changes):
             self._serve_or_take_back(changes, before, after)
         self._attempt(self.reconcile)

@@ -20,8 +20,8 @@ from app.mtproto.secret import FAKETLS, Secret
 NGINX_SETTINGS = ("port_443_mode", "panel_domain", "sni_base_domain", "unknown_sni", "cover_site", "cover_url",
                   "nginx_worker_hours")
 
-_NO_EDGE = ("{what} needs the nginx of docker-compose.yml before the panel (docs/docker.md); this panel runs without "
-            "it")
+_NO_EDGE = ("port_443_mode needs the nginx of docker-compose.yml before the panel (docs/docker.md); this panel runs "
+            "without it")
 
 
 @dataclass(frozen=True)
@@ -57,25 +57,26 @@ class Port443:
         return EdgeStatus(config.port_443_mode, config.panel_domain, config.panel_domain in names, on,
                           [problem for problem in problems if problem])
 
-    def refuse_settings(self, config: Config, before: Config, now: datetime) -> None:
-        """Raise Refused for settings that can't work. Asks DNS for a name that is new among them."""
-        if config.port_443_mode and not before.port_443_mode and not self.edge:
-            raise Refused(_NO_EDGE.format(what="port_443_mode"), "port_443_mode")
-        if config.sni_mode == "own" and not config.sni_base_domain:
+    def refuse_settings(self, config: Config, before: Config) -> None:
+        """Raise Refused for a change to settings that can't work. Asks DNS for a name that is new among them.
+
+        What was wrong before, by an edit of the file, keeps nobody from changing something else.
+        """
+        def changed(*names: str) -> bool:
+            return any(getattr(config, name) != getattr(before, name) for name in names)
+
+        if config.port_443_mode and changed("port_443_mode"):
+            if not self.edge:
+                raise Refused(_NO_EDGE, "port_443_mode")
+            _refuse_users(config)
+        if config.sni_mode == "own" and not config.sni_base_domain and changed("sni_mode", "sni_base_domain"):
             raise Refused("sni_mode own needs a domain of yours in sni_base_domain", "sni_base_domain")
-        if config.cover_site == "proxy" and not config.cover_url:
+        if config.cover_site == "proxy" and not config.cover_url and changed("cover_site", "cover_url"):
             raise Refused("cover_site proxy needs the address of the site in cover_url", "cover_url")
-        if config.mtg_timing == "urls" and not config.mtg_timing_urls:
+        if config.mtg_timing == "urls" and not config.mtg_timing_urls and changed("mtg_timing", "mtg_timing_urls"):
             raise Refused("mtg_timing urls needs addresses in mtg_timing_urls", "mtg_timing_urls")
-        if config.panel_domain and config.panel_domain == config.sni_base_domain:
-            raise Refused(f"{config.panel_domain} can't be both the panel's name and the cover site's: name the panel "
-                          f"panel.{config.sni_base_domain}, for example", "panel_domain")
-        for user in config.users:
-            if config.panel_domain and Secret.parse(user.secret).domain == config.panel_domain:
-                raise Refused(f"{config.panel_domain} is the domain of {user.name!r}: give that user another one "
-                              "first", "panel_domain")
-        if config.port_443_mode:
-            _refuse_users(config, now)
+        if config.panel_domain and changed("panel_domain", "sni_base_domain"):
+            _refuse_panel_domain(config)
         if self.edge:
             self._refuse_addresses(config, before)
 
@@ -86,7 +87,7 @@ class Port443:
         if not (self.edge and self.addresses):
             return
         here = self.addresses.own(config)
-        if domains.is_own(domain, config):
+        if config.is_own_name(domain):
             if why := self.addresses.leads_here(domain, here):
                 raise Refused(why, "domain")
         elif config.port_443_mode and not config.domain_fronting_ip:
@@ -119,7 +120,17 @@ class Port443:
                     raise Refused(words(why), field)
 
 
-def _refuse_users(config: Config, now: datetime) -> None:
+def _refuse_panel_domain(config: Config) -> None:
+    if config.panel_domain == config.sni_base_domain:
+        raise Refused(f"{config.panel_domain} can't be both the panel's name and the cover site's: name the panel "
+                      f"panel.{config.sni_base_domain}, for example", "panel_domain")
+    for user in config.users:
+        if Secret.parse(user.secret).domain == config.panel_domain:
+            raise Refused(f"{config.panel_domain} is the domain of {user.name!r}: give that user another one first",
+                          "panel_domain")
+
+
+def _refuse_users(config: Config) -> None:
     """On port 443, everybody needs a FakeTLS secret and a domain of their own."""
     owner: dict[str, str] = {}
     for user in config.users:

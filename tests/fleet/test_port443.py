@@ -188,6 +188,17 @@ def test_settings_that_can_not_work_are_refused_with_the_reason(world: World, ch
     refused(world, changes, words, field)
 
 
+def test_what_a_hand_edit_got_wrong_keeps_nobody_from_changing_something_else(world: World):
+    secret = Secret.generate("a.example").hex
+    with world.fleet.file.edit() as config:
+        config.port_443_mode, config.sni_mode, config.cover_site, config.mtg_timing = True, "own", "proxy", "urls"
+        config.users = [User(id=f"u{n}", name=name, port=2443 + n, secret=secret)
+                        for n, name in enumerate(("Anna", "Boris"))]
+    world.fleet.set_settings({"traffic_limit_gb": "5"})
+    assert world.declared()["traffic_limit_gb"] == 5
+    assert any("belongs to 'Anna'" in problem for problem in world.fleet.status().problems)
+
+
 def test_the_panel_can_not_take_a_users_domain_nor_a_user_the_panels(world: World):
     world.fleet.add_user("Anna", domain="panel.example")
     refused(world, {"panel_domain": "panel.example"}, "'Anna'", "panel_domain")
@@ -296,6 +307,8 @@ def test_a_certificate_that_is_refused_is_a_problem_with_its_reason(world: World
     outcome, = world.fleet.renew_certificates(actor="admin:a")
     assert not outcome.ok
     assert any("panel.example" in problem and "could not check" in problem for problem in world.fleet.status().problems)
+    failed, = [event for event in world.fleet.ledger.events.recent(50) if event.action == "certificate failed"]
+    assert (failed.actor, failed.subject) == ("admin:a", "panel") and "could not check" in failed.detail
 
 
 def test_without_certbot_nobody_can_be_asked(tmp_path: Path):
