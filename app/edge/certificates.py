@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import logging
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from app.config.model import Config
 from app.edge import pem
 from app.edge.base import Certificate
 from app.edge.certbot import Certbot, CertificateFailure, NotAsked
+from app.edge.files import put
 from app.edge.renewal import Wanted, due, ends_soon, reason_to_ask, wanted, without
 from app.ledger.certificates import Certificates, Row
 
@@ -52,16 +52,7 @@ class Store:
     def save(self, certificate: Certificate) -> None:
         """Raises OSError; the old one is then still there."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = self.folder / f"{certificate.name}.pem"
-        draft = path.with_suffix(f".new{os.getpid()}")
-        try:
-            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-                file.write(certificate.chain + certificate.key)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(draft, path)
-        finally:
-            draft.unlink(missing_ok=True)
+        put(self.folder / f"{certificate.name}.pem", (certificate.chain + certificate.key).encode(), 0o600)
 
     def remove(self, name: str) -> None:
         (self.folder / f"{name}.pem").unlink(missing_ok=True)

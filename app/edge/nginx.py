@@ -18,6 +18,7 @@ import certifi
 from app.config.model import Config
 from app.edge import cover, timing
 from app.edge.base import EdgeFailure, EdgeUnavailable, Site
+from app.edge.files import put
 from app.edge.folder import Folder
 from app.edge.render import COVER_PORT, MOUNTED, VERSION_PORT, Around, render
 from app.edge.words import refusal
@@ -123,10 +124,7 @@ class Nginx:
             if len(seed := path.read_bytes()) >= 16:
                 return seed
         seed = secrets.token_bytes(32)
-        fresh = path.with_name(f".seed-{os.getpid()}")
-        fresh.write_bytes(seed)
-        fresh.chmod(0o600)
-        os.replace(fresh, path)
+        put(path, seed, 0o600)
         return seed
 
     def _check(self, version: str, files: Mapping[str, bytes]) -> None:

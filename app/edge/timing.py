@@ -31,6 +31,8 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding, NoEncryption, PrivateFormat, PublicFormat, load_pem_private_key)
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from app.edge.files import put
+
 PORT = 8445
 #: Bytes of the file. A record holds 16,384: this makes 128 gaps, and mtg wants 100 before it uses any.
 FILE_BYTES = 2 << 20
@@ -67,7 +69,7 @@ def material(folder: Path, ip: str) -> Material:
             if not _certificates_fit(folder, address):
                 _write_certificates(folder, address)
             if not _file_fits(folder):
-                _put(folder / _ROOT / _FILE, secrets.token_bytes(FILE_BYTES), 0o644)
+                put(folder / _ROOT / _FILE, secrets.token_bytes(FILE_BYTES), 0o644)
     host = f"[{address}]" if ":" in address else address
     return Material(f"https://{host}:{PORT}/{_FILE}", (folder / _CA).read_text(), folder / _CHAIN,
                     folder / _KEY, folder / _ROOT)
@@ -129,9 +131,9 @@ def _write_certificates(folder: Path, address: str) -> None:
                .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False))
     chain = [_filled(builder, keys[1], _LEAF), intermediate]
     private = keys[2].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    _put(folder / _KEY, private, 0o640)
-    _put(folder / _CHAIN, b"".join(each.public_bytes(Encoding.PEM) for each in chain), 0o644)
-    _put(folder / _CA, ca.public_bytes(Encoding.PEM), 0o644)
+    put(folder / _KEY, private, 0o640)
+    put(folder / _CHAIN, b"".join(each.public_bytes(Encoding.PEM) for each in chain), 0o644)
+    put(folder / _CA, ca.public_bytes(Encoding.PEM), 0o644)
 
 
 def _name(what: str) -> x509.Name:
@@ -185,19 +187,3 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-def _put(path: Path, content: bytes, mode: int) -> None:
-    """Replace one file in one step."""
-    beside = path.with_name(f".{path.name}.new")
-    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        with open(handle, "wb") as file:
-            file.write(content)
-            os.fchmod(file.fileno(), mode)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
