@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import IO
 
 from app.fleet.errors import Refused
 from app.fleet.fleet import Fleet
@@ -60,24 +61,35 @@ class Monitor:
 
     def _run(self) -> None:
         with open(self.fleet.data_dir / "monitor.lock", "a") as handle:
+            if not self._take(handle):
+                return
+            # Watch from before the first look: no end between the two is missed.
+            _try(lambda: self.fleet.runtime.wait(0))
             while not self._stopping.is_set():
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    self._stopping.wait(self.tick_seconds)
-                    continue
                 self.tick()
-                self._rest(self._clock() + self.tick_seconds)
+                if not _try(self._rest):
+                    self._stopping.wait(1.0)
 
-    def _rest(self, until: float) -> None:
+    def _take(self, handle: IO[str]) -> bool:
+        """Wait until this monitor is the one that acts; False if it is stopped before."""
+        while not self._stopping.is_set():
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            except BlockingIOError:
+                self._stopping.wait(self.tick_seconds)
+        return False
+
+    def _rest(self) -> None:
         """Sleep until the next tick, a change among the workloads, or the end."""
+        until = self._clock() + self.tick_seconds
         while not self._stopping.is_set() and (left := until - self._clock()) > 0:
             # Short naps: stop() must not have to wait for a whole tick.
             if self.fleet.runtime.wait(min(left, 1.0)):
                 return
 
 
-def _try(step: Callable[[], object]) -> None:
+def _try(step: Callable[[], object]) -> bool:
     try:
         step()
     except Refused as refused:
@@ -85,3 +97,6 @@ def _try(step: Callable[[], object]) -> None:
     except Exception:
         # The thread must outlive any fault of one tick: it is what repairs the rest.
         log.exception("a monitor step failed; the next tick tries again")
+    else:
+        return True
+    return False

@@ -196,7 +196,9 @@ class Runtime(Protocol):
         """The limit in force, read back from the running workload; None if there is none."""
 
     def wait(self, timeout: float) -> bool:
-        """Sleep until something this runtime runs has changed; False after `timeout` seconds."""
+        """Sleep until something this runtime runs has changed unasked; False after `timeout` seconds.
+
+        What changed since the last call ends it at once: from the first call on, nothing is missed."""
 
     def foreign(self) -> list[Foreign]:
         """Proxies that an older installation left on this machine."""

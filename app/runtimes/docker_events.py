@@ -55,7 +55,8 @@ class Watcher:
     def wait(self, timeout: float) -> bool:
         """Whether something changed unasked since the last True, within `timeout` seconds."""
         changed = self._changed.wait(timeout)
-        self._changed.clear()
+        if changed:  # what comes between a timeout and a clear() must not be lost
+            self._changed.clear()
         return changed
 
     def notices(self) -> list[Notice]:

@@ -14,7 +14,7 @@ from app.runtimes.base import EXITED
 from tests.support.memory_runtime import MemoryRuntime
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+def eventually(condition: Callable[[], bool], seconds: float = 30.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never happened"
@@ -42,13 +42,23 @@ def test_a_hand_edit_takes_effect_within_a_tick(fleet, machine, monitors):
     eventually(lambda: machine.boxes["mtg-proxy-2443"].state == EXITED)
 
 
-def test_a_crash_is_repaired_without_waiting_for_the_tick(fleet, machine, monitors):
+def test_a_crash_is_repaired_without_waiting_for_the_tick(fleet, machine, monitors, monkeypatch):
     fleet.add_user("Alice")
+    starts, reconcile = [], fleet.reconcile
+
+    def crash_after_the_first(patient: bool) -> None:
+        reconcile(patient)
+        starts.append(machine.boxes["mtg-proxy-2443"].start)
+        if len(starts) == 1:  # nobody waits yet: the end must not be missed
+            machine.crash("mtg-proxy-2443")
+
+    monkeypatch.setattr(fleet, "reconcile", crash_after_the_first)
     monitors(fleet, tick=3600)
-    eventually(lambda: fleet.ledger.traffic.totals() != {})
-    start = machine.boxes["mtg-proxy-2443"].start
+    eventually(lambda: len(starts) == 2)
+    time.sleep(0.2)  # it rests now
     machine.crash("mtg-proxy-2443")
-    eventually(lambda: machine.boxes["mtg-proxy-2443"].start not in ("", start))
+    eventually(lambda: len(starts) == 3)
+    assert len(set(starts)) == 3
 
 
 def test_a_step_that_fails_does_not_end_the_thread(fleet, machine, monitors, monkeypatch):
@@ -61,6 +71,21 @@ def test_a_step_that_fails_does_not_end_the_thread(fleet, machine, monitors, mon
 
     monkeypatch.setattr(fleet, "sample", fail)
     monitors(fleet)
+    eventually(lambda: len(failures) > 1)
+    machine.boxes.clear()
+    eventually(lambda: "mtg-proxy-2443" in machine.boxes)
+
+
+def test_a_rest_that_fails_does_not_end_the_thread(fleet, machine, monitors, monkeypatch):
+    fleet.add_user("Alice")
+    failures = []
+
+    def fail(_: float) -> bool:
+        failures.append(1)
+        raise OSError("too many open files")
+
+    monkeypatch.setattr(fleet.runtime, "wait", fail)
+    monitors(fleet, tick=3600)
     eventually(lambda: len(failures) > 1)
     machine.boxes.clear()
     eventually(lambda: "mtg-proxy-2443" in machine.boxes)

@@ -212,6 +212,16 @@ def test_waiting_ends_early_when_a_workload_dies(lab, running):
     assert lab.state(workload.name) == EXITED
 
 
+def test_what_ended_before_the_wait_ends_it_at_once(lab, running):
+    lab.runtime.wait(0)
+    workload = running()
+    assert lab.state(workload.name) == RUNNING
+    lab.crash(workload.name)
+    assert lab.runtime.wait(30) is True
+    assert lab.state(workload.name) == EXITED
+    assert lab.runtime.wait(0.05) is False
+
+
 def test_waiting_ends_with_the_timeout_when_nothing_happens(lab, running):
     assert lab.runtime.wait(0.05) is False
     running()

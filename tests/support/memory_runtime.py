@@ -46,6 +46,7 @@ class Machine:
         self.calls: list[tuple[str, str]] = []
         self.notices: list[Notice] = []
         self.changed = threading.Condition()
+        self.ends = 0
         self.foreign: list[Foreign] = []
         self.numbers = itertools.count(1)
         self.skipped = 0.0
@@ -64,6 +65,7 @@ class Machine:
             settled = self.now() - box.started_at >= SETTLED_AFTER
             box.state, box.start, box.exited_at, box.reason = EXITED, "", self.now(), reason
             box.crashes, box.limit = 0 if settled else box.crashes + 1, None
+            self.ends += 1
             self.changed.notify_all()
 
     def occupy(self, port: int, program: str = "nginx, pid 123") -> None:
@@ -91,6 +93,7 @@ class MemoryRuntime:
 
     def __init__(self, machine: Machine | None = None) -> None:
         self.machine = machine or Machine()
+        self._ends_told = self.machine.ends
 
     def place(self, port: int, bind: str) -> Place:
         return Place(f"{bind or '0.0.0.0'}:{port}", f"127.64.{port >> 8}.{port & 255}:3129")
@@ -167,13 +170,10 @@ class MemoryRuntime:
         return box.limit if box else None
 
     def wait(self, timeout: float) -> bool:
-        before = {box.start for box in list(self.machine.boxes.values()) if box.start}
-
-        def ended() -> bool:
-            return bool(before - {box.start for box in list(self.machine.boxes.values())})
-
         with self.machine.changed:
-            return self.machine.changed.wait_for(ended, timeout)
+            ended = self.machine.changed.wait_for(lambda: self.machine.ends > self._ends_told, timeout)
+            self._ends_told = self.machine.ends
+        return ended
 
     def merged_logs(self, users: Iterable[str] | None = None, tail: int = 200) -> list[str]:
         wanted = None if users is None else set(users)
@@ -218,7 +218,6 @@ class MemoryRuntime:
             if box.state == EXITED:
                 # A limit does not outlive the run it was put on: whoever relies on that finds out here.
                 box.crashes, box.reason, box.limit = 0, STOPPED, None
-            self.machine.changed.notify_all()
 
 
 def _port(workload: Workload) -> int:
