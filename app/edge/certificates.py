@@ -112,11 +112,13 @@ class Keeper:
 
     def _tidy(self, there_should_be: list[Wanted], have: Mapping[str, Certificate], rows: Mapping[str, Row],
               now: float) -> None:
-        """Forget what nobody needs and has ended, and the troubles of what has become right by itself."""
+        """Forget the troubles of what nobody needs, and it itself when it has ended; and the troubles of what has
+        become right by itself."""
         for name in {*have, *rows} - {each.name for each in there_should_be}:
+            if name in rows:  # nobody is to be told that it ends
+                self.rows.forget(name)
             if name not in have or have[name].not_after.timestamp() < now:
                 self.store.remove(name)
-                self.rows.forget(name)
         for each in there_should_be:
             row, certificate = rows.get(each.name), have.get(each.name)
             if certificate and (row is None or row.reason) and not reason_to_ask(each, certificate, now):

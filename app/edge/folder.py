@@ -17,6 +17,9 @@ from pathlib import Path
 #: current: what nginx reads. served: what it was last seen to serve. staged: what is being checked.
 LINKS = ("current", "served", "staged")
 
+#: What people look for beside them: links into `current`.
+_SHOWN = ("conf.d", "stream.d")
+
 #: Unix seconds of 1 January 2025, and of a year: when the files of the cover site were last changed.
 _OLDEST, _YEAR = 1735689600, 31536000
 
@@ -43,7 +46,7 @@ class Folder:
         """Make what people look for: the folders of theirs, and the links to what is generated."""
         for name in ("versions", "custom.d", "cover"):
             _make(self.path / name)
-        for name in ("conf.d", "stream.d"):
+        for name in _SHOWN:
             if not os.path.lexists(self.path / name):
                 self.link(name, f"current/{name}")
 
@@ -112,8 +115,9 @@ class Folder:
         for version in others:
             if version != kept:
                 shutil.rmtree(version, ignore_errors=True)
-        for left in self.path.glob(".*-[0-9]*"):
-            left.unlink(missing_ok=True)
+        for name in (*LINKS, *_SHOWN):
+            for left in self.path.glob(f".{name}-[0-9]*"):
+                left.unlink(missing_ok=True)
 
     def custom(self) -> dict[str, bytes]:
         """The operator's own server blocks: file name -> content. Raises OSError."""

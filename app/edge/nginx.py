@@ -76,7 +76,11 @@ class Nginx:
             version, current = files["version"].decode(), self.folder.target("current")
             whole = self.folder.holds(current, files)
             self.service.find()
-            if whole and self.served() == version:
+            served = self.served(5.0)  # patient: a slow answer would cost a reload that nobody needs
+            if served and current.partition("-")[0] == served and self.folder.target("served") != current:
+                # An apply was cut off before it noted this; a failure must not lead back past it.
+                self.folder.point("served", current)
+            if whole and served == version:
                 if os.path.lexists(self.folder.path / "staged"):  # left by an apply that was cut off
                     self._forget_staged()
                 return False
@@ -90,12 +94,11 @@ class Nginx:
             return True
 
     def front(self, config: Config, domain: str) -> Front:
-        with _failures():
-            return front(config, domain, self.ip, self._timing)
+        return front(config, domain, self.ip, self._timing)
 
-    def served(self) -> str:
-        """The version that nginx serves now; "" if it serves none, or does not answer."""
-        connection = http.client.HTTPConnection(self.ip, VERSION_PORT, timeout=1)
+    def served(self, seconds: float = 1.0) -> str:
+        """The version that nginx serves now; "" if it serves none, or does not answer in so many seconds."""
+        connection = http.client.HTTPConnection(self.ip, VERSION_PORT, timeout=seconds)
         try:
             connection.request("GET", "/version")
             answer = connection.getresponse()
@@ -193,8 +196,12 @@ def front(config: Config, domain: str, ip: str, material: Callable[[], timing.Ma
     if config.mtg_timing == "urls":
         urls = tuple(config.mtg_timing_urls)
     elif config.mtg_timing == "cover":
-        learned = material()
-        urls, trusted = (learned.url,), learned.ca
+        try:
+            learned = material()
+            urls, trusted = (learned.url,), learned.ca
+        except OSError:
+            # apply() tells why. Nobody's proxy has to wait for it: mtg serves, slowly, and its log says so.
+            urls = (timing.url(ip),)
     host = f"[{ip}]" if ":" in ip else ip
     return Front(config.port_443_mode, f"{host}:{COVER_PORT}" if config.is_own_name(domain) else "", urls, trusted)
 

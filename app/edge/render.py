@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -95,7 +96,8 @@ def digest(files: Mapping[str, bytes]) -> str:
     """16 hex digits that are others for other files, or other content."""
     seen = hashlib.sha256()
     for path in sorted(files):
-        seen.update(path.encode() + b"\0" + hashlib.sha256(files[path]).digest())
+        # fsencode: a file of the operator's may be called by bytes that are no text.
+        seen.update(os.fsencode(path) + b"\0" + hashlib.sha256(files[path]).digest())
     return seen.hexdigest()[:16]
 
 

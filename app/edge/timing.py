@@ -70,9 +70,12 @@ def material(folder: Path, ip: str) -> Material:
                 _write_certificates(folder, address)
             if not _file_fits(folder):
                 put(folder / _ROOT / _FILE, secrets.token_bytes(FILE_BYTES), 0o644)
-    host = f"[{address}]" if ":" in address else address
-    return Material(f"https://{host}:{PORT}/{_FILE}", (folder / _CA).read_text(), folder / _CHAIN,
-                    folder / _KEY, folder / _ROOT)
+    return Material(url(address), (folder / _CA).read_text(), folder / _CHAIN, folder / _KEY, folder / _ROOT)
+
+
+def url(address: str) -> str:
+    """Where the proxies find the file of an nginx at this IP address."""
+    return f"https://{f'[{address}]' if ':' in address else address}:{PORT}/{_FILE}"
 
 
 @lru_cache(maxsize=8)

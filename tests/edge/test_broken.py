@@ -14,9 +14,11 @@ import pytest
 
 from app.edge import nginx as nginx_module
 from app.edge.base import EdgeFailure, EdgeUnavailable, Site
+from app.edge.folder import Folder
 from app.edge.nginx import Nginx
 from app.runtimes.docker_service import Service
 from tests.support import edge_lab
+from tests.support.docker_lab import eventually
 from tests.support.edge_backend import Backend, Call
 from tests.support.edge_lab import Authority, Lab
 
@@ -206,7 +208,10 @@ def a_port_that_is_taken(scene: Scene) -> Iterator[Nginx]:
     run = scene.lab.nginx.service.run
     assert run(["sh", "-c", f"echo '{text}' >/run/other.conf && nginx -c /run/other.conf"])[0] == 0
     custom("server { listen 9999; }")(scene)
+    before = len(scene.lab.log())
     yield scene.lab.nginx
+    # It tries for two seconds and a half, and takes the port after all if that becomes free meanwhile.
+    eventually(lambda: "still could not bind" in scene.lab.log()[before:], "nginx gives up")
     run(["nginx", "-c", "/run/other.conf", "-s", "stop"])
 
 
@@ -341,3 +346,26 @@ def test_a_panel_that_is_killed_at_any_step_leaves_what_nginx_starts_with_and_th
     assert scene.lab.nginx.apply(sites[0]) is False
     assert scene.lab.nginx.served() == (scene.lab.folder / "current" / "version").read_text()
     assert len(list((scene.lab.folder / "versions").iterdir())) <= 2
+
+
+def test_a_panel_killed_before_it_noted_what_nginx_serves_does_not_lead_a_later_failure_back_past_it(scene: Scene):
+    def work() -> None:
+        Folder.point = lambda self, name, version, real=Folder.point: \
+            os._exit(9) if name == "served" else real(self, name, version)
+        Nginx(scene.lab.folder, Service("nginx", scene.lab.network), scene.lab.ip).apply(scene.other())
+
+    assert os.waitstatus_to_exitcode(os.waitpid(in_a_child(work), 0)[1]) == 9
+    scene.remember()
+    assert (scene.lab.folder / "current" / "version").read_text() == scene.version, "nginx serves it already"
+    with a_signal_that_is_not_heard(scene) as nginx, pytest.raises(EdgeFailure):
+        nginx.apply(scene.other(unknown_sni="close"))
+    scene.assert_unchanged()
+
+
+def test_what_lies_beside_its_own_files_is_nobodys_to_remove(scene: Scene):
+    kept, left = scene.lab.folder / ".notes-2026", scene.lab.folder / ".current-4711"
+    for file in (kept, left):
+        file.write_text("x")
+    scene.lab.nginx.apply(scene.other())
+    assert kept.exists() and not left.exists()
+    kept.unlink()

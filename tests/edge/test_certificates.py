@@ -241,3 +241,13 @@ def test_a_certbot_that_claims_success_without_a_certificate_is_not_believed(des
     desk.certbot.read = lambda name: None
     [result] = desk.keeper.tend(PANEL, ())
     assert not result.ok and "panel.example.com" in result.reason and desk.row["panel"].failures == 1
+
+
+def test_what_nobody_needs_any_more_is_no_trouble_any_more(desk: Desk) -> None:
+    desk.keeper.tend(PANEL, ())
+    desk.certbot.refused = {"panel.example.com"}
+    desk.now += 61 * DAY
+    desk.keeper.tend(PANEL, ())
+    assert desk.row["panel"].reason
+    desk.keeper.tend(Config(), ())
+    assert desk.row == {}, "nobody is told that it failed, or that it ends"

@@ -13,6 +13,9 @@ import pytest
 from app.edge.reach import check, check_all
 from tests.support.cover import Cover, certificate, free_port, wait_until_it_accepts
 
+#: Seconds for each step: more than a busy machine needs.
+PATIENT = 60
+
 
 @pytest.fixture(scope="module")
 def old_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, str]]:
@@ -34,29 +37,29 @@ def old_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, st
 
 
 def test_a_site_with_tls_1_3_and_a_valid_certificate_will_do(cover: Cover) -> None:
-    reach = check(cover.host, address=cover.ip, port=cover.port, ca=str(cover.cert))
+    reach = check(cover.host, PATIENT, address=cover.ip, port=cover.port, ca=str(cover.cert))
     assert reach.ok and reach.reason == "" and reach.milliseconds >= 1
 
 
 def test_a_certificate_that_nobody_trusts_will_not_do(cover: Cover) -> None:
-    reach = check(cover.host, address=cover.ip, port=cover.port)
+    reach = check(cover.host, PATIENT, address=cover.ip, port=cover.port)
     assert not reach.ok and reach.reason.startswith("its certificate is not valid: self")
 
 
 def test_a_certificate_for_another_name_will_not_do(cover: Cover) -> None:
-    reach = check("other.test", address=cover.ip, port=cover.port, ca=str(cover.cert))
+    reach = check("other.test", PATIENT, address=cover.ip, port=cover.port, ca=str(cover.cert))
     assert not reach.ok and "mismatch" in reach.reason.lower()
 
 
 def test_a_site_without_tls_1_3_will_not_do(old_site: tuple[int, str]) -> None:
     port, certificate = old_site
-    reach = check("old.test", address="127.0.0.1", port=port, ca=certificate)
+    reach = check("old.test", PATIENT, address="127.0.0.1", port=port, ca=certificate)
     assert (reach.ok, reach.reason) == (False, "it has no TLS 1.3")
 
 
 def test_a_site_that_nobody_serves_will_not_do() -> None:
     port = free_port()
-    assert check("x.test", address="127.0.0.1", port=port).reason == f"nothing listens on its port {port}"
+    assert check("x.test", PATIENT, address="127.0.0.1", port=port).reason == f"nothing listens on its port {port}"
 
 
 def test_a_site_that_speaks_no_tls_or_hangs_up_will_not_do() -> None:
@@ -70,7 +73,8 @@ def test_a_site_that_speaks_no_tls_or_hangs_up_will_not_do() -> None:
 
         thread = threading.Thread(target=serve)
         thread.start()
-        reasons = [check("x.test", address="127.0.0.1", port=listener.getsockname()[1]).reason for _ in range(2)]
+        port = listener.getsockname()[1]
+        reasons = [check("x.test", PATIENT, address="127.0.0.1", port=port).reason for _ in range(2)]
         thread.join()
     assert reasons[0] == "the TLS handshake failed: wrong version number"
     assert "handshake" in reasons[1]
@@ -85,6 +89,6 @@ def test_a_site_that_never_answers_is_given_up_on() -> None:
 
 def test_many_are_asked_at_once_and_answered_in_their_order(cover: Cover) -> None:
     domains = [cover.host if n == 7 else f"n{n}.test" for n in range(20)]
-    found = check_all(domains, address=cover.ip, port=cover.port, ca=str(cover.cert))
+    found = check_all(domains, PATIENT, address=cover.ip, port=cover.port, ca=str(cover.cert))
     assert [reach.domain for reach in found] == domains
     assert [reach.ok for reach in found] == [domain == cover.host for domain in domains]

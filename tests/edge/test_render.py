@@ -232,3 +232,8 @@ def test_every_link_of_the_cover_site_leads_to_a_page_of_it_and_none_elsewhere()
             assert b"://" not in body.replace(b"http://www.w3.org/2000/svg", b""), name
             for link in re.findall(rb'href="([^"]*)"', body):
                 assert link == b"/" or link.decode().removeprefix("/") in site, (name, link)
+
+
+def test_a_file_of_the_operators_may_have_a_name_that_is_no_text():
+    named = os.fsdecode(b"caf\xe9.conf")
+    assert f"custom.d/{named}" in render(SITE, replace(AROUND, custom={named: b"#"}))

@@ -14,10 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from app.config.model import Config
 from app.edge import timing
 from app.edge.base import Site
+from app.edge.nginx import Nginx
 from app.edge.timing import FILE_BYTES, Material, material
 from app.runtimes import docker_shaper
+from app.runtimes.docker_service import Service
 from tests.support import edge_lab
 
 IP = "172.28.255.254"
@@ -280,3 +283,13 @@ def test_a_throttle_lets_the_file_pass_at_full_speed() -> None:
     shaped = [number for number, line in enumerate(lines) if "match u32 0 0 action mirred" in line]
     assert len(passing) == len(shaped) == 2
     assert all(first < second for first, second in zip(passing, shaped))
+
+
+def test_while_the_folder_can_not_be_used_mtg_serves_without_and_will_say_so_itself(tmp_path: Path) -> None:
+    """An engine that is told of a file which it then can't trust is slow, and logs why (app/engines/mtgtiming.py)."""
+    (tmp_path / "data").write_text("a file where the folder should be")
+    nginx = Nginx(tmp_path / "data" / "nginx", Service("nginx", "none"), IP)
+    told = nginx.front(Config(port_443_mode=True), "www.pool.test")
+    assert told.proxy_protocol and told.trusted == ""
+    healthy = Nginx(tmp_path / "nginx", Service("nginx", "none"), IP).front(Config(), "www.pool.test")
+    assert told.timing == healthy.timing and healthy.trusted
