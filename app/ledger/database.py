@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
+import os
 import shutil
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from app.ledger.migrations import migrate
@@ -17,6 +19,9 @@ log = logging.getLogger(__name__)
 
 #: Seconds to wait for somebody else's transaction.
 PATIENCE = 10.0
+
+#: What SQLite says of a file that holds no sound database; all else (locked, full) says nothing against it.
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class Database:
@@ -27,30 +32,37 @@ class Database:
         self._local = threading.local()
         try:
             self._open()
-        except sqlite3.OperationalError:
-            raise  # locked, full disk, not permitted: the file itself may be sound
         except sqlite3.DatabaseError as error:
-            aside = path.with_name(f"{path.name}.broken-{int(time.time())}")
-            path.rename(aside)
-            log.warning("%s is damaged (%s); kept as %s, and a new one was begun", path, error, aside)
+            self._put_aside(error)
             self._open()
 
     def query(self, sql: str, *values: object, **named: object) -> list[sqlite3.Row]:
         """All rows; the values stand for each `?` in turn, or for each `:name`."""
-        return self._open().execute(sql, named or values).fetchall()
+        try:
+            return self._open().execute(sql, named or values).fetchall()
+        except sqlite3.DatabaseError as error:
+            self._put_aside(error)
+            return self._open().execute(sql, named or values).fetchall()
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """One `BEGIN IMMEDIATE` transaction: all of it, or nothing."""
-        db = self._open()
-        db.execute("BEGIN IMMEDIATE")
+        """One `BEGIN IMMEDIATE` transaction: all of it, or nothing.
+
+        A damaged file fails it with an OperationalError, and the next one writes to a new file.
+        """
         try:
-            yield db
-            db.execute("COMMIT")
-        except BaseException:
-            if db.in_transaction:  # a full disk may have ended it already
-                db.execute("ROLLBACK")
-            raise
+            db = self._open()
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:  # a full disk may have ended it already
+                    db.execute("ROLLBACK")
+                raise
+        except sqlite3.DatabaseError as error:
+            self._put_aside(error)
+            raise sqlite3.OperationalError(f"{self.path.name} was damaged, and is begun anew") from error
 
     @contextmanager
     def best_effort(self, what: str) -> Iterator[None]:
@@ -61,19 +73,76 @@ class Database:
             log.warning("%s could not be written: %s", what, error)
 
     def _open(self) -> sqlite3.Connection:
-        db = getattr(self._local, "db", None)
+        """This thread's connection; a new one if another thread or process has put its file aside."""
+        db, file = getattr(self._local, "open", (None, None))
+        if db is not None and file != _file(self.path) and file in map(_file, self._broken()):
+            db.close()
+            db = None
         if db is None:
-            db = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None)
-            db.row_factory = sqlite3.Row
-            try:
-                db.execute("PRAGMA journal_mode = WAL")
-                db.execute("PRAGMA synchronous = NORMAL")
-                migrate(db)
-            except sqlite3.OperationalError as error:
-                db.close()
-                # SQLite calls it an I/O error when there is no room for its own files.
-                full = shutil.disk_usage(self.path.parent).free == 0
-                raise sqlite3.OperationalError("the disk is full" if full else str(error)) from None
-            self.path.chmod(0o600)
-            self._local.db = db
+            with self._folder(fcntl.LOCK_SH):
+                self._local.open = None, _file(self.path)
+                db = self._connect()
+                self._local.open = db, _file(self.path)
         return db
+
+    def _connect(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None)
+        db.row_factory = sqlite3.Row
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = NORMAL")
+            migrate(db)
+        except sqlite3.OperationalError as error:
+            db.close()
+            # SQLite calls it an I/O error when there is no room for its own files.
+            full = shutil.disk_usage(self.path.parent).free == 0
+            raise sqlite3.OperationalError("the disk is full" if full else str(error)) from None
+        except sqlite3.DatabaseError:
+            db.close()
+            raise
+        # Asked first, as a disk that takes no writes refuses even the mode that it has.
+        if self.path.stat().st_mode & 0o777 != 0o600:
+            self.path.chmod(0o600)
+        return db
+
+    def _put_aside(self, error: sqlite3.DatabaseError) -> None:
+        """Make way for a new file, if this error says that the present one is damaged; else raise it."""
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
+            raise error
+        db, file = getattr(self._local, "open", (None, None))
+        if db is not None:
+            db.close()
+        self._local.open = None, None
+        with self._folder(fcntl.LOCK_EX):
+            if file != _file(self.path):
+                return  # somebody else was first
+            aside = self.path.with_name(f"{self.path.name}.broken-{int(time.time())}")
+            # With what belongs to it: SQLite would take these for the new file's.
+            for end in ("-wal", "-shm", ""):
+                part = Path(f"{self.path}{end}")
+                if part.exists():
+                    part.rename(f"{aside}{end}")
+        log.warning("%s is damaged (%s); kept as %s, and a new one was begun", self.path, error, aside)
+
+    def _broken(self) -> Iterator[Path]:
+        return self.path.parent.glob(f"{self.path.name}.broken-*")
+
+    @contextmanager
+    def _folder(self, kind: int) -> Iterator[None]:
+        """A lock on the folder: nobody opens the file while another one takes its place."""
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            with suppress(OSError):  # some file systems know none on folders
+                fcntl.flock(folder, kind)
+            yield
+        finally:
+            os.close(folder)
+
+
+def _file(path: Path) -> tuple[int, int] | None:
+    """Which file has this name; None if none has."""
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return None
+    return stat.st_dev, stat.st_ino

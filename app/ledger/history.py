@@ -29,7 +29,8 @@ class Point:
 def begin(at: float, step: int) -> int:
     """When the step that `at` is in began; a day begins at midnight in the server's time zone."""
     if step == DAY:
-        midnight = datetime.fromtimestamp(at).replace(hour=0, minute=0, second=0, microsecond=0)
+        # fold: where clocks show midnight twice, the day has still one beginning.
+        midnight = datetime.fromtimestamp(at).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
         return int(midnight.timestamp())
     return int(at) // step * step
 

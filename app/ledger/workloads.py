@@ -44,6 +44,14 @@ class Workloads:
         """Bits per second in force, by workload name, as they were last read back."""
         return dict(tuple(row) for row in self._database.query("SELECT name, bits_per_second FROM throttles"))
 
+    def throttles_are_known(self) -> bool:
+        """Whether throttles() holds all that are in force: a ledger begun beside running proxies does not."""
+        return bool(self._database.query("SELECT 1 FROM imports WHERE name = 'throttles'"))
+
+    def note_throttles_are_known(self) -> None:
+        with self._database.best_effort("that the throttles are known"), self._database.transaction() as db:
+            db.execute("INSERT OR IGNORE INTO imports VALUES ('throttles', ?)", (time.time(),))
+
     def verified(self) -> dict[str, float]:
         """When each throttle in force was last read back, in Unix seconds, by workload name."""
         return dict(tuple(row) for row in self._database.query("SELECT name, at FROM throttles"))

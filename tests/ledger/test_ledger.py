@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.ledger import database
 from app.ledger.ledger import Ledger
 from app.ledger.traffic import Reading
 
@@ -79,7 +80,8 @@ def test_a_transaction_that_fails_counts_nothing(ledger):
     assert down(ledger) == 100
 
 
-def test_writers_in_several_threads_lose_nothing(ledger):
+def test_writers_in_several_threads_lose_nothing(ledger, monkeypatch):
+    monkeypatch.setattr(database, "PATIENCE", 120.0)  # a slow disk is no loss
     def work(user: str) -> None:
         for value in range(1, 51):
             ledger.traffic.account([reading(value, user=user, name=user)])
@@ -148,3 +150,35 @@ def test_problems_and_throttles_are_remembered_until_cleared(ledger):
     assert w.throttles() == {"p": 1000}
     w.set_throttle("p", None)
     assert w.throttles() == {}
+
+
+@pytest.mark.parametrize("table", ["traffic", "points", "counters", "events"])
+def test_a_file_that_is_damaged_inside_costs_history_and_keeps_nobody_from_going_on(ledger, tmp_path, table):
+    ledger.traffic.account([reading(100)])
+    ledger.events.record("cli", "user added")
+    elsewhere = Ledger(tmp_path)  # as in another process
+    assert down(elsewhere) == 100
+    query = ledger.database.query
+    page = query("SELECT rootpage FROM sqlite_master WHERE name = ?", table)[0][0]
+    query("PRAGMA wal_checkpoint(TRUNCATE)")
+    with (tmp_path / "panel.db").open("r+b") as file:
+        file.seek((page - 1) * 4096)
+        file.write(b"\x55" * 4096)
+    again = Ledger(tmp_path)
+    for attempt in range(2):  # one of them may find it out
+        with again.database.best_effort("traffic"):
+            again.traffic.account([reading(100 + attempt)])
+        again.events.record("cli", "user added")
+    assert down(again) == 101 and again.events.recent()
+    assert list(tmp_path.glob("panel.db.broken-*"))
+    elsewhere.traffic.account([reading(140)])
+    assert down(again) == 140, "who had the old file open writes to the new one, too"
+
+
+def test_an_attempt_noted_by_a_clock_that_was_a_year_ahead_keeps_nobody_out_for_a_year(ledger, monkeypatch):
+    real = time.time
+    with monkeypatch.context() as ahead:
+        ahead.setattr(time, "time", lambda: real() + 365 * 86400)
+        ledger.buckets.add("login:1", 300)
+        assert ledger.buckets.wait("login:1", 1, 300) > 0
+    assert ledger.buckets.wait("login:1", 1, 300) == 0

@@ -305,3 +305,16 @@ def test_a_file_of_the_third_version_keeps_its_baselines_which_are_no_estimates(
     ledger.traffic.account([estimate(900_000, 900_000)], NOON)
     ledger.traffic.account([reading(130)], NOON)
     assert (total(ledger).down, total(ledger).estimated_since) == (130, 0)
+
+
+def test_a_day_whose_midnight_the_clocks_show_twice_has_one_beginning(monkeypatch, ledger):
+    monkeypatch.setenv("TZ", "America/Havana")
+    time.tzset()
+    try:
+        midnight = int(datetime(2026, 11, 1).timestamp())
+        for value, later in enumerate((0, 3600 + 60, 7200), start=1):  # the second one at 00:01 again
+            ledger.traffic.account([reading(value * 100)], midnight + later)
+        assert ledger.traffic.history("alice", midnight, DAY) == [Point(midnight, 300, 0)]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
