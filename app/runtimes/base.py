@@ -206,5 +206,8 @@ class Runtime(Protocol):
     def adopt(self, workload: Workload, old: Foreign) -> None:
         """Replace a foreign proxy by this workload, running. If that fails, the old one runs on."""
 
+    def notes(self) -> list[str]:
+        """What people should know of how it does its work on this machine: sentences without a full stop."""
+
     def notices(self) -> list[Notice]:
         """What happened unasked since the last call, oldest first. Seen only while somebody waits."""

@@ -51,6 +51,7 @@ class DockerRuntime:
     estimate_after = 30.0  # seconds without metrics since the start, until the network's counters stand in
     silence_pause = 60.0  # seconds between two attempts to read metrics that were never there
     list_good_for = 1.0  # seconds in which a list still tells whom to ask for samples
+    limit_good_for = 2.0  # seconds in which a limit that was just set or read is not read again
     foreign_pause = 30.0  # seconds between looks for an older installation's containers
 
     def __init__(self, instance: str, network: str = NETWORK, url: str = "") -> None:
@@ -64,7 +65,7 @@ class DockerRuntime:
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="docker")
         self._known: dict[str, tuple[str, int, Told]] = {}
         self._runs: dict[str, Run] = {}
-        self._limits: dict[str, tuple[str, int | None]] = {}
+        self._limits: dict[str, tuple[str, docker_shaper.Limit | None, float]] = {}
         self._listed: tuple[float, list[dict[str, Any]]] = (float("-inf"), [])
         self._inside: str | None = None
         self._none_foreign_until = 0.0
@@ -108,7 +109,7 @@ class DockerRuntime:
         if not container or tail <= 0:
             return ""
         with self._engine.api(PATIENT) as api:
-            return api.logs(container.id, tail=tail).decode(errors="replace")
+            return docker_logs.text(api, container.id, tail=tail)
 
     def merged_logs(self, users: Iterable[str] | None = None, tail: int = 200) -> list[str]:
         """The last `tail` lines of all containers, or of those of these users (ids): "[mtg-proxy-2443] …"."""
@@ -162,6 +163,12 @@ class DockerRuntime:
 
     def notices(self) -> list[Notice]:
         return self._watcher.notices()
+
+    def notes(self) -> list[str]:
+        if any(limit and limit.going_out for _, limit, _ in list(self._limits.values())):
+            return ["whoever is slowed down has the speed for both directions together, and what waits fills the "
+                    "memory of the proxy: this kernel has no ifb device (modprobe ifb loads it)"]
+        return []
 
     def close(self) -> None:
         """Leave the engine alone from now on; containers keep running."""
@@ -234,23 +241,23 @@ class DockerRuntime:
             raise RuntimeFailure(f"{name} is not running, so its speed can't be limited")
         self._limits.pop(name, None)
         with self._engine.api(PATIENT) as api:
-            in_force = docker_shaper.shape(api, container, wanted)
-        self._limits[name] = (container.start, in_force)
-        if in_force != wanted:
+            limit = docker_shaper.shape(api, container, wanted)
+        self._limits[name] = (container.start, limit, time.monotonic())
+        if (in_force := limit.bits_per_second if limit else None) != wanted:
             raise RuntimeFailure(f"{name} was told to keep to {wanted or 0} bit/s (0 is no limit), but the "
                                  f"kernel keeps it to {in_force or 0}")
 
     def throttled(self, name: str) -> int | None:
-        """As in base.Runtime. Read once per start of the container, as nothing but that loses a limit."""
+        """As in base.Runtime. Each reading takes a helper container, about 0.1 s."""
         container = self._containers.find(name)
         if container is None or container.state != RUNNING:
             return None
-        start, limit = self._limits.get(name, ("", None))
-        if start != container.start:
+        start, limit, at = self._limits.get(name, ("", None, 0.0))
+        if start != container.start or time.monotonic() - at > self.limit_good_for:
             with self._engine.api(PATIENT) as api:
                 limit = docker_shaper.read(api, container)
-            self._limits[name] = (container.start, limit)
-        return limit
+            self._limits[name] = (container.start, limit, time.monotonic())
+        return limit.bits_per_second if limit else None
 
     # -- containers of an older installation --------------------------------------------------------
 
@@ -281,7 +288,7 @@ class DockerRuntime:
                     api.kill(old.id)
                 if old.name == workload.name:
                     api.rename(old.id, f"{old.name}.old")
-                api.rename(made, workload.name)
+                self._containers.rename(api, made, workload.name)
                 self._runs[workload.name] = Run(made)
                 self.start(workload.name)
             except (APIError, RuntimeFailure) as error:
@@ -351,7 +358,7 @@ class DockerRuntime:
             return name
         try:
             with self._engine.api() as api:
-                api.rename(container.id, name)
+                self._containers.rename(api, container.id, name)
         except RuntimeUnavailable:
             raise
         except RuntimeFailure:

@@ -83,7 +83,7 @@ class Connection:
         number = _errno(error)
         if number in (errno.EACCES, errno.EPERM):
             return (f"the panel may not use the Docker engine at {self.url}: add its account to the group "
-                    "that owns the socket (usually docker), or run it as root")
+                    "that owns the socket (usually docker; of the panel's container, by DOCKER_GID in .env)")
         if number == errno.ENOENT:
             return (f"there is no Docker engine at {self.url}: install and start Docker (systemctl start "
                     "docker), or set DOCKER_HOST")

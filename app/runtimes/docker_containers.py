@@ -9,7 +9,7 @@ from typing import Any
 from docker import APIClient
 from docker.errors import APIError, ImageNotFound, NotFound
 
-from app.runtimes import docker_spec
+from app.runtimes import docker_logs, docker_spec
 from app.runtimes.base import RuntimeFailure, Workload
 from app.runtimes.docker_client import Connection
 from app.runtimes.docker_events import Watcher
@@ -55,10 +55,7 @@ class Containers:
     def last_line(self, container: Told) -> str:
         """The last line it logged that says something."""
         with self._engine.api() as api:
-            try:
-                lines = api.logs(container.id, tail=5).decode(errors="replace").split("\n")
-            except NotFound:
-                return ""
+            lines = docker_logs.text(api, container.id, tail=5).split("\n")
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
     def the_network(self) -> dict[str, Any]:
@@ -110,8 +107,17 @@ class Containers:
         made = self.make_beside(api, workload)
         if old:
             self.destroy(api, old.id)
-        api.rename(made, workload.name)
+        self.rename(api, made, workload.name)
         return made
+
+    def rename(self, api: APIClient, identity: str, name: str) -> None:
+        """Give a container its name. A look beside us, which gives names back, may have done it just now."""
+        try:
+            api.rename(identity, name)
+        except APIError:
+            inspected = self.inspect(identity)
+            if inspected is None or inspected["Name"].lstrip("/") != name:
+                raise
 
     def make_beside(self, api: APIClient, workload: Workload) -> str:
         """make() under a provisional name."""

@@ -97,7 +97,9 @@ class Watcher:
             self._changed.set()
 
     def _news(self, action: str, identity: str, labels: Mapping[str, str]) -> str:
-        if action == "oom":
+        if action == "start":
+            self._oom.discard(identity)
+        elif action == "oom":
             self._oom.add(identity)  # told with the end that follows
         elif action == "die":
             oom, code = identity in self._oom, int(labels.get("exitCode", 0))

@@ -7,7 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-from docker.errors import NotFound
+from docker import APIClient
+from docker.errors import APIError
 from docker.types import CancellableStream
 
 from app.runtimes.base import RuntimeFailure
@@ -80,7 +81,14 @@ def follow(connection: Connection, running: Callable[[], Mapping[str, str]],
 def read(connection: Connection, identity: str, name: str, tail: int) -> list[Line]:
     """The last lines of one container; none if it is gone. Raises RuntimeFailure."""
     with connection.api(PATIENT) as api:
-        try:
-            return parse(name, api.logs(identity, timestamps=True, tail=tail))
-        except NotFound:
-            return []
+        return parse(name, text(api, identity, timestamps=True, tail=tail).encode())
+
+
+def text(api: APIClient, identity: str, **how: object) -> str:
+    """What one container has logged; "" if it is gone, or just being removed. Raises APIError."""
+    try:
+        return api.logs(identity, **how).decode(errors="replace")
+    except APIError as error:
+        if error.status_code not in (404, 409):
+            raise
+        return ""

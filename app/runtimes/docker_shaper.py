@@ -1,14 +1,17 @@
 """A container's speed limit: tc in its network namespace, put there and read back by a short-lived helper.
 
 What comes in is shaped, through ifb devices: TCP itself then slows the sender down, and
-the engine queues nothing. The proxy container keeps no capability; the helper, which
-joins its network only, has NET_ADMIN. A restart of the container loses the limit.
+the engine queues nothing. Where the kernel has none, what goes out is shaped instead: the
+speed is the same, but for both directions together, and the engine queues what it can't
+send, up to the container's limit of memory. The proxy container keeps no capability; the
+helper, which joins its network only, has NET_ADMIN. A restart of the container loses the limit.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 
 from docker import APIClient
 from docker.errors import APIError
@@ -24,11 +27,23 @@ _UP, _DOWN = "mtp-up", "mtp-down"
 #: learn the throttle's.
 _TIMING_PORT = 8445
 
-_READ = "; echo; ".join(f"tc -j qdisc show dev {device} 2>/dev/null || true" for device in (_UP, _DOWN))
+#: tc refuses a queue of more bytes.
+_LARGEST_QUEUE = 2 ** 32 - 1
+
+_READ = "tc -j qdisc show 2>/dev/null || true"
 _LIFT = f"""tc qdisc del dev eth0 ingress 2>/dev/null || true
+tc qdisc del dev eth0 root 2>/dev/null || true
 ip link del {_UP} 2>/dev/null || true
 ip link del {_DOWN} 2>/dev/null || true
 """
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A limit in force. going_out: it is on what goes out, as the kernel has no ifb device."""
+
+    bits_per_second: int
+    going_out: bool = False
 
 
 def script(bits_per_second: int | None, port: int, metrics_port: int) -> str:
@@ -43,11 +58,12 @@ def script(bits_per_second: int | None, port: int, metrics_port: int) -> str:
     burst = max(bits_per_second // 8 // 20, 20_000)
     # What comes in 300 ms may wait, and never less than one joined segment (64 KB) and what follows it:
     # a sender that loses most of its first window crawls for seconds at 1 Mbit/s.
-    queue = burst + max(bits_per_second // 8 * 3 // 10, 100_000)
-    lines = ["set -e", _LIFT.rstrip()]
+    queue = min(burst + max(bits_per_second // 8 * 3 // 10, 100_000), _LARGEST_QUEUE)
+    limit = f"root tbf rate {bits_per_second}bit burst {burst} limit {queue}"
+    lines = ["set -e", _LIFT.rstrip(), f"if ip link add {_UP} type ifb; then"]
+    lines += [f"ip link add {_DOWN} type ifb"]
     for device in (_UP, _DOWN):
-        lines += [f"ip link add {device} type ifb", f"ip link set {device} up",
-                  f"tc qdisc add dev {device} root tbf rate {bits_per_second}bit burst {burst} limit {queue}"]
+        lines += [f"ip link set {device} up", f"tc qdisc add dev {device} {limit}"]
     lines.append("tc qdisc add dev eth0 handle ffff: ingress")
     for number, (protocol, ip) in enumerate((("ip", "ip"), ("ipv6", "ip6"))):
         rule = f"tc filter add dev eth0 parent ffff: protocol {protocol} prio"
@@ -57,26 +73,32 @@ def script(bits_per_second: int | None, port: int, metrics_port: int) -> str:
             f"{rule} {5 + number} u32 match {ip} sport {_TIMING_PORT} 0xffff flowid :1",
             f"{rule} {7 + number} u32 match u32 0 0 action mirred egress redirect dev {_DOWN}",
         ]
-    lines.append(_READ)
+    lines += ["else", f"tc qdisc add dev eth0 {limit}", "fi", _READ]
     return "\n".join(lines)
 
 
-def in_force(printed: str) -> int | None:
-    """Bits per second from what the script printed; None without a limit in both directions."""
-    rates = []
-    for line in printed.splitlines():
-        if line.strip().startswith("["):
-            rates += [round(q["options"]["rate"] * 8) for q in json.loads(line) if q.get("kind") == "tbf"]
-    return min(rates) if len(rates) == 2 else None
+def in_force(printed: str) -> Limit | None:
+    """The limit from what the script printed; None without one in both directions.
+
+    A limit on the ifb devices is one only while eth0 leads to them: a container that was put into its network
+    anew has another eth0.
+    """
+    found = next((line for line in printed.splitlines() if line.startswith("[")), "[]")
+    qdiscs = {(q.get("dev"), q.get("kind")): q for q in json.loads(found)}
+    rates = {device: round(qdiscs[device, "tbf"]["options"]["rate"] * 8)
+             for device in ("eth0", _UP, _DOWN) if (device, "tbf") in qdiscs}
+    if "eth0" in rates:
+        return Limit(rates["eth0"], going_out=True)
+    return Limit(min(rates.values())) if len(rates) == 2 and ("eth0", "ingress") in qdiscs else None
 
 
-def shape(api: APIClient, container: Told, bits_per_second: int | None) -> int | None:
+def shape(api: APIClient, container: Told, bits_per_second: int | None) -> Limit | None:
     """Set the limit or lift it; what is in force afterwards. Raises RuntimeFailure."""
     listen, metrics = int(container.labels[LISTEN]), int(container.labels[METRICS].partition("/")[0])
     return in_force(_help(api, container, script(bits_per_second, listen, metrics)))
 
 
-def read(api: APIClient, container: Told) -> int | None:
+def read(api: APIClient, container: Told) -> Limit | None:
     """What is in force. Raises RuntimeFailure."""
     return in_force(_help(api, container, _READ))
 
@@ -112,6 +134,4 @@ def _help(api: APIClient, container: Told, commands: str) -> str:
 def _why(said: str, code: int) -> str:
     if "not found" in said:
         return "its image holds no tc (iproute2); mtg-custom does"
-    if "Unknown device type" in said or "Operation not supported" in said:
-        return "the kernel has no ifb device (modprobe ifb loads it)"
     return said.splitlines()[-1][:300] if said else f"tc ended with code {code}"

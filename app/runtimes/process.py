@@ -210,6 +210,9 @@ class ProcessRuntime:
                 return True
         return procfs.wait_for_any(watched, timeout)
 
+    def notes(self) -> list[str]:
+        return []
+
     def notices(self) -> list[Notice]:
         """None: what a process ended with is its Observed.reason."""
         return []

@@ -99,9 +99,12 @@ class Visitor:
         desk.routes = {name: f"{desk.lab.gateway}:{self._listener.getsockname()[1]}"}
         threading.Thread(target=self._answer, daemon=True).start()
         desk.serve()
-        self._stream = socket.create_connection(desk.lab.address(443), 10)
+        self._stream = socket.create_connection(desk.lab.address(443), 30)
         self._stream.sendall(_hello(name))
-        head = self._stream.recv(200)
+        head = b""
+        while b"\r\n" not in head:
+            head += (part := self._stream.recv(200))
+            assert part, "it was closed"
         assert head.startswith(b"PROXY TCP4 "), head
         self._skip = len(_hello(name)) + head.index(b"\r\n") + 2 - len(head)
         while self._skip > 0:

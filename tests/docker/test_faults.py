@@ -9,9 +9,11 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
-from docker.errors import NotFound
+from docker import APIClient
+from docker.errors import APIError, NotFound
 
 from app.engines.mtg import MtgImage
 from app.fleet import Fleet
@@ -22,6 +24,7 @@ from tests.docker import images
 from tests.docker.conftest import passes
 from tests.runtimes.conftest import DockerLab
 from tests.support.cover import free_port
+from tests.support.docker_lab import eventually
 
 
 @pytest.fixture
@@ -35,7 +38,7 @@ def name_of(view) -> str:
 
 def told(runtime: DockerRuntime, count: int) -> list[str]:
     """That many notices, all of them of Alice, as soon as they are there."""
-    notices, deadline = [], time.monotonic() + 20
+    notices, deadline = [], time.monotonic() + 60
     while len(notices) < count and time.monotonic() < deadline:
         runtime.wait(0.2)
         notices += runtime.notices()
@@ -58,7 +61,7 @@ def test_a_program_that_dies_is_started_by_docker_itself_counted_and_told(lab, a
     lab.runtime.wait(0.01)
     before = lab.seen(name_of(alice))
     os.kill(lab.hands.inspect_container(name_of(alice))["State"]["Pid"], signal.SIGKILL)
-    assert lab.runtime.wait(10)
+    assert lab.runtime.wait(60)
     assert lab.heals(alice.id)
     seen = lab.seen(name_of(alice))
     assert seen.start != before.start and seen.crashes == 1
@@ -87,6 +90,31 @@ def test_a_renamed_container_gets_its_name_back_and_nobody_notices(lab, alice):
     lab.hands.rename(name_of(alice), f"renamed-{alice.port}")
     assert lab.heals(alice.id)
     assert lab.seen(name_of(alice)) == before
+
+
+def test_a_look_while_a_container_is_replaced_does_not_keep_the_new_one_from_starting(lab, alice, monkeypatch):
+    containers = lab.runtime._containers
+    destroy = containers.destroy
+
+    def and_look(*which):
+        destroy(*which)
+        lab.runtime.list()  # a page of the panel: it gives the replacement its name before we do
+
+    monkeypatch.setattr(containers, "destroy", and_look)
+    lab.fleet.set_settings({"proxy_concurrency": "128"})
+    view = lab.fleet.user(alice.id)
+    assert (view.state, view.reason) == (RUNNING, "")
+
+
+def test_a_look_at_a_container_that_is_just_being_removed_fails_nobody(lab, alice, monkeypatch):
+    def refuse(*_, **__):
+        raise APIError("409 Client Error", response=Mock(status_code=409),
+                       explanation="can not get logs from container which is dead or marked for removal")
+
+    lab.hands.kill(name_of(alice))
+    monkeypatch.setattr(APIClient, "logs", refuse)
+    assert lab.seen(name_of(alice)).state == EXITED
+    assert lab.runtime.logs(name_of(alice)) == "" and lab.runtime.merged_logs() == []
 
 
 def test_a_container_cut_off_from_a_removed_network_is_made_again(lab, alice):
@@ -145,6 +173,8 @@ def test_a_container_that_uses_too_much_memory_is_an_event_that_names_its_user(r
     runtime.wait(0.01)
     runtime.create(workload)
     runtime.start(workload.name)
+    with socket.create_connection(("127.0.0.1", workload.port), 30) as client:
+        client.sendall(b"eat")
     assert told(runtime, 1) == ["killed: it used more than its 64 MB of memory"]
     lab.close()
 
@@ -161,17 +191,23 @@ class Cable:
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(self.path))
         self._listener.listen(100)
-        threading.Thread(target=self._serve, args=(self._listener, deaf), daemon=True).start()
+        self._serving = threading.Thread(target=self._serve, args=(self._listener, deaf), daemon=True)
+        self._serving.start()
 
     def cut(self) -> None:
-        for each in (self._listener, *self._open):
-            try:
-                each.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # its other end was closed first
-            each.close()
-        self._open.clear()
         self.path.unlink()
+        self._cut(self._listener)
+        self._serving.join()  # whom it has taken by now is among the open ones
+        while self._open:
+            self._cut(self._open.pop())
+
+    @staticmethod
+    def _cut(end: socket.socket) -> None:
+        try:
+            end.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # its other end was closed first
+        end.close()
 
     def _serve(self, listener: socket.socket, deaf: bool) -> None:
         while True:
@@ -202,15 +238,16 @@ def test_an_engine_that_goes_away_is_told_and_found_again(lab, alice, tmp_path):
     far = DockerRuntime(lab.runtime.instance, lab.runtime.network, f"unix://{cable.path}")
     fleet = Fleet(lab.fleet.data_dir, far, MtgImage())
     assert not far.wait(0.1) and fleet.reconcile() == []
+    eventually(lambda: far._watcher.connected, "it listens to the engine's events")
     cable.cut()
-    assert far.wait(5)  # the end of the events is a reason to look
+    assert far.wait(30)  # the end of the events is a reason to look
     with pytest.raises(RuntimeUnavailable, match="there is no Docker engine"):
         far.list()
     assert passes(alice.tg_link)  # the proxies do not care
     assert "Docker engine" in str(fleet.status().problems)
     lab.hands.kill(name_of(alice))
     cable.plug()
-    assert far.wait(10)
+    assert far.wait(60)
     fleet.reconcile()
     assert passes(alice.tg_link)
     far.close()
@@ -278,7 +315,7 @@ def test_a_port_is_reached_by_ipv4_and_ipv6_when_bound_to_all(lab):
     lab.fleet.set_settings({"proxy_bind": ""})
     alice = lab.fleet.add_user("Alice")
     for address in ("127.0.0.1", "::1"):
-        socket.create_connection((address, alice.port), 5).close()
+        socket.create_connection((address, alice.port), 30).close()
     lab.fleet.set_settings({"server_ip": "::1"})
     assert passes(lab.fleet.user(alice.id).tg_link)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import tempfile
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -14,12 +17,16 @@ from tests.docker import images
 from tests.docker.conftest import passes
 from tests.support import docker_lab
 from tests.support.cover import free_port
+from tests.support.docker_lab import eventually
 
 
 @pytest.fixture
 def older(lab, image):
     """Call it with a name and a user for a running container as an older panel made it."""
     made, volumes = [], []
+    # An engine has the name mtg-proxy only once, and somebody else may run these tests on it, too.
+    lock = (Path(tempfile.gettempdir()) / "mtproto-test-older.lock").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
 
     def make(name: str, user: User) -> None:
         place = Place("0.0.0.0:3128", "0.0.0.0:3129", f"127.0.0.1:{user.port}")
@@ -37,6 +44,7 @@ def older(lab, image):
     left = {volume["Name"] for volume in lab.hands.volumes()["Volumes"] or []}
     for each in left.intersection(volumes):  # a takeover removes no volume that is not ours
         lab.hands.remove_volume(each)
+    lock.close()
 
 
 def declare(lab, name: str) -> User:
@@ -90,6 +98,8 @@ def test_a_foreign_container_with_a_users_name_is_not_removed_by_create(lab, old
 
 def test_logs_are_merged_with_names_filtered_by_user_and_followed(lab):
     alice, bob = lab.fleet.add_user("Alice"), lab.fleet.add_user("Bob")
+    # Docker writes a line down a moment after the proxy has said it.
+    eventually(lambda: len(lab.runtime.merged_logs()) >= 2, "both have said that they serve")
     both = lab.runtime.merged_logs()
     assert [line.split("]")[0] for line in both] == [f"[mtg-proxy-{v.port}" for v in (alice, bob)]
     assert lab.runtime.merged_logs([bob.id]) == both[1:] and lab.runtime.merged_logs(tail=1) == both[1:]

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.runtimes import docker_shaper, docker_spec, docker_state
+from app.runtimes import docker_spec, docker_state
 from app.runtimes.base import CREATED, EXITED, RUNNING, Place, Workload
 from app.runtimes.docker_client import Connection
 from app.runtimes.docker_events import Watcher
@@ -160,10 +160,3 @@ def test_what_was_not_asked_for_is_told_and_wakes(watcher, action, words):
     (notice,) = watcher.notices()
     assert (notice.name, notice.user_id) == ("mtg-proxy-2443", "alice") and words in notice.text
     assert watcher.wait(0)
-
-
-def test_the_limit_is_the_one_that_both_directions_keep():
-    tbf = '[{{"kind":"tbf","options":{{"rate":{}}}}}]'
-    assert docker_shaper.in_force(f"{tbf.format(625000)}\n{tbf.format(625000)}\n") == 5_000_000
-    assert docker_shaper.in_force(f"{tbf.format(625000)}\n[]\n") is None
-    assert docker_shaper.in_force("\n") is None

@@ -65,11 +65,11 @@ class MemoryLab(Lab):
 class ProcessLab(Lab):
     def __init__(self, data: Path) -> None:
         self.data = data
-        self.runtime = ProcessRuntime(data)
+        self.runtime = docker_lab.patient(ProcessRuntime(data))
         self.sockets: list[socket.socket] = []
 
     def again(self) -> ProcessRuntime:
-        return ProcessRuntime(self.data)
+        return docker_lab.patient(ProcessRuntime(self.data))
 
     def pid(self, name: str) -> int:
         return next(int(o.start.split("-")[0]) for o in self.runtime.list() if o.name == name)
@@ -85,7 +85,7 @@ class ProcessLab(Lab):
         self.sockets.append(socket.create_server(("127.0.0.1", port)))
 
     def connect(self, workload: Workload) -> socket.socket:
-        client = socket.create_connection(("127.0.0.1", workload.port), timeout=5)
+        client = socket.create_connection(("127.0.0.1", workload.port), timeout=30)
         client.sendall(b"hello")
         assert client.recv(5) == b"hello"
         self.sockets.append(client)
@@ -109,7 +109,7 @@ class DockerLab(Lab):
         self.others: list[DockerRuntime] = []
 
     def again(self) -> DockerRuntime:
-        self.others.append(DockerRuntime(self.runtime.instance, self.runtime.network))
+        self.others.append(docker_lab.patient(DockerRuntime(self.runtime.instance, self.runtime.network)))
         return self.others[-1]
 
     def crash(self, name: str) -> None:

@@ -2,7 +2,7 @@
 keeps to limits.toml by saying so. Its config.toml: listen, metrics, and optionally
 die (a last line to print before exiting with code 3), silent (never listens),
 chatter (seconds between the numbered lines it logs), limits (false: serves no such
-metric), deaf (true: keeps to no limit), hungry (MB of memory it takes after half a second).
+metric), deaf (true: keeps to no limit), hungry (MB of memory it takes as soon as a client says "eat").
 """
 
 from __future__ import annotations
@@ -23,8 +23,13 @@ def split(address: str) -> tuple[str, int]:
 
 
 class Echo(socketserver.BaseRequestHandler):
+    appetite = 0  # MB
+
     def handle(self) -> None:
         while data := self.request.recv(4096):
+            if data == b"eat":
+                taken = [b"x" * 1_000_000 for _ in range(self.appetite)]
+                print(f"{len(taken)} MB eaten")
             self.request.sendall(data)
 
 
@@ -74,6 +79,7 @@ def main(config_path: Path) -> None:
         serving.start()
         print("thinking")
         time.sleep(60)
+    Echo.appetite = config.get("hungry", 0)
     ip, port = split(config["listen"])
     Server.address_family = socket.AF_INET6 if ":" in ip else socket.AF_INET
     # Said first: a test may read the log as soon as the port accepts.
@@ -81,10 +87,6 @@ def main(config_path: Path) -> None:
     with Server((ip, port), Echo) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         serving.start()  # whoever gets an answer there can count on the rest
-        if "hungry" in config:
-            time.sleep(0.5)
-            taken = [b"x" * 1_000_000 for _ in range(config["hungry"])]
-            print(f"{len(taken)} MB eaten")
         number = 0
         while True:
             time.sleep(config.get("chatter", 3600))

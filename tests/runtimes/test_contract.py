@@ -8,6 +8,7 @@ import time
 import pytest
 
 from app.runtimes.base import CREATED, EXITED, RUNNING, Observed, RuntimeFailure
+from tests.support.docker_lab import eventually
 
 
 def only(lab) -> Observed:
@@ -189,6 +190,7 @@ def test_what_does_not_run_can_not_be_throttled(lab):
 
 def test_logs_show_the_last_lines(lab, running):
     workload = running()
+    eventually(lambda: lab.runtime.logs(workload.name), "Docker writes down what a container has said")
     assert lab.runtime.logs(workload.name) == f"listening on {workload.place.listen}\n"
     assert lab.runtime.logs(workload.name, tail=0) == ""
     assert lab.runtime.logs("mtg-proxy-1234") == ""
@@ -197,6 +199,7 @@ def test_logs_show_the_last_lines(lab, running):
 def test_samples_are_of_the_running_start(lab, running):
     first, second = running(), running()
     lab.runtime.stop(second.name)
+    assert lab.state(second.name) == EXITED
     (sample,) = lab.runtime.samples()
     assert sample.name == first.name
     assert sample.start == next(o.start for o in lab.runtime.list() if o.name == first.name)
@@ -205,6 +208,7 @@ def test_samples_are_of_the_running_start(lab, running):
 
 def test_waiting_ends_early_when_a_workload_dies(lab, running):
     workload = running()
+    lab.runtime.wait(0)  # from here on nothing is missed, should the crash come before the wait
     timer = threading.Timer(0.2, lab.crash, [workload.name])
     timer.start()
     assert lab.runtime.wait(30) is True

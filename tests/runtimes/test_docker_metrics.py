@@ -41,7 +41,7 @@ def test_one_that_was_heard_is_never_estimated_in_that_start(known):
 
 
 def test_one_that_has_just_started_is_given_time(known):
-    assert not known.silent(container(age=AGE - 5), AGE, PAUSE)
+    assert not known.silent(container(age=0), AGE, PAUSE)
     assert known.silent(container(age=AGE + 5), AGE, PAUSE)
 
 

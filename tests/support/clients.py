@@ -37,7 +37,7 @@ def parts(link: str) -> tuple[str, int, str]:
 # --- TDLib ---------------------------------------------------------------------------------------
 
 
-def tdjson(link: str, timeout: float = 30, prefix: tuple[str, ...] = ()) -> float:
+def tdjson(link: str, timeout: float = 120, prefix: tuple[str, ...] = ()) -> float:
     """TDLib's pingProxy, in a process of its own; milliseconds as TDLib tells them.
 
     prefix: a command to run it under (strace). One ping is a handshake and two
@@ -115,12 +115,13 @@ def _tdjson_here(link: str, folder: str) -> float:
 # --- kurigram ------------------------------------------------------------------------------------
 
 
-async def kurigram(link: str, dc: int = 2, media: bool = False, timeout: float = 20) -> float:
+async def kurigram(link: str, dc: int = 2, media: bool = False, timeout: float = 60) -> float:
     """kurigram's Connection with the link as its proxy, then ReqPqMulti; compares the nonce."""
     from io import BytesIO
 
     from pyrogram.connection import Connection
     from pyrogram.connection.proxy import normalize_proxy
+    from pyrogram.connection.transport.tcp.tcp import TCP
     from pyrogram.raw.core import TLObject
     from pyrogram.raw.functions import ReqPqMulti
     from pyrogram.raw.types import ResPQ
@@ -136,6 +137,7 @@ async def kurigram(link: str, dc: int = 2, media: bool = False, timeout: float =
     log = logging.getLogger("pyrogram.connection")
     log.addHandler(handler)
     Connection.MAX_CONNECTION_ATTEMPTS = 1
+    TCP.TIMEOUT = timeout  # its own 10 s are little for a hundred clients in one busy process
     connection = Connection(
         dc,
         "149.154.167.51",
@@ -174,7 +176,7 @@ async def kurigram(link: str, dc: int = 2, media: bool = False, timeout: float =
 # --- telethon ------------------------------------------------------------------------------------
 
 
-async def telethon(link: str, encoding: str = "padded", dc: int = 2, timeout: float = 20) -> float:
+async def telethon(link: str, encoding: str = "padded", dc: int = 2, timeout: float = 60) -> float:
     """telethon's MTProxy connection (dd and plain secrets only), then ReqPqMulti.
 
     encoding: "abridged", "intermediate" or "padded". Of the time, about 2 s are

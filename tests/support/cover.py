@@ -163,7 +163,7 @@ class Cover:
 
     def accepted(self) -> int:
         """How many connections the cover host has accepted (those of this call not counted)."""
-        with urllib.request.urlopen(f"http://{self.ip}:{self._status_port}/status", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://{self.ip}:{self._status_port}/status", timeout=60) as answer:
             text = answer.read().decode()
         self._polls += 1
         return int(re.search(r"requests\s+(\d+)", text)[1]) - self._polls
@@ -173,7 +173,7 @@ class Cover:
         return (self.folder / "access.log").read_text().splitlines()
 
 
-def wait_until_it_accepts(ip: str, port: int, process: subprocess.Popen, seconds: float = 10) -> None:
+def wait_until_it_accepts(ip: str, port: int, process: subprocess.Popen, seconds: float = 60) -> None:
     """Return once `ip`:`port` accepts a connection; RuntimeError if the process dies or time is up."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -42,7 +42,7 @@ class Crowd:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._all()), name="crowd", daemon=True)
         self._thread.start()
         for _ in self.members:
-            assert self._inside.acquire(timeout=30), "the crowd did not connect within 30 s"
+            assert self._inside.acquire(timeout=60), "the crowd did not connect within 60 s"
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -62,7 +62,7 @@ class Crowd:
     async def _one(self, number: int, member: Member) -> None:
         try:
             await asyncio.sleep(self.pause * number / len(self.members))  # not all at the same time
-            stream = await Stream.open(member.link)
+            stream = await Stream.open(member.link, timeout=60)
             await stream.req_pq()
             self._inside.release()
             while not self._end.is_set():

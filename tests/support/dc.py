@@ -218,8 +218,8 @@ class DataCenter:
 
         self._thread = threading.Thread(target=run, name="test DC", daemon=True)
         self._thread.start()
-        if not ready.wait(10):
-            raise RuntimeError("the test DC did not start within 10 s")
+        if not ready.wait(60):
+            raise RuntimeError("the test DC did not start within 60 s")
         return self
 
     def stop(self) -> None:
@@ -346,7 +346,7 @@ class DataCenterProcess:
 
     def stats(self, request: str = "stats") -> dict[str, object]:
         host, port = self.control.rsplit(":", 1)
-        with socket.create_connection((host, int(port)), 10) as connection:
+        with socket.create_connection((host, int(port)), 60) as connection:
             connection.sendall(request.encode() + b"\n")
             return json.loads(connection.makefile().readline())
 

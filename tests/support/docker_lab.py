@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from docker import APIClient
 from docker.errors import APIError, NotFound
 
 from app.runtimes.docker import DockerRuntime
+from app.runtimes.docker_client import Connection
 from app.runtimes.docker_spec import INSTANCE
+from app.runtimes.process import ProcessRuntime
 from tests.docker import images
 
 STAND_IN = Path(__file__).parents[1] / "runtimes" / "stand_in.py"
@@ -39,11 +43,40 @@ def stand_in_image() -> str:
                         {"BASE": images.build_mtg_custom()})
 
 
+def eventually(condition: Callable[[], object], what: str, seconds: float = 60) -> None:
+    """Wait until it is so. The time is for a machine that is busy: nothing of what is tested depends on it."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"not within {seconds:g} s: {what}"
+        time.sleep(0.1)
+
+
+R = TypeVar("R", DockerRuntime, ProcessRuntime)
+
+
+def patient(runtime: R) -> R:
+    """Have it wait for an answer longer than a panel would: on a machine that is busy with other tests, a
+    sample that was given up is a bill that is wrong, and that is not what the test is about."""
+    runtime.start_timeout, runtime.scrape_timeout = 60.0, 15.0
+    if isinstance(runtime, DockerRuntime):
+        runtime.metrics_timeout = 30.0
+        unhurried(runtime._engine)
+    else:
+        runtime.stop_timeout, runtime.throttle_timeout = 60.0, 30.0
+    return runtime
+
+
+def unhurried(connection: Connection) -> None:
+    """Give the Docker engine more than QUICK to answer a question: it may be starting a dozen containers."""
+    ask = connection.api
+    connection.api = lambda seconds=60.0: ask(seconds)
+
+
 @contextmanager
 def installation(prefix: str = "") -> Iterator[DockerRuntime]:
     """A DockerRuntime with an instance and a network of its own; everything of it is removed at the end."""
     instance = f"{prefix or 'test'}-{uuid.uuid4().hex[:8]}"
-    runtime = DockerRuntime(instance, f"mtproto-{instance}")
+    runtime = patient(DockerRuntime(instance, f"mtproto-{instance}"))
     try:
         yield runtime
     finally:
@@ -57,20 +90,26 @@ def clear(instance: str, network: str) -> None:
     for container in api.containers(all=True, filters={"label": f"{INSTANCE}={instance}"}):
         forget(api, container["Id"])
     for volume in api.volumes(filters={"label": f"{INSTANCE}={instance}"})["Volumes"] or []:
-        api.remove_volume(volume["Name"])
-    try:
-        api.remove_network(network)
-    except NotFound:
-        pass  # the test did, or there never was one
+        eventually(lambda: _gone(api.remove_volume, volume["Name"]), f"the volume {volume['Name']} is in use")
+    eventually(lambda: _gone(api.remove_network, network), f"the network {network} is in use")
     api.close()
 
 
 def forget(api: APIClient, container: str) -> None:
-    try:
-        api.remove_container(container, force=True, v=True)
-    except NotFound:
-        pass
-    except APIError as error:
-        if error.status_code != 409:  # its removal is under way
-            raise
+    """Remove a container with its volumes; it is gone afterwards, whoever else removes it."""
+    eventually(lambda: _gone(lambda each: api.remove_container(each, force=True, v=True), container),
+               f"the container {container} is still there")
 
+
+def _gone(remove: Callable[[str], object], what: str) -> bool:
+    """Try to remove it; whether it is gone. False while something that is just ending still needs it, or while
+    its removal is under way."""
+    try:
+        remove(what)
+    except NotFound:
+        pass  # the test did, or there never was one
+    except APIError as error:
+        if error.status_code not in (403, 409):
+            raise
+        return False
+    return True

@@ -64,7 +64,7 @@ class Call:
     """A connection to port 443 with this SNI. met: the name of the Backend that answered, "" for another end."""
 
     def __init__(self, address: tuple[str, int], name: str) -> None:
-        self.socket = socket.create_connection(address, 10)
+        self.socket = socket.create_connection(address, 30)
         self.own = self.socket.getsockname()[:2]
         self.socket.sendall(client_hello(name))
         self.first = b""

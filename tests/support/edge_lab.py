@@ -33,7 +33,7 @@ from app.edge.nginx import Nginx
 from app.runtimes.docker_service import ROLE, Service
 from tests.docker import images
 from tests.docker.images import ROOT
-from tests.support.docker_lab import engine_or_skip, forget
+from tests.support.docker_lab import engine_or_skip, forget, unhurried
 
 #: What this lab's containers and networks carry, with the lab's own name as the value.
 LABEL = "mtproto.test.edge"
@@ -76,7 +76,7 @@ class Lab:
         self.api.start(self.container)
         bound = self.api.inspect_container(self.container)["NetworkSettings"]["Ports"]
         self.ports = {port: int(bound[f"{port}/tcp"][0]["HostPort"]) for port in PUBLISHED}
-        end = time.monotonic() + 15
+        end = time.monotonic() + 60
         while not self._healthy():
             assert time.monotonic() < end, f"nginx does not come up; it said: {self.log()}"
             time.sleep(0.05)
@@ -105,7 +105,7 @@ class Lab:
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         if protocols:
             context.set_alpn_protocols(list(protocols))
-        plain = socket.create_connection(self.address(port), 10)
+        plain = socket.create_connection(self.address(port), 30)
         try:
             return context.wrap_socket(plain, server_hostname=name or None)
         except BaseException:
@@ -119,7 +119,7 @@ class Lab:
 
     def plain(self, name: str, path: str = "/", port: int = 80) -> tuple[int, str]:
         """(status, whole answer with its head) of an HTTP request; (0, "") if nginx just closes."""
-        with socket.create_connection(self.address(port), 10) as stream:
+        with socket.create_connection(self.address(port), 30) as stream:
             return ask(stream, name, path, head=True)
 
     def _healthy(self) -> bool:
@@ -159,7 +159,9 @@ def lab(folder: Path, network: str = "", panel_port: int = 8080, start: bool = T
     made = None
     try:
         prefix = _network(api, name, network)
-        nginx = Nginx(folder, Service("nginx", network), f"{prefix}.254", panel=f"{prefix}.1:{panel_port}")
+        service = Service("nginx", network)
+        unhurried(service._engine)
+        nginx = Nginx(folder, service, f"{prefix}.254", panel=f"{prefix}.1:{panel_port}")
         made = Lab(api, name, network, prefix, folder, challenge, nginx)
         if start:
             made.start()

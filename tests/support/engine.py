@@ -43,7 +43,7 @@ class Engine:
         return tg_link(self.ip, self.port, secret)
 
     def metrics(self) -> str:
-        with urllib.request.urlopen(self.metrics_url, timeout=5) as answer:
+        with urllib.request.urlopen(self.metrics_url, timeout=60) as answer:
             return answer.read().decode()
 
     def log(self) -> str:
@@ -120,6 +120,7 @@ http-path = "/"
         )
     try:
         wait_until_it_accepts(ip, port, process)
+        wait_until_it_accepts("127.0.0.1", metrics_port, process)  # which comes up a moment later
     except RuntimeError as error:
         process.kill()
         process.wait()

@@ -13,6 +13,7 @@ import hashlib
 import os
 import socket
 import ssl
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -35,7 +36,7 @@ from tests.docker import images
 from tests.support import edge_lab
 from tests.support.cover import free_port
 from tests.support.dc import DataCenter
-from tests.support.docker_lab import forget
+from tests.support.docker_lab import forget, patient
 from tests.support.stream import trouble
 
 T = TypeVar("T")
@@ -57,7 +58,7 @@ def resolve(host: str, *_: object) -> list[tuple]:
 
 def tls(address: tuple[str, int], name: str, trusted: Path) -> ssl.SSLSocket:
     """A TLS connection with this SNI, to a server that has a valid chain for it. trusted: a CA file."""
-    plain = socket.create_connection(address, 10)
+    plain = socket.create_connection(address, 30)
     try:
         return ssl.create_default_context(cafile=str(trusted)).wrap_socket(plain, server_hostname=name)
     except BaseException:
@@ -143,7 +144,7 @@ class Stage:
 
     def metrics(self, workload: str) -> str:
         """What the engine in this container says of itself."""
-        with socket.create_connection((self.address(workload), METRICS_PORT), 5) as stream:
+        with socket.create_connection((self.address(workload), METRICS_PORT), 30) as stream:
             return edge_lab.ask(stream, "metrics")[1]
 
     def counters(self, workload: str):
@@ -155,8 +156,11 @@ class Stage:
         return found[self.lab.network]["IPAddress"]
 
     def version(self) -> str:
-        """What nginx serves; another one after each change."""
-        return self.lab.nginx.served()
+        """What nginx serves; another one after each change. "" only if it does not answer at all."""
+        end = time.monotonic() + 30
+        while not (version := self.lab.nginx.served()) and time.monotonic() < end:
+            time.sleep(0.05)  # it has a second to answer, which a busy machine may need for other things
+        return version
 
     def guest(self) -> Guest:
         """A new one; it is there until reset()."""
@@ -198,11 +202,11 @@ def stage(folder: Path, image: str, panel_port: int = 8080, **settings: object) 
     hands = APIClient(version="auto")
     try:
         with edge_lab.lab(folder / "data" / "nginx", panel_port=panel_port) as lab:
-            runtime = DockerRuntime(instance, lab.network)
+            runtime = patient(DockerRuntime(instance, lab.network))
             center = DataCenter(host=lab.gateway).start()
             try:
                 fleet = Fleet(folder / "data", runtime, MtgImage(), edge=lab.nginx, certbot=IssuedByTest(),
-                              addresses=Addresses(resolve), public_port=lab.ports[443])
+                              addresses=Addresses(resolve, seconds=60), public_port=lab.ports[443])
                 fleet.set_settings({
                     "proxy_image": image, "upstream_socks5": center.socks5, "server_ip": "127.0.0.1",
                     "proxy_bind": "127.0.0.1", "proxy_port": str(free_port()), "port_443_mode": True, **settings})

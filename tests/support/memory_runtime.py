@@ -199,6 +199,9 @@ class MemoryRuntime:
         self.create(workload)
         self.start(workload.name)
 
+    def notes(self) -> list[str]:
+        return []
+
     def notices(self) -> list[Notice]:
         told, self.machine.notices = self.machine.notices, []
         return told

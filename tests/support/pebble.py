@@ -57,12 +57,12 @@ class Pebble:
     def stop(self) -> None:
         for process in self._processes:
             process.terminate()
-            process.wait(10)
+            process.wait(60)
 
     def root(self) -> str:
         """The certificate (PEM) that whoever is to trust what it issues has to trust."""
         context = ssl.create_default_context(cafile=str(self.ca))
-        with urllib.request.urlopen(f"https://{self.ip}:{self._management}/roots/0", timeout=10,
+        with urllib.request.urlopen(f"https://{self.ip}:{self._management}/roots/0", timeout=30,
                                     context=context) as answer:
             return answer.read().decode()
 
@@ -81,7 +81,7 @@ class Pebble:
 
     def _tell(self, what: str, **how: object) -> None:
         request = urllib.request.Request(f"http://{self.ip}:{self._names}/{what}", json.dumps(how).encode())
-        urllib.request.urlopen(request, timeout=10).close()
+        urllib.request.urlopen(request, timeout=30).close()
 
     def _run(self, port: int, *command: str) -> None:
         log = (self.folder / f"{command[0]}.log").open("wb")
@@ -89,7 +89,7 @@ class Pebble:
                                    env={**os.environ, "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"})
         log.close()
         self._processes.append(process)
-        wait_until_it_accepts(self.ip, port, process)
+        wait_until_it_accepts(self.ip, port, process, 60)
 
 
 def _own_certificate(ip: str) -> tuple[bytes, bytes]:

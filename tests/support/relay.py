@@ -94,8 +94,8 @@ class Relay:
 
         self._thread = threading.Thread(target=run, name="relay", daemon=True)
         self._thread.start()
-        if not ready.wait(10):
-            raise RuntimeError("the relay did not start within 10 s")
+        if not ready.wait(60):
+            raise RuntimeError("the relay did not start within 60 s")
         return self
 
     def stop(self) -> None:

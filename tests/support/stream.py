@@ -48,7 +48,7 @@ class Stream:
         cls,
         link: str,
         dc: int = 2,
-        timeout: float = 15,
+        timeout: float = 60,
         tag: bytes = b"",
         receive_buffer: int = 0,
         hello: bytes = b"",
@@ -265,8 +265,8 @@ class BackgroundStream:
 
     def __enter__(self) -> BackgroundStream:
         self._thread.start()
-        if not self._ready.wait(20):
-            raise RuntimeError("the background stream did not connect within 20 s")
+        if not self._ready.wait(90):
+            raise RuntimeError("the background stream did not end its first round within 90 s")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -285,9 +285,9 @@ class BackgroundStream:
     def finish(self) -> Report:
         """End the stream, after the round under way, and tell how it went."""
         self._end.set()
-        self._thread.join(60)
+        self._thread.join(90)
         if self._thread.is_alive():
-            self._report.broken = self._report.broken or "a round did not end within 60 s"
+            self._report.broken = self._report.broken or "a round did not end within 90 s"
         return self._report
 
     def _run(self) -> None:
@@ -302,7 +302,7 @@ class BackgroundStream:
         stream = await Stream.open(self._link, self._dc)
         while not self._end.is_set():
             started = time.monotonic()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 await stream.download(self._piece)
                 self._report.down += self._piece
                 await stream.upload(self._piece // 4)
@@ -319,7 +319,7 @@ def trouble(link: str) -> str:
     """Why a client with this link gets no answer from the test DC; "" if it gets one."""
 
     async def ask() -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             stream = await Stream.open(link)
             await stream.req_pq()
             await stream.close()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import clients, edge_lab, lab443
+from tests.support.docker_lab import eventually
 from tests.support.lab443 import BASE, Guest, Stage
 from tests.support.stream import Stream
 
@@ -24,8 +25,15 @@ def kurigram(link: str) -> float:
 
 
 def billed(stage: Stage, ports: list[int]) -> list[int]:
-    """The bytes that each of these users' containers has relayed."""
-    told = [stage.counters(f"mtg-proxy-{port}") for port in ports]
+    """The bytes that each of these users' containers has relayed, when the last session is over: TDLib leaves
+    before all of its questions are answered."""
+    told = []
+
+    def over() -> bool:
+        told[:] = [stage.counters(f"mtg-proxy-{port}") for port in ports]
+        return not any(each.clients for each in told)
+
+    eventually(over, "the clients' sessions end")
     return [each.down + each.up for each in told]
 
 
@@ -121,7 +129,7 @@ def _captured(guest: Guest, file: Path, action: Callable[[], None], size: int) -
             line = capture.stderr.readline()
             assert "listening on" in line, line
             action()
-            end = time.monotonic() + 10
+            end = time.monotonic() + 60
             while file.stat().st_size < size and time.monotonic() < end:
                 time.sleep(0.05)  # what has gone over the wire is not in the file yet
         finally:

@@ -70,7 +70,7 @@ def test_a_block_at_the_limit_ends_the_sessions_and_the_next_period_lets_the_use
     with BackgroundStream(bob.tg_link, piece=20_000) as stranger, BackgroundStream(alice.tg_link, piece=20_000) as hers:
         move(alice.tg_link, OVER)
         Monitor(stage.fleet).tick()
-        assert hers.wait_until_broken(5)
+        assert hers.wait_until_broken(60)
         assert stage.fleet.user(alice.id).state == "blocked" and not passes(alice.tg_link)
         assert not stranger.finish().broken
     stage.fleet.reset_traffic(alice.id)

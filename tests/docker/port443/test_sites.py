@@ -20,7 +20,7 @@ from app.fleet.views import UserView
 from tests.support import edge_lab, lab443
 from tests.support.lab443 import BASE, PANEL, Stage, troubles
 from tests.support.stream import passes
-from tests.web.desk import CHROMIUM_ARGUMENTS
+from tests.web.desk import CHROMIUM, CHROMIUM_ARGUMENTS
 
 NOBODY = f"nobody.{BASE}"
 REQUEST = "GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n"
@@ -63,7 +63,7 @@ def s_client(stage: Stage, name: str, request: str = "") -> str:
     done = subprocess.run(
         ["openssl", "s_client", "-connect", f"127.0.0.1:{stage.public}", "-servername", name,
          "-CAfile", str(stage.authority.file), "-verify_hostname", name, "-verify_return_error",
-         *(("-quiet", "-ign_eof") if request else ())], input=request.encode(), capture_output=True, timeout=20)
+         *(("-quiet", "-ign_eof") if request else ())], input=request.encode(), capture_output=True, timeout=60)
     return (done.stdout + done.stderr).decode(errors="replace")
 
 
@@ -86,11 +86,12 @@ def test_chromium_shows_the_cover_site_under_every_users_name_and_the_panel_unde
     """The chain is checked by openssl, above: this Chromium knows the authority of the tests by their keys only."""
     store = own.fleet.port443.keeper.store.load()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=[
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[
             *(each for each in CHROMIUM_ARGUMENTS if "host-resolver" not in each),
             f"--host-resolver-rules=MAP *:443 127.0.0.1:{own.public}",
             "--ignore-certificate-errors-spki-list=" + ",".join(lab443.spki(c) for c in store.values())])
         page = browser.new_page()
+        page.set_default_timeout(90_000)
         cover = own.lab.page(BASE)[1]
         for name in names(own):
             page.goto(f"https://{name}/")
@@ -126,7 +127,7 @@ def meets(stage: Stage, name: str) -> str:
 
 def raw_answer(stage: Stage, name: str) -> bytes:
     """What comes back after a ClientHello with this SNI."""
-    with socket.create_connection(("127.0.0.1", stage.public), 10) as stream:
+    with socket.create_connection(("127.0.0.1", stage.public), 30) as stream:
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         hello = ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname=name or None) \
             if name else _nameless().wrap_bio(incoming, outgoing)
@@ -156,7 +157,7 @@ def test_the_panel_has_its_name_and_sees_the_clients_own_address(own, panel):
 def _wrong_login(stage: Stage) -> int:
     """The status of a login with a wrong password."""
     context = ssl.create_default_context(cafile=str(stage.authority.file))
-    with contextlib.closing(http.client.HTTPSConnection(PANEL, context=context, timeout=10)) as browser:
+    with contextlib.closing(http.client.HTTPSConnection(PANEL, context=context, timeout=60)) as browser:
         browser._create_connection = lambda _, timeout, source: socket.create_connection((stage.lab.ip, 443), timeout)
         browser.request("GET", "/login")
         answer = browser.getresponse()
