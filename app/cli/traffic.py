@@ -52,7 +52,8 @@ def show(obj: Invocation, name: str | None, since: str | None) -> None:
     Without --since: all of it, and what counts towards the limit. With it: what was
     moved since then, to the point of the history (10 seconds, an hour or a day).
     """
-    moment = None if since is None else beginning(since, time.time())
+    now = time.time()
+    moment = None if since is None else beginning(since, now)
     fleet = obj.fleet()
     status = fleet.status()
     views = [fleet.user(name)] if name else status.users
@@ -60,7 +61,7 @@ def show(obj: Invocation, name: str | None, since: str | None) -> None:
         document = [_totals(view) for view in views]
         text = _one(views[0]) if name else _table(views)
     else:
-        document = _since(fleet, views, moment, name)
+        document = _since(fleet, views, moment, round(now - moment), name)
         text = _text_since(document, name)
     obj.answer(document[0] if name else document, text)
 
@@ -88,7 +89,9 @@ def beginning(text: str, now: float) -> float:
     if found := re.fullmatch(r"(\d{1,6})([mhd])", text):
         return max(0.0, now - int(found[1]) * UNITS[found[2]])
     try:
-        return datetime.fromisoformat(text).timestamp()
+        moment = datetime.fromisoformat(text).timestamp()
+        datetime.fromtimestamp(moment)  # as the answer tells it
+        return moment
     except (ValueError, OverflowError):
         raise click.UsageError(f"--since {text!r} is neither a date (2027-01-31) nor a time until now "
                                "(90m, 24h, 30d).") from None
@@ -101,10 +104,11 @@ def _totals(view: UserView) -> dict[str, object]:
     return {key: getattr(view, key) for key in keys}
 
 
-def _since(fleet: Fleet, views: list[UserView], since: float, name: str | None) -> list[dict[str, object]]:
+def _since(fleet: Fleet, views: list[UserView], since: float, ago: int,
+           name: str | None) -> list[dict[str, object]]:
     from app.ledger import history
 
-    step = history.finest(time.time() - since)
+    step = history.finest(ago)
     points = fleet.history(views[0].id, since, step) if name else []
     sums = ({views[0].id: (sum(p.down for p in points), sum(p.up for p in points))} if name else
             fleet.ledger.traffic.sums(since, step))

@@ -46,7 +46,8 @@ def described(view: UserView) -> str:
         throttled += f" (verified at {view.throttle_verified_at})"
     expires = view.expires_at or "never"
     if view.expires_after_days:
-        expires = f"{view.expires_after_days} days after the first use"
+        days = "1 day" if view.expires_after_days == 1 else f"{view.expires_after_days} days"
+        expires = f"{days} after the first use"
     return facts(
         [
             ("name", view.name),

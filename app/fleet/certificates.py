@@ -47,7 +47,7 @@ def problems(ledger: Ledger, now: datetime) -> list[str]:
     told = []
     for view in views(ledger, now.tzinfo, now):
         if view.reason:
-            told.append(f"The certificate {view.name} ({view.domains[0]}) was not issued: {view.reason}")
+            told.append(f"Certificate {view.name} ({view.domains[0]}): {view.reason}")
         elif view.days_left is not None and view.days_left < WORRYING_DAYS:
-            told.append(f"The certificate {view.name} ({view.domains[0]}) expires in {view.days_left} days")
+            told.append(f"Certificate {view.name} ({view.domains[0]}) expires in {view.days_left} days")
     return told

@@ -6,6 +6,7 @@ import calendar
 import os
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
+from io import BytesIO
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -34,7 +35,8 @@ def dues(cycles: Mapping[str, str], totals: Mapping[str, Total], now: datetime, 
 
     A cycle that is new for its user begins with the next day that it names. However many
     resets fell due since the last look, they are one. A clock that was set back causes none; one
-    that had been far ahead is noticed by a date that lies beyond the next reset but one.
+    that had been far ahead is noticed by a date that lies beyond the next reset but one. A clock that
+    had been far behind has moved that date back: no period is reset twice for that.
     """
     found = []
     for user_id, cycle in cycles.items():
@@ -45,24 +47,32 @@ def dues(cycles: Mapping[str, str], totals: Mapping[str, Total], now: datetime, 
         if known and not coming:
             continue
         overdue = known and total.next_reset <= now.timestamp()
+        done = overdue and total.reset_at > 0 and coming == next_reset(
+            datetime.fromtimestamp(total.reset_at, timezone.utc), cycle, zone)
         if known and not overdue:
             assert coming
             after_that = next_reset(coming, cycle, zone)
             if after_that is None or total.next_reset <= after_that.timestamp():
                 continue
-        found.append(Due(user_id, cycle, total.next_reset, at, overdue))
+        found.append(Due(user_id, cycle, total.next_reset, at, overdue and not done))
     return found
 
 
 def server_zone() -> tzinfo:
-    """The server's time zone, as the C library finds it: TZ, else /etc/localtime, else UTC."""
-    name = os.environ.get("TZ", "").removeprefix(":")
+    """The server's time zone, as the C library finds it (tzset(3)): TZ, which is the name of a zone, the
+    path of its file or its rules, else /etc/localtime, else UTC."""
+    name = os.environ.get("TZ", "/etc/localtime").removeprefix(":")
     try:
-        if name:
-            return ZoneInfo(name)
-        with Path("/etc/localtime").open("rb") as file:
-            return ZoneInfo.from_file(file, key="localtime")
-    except (OSError, ValueError, ZoneInfoNotFoundError):
+        if name.startswith("/"):
+            with Path(name).open("rb") as file:
+                return ZoneInfo.from_file(file, key="localtime")
+        try:
+            return ZoneInfo(name or "UTC")
+        except (OSError, ZoneInfoNotFoundError):
+            # A file of the tz database ends with rules in this form; this one holds nothing else (RFC 8536).
+            empty = b"TZif2" + bytes(39)
+            return ZoneInfo.from_file(BytesIO(empty * 2 + b"\n" + name.encode() + b"\n"), key=name)
+    except (OSError, ValueError):
         return timezone.utc
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 
 from app.config.model import Config
 from app.engines.base import NO_FRONT, Engine, EngineRefusal, Front
@@ -13,6 +14,12 @@ from app.fleet.limits import blocked, expired, over_limit, speed_mbps
 from app.fleet.links import UserLink, links
 from app.ledger.traffic import Total
 from app.runtimes.base import Runtime, Workload
+
+#: Bits per second. tc counts whole bytes, and below this its arithmetic for a burst overflows.
+SLOWEST = 1000
+
+#: Seconds after its last use in which a link has its share of the speed: a telephone in a pocket comes back.
+IN_USE_FOR = 3600.0
 
 
 @dataclass(frozen=True)
@@ -31,9 +38,11 @@ class Desired:
 
 
 def desired(config: Config, totals: Mapping[str, Total], now: datetime, engine: Engine, runtime: Runtime,
-            front: Callable[[Config, str], Front] = lambda config, domain: NO_FRONT) -> Desired:
+            front: Callable[[Config, str], Front] = lambda config, domain: NO_FRONT,
+            last_uses: Mapping[str, float] = MappingProxyType({})) -> Desired:
     """Every link of an enabled user who has not expired and is not blocked gets one workload, unless all are
-    stopped. front: what stands before the engine of a link with this domain."""
+    stopped. front: what stands before the engine of a link with this domain. last_uses: Unix seconds by
+    workload; the links of a user that were used lately share the speed after the limit."""
     workloads: dict[str, Workload] = {}
     parked: dict[str, str] = {}
     at_limit: set[str] = set()
@@ -50,11 +59,13 @@ def desired(config: Config, totals: Mapping[str, Total], now: datetime, engine: 
             at_limit.update(link.name for link in theirs)
             continue
         speed = speed_mbps(user, config) if over_limit(user, config, total) else 0
+        used = sum(now.timestamp() - last_uses.get(link.name, 0.0) < IN_USE_FOR for link in theirs)
         for link in theirs:
             if config.port_443_mode and not link.domain:
                 refused[link.name] = "the secret has no domain, by which users are told apart on port 443"
                 continue
-            if config.port_443_mode and (link.domain in routes or link.domain == config.panel_domain):
+            if config.port_443_mode and (link.domain in routes or link.domain == config.panel_domain
+                                         or domains.unfit(link.domain)):
                 refused[link.name] = domains.conflict(config, link.domain, user, now)
                 continue
             try:
@@ -65,7 +76,7 @@ def desired(config: Config, totals: Mapping[str, Total], now: datetime, engine: 
             if config.port_443_mode:
                 routes[link.domain] = f"{link.name}:{workload.place.listen.rpartition(':')[2]}"
             if speed:
-                throttles[link.name] = round(speed * 1e6)
+                throttles[link.name] = max(SLOWEST, round(speed * 1e6 / 8 / max(1, used)) * 8)
     return Desired(workloads, parked, frozenset(at_limit), throttles, refused, routes)
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from app.config.model import Config, User
 from app.fleet.errors import Refused
 from app.fleet.links import links
+from app.mtproto.secret import SecretError, valid_domain
 
 _CONSONANTS, _VOWELS = "bcdfghjklmnprstvz", "aeiou"
 
@@ -57,11 +58,22 @@ def owners(config: Config, now: datetime) -> Iterator[tuple[str, User]]:
                 yield link.domain, user
 
 
+def unfit(domain: str) -> str:
+    """Why nginx can't be told of this domain of a secret, which may come from elsewhere; "" if it can."""
+    try:
+        known = valid_domain(domain)
+    except SecretError as error:
+        return str(error)
+    return "" if known == domain else f"{domain} has to be written {known}: give the user that domain"
+
+
 def conflict(config: Config, domain: str, user: User | None, now: datetime) -> str:
     """Why nobody but somebody else can have this domain; "" if `user` (None: a new one) can."""
     if domain and domain == config.panel_domain:
         return f"{domain} is the panel's own name (panel_domain): choose another"
     if config.port_443_mode:
+        if why := unfit(domain):
+            return why
         if domain == config.sni_base_domain:
             return f"{domain} is the cover site's own name (sni_base_domain): choose a name under it"
         for theirs, owner in owners(config, now):

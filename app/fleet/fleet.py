@@ -25,7 +25,7 @@ from app.engines.base import Engine
 from app.fleet import admins, certificates, cycles, traffic, users
 from app.fleet.choice import beside, choose
 from app.fleet.errors import Refused
-from app.fleet.links import old_name, workload_name
+from app.fleet.links import links, old_name, workload_name
 from app.fleet.port443 import NGINX_SETTINGS, Port443
 from app.fleet.reconcile import NGINX, Outcome, Reconciler
 from app.fleet.slowness import Slowness
@@ -106,19 +106,25 @@ class Fleet:
         problems = [self.config_problem()]
         if time.monotonic() - self._sampled > max_age:
             problems += self._attempt(self.sample)
+        problems.append(self.reconciler.sampler.trouble)
         sight = self._sight()
         views = [user_view(user, sight) for user in sight.config.users]
         server, server_note = server_address(sight.config)
-        edge = self.port443.status(sight.config, [
+        running = sum(v.state == "running" for v in views)
+        edge = self.port443.status(sight.config, running, [
             sight.problems.get(NGINX, ""), *certificates.problems(self.ledger, sight.now)])
         problems += [sight.unavailable, *(edge.problems if edge else ())]
         problems += [f"{v.name}: {v.reason}" for v in views if v.reason and v.state in ("failed", "running")]
+        problems += [f"{user.name}, old link ({link.domain}): {sight.problems[link.name]}"
+                     for user in sight.config.users for link in links(user, sight.config, sight.now)[1:]
+                     if link.name in sight.problems]
         return Status(
             runtime=self.runtime.name, engine=self.engine.name,
-            running=sum(v.state == "running" for v in views),
+            running=running,
             total=sum(v.state not in ("disabled", "expired", "blocked") for v in views), users=views,
             stopped=sight.config.proxies_stopped,
-            problems=list(dict.fromkeys(filter(None, problems))), notes=self.engine.notes(sight.config),
+            problems=list(dict.fromkeys(filter(None, problems))),
+            notes=self.engine.notes(sight.config) + self.runtime.notes(),
             server=server, server_note=server_note, edge=edge,
             **{field: sum(getattr(v, field) for v in views) for field in (
                 "bytes_down", "bytes_up", "period_down", "period_up", "now_down", "now_up", "connections",
@@ -262,7 +268,7 @@ class Fleet:
             except model.InvalidConfig as error:
                 raise Refused(f"{error}\nNothing was changed.", next(iter(changes)) if len(changes) == 1 else "") \
                     from None
-            self.port443.refuse_settings(after, before)
+            self.port443.refuse_settings(after, before, self.reconciler.now())
         if any(key in NGINX_SETTINGS for key in changes):
             self._serve_or_take_back(changes, before, after)
         self._attempt(self.reconcile)
@@ -372,7 +378,7 @@ class Fleet:
                     setattr(config, key, getattr(before, key))
             self._attempt(self.reconcile)
             field = "port_443_mode" if switched_on else next((k for k in changes if k in NGINX_SETTINGS), "")
-            raise Refused(f"{failure} The settings are as they were.", field) from None
+            raise Refused(f"{str(failure).rstrip('.')}. The settings are as they were.", field) from None
 
     def _world(self, config: Config) -> users.World:
         def refuse_domain(config: Config, domain: str, user: User | None) -> None:
@@ -382,7 +388,7 @@ class Fleet:
 
     def _port_taken(self, config: Config) -> Callable[[int], str]:
         def taken(port: int) -> str:
-            if config.port_443_mode:
+            if config.port_443_mode and self.port443.edge:
                 return ""  # nothing listens there; it is the number in the proxy's name
             try:
                 return self.runtime.port_taken(port, config.proxy_bind)

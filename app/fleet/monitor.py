@@ -82,9 +82,9 @@ class Monitor:
 
     def _rest(self) -> None:
         """Sleep until the next tick, a change among the workloads, or the end."""
-        until = self._clock() + self.tick_seconds
-        while not self._stopping.is_set() and (left := until - self._clock()) > 0:
-            # Short naps: stop() must not have to wait for a whole tick.
+        began = self._clock()
+        while not self._stopping.is_set() and (left := began + self.tick_seconds - self._clock()) > 0:
+            # Short naps: neither stop() nor a shorter tick has to wait for the whole of this one.
             if self.fleet.runtime.wait(min(left, 1.0)):
                 return
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,6 +20,12 @@ from app.mtproto.secret import FAKETLS, Secret
 #: Settings that nginx is told of: a value that it refuses is not kept.
 NGINX_SETTINGS = ("port_443_mode", "panel_domain", "sni_base_domain", "unknown_sni", "cover_site", "cover_url",
                   "nginx_worker_hours")
+
+#: Settings that decide whether probers of a user are shown this server's own cover.
+_PINNING = ("port_443_mode", "sni_base_domain", "domain_fronting_ip")
+
+#: Look-ups at the same time.
+_LOOK_UPS = 32
 
 _NO_EDGE = ("port_443_mode needs the nginx of docker-compose.yml before the panel (docs/docker.md); this panel runs "
             "without it")
@@ -48,17 +55,17 @@ class Port443:
                     nginx_worker_hours=config.nginx_worker_hours,
                     certificates=tuple(self.certificates().values()))
 
-    def status(self, config: Config, problems: Iterable[str]) -> EdgeStatus | None:
-        """What people see of it; None without nginx."""
+    def status(self, config: Config, running: int, problems: Iterable[str]) -> EdgeStatus | None:
+        """What people see of it; None without nginx. running: how many users' proxies do."""
         if self.edge is None:
             return None
         names = {domain for certificate in self.certificates().values() for domain in certificate.domains}
-        on = sum(user.enabled for user in config.users) if config.port_443_mode else 0
-        return EdgeStatus(config.port_443_mode, config.panel_domain, config.panel_domain in names, on,
-                          [problem for problem in problems if problem])
+        return EdgeStatus(config.port_443_mode, config.panel_domain, config.panel_domain in names,
+                          running if config.port_443_mode else 0, [problem for problem in problems if problem])
 
-    def refuse_settings(self, config: Config, before: Config) -> None:
-        """Raise Refused for a change to settings that can't work. Asks DNS for a name that is new among them.
+    def refuse_settings(self, config: Config, before: Config, now: datetime) -> None:
+        """Raise Refused for a change to settings that can't work. Asks DNS for a name that is new among them, and for
+        users' names that a change leaves without the cover of this server.
 
         What was wrong before, by an edit of the file, keeps nobody from changing something else.
         """
@@ -76,9 +83,12 @@ class Port443:
         if config.mtg_timing == "urls" and not config.mtg_timing_urls and changed("mtg_timing", "mtg_timing_urls"):
             raise Refused("mtg_timing urls needs addresses in mtg_timing_urls", "mtg_timing_urls")
         if config.panel_domain and changed("panel_domain", "sni_base_domain"):
-            _refuse_panel_domain(config)
-        if self.edge:
+            _refuse_panel_domain(config, now)
+        if self.edge and self.addresses:
             self._refuse_addresses(config, before)
+            field = next((name for name in _PINNING if changed(name)), "")
+            if field and config.port_443_mode and not config.domain_fronting_ip:
+                self._refuse_circles(config, now, field)
 
     def refuse_domain(self, config: Config, domain: str, user: User | None, now: datetime) -> None:
         """Raise Refused for a domain that this user (None: a new one) can't have. Asks DNS."""
@@ -91,18 +101,31 @@ class Port443:
             if why := self.addresses.leads_here(domain, here):
                 raise Refused(why, "domain")
         elif config.port_443_mode and not config.domain_fronting_ip:
-            try:
-                looped = self.addresses.of(domain) & here
-            except LookupFailed:
-                return  # a site that has no address shows probers nothing, but leads nowhere in a circle
-            if looped:
-                raise Refused(f"{domain} leads to this server itself ({', '.join(sorted(looped))}), so whoever probes "
-                              "it would be passed round in a circle: choose a site elsewhere, or make it a name under "
-                              "sni_base_domain", "domain")
+            if looped := self._leads_back(domain, here):
+                raise Refused(f"{domain} leads to this server itself ({looped}), so whoever probes it would be passed "
+                              "round in a circle: choose a site elsewhere, or make it a name under sni_base_domain",
+                              "domain")
+
+    def _leads_back(self, domain: str, here: frozenset[str]) -> str:
+        """The addresses of this server that it leads to; "" if there are none."""
+        try:
+            return ", ".join(sorted(self.addresses.of(domain) & here))
+        except LookupFailed:
+            return ""  # a site that has no address shows probers nothing, but leads nowhere in a circle
+
+    def _refuse_circles(self, config: Config, now: datetime, field: str) -> None:
+        """Users' names that lead here are safe as long as their probers are shown the cover of this server."""
+        theirs = {domain: user for domain, user in domains.owners(config, now) if not config.is_own_name(domain)}
+        here = self.addresses.own(config)
+        with ThreadPoolExecutor(_LOOK_UPS) as pool:
+            found = pool.map(lambda domain: self._leads_back(domain, here), theirs)
+            for (domain, user), looped in zip(theirs.items(), found, strict=True):
+                if looped:
+                    raise Refused(f"{domain}, the domain of {_whose(user, domain)}, leads to this server itself "
+                                  f"({looped}), so whoever probes it would then be passed round in a circle: give that "
+                                  "user another one first, or have its DNS record lead elsewhere", field)
 
     def _refuse_addresses(self, config: Config, before: Config) -> None:
-        if not self.addresses:
-            return
         asked: list[tuple[str, str, Callable[[str], str]]] = []
         if config.panel_domain and config.panel_domain != before.panel_domain:
             asked.append((config.panel_domain, "panel_domain", lambda why: why))
@@ -120,14 +143,18 @@ class Port443:
                     raise Refused(words(why), field)
 
 
-def _refuse_panel_domain(config: Config) -> None:
+def _whose(user: User, domain: str) -> str:
+    return repr(user.name) if Secret.parse(user.secret).domain == domain else f"an old link of {user.name!r}"
+
+
+def _refuse_panel_domain(config: Config, now: datetime) -> None:
     if config.panel_domain == config.sni_base_domain:
         raise Refused(f"{config.panel_domain} can't be both the panel's name and the cover site's: name the panel "
                       f"panel.{config.sni_base_domain}, for example", "panel_domain")
-    for user in config.users:
-        if Secret.parse(user.secret).domain == config.panel_domain:
-            raise Refused(f"{config.panel_domain} is the domain of {user.name!r}: give that user another one first",
-                          "panel_domain")
+    for domain, user in domains.owners(config, now):
+        if domain == config.panel_domain:
+            what = "that user another one" if _whose(user, domain) == repr(user.name) else "them a new secret"
+            raise Refused(f"{domain} is the domain of {_whose(user, domain)}: give {what} first", "panel_domain")
 
 
 def _refuse_users(config: Config) -> None:
@@ -138,6 +165,8 @@ def _refuse_users(config: Config) -> None:
         if secret.kind != FAKETLS:
             raise Refused(f"{user.name!r} has a secret without a domain, and on port 443 users are told apart by it: "
                           "give that user an ee secret first, or delete them", "port_443_mode")
+        if why := domains.unfit(secret.domain):
+            raise Refused(f"the domain of {user.name!r} can't be used on port 443: {why}", "port_443_mode")
         if secret.domain in owner:
             raise Refused(f"{owner[secret.domain]!r} and {user.name!r} both have the domain {secret.domain}, and on "
                           "port 443 users are told apart by it: give one of them another first", "port_443_mode")

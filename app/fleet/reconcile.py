@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -15,13 +14,19 @@ from app.config.model import Config
 from app.edge.base import EdgeFailure, Site
 from app.engines.base import Engine
 from app.fleet.desired import Desired, desired
-from app.fleet.plan import CREATE, REMOVE, REPLACE, START, STOP, Action, pause, plan
+from app.fleet.plan import CREATE, LONGEST_PAUSE, REMOVE, REPLACE, START, STOP, Action, pause, plan
 from app.fleet.port443 import Port443
-from app.fleet.sampling import Sampler
+from app.fleet.sampling import Sampler, locked
 from app.ledger.ledger import Ledger
 from app.runtimes.base import RUNNING, Foreign, Notice, Observed, Runtime, RuntimeFailure
 
 WORKERS = 8
+
+#: Seconds at most until nginx is tried again: what hinders it may be a file of the operator's, who mends it.
+NGINX_PAUSE = 60.0
+
+#: Seconds after which a throttle that was read back is read again: asking Docker takes a helper container.
+READ_AGAIN_AFTER = 300.0
 
 #: The name under which the edge's troubles stand among those of the workloads.
 NGINX = "nginx"
@@ -56,7 +61,8 @@ class Failure:
 @dataclass
 class Reconciler:
     """Compares and repairs. Holds no state that matters: everything is read anew each time,
-    but for the back-off after failed actions, and whether nginx has served what it was told."""
+    but for the back-off after failed actions, whether nginx has served what it was told, and
+    which throttles were read back when: (start, bits per second, Unix seconds) by workload."""
 
     data_dir: Path
     ledger: Ledger
@@ -66,6 +72,7 @@ class Reconciler:
     clock: Callable[[], float] = time.time
     failures: dict[str, Failure] = field(default_factory=dict)
     has_served: bool = False
+    read_back: dict[str, tuple[str, int, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.sampler = Sampler(self.data_dir, self.ledger, self.runtime, self.engine, lambda: self.clock())
@@ -96,7 +103,7 @@ class Reconciler:
 
     def _desired(self, config: Config) -> Desired:
         return desired(config, self.ledger.traffic.totals(), self.now(), self.engine, self.runtime,
-                       self.port443.front)
+                       self.port443.front, self.ledger.traffic.last_uses())
 
     def _site(self, config: Config, wanted: Desired) -> Site:
         return self.port443.site(config, wanted.routes, self.now())
@@ -120,9 +127,9 @@ class Reconciler:
         else:
             # The first time the proxies wait: mtg learns its timing from nginx when it starts.
             outcomes = self._serve(site, patient) + self._run_all(actions, config)
-        for one in outcomes:
-            if one.ok and one.action == STOP and one.name in wanted.blocked:
-                self.ledger.events.record("panel", "blocked at the limit", one.user)
+        for user in sorted({one.user for one in outcomes
+                            if one.ok and one.action == STOP and one.name in wanted.blocked}):
+            self.ledger.events.record("panel", "blocked at the limit", user)
         outcomes += [Outcome("refuse", name, "", False, why) for name, why in wanted.refused.items()]
         now_there = {o.name: o for o in (self.runtime.list() if actions else observed)}
         outcomes += self._throttle(wanted, now_there, names)
@@ -160,7 +167,7 @@ class Reconciler:
         try:
             changed = edge.apply(site)
         except (EdgeFailure, RuntimeFailure) as failure:
-            self._rest(action, spec)
+            self._rest(action, spec, NGINX_PAUSE)
             return [Outcome(action.kind, NGINX, "", False, str(failure), time.monotonic() - began)]
         self.failures.pop(NGINX, None)
         self.has_served = True
@@ -196,12 +203,12 @@ class Reconciler:
             self.runtime.create(action.workload)
         self.runtime.start(action.name)
 
-    def _rest(self, action: Action, spec: str) -> None:
+    def _rest(self, action: Action, spec: str, longest: float = LONGEST_PAUSE) -> None:
         failure = self.failures.get(action.name)
         if failure is None or failure.spec != spec:
             failure = self.failures[action.name] = Failure(spec)
         failure.count += 1
-        failure.retry_at = self.clock() + max(1.0, pause(failure.count))
+        failure.retry_at = self.clock() + min(max(1.0, pause(failure.count)), longest)
 
     def _resting(self, action: Action, spec: str) -> bool:
         failure = self.failures.get(action.name)
@@ -210,12 +217,18 @@ class Reconciler:
     def _throttle(self, wanted: Desired, observed: Mapping[str, Observed],
                   names: Mapping[str, str]) -> list[Outcome]:
         """Put on, verify and lift throttles; the ledger keeps what was read back."""
-        outcomes = []
-        for name in sorted(wanted.throttles.keys() | self.ledger.workloads.throttles().keys()):
+        outcomes, known = [], self.ledger.workloads.throttles()
+        # A ledger begun anew knows nothing of what runs throttled: once, all are looked at.
+        unknown = set() if self.ledger.workloads.throttles_are_known() else observed.keys() - known.keys()
+        for name in sorted(wanted.throttles.keys() | known.keys() | unknown):
             there = observed.get(name)
             if there is None or there.state != RUNNING:
                 continue
             speed = wanted.throttles.get(name)
+            start, bits, at = self.read_back.get(name, ("", 0, 0.0))
+            if speed and (start, bits, known.get(name)) == (there.start, speed, speed) \
+                    and 0 <= self.clock() - at < READ_AGAIN_AFTER:
+                continue
             user, began = names.get(there.user_id, ""), time.monotonic()
             action = "throttle" if speed else "unthrottle"
             try:
@@ -225,9 +238,13 @@ class Reconciler:
                     in_force = self.runtime.throttled(name)
                     outcomes.append(Outcome(action, name, user, True, "", time.monotonic() - began))
                     self.ledger.events.record("panel", action, user, f"{speed or 0} bit/s")
+                self.read_back[name] = (there.start, in_force or 0, self.clock())
                 self.ledger.workloads.set_throttle(name, in_force, self.clock())
             except RuntimeFailure as failure:
-                outcomes.append(Outcome(action, name, user, False, str(failure), time.monotonic() - began))
+                if speed or name not in unknown:
+                    outcomes.append(Outcome(action, name, user, False, str(failure), time.monotonic() - began))
+        if unknown:
+            self.ledger.workloads.note_throttles_are_known()
         return outcomes
 
     def _note_problems(self, wanted: Desired, observed: Mapping[str, Observed],
@@ -239,6 +256,8 @@ class Reconciler:
                 self.ledger.events.record("panel", f"{outcome.action} failed", outcome.user or name,
                                           outcome.reason)
         for name in self.ledger.workloads.problems().keys() - failed.keys():
+            if name == NGINX and name in self.failures:
+                continue  # it failed, and is left alone for a while: nothing says that it is well again
             there, workload = observed.get(name), wanted.workloads.get(name)
             if workload is None or (there and there.state == RUNNING and there.spec == workload.spec):
                 self.ledger.workloads.clear_problem(name)
@@ -248,6 +267,5 @@ class Reconciler:
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
-        with open(self.data_dir / "reconcile.lock", "a") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        with locked(self.data_dir / "reconcile.lock"):
             yield

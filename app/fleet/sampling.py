@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import os
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,11 +18,15 @@ from app.runtimes.base import Observed, Runtime, Sample
 
 log = logging.getLogger(__name__)
 
+#: Metrics are floats, and from here on no exact counts any more: 9 PB in one start of a proxy.
+_LARGEST = 2 ** 53
+
 
 @dataclass
 class Sampler:
     """unwritten: readings that the ledger could not take, by workload, start and whether they are an
-    estimate. An engine that still runs is simply read again; these are for those that have ended since."""
+    estimate. An engine that still runs is simply read again; these are for those that have ended since.
+    trouble: why the ledger could not take the last readings, for people; "" if it could."""
 
     data_dir: Path
     ledger: Ledger
@@ -28,6 +34,7 @@ class Sampler:
     engine: Engine
     clock: Callable[[], float]
     unwritten: dict[tuple[str, str, bool], Reading] = field(default_factory=dict)
+    trouble: str = ""
 
     def sample(self, observed: Iterable[Observed]) -> set[str]:
         """Account what these workloads have counted; the ids of users who had a session."""
@@ -35,15 +42,20 @@ class Sampler:
         if not users and not self.unwritten:
             return set()
         # Two readers at a time could write the older reading last, which would look like a fresh counter.
-        with self._lock():
+        with locked(self.data_dir / "sample.lock"):
             readings = {(r.name, r.start, r.estimated): r for r in self._read(users)}
             late = [replace(r, late=True) for key, r in self.unwritten.items() if key not in readings]
-            with self.ledger.database.best_effort("traffic"):
+            try:
                 active = self.ledger.traffic.account([*late, *readings.values()], self.clock())
-                self.unwritten.clear()
-                return active
-            self.unwritten |= readings
-        return set()
+            except sqlite3.OperationalError as error:
+                log.warning("traffic could not be written: %s", error)
+                self.trouble = (f"traffic can't be written to panel.db ({error}): until it can, the numbers stand "
+                                "still and no limit is noticed; what proxies count is kept in memory")
+                self.unwritten |= readings
+                return set()
+            self.unwritten.clear()
+            self.trouble = ""
+            return active
 
     def _read(self, users: dict[tuple[str, str], str]) -> Iterator[Reading]:
         for sample in self.runtime.samples() if users else []:
@@ -55,17 +67,28 @@ class Sampler:
                 continue
             try:
                 c = self.engine.counters(sample.text)
-            except ValueError as error:
+                for count in (c.down, c.up, c.fronted, c.connections):
+                    if not 0 <= count < _LARGEST:
+                        raise ValueError(f"{count} is no count")
+            except (ValueError, OverflowError) as error:  # of one engine, and no reason to count nobody
                 log.warning("the metrics of %s can't be read, and are left for the next tick: %s",
                             sample.name, error)
                 continue
             yield Reading(user_id, sample.name, sample.start, c.down, c.up, c.fronted, c.connections)
 
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
-        with open(self.data_dir / "sample.lock", "a") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold this lock file, alone. If it is there, it can be had on a disk that takes no writes, too."""
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError:
+        handle = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _estimate(user_id: str, sample: Sample) -> Reading:

@@ -60,7 +60,8 @@ def start_clocks(file: ConfigFile, ledger: Ledger, active: Collection[str], now:
             user.expires_at = now.replace(microsecond=0) + timedelta(days=user.expires_after_days)
             user.expires_after_days = 0
     for user in started:
-        ledger.events.record("panel", "first use", user.name, f"expires on {user.expires_at:%Y-%m-%d %H:%M}")
+        ledger.events.record("panel", "first use", user.name,
+                             f"expires on {user.expires_at.astimezone():%Y-%m-%d %H:%M}")
 
 
 def import_old_file(data_dir: Path, config: Config, ledger: Ledger) -> None:
@@ -77,8 +78,11 @@ def import_old_file(data_dir: Path, config: Config, ledger: Ledger) -> None:
                     for port, entry in read.items()}
     except FileNotFoundError:
         return
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        path.rename(path.with_name(f"{OLD_FILE}.unreadable"))
+    except OSError as error:
+        log.warning("%s was not imported, as it can't be read: %s", path, error.strerror)
+        return
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+        _put_aside(path, "unreadable")
         ledger.events.record("panel", f"{OLD_FILE} was not imported", "",
                              f"it is not readable ({error!r}); kept as {OLD_FILE}.unreadable")
         return
@@ -93,7 +97,14 @@ def import_old_file(data_dir: Path, config: Config, ledger: Ledger) -> None:
             f"{total:.2f} GB for {len(known)} users: the file's figures halved, as it counted each byte twice"
             + (f"; nobody has the ports {', '.join(map(str, others))} now, left out" if others else "")
             + f"; kept as {OLD_FILE}.imported")
-    path.rename(path.with_name(f"{OLD_FILE}.imported"))
+    _put_aside(path, "imported")
+
+
+def _put_aside(path: Path, ending: str) -> None:
+    try:
+        path.rename(path.with_name(f"{OLD_FILE}.{ending}"))
+    except OSError as error:
+        log.warning("%s could not be put aside: %s", path, error.strerror)
 
 
 def _bytes(entry: Any, key: str) -> int:

@@ -123,6 +123,9 @@ def number(text: str, field: str, what: str, unit: str, most: float) -> float | 
         return None
     if not text:
         return 0.0
+    if re.fullmatch(r"[1-9]\d{0,2},\d{3}", text):
+        raise Refused(f"{what} {text!r} can be read in two ways: write {text.replace(',', '')} or "
+                      f"{text.replace(',', '.')} {unit}", field)
     if not re.fullmatch(r"\d{1,12}([.,]\d{1,9})?", text) or float(text.replace(",", ".")) > most:
         raise Refused(f"{what} {text!r} is not allowed: a number of {unit} from 0 to {most:,}, or none, is",
                       field)

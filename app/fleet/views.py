@@ -106,7 +106,8 @@ class UserView:
 @dataclass(frozen=True)
 class EdgeStatus:
     """nginx before the panel. port_443: whether users are reached by it. panel_https: whether the panel's name
-    has a certificate. names: how many enabled users it leads to. problems: of nginx and of certificates."""
+    has a certificate. names: how many users with a running proxy it leads to. problems: of nginx and of
+    certificates."""
 
     port_443: bool
     panel_domain: str
@@ -225,11 +226,11 @@ def user_view(user: User, sight: Sight) -> UserView:
         note=user.note, created_at=user.created_at.isoformat(),
         slow=sight.slow.get(name, "") if running else "",
         link_port=port, tg_link=tg_link(*link), tme_link=tme_link(*link),
-        link_last_used=moment(sight.last_uses.get(name, 0.0), sight.zone),
+        link_last_used=_last_used(name, total, sight),
         old_links=[OldLinkView(
             domain=each.domain, until=each.until.isoformat(), tg_link=tg_link(sight.server, port, each.secret),
             tme_link=tme_link(sight.server, port, each.secret),
-            last_used=moment(sight.last_uses.get(each.name, 0.0), sight.zone)) for each in old])
+            last_used=_last_used(each.name, total, sight)) for each in old])
 
 
 def moment(seconds: float, zone: tzinfo) -> str | None:
@@ -237,11 +238,18 @@ def moment(seconds: float, zone: tzinfo) -> str | None:
     return datetime.fromtimestamp(int(seconds), zone).isoformat() if seconds else None
 
 
+def _last_used(name: str, total: Total, sight: Sight) -> str | None:
+    at = sight.last_uses.get(name, 0.0)
+    # A workload is named by its port: a use after this user's last one was of another, who had it before.
+    return moment(at, sight.zone) if at <= total.last_seen else None
+
+
 def _state(user: User, name: str, sight: Sight) -> tuple[str, str]:
     if not user.enabled:
         return "disabled", ""
     if limits.expired(user, sight.now):
-        return "expired", f"expired on {user.expires_at:%Y-%m-%d %H:%M}, until a later date is set"
+        end = user.expires_at.astimezone(sight.zone)
+        return "expired", f"expired on {end:%Y-%m-%d %H:%M}, until a later date is set"
     total = sight.totals.get(user.id, Total())
     if limits.blocked(user, sight.config, total):
         return "blocked", limits.at_the_limit(user, sight.config, total, sight.now, sight.zone)

@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from app.cli.__main__ import cli
+from app.runtimes.process import ProcessRuntime
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -46,8 +47,10 @@ def arguments(data: Path, words: tuple[str, ...]) -> list[str]:
 
 
 @pytest.fixture
-def data(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Path]:
+def data(tmp_path: Path, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A data folder whose proxies listen on loopback; whatever runs there is ended afterwards."""
+    for limit in ("start_timeout", "stop_timeout", "scrape_timeout", "throttle_timeout"):
+        monkeypatch.setattr(ProcessRuntime, limit, 60.0)
     folder = tmp_path / "data"
     runner = CliRunner()
     made = runner.invoke(
@@ -84,7 +87,7 @@ def command(data: Path) -> Run:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=150,
             **options,
         )
         return Answer(done.returncode, done.stdout, done.stderr)

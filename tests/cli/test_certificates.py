@@ -32,8 +32,8 @@ def test_certificates_are_listed_with_what_failed(run, fleet: Fleet) -> None:
     assert run("certificates", "list", "--json").json() == []
     now, ledger = fleet.reconciler.clock(), fleet.ledger.certificates
     names = [f"u{number}.example.org" for number in range(40)]
-    ledger.succeeded("cover-1", names, now, now + 60 * DAY + 60, now)
-    ledger.succeeded("cover-2", ["old.example.org"], now, now - DAY + 60, now)
+    ledger.succeeded("cover-1", names, now, now + 60.5 * DAY, now)
+    ledger.succeeded("cover-2", ["old.example.org"], now, now - 0.5 * DAY, now)
     ledger.failed("panel", ["panel.example.org"], "port 80 of this server must be open to the internet", now)
     text = run("certificates", "list").stdout
     assert "u0.example.org and 39 more" in text and "in 60 days" in text

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
-from tests.cli.conftest import ROOT
+from tests.cli.conftest import ROOT, Run
+
+
+def add_and_hear(run: Run, name: str) -> int:
+    """Add a user whose proxy has said its first line, which comes a moment after it accepts; the port."""
+    port = run("user", "add", name, "--json").json()["port"]
+    deadline = time.monotonic() + 60
+    while not run("logs", name, "--json").json():
+        assert time.monotonic() < deadline, f"the proxy on port {port} says nothing"
+    return port
 
 
 def test_stop_and_start_are_declared_for_all(run, data: Path) -> None:
@@ -35,7 +45,7 @@ def test_restart_makes_a_new_start_of_one_users_proxy(run) -> None:
 
 
 def test_logs_are_merged_filtered_and_cut(run) -> None:
-    ports = [run("user", "add", name, "--json").json()["port"] for name in ("Alice", "Bob")]
+    ports = [add_and_hear(run, name) for name in ("Alice", "Bob")]
     lines = run("logs", "--json").json()
     assert [line.split()[0] for line in lines] == [f"[mtg-proxy-{port}]" for port in ports]
     assert all("serving ee" in line for line in lines)
@@ -45,16 +55,16 @@ def test_logs_are_merged_filtered_and_cut(run) -> None:
 
 
 def test_logs_are_followed_until_interrupted(run, data: Path) -> None:
-    alice = run("user", "add", "Alice", "--json").json()
+    alice = add_and_hear(run, "Alice")
     follower = subprocess.Popen([sys.executable, "-m", "app.cli", "--data", str(data), "logs", "--follow"],
                                 cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        assert f"[mtg-proxy-{alice['port']}]" in follower.stdout.readline()
+        assert f"[mtg-proxy-{alice}]" in follower.stdout.readline()
         bob = run("user", "add", "Bob", "--json").json()
         assert f"[mtg-proxy-{bob['port']}]" in follower.stdout.readline()
     finally:
         follower.send_signal(2)
-        _, errors = follower.communicate(timeout=20)
+        _, errors = follower.communicate(timeout=60)
     assert (follower.returncode, "Traceback" in errors) == (130, False)
 
 

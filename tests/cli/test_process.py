@@ -85,7 +85,7 @@ def test_a_reader_that_leaves_early_is_no_error(data) -> None:
         os.close(reading)
         with start(data, *words, stdout=writing) as process:
             os.close(writing)
-            assert process.wait(30) == 0
+            assert process.wait(120) == 0
             assert process.stderr.read() == ""
 
 
@@ -100,7 +100,7 @@ def test_ctrl_c_is_quiet(data) -> None:
                 assert process.poll() is None
                 time.sleep(0.02)
             process.send_signal(signal.SIGINT)
-            assert process.wait(30) == 130
+            assert process.wait(120) == 130
             assert "Traceback" not in process.stderr.read()
 
 

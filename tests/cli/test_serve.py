@@ -23,13 +23,13 @@ from tests.cli.conftest import ROOT
 
 def healthy(port: int) -> bool:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=30) as answer:
             return answer.status == 200
     except OSError:
         return False
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 90) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -53,7 +53,7 @@ def serve(data: Path) -> Iterator[Callable[..., subprocess.Popen]]:
     yield start
     for process in started:
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=90)
 
 
 def test_serve_prints_the_url_and_the_initial_admin(serve, data, free_port) -> None:
@@ -70,16 +70,16 @@ def test_serve_no_longer_prints_a_password_that_was_replaced(serve, run, free_po
     port = free_port()
     process = serve(port, "--json")
     process.terminate()
-    assert json.loads(process.communicate(timeout=30)[0]) == {"url": f"http://127.0.0.1:{port}"}
+    assert json.loads(process.communicate(timeout=90)[0]) == {"url": f"http://127.0.0.1:{port}"}
 
 
 def test_the_panel_ends_cleanly_and_its_proxies_stay(serve, run, free_port) -> None:
     user = run("user", "add", "Alice", "--json").json()
     process = serve(free_port())
     process.terminate()
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=90)
     assert process.returncode == 0 and "Traceback" not in errors
-    socket.create_connection(("127.0.0.1", user["port"]), timeout=5).close()
+    socket.create_connection(("127.0.0.1", user["port"]), timeout=30).close()
     assert run("user", "show", "Alice", "--json").json()["state"] == "running"
 
 
@@ -129,7 +129,7 @@ def test_the_lock_of_a_killed_panel_is_waited_for_and_that_of_a_living_one_is_no
         worker.truncate(0)
         worker.write(f"{ended.pid}\nhttp://127.0.0.1:1\n")
         worker.flush()
-        release = threading.Timer(1, fcntl.flock, (worker, fcntl.LOCK_UN))
+        release = threading.Timer(0.3, fcntl.flock, (worker, fcntl.LOCK_UN))
         release.start()
         with file.claim("http://127.0.0.1:2"):
             release.join()
@@ -158,7 +158,7 @@ def test_restart_replaces_the_panel_and_stop_ends_proxies_too(command, run, data
 
     assert not healthy(port)
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", user["port"]), timeout=5)
+        socket.create_connection(("127.0.0.1", user["port"]), timeout=30)
     assert command("panel", "stop", "--json").json() == {"panel": False, "proxies": []}
     assert run("user", "show", "Alice", "--json").json()["enabled"] is True
 

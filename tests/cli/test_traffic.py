@@ -126,7 +126,7 @@ def test_a_beginning_is_a_date_or_a_time_until_now(text: str, expected: float) -
     assert beginning(text, NOW) == expected
 
 
-@pytest.mark.parametrize("text", ["", "soon", "h", "1y", "-1h", "2027-02-30"])
+@pytest.mark.parametrize("text", ["", "soon", "h", "1y", "-1h", "2027-02-30", "9999-12-31T23:59-12:00"])
 def test_what_is_no_beginning_is_bad_usage(text: str) -> None:
     with pytest.raises(click.UsageError):
         beginning(text, NOW)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import calendar
+import time
+from dataclasses import replace
 from datetime import date, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
@@ -168,5 +170,54 @@ def test_the_servers_zone_is_found_as_the_c_library_finds_it(monkeypatch):
     monkeypatch.setenv("TZ", "Nowhere/Else")
     assert server_zone() == UTC
     monkeypatch.delenv("TZ")
+    time.tzset()
     now = datetime.now().astimezone()
     assert now.astimezone(server_zone()).utcoffset() == now.utcoffset()
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_a_clock_that_was_years_behind_for_a_while_ends_no_period_twice():
+    """As on a machine without a clock of its own, until it has asked for the time."""
+    day = datetime(2027, 3, 10, 12, tzinfo=UTC)
+    noted = Total(cycle="monthly 1", next_reset=datetime(2027, 4, 1, tzinfo=UTC).timestamp(),
+                  reset_at=datetime(2027, 3, 1, tzinfo=UTC).timestamp())
+    (behind,) = dues({"alice": "monthly 1"}, {"alice": noted}, datetime(1970, 1, 5, tzinfo=UTC), UTC)
+    noted = replace(noted, next_reset=behind.next_reset)
+    (right,) = dues({"alice": "monthly 1"}, {"alice": noted}, day, UTC)
+    assert (behind.reset, right.reset) == (False, False)
+    noted = replace(noted, next_reset=right.next_reset)
+    (due,) = dues({"alice": "monthly 1"}, {"alice": noted}, datetime(2027, 4, 1, tzinfo=UTC), UTC)
+    assert due.reset
+
+
+@given(moments, cycles, zones, st.lists(
+    st.tuples(st.integers(1, 40 * 86400), st.integers(0, 20 * 365 * 86400)), max_size=20))
+@settings(max_examples=200, deadline=None)
+def test_looks_with_a_clock_that_is_behind_end_no_period_twice(began, cycle, zone, steps):
+    """Each step is some time later, a look with a clock so far behind, and one with the right time."""
+    now = next_reset(began, cycle, zone).astimezone(UTC)
+    total, ended = Total(reset_at=now.timestamp()), set()
+    for later, behind in [(0, 0), *steps]:
+        now += timedelta(seconds=later)
+        for seen in (now, now - timedelta(seconds=behind), now):
+            for due in dues({"alice": cycle}, {"alice": total}, seen, zone):
+                total = replace(total, cycle=due.cycle, next_reset=due.next_reset)
+                if due.reset:
+                    total = replace(total, reset_at=seen.timestamp())
+                    period = next_reset(seen, cycle, zone).astimezone(UTC)
+                    assert period not in ended
+                    ended.add(period)
+
+
+@pytest.mark.parametrize("text, same", [
+    (":/etc/localtime", ""), ("/usr/share/zoneinfo/Asia/Tokyo", "Asia/Tokyo"), ("UTC-3", "Europe/Moscow"),
+    ("CET-1CEST,M3.5.0,M10.5.0/3", "Europe/Berlin"), ("", "UTC")])
+def test_every_form_of_tz_means_what_it_means_to_the_c_library(monkeypatch, text, same):
+    monkeypatch.setenv("TZ", text)
+    found = server_zone()
+    monkeypatch.delenv("TZ")
+    expected = ZoneInfo(same) if same else server_zone()
+    for month in (1, 7):
+        moment = datetime(2027, month, 1, tzinfo=UTC)
+        assert moment.astimezone(found).utcoffset() == moment.astimezone(expected).utcoffset()

@@ -287,6 +287,27 @@ def test_the_view_tells_which_link_was_last_used(world: World):
     assert view.bytes_down == 200, "both links are billed to the same user"
 
 
+def test_links_of_a_throttled_user_that_are_in_use_share_the_speed(world: World):
+    world.fleet.set_settings({"port_443_mode": True})
+    anna = world.fleet.add_user("Anna", domain="a.example", limit_gb="0.001", speed_mbps="2")
+    world.fleet.update_user("Anna", {"domain": "far.example"})
+    name = f"mtg-proxy-{anna.port}"
+    old_name, = world.running() - {name}
+
+    def moved(count: int, *names: str) -> dict[str, int | None]:
+        for each in names:
+            world.machine.metrics(
+                each, f'mtg_telegram_traffic{{telegram_ip="x",dc="2",direction="to_client"}} {count}\n')
+        world.fleet.sample()
+        world.fleet.reconcile()
+        return {"today's": world.machine.boxes[name].limit, "old": world.machine.boxes[old_name].limit}
+
+    assert moved(2_000_000, name) == {"today's": 2_000_000, "old": 2_000_000}
+    assert moved(3_000_000, name, old_name) == {"today's": 1_000_000, "old": 1_000_000}
+    world.machine.pass_time(3601)
+    assert moved(4_000_000, name) == {"today's": 2_000_000, "old": 2_000_000}
+
+
 # Certificates
 
 
@@ -339,3 +360,91 @@ def test_a_proxy_that_could_not_learn_its_timing_is_shown_as_slow_until_it_has(w
     world.machine.pass_time(AGAIN + 1)
     world.fleet.look_for_slow_proxies()
     assert world.fleet.user("Anna").slow == ""
+
+
+# What would harm everybody
+
+
+def test_a_secret_whose_domain_nginx_can_not_be_told_of_keeps_nobody_else_from_port_443(world: World):
+    strange = Secret.generate("a.example").hex.replace(b"a.example".hex(), b"A.example".hex())
+    world.fleet.add_user("Anna", domain="far.example")
+    with world.fleet.file.edit() as config:
+        config.users[0].secret = strange
+    refused(world, {"port_443_mode": True}, "'Anna' .* has to be written a.example", "port_443_mode")
+    with world.fleet.file.edit() as config:
+        config.port_443_mode = True
+    boris = world.fleet.add_user("Boris", domain="a.example")
+    assert set(world.edge.site.routes) == {boris.domain} and boris.state == "running"
+    assert any("Anna: " in problem and "written a.example" in problem for problem in world.fleet.status().problems)
+    with pytest.raises(Refused, match="has to be written"):
+        world.fleet.update_user("Boris", {"secret": strange})
+
+
+def test_the_trouble_of_an_nginx_that_is_away_is_told_all_the_time_and_noted_once(world: World):
+    world.edge.gone = True
+    for _ in range(60):
+        world.machine.pass_time(10)
+        world.fleet.reconcile(patient=True)
+        assert world.fleet.status().edge.problems
+    assert [event.action for event in world.fleet.ledger.events.recent(100)].count("serve failed") == 1
+    world.edge.gone = False
+    world.machine.pass_time(61)  # so soon is it noticed that somebody has repaired it
+    world.fleet.reconcile(patient=True)
+    assert not world.fleet.status().edge.problems
+
+
+@pytest.mark.parametrize("changes, field", [
+    ({"sni_base_domain": ""}, "sni_base_domain"), ({"sni_base_domain": "half.example"}, "sni_base_domain"),
+    ({"domain_fronting_ip": ""}, "domain_fronting_ip")])
+def test_no_change_of_settings_sends_those_who_probe_a_user_round_in_a_circle(world: World, changes, field: str):
+    pinned = {"domain_fronting_ip": "192.0.2.1"} if field == "domain_fronting_ip" else {"sni_base_domain": "mine.example"}
+    world.fleet.set_settings({"port_443_mode": True, **pinned})
+    world.fleet.add_user("Anna", domain="www.mine.example")
+    refused(world, changes, "www.mine.example, the domain of 'Anna'.* in a circle", field)
+    if "sni_base_domain" in pinned:
+        world.fleet.update_user("Anna", {"domain": "a.example"})
+        refused(world, changes, "an old link of 'Anna'.* in a circle", field)
+    world.fleet.rotate("Anna")
+    world.fleet.update_user("Anna", {"domain": "far.example", "secret": Secret.generate("far.example").hex})
+    world.fleet.set_settings(changes)
+
+
+def test_port_443_is_not_switched_on_for_a_user_whose_domain_leads_back_here(world: World):
+    world.fleet.add_user("Anna", domain="back.example")
+    refused(world, {"port_443_mode": True}, "back.example, the domain of 'Anna'.* in a circle", "port_443_mode")
+
+
+def test_the_panel_does_not_take_the_name_of_an_old_link(world: World):
+    world.fleet.set_settings({"port_443_mode": True, "domain_fronting_ip": "192.0.2.1"})
+    world.fleet.add_user("Anna", domain="panel.example")
+    world.fleet.update_user("Anna", {"domain": "far.example"})
+    refused(world, {"panel_domain": "panel.example"}, "the domain of an old link of 'Anna'", "panel_domain")
+
+
+def test_an_old_link_that_can_not_be_served_is_a_problem_that_is_told(world: World):
+    world.fleet.set_settings({"port_443_mode": True})
+    world.fleet.add_user("Anna", domain="a.example")
+    world.fleet.update_user("Anna", {"domain": "far.example"})
+    with world.fleet.file.edit() as config:
+        config.panel_domain = "a.example"
+    world.fleet.reconcile()
+    assert any(p.startswith("Anna, old link (a.example): ") for p in world.fleet.status().problems)
+
+
+def test_without_nginx_a_new_user_does_not_get_a_port_that_somebody_has(tmp_path: Path):
+    machine = Machine()
+    fleet = Fleet(tmp_path, MemoryRuntime(machine), Builtin())
+    machine.taken[2443] = "nginx"
+    with fleet.file.edit() as config:
+        config.port_443_mode = True
+    assert fleet.add_user("Anna").port == 2444
+
+
+def test_how_many_names_lead_to_users_counts_nobody_whose_proxy_does_not_run(world: World):
+    world.fleet.set_settings({"port_443_mode": True})
+    for name in ("Anna", "Boris"):
+        world.fleet.add_user(name)
+    with world.fleet.file.edit() as config:
+        config.users[0].expires_at = config.users[0].created_at - timedelta(days=1)
+    world.fleet.reconcile()
+    assert world.fleet.status().edge.names == 1

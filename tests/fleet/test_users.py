@@ -95,6 +95,17 @@ def test_a_limit_may_be_set_and_cleared_again():
     assert (user.traffic_limit_gb, user.throttle_speed_mbps, user.expires_at) == (0, 0, None)
 
 
+@pytest.mark.parametrize("field", ["limit_gb", "speed_mbps"])
+def test_a_comma_that_may_divide_thousands_is_not_taken_for_a_decimal_one(field):
+    config = Config()
+    user = add(config)
+    with pytest.raises(Refused, match="'1,500' can be read in two ways: write 1500 or 1.500") as refused:
+        change(config, user, **{field: "1,500"})
+    assert refused.value.field == field
+    change(config, user, limit_gb="0,125", speed_mbps="1500,5")
+    assert (user.traffic_limit_gb, user.throttle_speed_mbps) == (0.125, 1500.5)
+
+
 def test_another_domain_keeps_the_key_and_another_secret_changes_it():
     config = Config()
     user = add(config)
