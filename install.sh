@@ -87,7 +87,7 @@ parse_options() {
         misuse "--port $PORT: a whole number from 1 to 65535 is allowed."
     fi
     if [ "$LOCAL" = no ]; then
-        misuse "the Docker installation is not in this version yet. Without Docker: bash install.sh --local"
+        misuse "this script installs without Docker only: bash install.sh --local. With Docker: docs/docker.md"
     fi
 }
 

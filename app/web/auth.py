@@ -42,7 +42,7 @@ def login() -> ResponseReturnValue:
         return redirect(_safe_next())
     form = LoginForm()
     if not form.validate_on_submit():
-        return render_template("auth/login.html", form=form), 200 if request.method == "GET" else 422
+        return render_template("auth/login.html", form=form), 422 if form.is_submitted() else 200
     try:
         admin = the_fleet().check_login(form.username.data, form.password.data, client_address())
     except LoginThrottled as throttled:

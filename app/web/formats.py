@@ -1,20 +1,30 @@
-"""Numbers for people: bytes, speeds, dates, cycles and waiting times, as template filters."""
+"""Words for people: bytes, speeds, dates, cycles and waiting times, as template filters, and what a page says
+of the machine: its time zone, and how the command line is called on it."""
 
 from __future__ import annotations
 
 import math
+import os
+import sys
 from datetime import datetime, timedelta
+
+from pathlib import Path
 
 from flask import Flask
 
 from app.config.values import WEEKDAYS, parse_cycle
 from app.units import size
 
+#: The panel's folder: where its commands are called.
+FOLDER = Path(__file__).parents[2]
+
 
 def init_app(app: Flask) -> None:
-    """Makes these functions template filters of the same names."""
-    for function in (size, gigabytes, speed, rate, last_day, day, moment, ago, cycle, percent, sentence):
+    """Makes these functions template filters, and the last two functions, of the same names."""
+    for function in (size, gigabytes, speed, rate, last_day, day, moment, ago, cycle, percent, count, sentence):
         app.add_template_filter(function)
+    app.add_template_global(server_zone)
+    app.add_template_global(command_line)
 
 
 def gigabytes(limit: int | float) -> str:
@@ -37,7 +47,7 @@ def rate(bytes_per_second: int | float) -> str:
 
 
 def last_day(iso: str | None) -> str:
-    """When access ends, in the server's time zone: "31 Jan 2027", or "31 Jan 2027, 18:00"; "" for None.
+    """When access ends, in the server's time zone: "31 Jan 2027", or "31 Jan 2027, 18:00 UTC"; "" for None.
 
     Midnight ends the day before it: that day is what the operator typed.
     """
@@ -56,8 +66,8 @@ def day(iso: str) -> str:
 
 
 def moment(iso: str) -> str:
-    """The date and time of an ISO time in the server's time zone, as "1 Mar 2026, 18:00"."""
-    return f"{day(iso)}, {datetime.fromisoformat(iso).astimezone():%H:%M}"
+    """The date and time of an ISO time in the server's time zone, which it names: "1 Mar 2026, 18:00 UTC"."""
+    return f"{day(iso)}, {datetime.fromisoformat(iso).astimezone():%H:%M %Z}"
 
 
 def ago(iso: str) -> str:
@@ -99,6 +109,29 @@ def duration(seconds: float) -> str:
     return f"{count} {unit}" + ("" if count == 1 else "s")
 
 
+def count(number: int | str, unit: str) -> str:
+    """So many of something, as "1 day", "7 days"."""
+    return f"{number} {unit}" + ("" if str(number) == "1" else "s")
+
+
 def sentence(text: str) -> str:
-    """A message with its first letter in upper case; the command line's begin with a small one."""
-    return text[:1].upper() + text[1:]
+    """A message with its first letter in upper case; the command line's begin with a small one.
+
+    A name stays as it is written: www.example.com, mtg-proxy-2443, sni_mode, iPhone.
+    """
+    first = text.split(maxsplit=1)[0].rstrip(".,:;") if text.strip() else ""
+    is_name = first[1:] != first[1:].lower() or any(c.isdigit() or c in "._/@" for c in first)
+    return text if is_name else text[:1].upper() + text[1:]
+
+
+def server_zone() -> str:
+    """The server's time zone as its clocks name it: "UTC", "CET", "+03"."""
+    return datetime.now().astimezone().tzname() or ""
+
+
+def command_line() -> str:
+    """How the command line is called in the panel's folder. Tells strangers no path outside of it."""
+    if "MTPROTO_EDGE" in os.environ:  # set by docker-compose.yml, and by it alone
+        return "docker compose exec app python3 -m app.cli"
+    program = Path(sys.executable)
+    return f"{program.relative_to(FOLDER) if program.is_relative_to(FOLDER) else 'python3'} -m app.cli"

@@ -14,6 +14,9 @@ from app.config.values import WEEKDAYS
 from app.fleet import Refused
 from app.web.formats import cycle, sentence
 
+#: What the settings page calls a choice that a refusal names as it is written in the file.
+CHOICES = {"sni_mode own": "Own domain", "cover_site proxy": "Another site of yours",
+           "mtg_timing urls": "Sites of your choice"}
 AT_LIMIT = {"throttle": "slow down", "block": "block"}
 CYCLES = ("never", "daily", *(f"weekly {day}" for day in WEEKDAYS),
           *(f"monthly {number}" for number in range(1, 32)))
@@ -99,3 +102,12 @@ class SettingsForm(RefusableForm):
     mtg_timing_urls = TextAreaField("Addresses of large files")
     acme_directory = StringField("Another authority", filters=[_strip])
     acme_email = StringField("E-mail address for the authority", filters=[_strip])
+
+    def _put(self, name: str, message: str) -> None:
+        """In the words of the page: who reads it need not know what a setting is called in the file."""
+        for written, title in CHOICES.items():
+            message = message.replace(written, f'"{title}"')
+        super()._put(name, re.sub(r"\b[a-z]+(?:_[a-z0-9]+)+\b", self._label, message))
+
+    def _label(self, found: re.Match[str]) -> str:
+        return f'"{self._fields[found[0]].label.text}"' if found[0] in self._fields else found[0]

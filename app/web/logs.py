@@ -80,5 +80,7 @@ def split(written: Sequence[str], users: Sequence[UserView]) -> list[LogLine]:
     found = []
     for line in written:
         proxy, _, text = line.removeprefix("[").partition("] ")
-        found.append(LogLine(proxy, names.get(proxy, ""), text))
+        # What serves a link from before a change of domain is called like "mtg-proxy-2443-1a2b3c".
+        port = proxy.removeprefix(NAME_PREFIX).partition("-")[0]
+        found.append(LogLine(proxy, names.get(f"{NAME_PREFIX}{port}", ""), text))
     return found

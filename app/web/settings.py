@@ -12,7 +12,7 @@ from flask.typing import ResponseReturnValue
 from app.config.model import SETTINGS
 from app.edge.reach import Reach
 from app.fleet import Refused
-from app.web.context import actor, current_admin, the_fleet
+from app.web.context import actor, current_admin, nginx_trouble, the_fleet
 from app.web.forms import SettingsForm
 from app.web.outcomes import failures
 
@@ -76,7 +76,10 @@ def check_domains() -> ResponseReturnValue:
     _changes(form)
     reached: list[Reach] = []
     try:
-        reached = the_fleet().check_domains(words(form.domain_pool.data))
+        asked = words(form.domain_pool.data)
+        if not asked:
+            raise Refused("the list is empty, so there is nothing to check", "domain_pool")
+        reached = the_fleet().check_domains(asked)
     except Refused as refusal:
         form.show(refusal)
     return _page(form, reached=reached), 422 if form.errors else 200
@@ -98,7 +101,8 @@ def renew() -> ResponseReturnValue:
             return
         failed = failures(outcomes)
         done = (f"Renewed: {', '.join(outcome.name for outcome in outcomes)}." if outcomes else
-                "Nothing is due: every certificate is good for long enough.")
+                "Nothing is due: every certificate is good for long enough." if fleet.certificates() else
+                "There is nothing to ask for: no name needs a certificate.")
         told.append((failed or done, "error" if failed else "message"))
 
     # An authority may take minutes for a hundred names; no browser, and no proxy before us, waits that long.
@@ -153,4 +157,4 @@ def _page(form: SettingsForm, reached: list[Reach] | None = None,
     status = fleet.status()
     return render_template("settings/index.html", form=form, edge=status.edge, engine=status.engine,
                            users=len(status.users), certificates=fleet.certificates(), reached=reached,
-                           renewed=renewed)
+                           renewed=renewed, trouble=nginx_trouble())

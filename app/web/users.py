@@ -14,8 +14,8 @@ from app.fleet import Refused
 from app.fleet.views import OldLinkView, UserView
 from app.mtproto.qr import qr_png, qr_svg
 from app.runtimes.base import NAME_PREFIX
-from app.web.context import actor, the_fleet
-from app.web.formats import date_field
+from app.web.context import actor, nginx_trouble, the_fleet
+from app.web.formats import count, date_field
 from app.web.forms import UserForm
 from app.web.outcomes import failures
 
@@ -50,7 +50,13 @@ def new() -> ResponseReturnValue:
         except Refused as refusal:
             form.show(refusal)
         else:
-            flash(f"{user.name} is added. Send them the link below.")
+            if user.state == "failed":
+                flash(f"{user.name} is added, but their proxy does not run yet: {user.reason}", "error")
+            elif user.state == "unknown":
+                flash(f"{user.name} is added, and their link works as soon as the proxies can be reached. "
+                      f"Now they can't: {user.reason}", "error")
+            else:
+                flash(f"{user.name} is added. Send them the link below.")
             return redirect(url_for("users.show", user_id=user.id))
     config = the_fleet().config()
     page = render_template("users/new.html", form=form, common=config, domain_hint=_domain_hint(config),
@@ -62,8 +68,9 @@ def new() -> ResponseReturnValue:
 def show(user_id: str) -> str:
     """One user: the link, the QR code, and how it goes."""
     status, user = the_fleet().status(), _user(user_id)
+    trouble = nginx_trouble() if status.edge and status.edge.port_443 else ""
     return render_template("users/show.html", user=user, latest=_latest(user), server_note=status.server_note,
-                           all_stopped=status.stopped)
+                           all_stopped=status.stopped, trouble=trouble)
 
 
 @blueprint.get("/<user_id>/state")
@@ -216,7 +223,8 @@ def _domain_hint(config: Config, user: UserView | None = None) -> str:
                        ", such as www.example.com. Empty: the panel picks one.")
     days = config.domain_grace_days if config.port_443_mode else 0
     hint += ". Another domain means another link: the old one " + (
-        f"goes on working for {days} {'day' if days == 1 else 'days'}, after one reconnect now." if days else "stops working at once.")
+        f"goes on working for {count(days, 'day')}, after one reconnect now." if days else
+        "stops working at once.")
     if own and user.domain.endswith(f".{own}"):
         hint += " You may leave it as it is: the panel made it up, and sees to its certificate."
     elif own:

@@ -46,7 +46,7 @@ class Tree:
             cwd: Path | None = None) -> Answer:
         done = subprocess.run(
             [*prefix, *words], cwd=cwd or self.folder, env=dict(env), stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, timeout=150,
+            capture_output=True, text=True, timeout=600,
         )
         return Answer(done.returncode, done.stdout, done.stderr)
 

@@ -18,13 +18,16 @@ from app.config.passwords import verify_password
 from app.runtimes import procfs
 from tests.install.conftest import NOBODY, Tree
 
+#: Packages come from registries, and those take their time.
+pytestmark = pytest.mark.timeout(900)
+
 IS_ROOT = os.geteuid() == 0
 AS_NOBODY = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups") if IS_ROOT else ()
 
 
 def healthy(port: int) -> bool:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=30) as answer:
             return answer.status == 200
     except OSError:
         return False
@@ -69,7 +72,7 @@ def test_the_first_run_starts_a_panel_and_prints_how_to_get_in(installed: Tree, 
 
 
 def test_the_front_end_was_built(installed: Tree, port: int) -> None:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/login", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/login", timeout=60) as answer:
         page = answer.read().decode()
     assert "build/panel.css" in page
     assert (installed.folder / "app/web/static/build/panel.css").stat().st_size > 1000
@@ -91,7 +94,7 @@ def test_a_second_run_updates_the_panel_and_touches_neither_data_nor_proxies(
     assert (installed.folder / "data/panel.pid").read_text() != panel and healthy(port)
     assert proxies(installed) == before
     assert (installed.folder / "data/config.json").read_bytes() == declaration
-    socket.create_connection(("127.0.0.1", user["port"]), timeout=5).close()
+    socket.create_connection(("127.0.0.1", user["port"]), timeout=60).close()
 
 
 def test_changed_sources_are_built_again(installed: Tree, port: int) -> None:
@@ -132,12 +135,12 @@ def test_in_the_foreground_it_ends_with_the_terminal_and_brings_proxies_back(
         ["bash", installed.folder / "install.sh", "--local", "--foreground", "--port", str(port)],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while not (healthy(port) and proxies(installed)):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=90)
     assert process.returncode == 0 and f"http://127.0.0.1:{port}" in output and "Traceback" not in output
     assert proxies(installed)
 

@@ -22,7 +22,7 @@ def test_a_skipped_test_fails_in_ci(tmp_path: Path, test: str) -> None:
     (tmp_path / "test_it.py").write_text(test)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "tests.support.no_skips", "-c", os.devnull, str(tmp_path)],
-        cwd=ROOT, capture_output=True, text=True, timeout=60,
+        cwd=ROOT, capture_output=True, text=True, timeout=150,
     )
     assert done.returncode != 0, done.stdout
     assert "counts as a failure in CI" in done.stdout

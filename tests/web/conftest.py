@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 from werkzeug.serving import make_server
 
 from app import create_app
 from app.engines.builtin import Builtin
 from app.fleet import Fleet
 from tests.support.memory_runtime import MemoryRuntime
-from tests.web.desk import CHROMIUM_ARGUMENTS, Desk, open_desk
+from tests.web.desk import CHROMIUM, CHROMIUM_ARGUMENTS, Desk, open_desk
 from tests.web.visitor import NAME, PASSWORD, Visitor
 
 STYLESHEET = Path(__file__).parents[2] / "app/web/static/build/panel.css"
@@ -66,11 +66,14 @@ def site(panel: Flask) -> Iterator[str]:
     server.server_close()
 
 
-@pytest.fixture(scope="session")
+# Not for the session: as long as it is there, its event loop keeps every other test from asyncio.run().
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     assert STYLESHEET.exists(), "build the stylesheet first: cd app/web/frontend && npm ci && npm run build"
+    expect.set_options(timeout=60_000)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM_ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS,
+                                             timeout=120_000)
         yield browser
         browser.close()
 

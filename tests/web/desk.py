@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.web.visitor import NAME, PASSWORD
+
+#: The machine's own, which does not mind that other tests change the network.
+CHROMIUM = Path(__file__).parents[1] / "support/chromium"
 
 #: Nothing leaves this machine, whatever a page or Chromium itself would like to fetch.
 CHROMIUM_ARGUMENTS = [
@@ -29,15 +35,33 @@ class Desk:
         self.go("/login")
         self.page.get_by_label("Name").fill(NAME)
         self.page.get_by_label("Password").fill(PASSWORD)
-        self.page.get_by_role("button", name="Log in").click()
+        with self.next_page():
+            self.page.get_by_role("button", name="Log in").click()
         self.page.get_by_role("heading", name="Running").wait_for()
+
+    @contextmanager
+    def next_page(self) -> Iterator[None]:
+        """What is done in this block leads to another page; goes on when its script has run.
+
+        Until then a click on what the script is for does what it does without script.
+        """
+        with self.page.expect_navigation():
+            yield
+
+    @contextmanager
+    def refusal(self) -> Iterator[None]:
+        """What is done in this block is refused with a 422, which Chromium notes as an error of its own."""
+        with self.page.expect_console_message(lambda message: "422" in message.text), self.next_page():
+            yield
+        assert [c for c in self.complaints if "422" not in c] == []
+        self.complaints.clear()
 
 
 def open_desk(browser: Browser, site: str, width: int = 1280, theme: str = "dark",
               **options: object) -> tuple[BrowserContext, Desk]:
     """A window of this width; it notes errors, CSP violations, and requests to any other host."""
     context = browser.new_context(viewport={"width": width, "height": 844}, **options)
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(60_000)
     context.add_cookies([{"name": "theme", "value": theme, "url": site}])
     desk = Desk(context.new_page(), site)
     desk.page.on("console", lambda message: desk.complaints.append(message.text)

@@ -23,7 +23,7 @@ from app.runtimes.base import Sample
 from app.runtimes.loglines import merge, stamped
 from tests.support.memory_runtime import MemoryRuntime
 from tests.web.behind_nginx import fleet_behind_nginx
-from tests.web.desk import CHROMIUM_ARGUMENTS, open_desk
+from tests.web.desk import CHROMIUM, CHROMIUM_ARGUMENTS, open_desk
 from tests.web.visitor import NAME, PASSWORD
 
 PICTURES = Path(__file__).parents[2] / "docs/screenshots"
@@ -180,7 +180,7 @@ def served(fleet: Fleet) -> Iterator[str]:
 def main() -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM_ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
         fleet = demo_fleet(Path(folder) / "ports")
         with served(fleet) as site:
             take(browser, site, fleet)

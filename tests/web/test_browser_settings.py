@@ -36,11 +36,10 @@ def test_from_a_domain_of_ones_own_to_everybody_on_port_443(desk: Desk, fleet: F
     page.get_by_label("Your domain").fill("example.com")
     page.get_by_role("switch", name="Everybody on port 443").check()
     page.get_by_role("button", name="Save settings").click()
-    page.get_by_role("button", name="Put everybody on port 443").click()
+    with desk.refusal():
+        page.get_by_role("button", name="Put everybody on port 443").click()
     expect(page.get_by_text("which is not this server")).to_be_visible()
     expect(page.get_by_label("Your domain")).to_be_focused()
-    assert [c for c in desk.complaints if "422" not in c] == []
-    desk.complaints.clear()
 
     page.get_by_label("Your domain").fill("example.org")
     page.get_by_label("Your domain").press("Enter")

@@ -6,9 +6,13 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from app.web.formats import ago, cycle, date_field, day, duration, last_day, percent, rate, size, speed
+from app.web.formats import (FOLDER, ago, command_line, count, cycle, date_field, day, duration, last_day, moment,
+                             percent, rate, sentence, server_zone, size, speed)
 
 KB, MB, GB, TB = 1024, 1024**2, 1024**3, 1024**4
+
+#: What the clocks of this machine call their time in January.
+ZONE = datetime(2027, 1, 31).astimezone().tzname()
 
 
 @pytest.mark.parametrize(("count", "shown"), [
@@ -38,7 +42,7 @@ def test_midnight_belongs_to_the_day_before() -> None:
     midnight = datetime(2027, 2, 1).astimezone().isoformat()
     assert (last_day(midnight), date_field(midnight)) == ("31 Jan 2027", "2027-01-31")
     evening = datetime(2027, 1, 31, 18).astimezone().isoformat()
-    assert (last_day(evening), date_field(evening)) == ("31 Jan 2027, 18:00", "2027-01-31")
+    assert (last_day(evening), date_field(evening)) == (f"31 Jan 2027, 18:00 {ZONE}", "2027-01-31")
     assert (last_day(None), date_field(None)) == ("", "")
 
 
@@ -54,15 +58,29 @@ def test_what_is_moved_now_is_told_in_bits_like_the_speed_after_the_limit(count:
     assert rate(count) == shown
 
 
+@pytest.fixture
+def noon(monkeypatch: pytest.MonkeyPatch) -> datetime:
+    """When it is now: the clock stands still."""
+    moment = datetime(2027, 1, 31, 12).astimezone()
+
+    class Stopped(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> datetime:
+            return moment
+
+    monkeypatch.setattr("app.web.formats.datetime", Stopped)
+    return moment
+
+
 @pytest.mark.parametrize(("seconds", "shown"), [
     (-90, "0 s ago"), (12.5, "12 s ago"), (61, "1 min ago"), (3599, "59 min ago"), (3605, "1 h ago"),
     (86_000, "23 h ago")])
-def test_a_time_ago_has_one_unit(seconds: float, shown: str) -> None:
-    assert ago((datetime.now().astimezone() - timedelta(seconds=seconds)).isoformat()) == shown
+def test_a_time_ago_has_one_unit(seconds: float, shown: str, noon: datetime) -> None:
+    assert ago((noon - timedelta(seconds=seconds)).isoformat()) == shown
 
 
-def test_from_a_day_on_a_time_ago_is_its_date() -> None:
-    long_ago = (datetime.now().astimezone() - timedelta(days=3)).isoformat()
+def test_from_a_day_on_a_time_ago_is_its_date(noon: datetime) -> None:
+    long_ago = (noon - timedelta(days=3)).isoformat()
     assert ago(long_ago) == f"on {day(long_ago)}"
 
 
@@ -75,3 +93,32 @@ def test_from_a_day_on_a_time_ago_is_its_date() -> None:
     ("monthly 30", "monthly on the 30th"), ("monthly 31", "monthly on the 31st")])
 def test_cycles_are_words(text: str, shown: str) -> None:
     assert cycle(text) == shown
+
+
+@pytest.mark.parametrize(("number", "shown"), [(0, "0 days"), (1, "1 day"), ("1", "1 day"), (7, "7 days")])
+def test_one_day_is_no_days(number: int | str, shown: str) -> None:
+    assert count(number, "day") == shown
+
+
+@pytest.mark.parametrize(("text", "shown"), [
+    ("a name is needed", "A name is needed"), ("can't be started", "Can't be started"), ("", ""), (" ", " "),
+    ("'x' is not allowed", "'x' is not allowed"), ("www.example.com has no address", "www.example.com has no address"),
+    ("mtg-proxy-2443 can't be started", "mtg-proxy-2443 can't be started"),
+    ("sni_mode own needs", "sni_mode own needs"), ("iPhone is added.", "iPhone is added.")])
+def test_a_sentence_begins_with_a_capital_unless_it_begins_with_a_name(text: str, shown: str) -> None:
+    assert sentence(text) == shown
+
+
+def test_a_time_of_day_names_its_zone() -> None:
+    evening = datetime(2027, 1, 31, 18).astimezone().isoformat()
+    assert moment(evening) == f"31 Jan 2027, 18:00 {ZONE}" and ZONE and server_zone()
+
+
+def test_the_command_line_is_told_as_it_is_called_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MTPROTO_EDGE", raising=False)
+    monkeypatch.setattr("sys.executable", str(FOLDER / ".venv/bin/python"))
+    assert command_line() == ".venv/bin/python -m app.cli"
+    monkeypatch.setattr("sys.executable", "/home/ada/elsewhere/bin/python")
+    assert command_line() == "python3 -m app.cli"
+    monkeypatch.setenv("MTPROTO_EDGE", "172.28.255.254")
+    assert command_line() == "docker compose exec app python3 -m app.cli"

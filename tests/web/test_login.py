@@ -142,3 +142,9 @@ def test_the_login_never_leads_out_of_the_panel(stranger: Visitor, target: str) 
     answer = stranger.client.post("/login", query_string={"next": target}, data={
         "csrf_token": stranger.token(), "username": NAME, "password": PASSWORD})
     assert (answer.status_code, answer.location) == (302, "/")
+
+
+def test_whoever_only_wants_the_headers_of_the_login_page_gets_those_of_the_page(stranger: Visitor) -> None:
+    answer = stranger.client.head("/login")
+    assert (answer.status_code, answer.data) == (200, b"")
+    assert stranger.post("/login").status_code == 422

@@ -138,3 +138,9 @@ def test_logs_that_cannot_be_read_are_told(
     page = shown(admin)
     assert "The log's disk is gone" in said(page) and "The logs can't be read now" in text(page)
     assert "Nothing was logged" not in text(page)
+
+
+def test_the_lines_of_a_link_from_before_are_their_users_too(fleet: Fleet) -> None:
+    fleet.add_user("Alice")
+    found = split(["[mtg-proxy-2443-1a2b3c] a", "[mtg-proxy-24430] b", "[mtg-proxy-] c"], fleet.users())
+    assert [line.user for line in found] == ["Alice", "", ""]

@@ -206,7 +206,7 @@ def test_without_users_there_is_nothing_to_stop(admin: Visitor, fleet: Fleet) ->
 def test_what_the_engine_does_not_do_is_told_at_the_foot_of_the_dashboard(
         admin: Visitor, fleet: Fleet) -> None:
     fleet.set_settings({"proxy_tag": "0123456789abcdef0123456789abcdef"})
-    note = "Proxy_tag is set, but the built-in engine does not use it."
+    note = "proxy_tag is set, but the built-in engine does not use it."
     page = admin.get("/").get_data(as_text=True)
     assert note in text(page) and "proxy_tag" not in notices(page).lower()
 

@@ -311,7 +311,7 @@ def test_the_table_says_for_whom_until_when_and_what_failed(admin: Visitor, flee
     ledger = fleet.ledger.certificates
     for name, days in (("cover-1", 60), ("cover-2", 13), ("cover-3", 6), ("cover-4", -1)):
         names = [f"{name}.example.org", *(f"user{n}.example.org" for n in range(50 if days == 60 else 0))]
-        ledger.succeeded(name, names, now - 30 * DAY, now + days * DAY + 60, now - 30 * DAY)
+        ledger.succeeded(name, names, now - 30 * DAY, now + (days + 0.5) * DAY, now - 30 * DAY)
     why = "port 80 of this server must be open to the internet"
     ledger.failed("cover-5", ["late.example.org"], why, now - 7200)
     page = admin.get("/settings").get_data(as_text=True)
@@ -339,3 +339,39 @@ def test_renew_now_asks_for_what_is_missing_and_says_how_it_went(
     assert "Renewed: panel." in text(page) and "89 days left" in text(page)
     assert {name for name, *_ in certbot.requests} == {"panel"}
     assert "Nothing is due" in text(change(admin, "/settings/certificates").get_data(as_text=True))
+
+
+def test_nothing_is_renewed_where_no_name_needs_a_certificate(admin: Visitor) -> None:
+    page = text(change(admin, "/settings/certificates").get_data(as_text=True))
+    assert "no name needs a certificate" in page and "good for long" not in page
+
+
+# Words
+
+
+def test_a_refusal_calls_settings_as_the_page_does(admin: Visitor) -> None:
+    for typed, field, words in (
+            ({"sni_mode": "own"}, "sni_base_domain", '"Own domain" needs a domain of yours in "Your domain"'),
+            ({"panel_domain": "elsewhere.example"}, "panel_domain", 'set "IP address in links" if')):
+        told = beside(change(admin, **typed).get_data(as_text=True), field)
+        assert words in told and "_" not in told
+
+
+def test_an_empty_list_of_domains_is_not_called_checked(admin: Visitor) -> None:
+    answer = change(admin, "/settings/domains", domain_pool=" ")
+    page = answer.get_data(as_text=True)
+    assert answer.status_code == 422 and "list is empty" in beside(page, "domain_pool")
+    assert "0 of 0" not in text(page)
+
+
+def test_an_nginx_that_is_gone_is_told_where_the_links_are_and_where_it_is_switched(
+        admin: Visitor, fleet: Fleet) -> None:
+    alice = fleet.add_user("Alice")
+    change(admin, port_443_mode="true", sure="yes")
+    paths = ("/settings", f"/users/{alice.id}")
+    assert not any("nginx is not there" in admin.get(path).get_data(as_text=True).lower() for path in paths)
+    fleet.port443.edge.gone = True
+    fleet.reconcile()
+    for path in paths:
+        told = [e.text for e in read(admin.get(path).get_data(as_text=True)) if e.attributes.get("id") == "trouble"]
+        assert len(told) == 1 and "docker compose up -d nginx" in told[0], path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -84,7 +85,7 @@ def test_what_counts_is_the_period_and_what_was_downloaded_is_for_ever(
 
 def test_a_user_over_the_limit_is_told_the_speed_and_when_it_was_verified(
         admin: Visitor, fleet: Fleet, alice: str) -> None:
-    fleet.update_user(alice, {"reset_cycle": "monthly 1"})
+    fleet.update_user(alice, {"reset_cycle": f"monthly {(date.today() + timedelta(days=14)).day}"})
     moved(fleet, 11)
     for path in ("/", f"/users/{alice}"):
         page = text(admin.get(path).get_data(as_text=True))

@@ -93,3 +93,9 @@ def test_a_stop_while_the_runtime_is_silent_is_declared_and_not_called_done(
     fleet.reconcile()
     assert "All proxies are stopped" in text(admin.get("/").get_data(as_text=True))
     assert fleet.user(bob).state == "stopped"
+
+
+def test_a_user_who_is_added_meanwhile_is_not_promised_a_link_that_works(
+        admin: Visitor, fleet: Fleet, silent: pytest.MonkeyPatch) -> None:
+    page = text(admin.post("/users/new", {"name": "Dora"}, follow_redirects=True).get_data(as_text=True))
+    assert "Dora is added, and their link works as soon as" in page and "Send them the link" not in page

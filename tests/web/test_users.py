@@ -248,3 +248,17 @@ def test_an_expired_user_is_told_apart_from_a_disabled_one(
     declaration.write_text(declaration.read_text().replace("2099-02-01", yesterday))
     page = text(admin.get(f"/users/{user.id}").get_data(as_text=True))
     assert "Expired" in page and "This link has stopped working" in page
+
+
+def test_a_user_whose_proxy_does_not_start_is_not_promised_a_link_that_works(
+        admin: Visitor, fleet: Fleet) -> None:
+    fleet.runtime.machine.fail("start", "mtg-proxy-2443", "port 2443 is taken by nginx, pid 123")
+    page = text(admin.post("/users/new", {"name": "Alice"}, follow_redirects=True).get_data(as_text=True))
+    assert "Alice is added, but their proxy does not run yet: port 2443 is taken by nginx, pid 123" in page
+    assert "Send them the link" not in page and "This link does not work now" in page
+
+
+def test_one_day_after_the_first_use_is_one_day(admin: Visitor, fleet: Fleet) -> None:
+    user = fleet.add_user("Alice", expires_after_days="1")
+    assert "1 day after the first use" in text(admin.get(f"/users/{user.id}").get_data(as_text=True))
+    assert "1 day from the first use" in text(admin.get("/users").get_data(as_text=True))
