@@ -10,6 +10,7 @@ from pathlib import Path
 # Before pytest gives the name to the folder tests/docker, as it does with folders of tests.
 import docker  # noqa: F401
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support import cover as cover_host
 from tests.support.cover import Cover
@@ -24,6 +25,11 @@ for name in list(os.environ):
 os.environ["MTPROTO_RUNTIME"] = "process"
 # A shell's background job is started deaf to Ctrl-C, and so would be every program that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# A machine that is busy is slow, which is no failure; and what passes once passes everywhere. Without
+# this, hypothesis would see to it only where it finds itself in somebody's CI.
+settings.register_profile("tests", deadline=None, derandomize=True, database=None,
+                          suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 
 @pytest.fixture

@@ -150,7 +150,7 @@ except ConfigError as error:
     assert "can't be saved" in str(error) and "Nothing was changed" in str(error), error
     sys.exit(3)
 """
-    assert run(code, file.data_dir).wait(30) == 3
+    assert run(code, file.data_dir).wait(120) == 3
     assert file.path.read_bytes() == before
 
 
@@ -170,15 +170,17 @@ for _ in range(int(sys.argv[2])):
 """
 
 
+@pytest.mark.timeout(600)  # thousands of fsyncs: how long that takes is the disk's affair
 def test_two_writers_of_500_edits_each_lose_none(file):
     writers = [run(COUNT_UP, file.data_dir, 500) for _ in range(2)]
-    assert [w.wait(240) for w in writers] == [0, 0]
+    assert [w.wait(500) for w in writers] == [0, 0]
     assert file.read().traffic_limit_gb == 1000
 
 
 WRITERS_AHEAD = 3
 
 
+@pytest.mark.timeout(600)
 def test_a_writer_killed_at_any_point_never_leaves_a_file_that_does_not_load(file):
     random.seed(7)
     last, ahead = 0.0, []
@@ -207,7 +209,7 @@ def test_a_writer_killed_at_any_point_never_leaves_a_file_that_does_not_load(fil
 
 
 def wait_for_an_edit_after(file: ConfigFile, count: float) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while file.read().traffic_limit_gb <= count:
         assert time.monotonic() < deadline, "the writer wrote nothing"
         time.sleep(0.005)

@@ -35,6 +35,7 @@ def engine(request):
 @pytest.fixture
 def runtime(tmp_path) -> Iterator[ProcessRuntime]:
     runtime = ProcessRuntime(tmp_path / "data")
+    runtime.start_timeout = runtime.stop_timeout = runtime.scrape_timeout = runtime.throttle_timeout = 60.0
     yield runtime
     for observed in runtime.list():
         runtime.remove(observed.name)
@@ -59,7 +60,7 @@ def counters(runtime: ProcessRuntime, engine) -> Counters:
 
 def counted(runtime: ProcessRuntime, engine, enough) -> Counters:
     """The counters, once they are what they must become (events are counted a moment later)."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not enough(now := counters(runtime, engine)):
         assert time.monotonic() < deadline, now
         time.sleep(0.05)
@@ -80,7 +81,7 @@ def test_a_client_gets_its_answer_and_is_counted_until_the_stop_ends_it(
         assert (seen.fronted, seen.fronted_bytes, seen.replays) == (0, 0, 0)
         runtime.stop(workload.name)
         with pytest.raises(Exception, match="closed|reset|broken|lost"):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await stream.req_pq()
 
     asyncio.run(talk())
@@ -111,7 +112,7 @@ def test_an_upstream_takes_a_login_of_any_characters(runtime, engine, cover, use
 def test_a_prober_is_counted_apart(runtime, engine, declared, cover, user, free_port):
     alice = user(port=free_port(), secret=Secret.generate(cover.host).hex)
     run(runtime, engine, alice, declared)
-    with socket.create_connection(("127.0.0.1", alice.port), timeout=10) as prober:
+    with socket.create_connection(("127.0.0.1", alice.port), timeout=60) as prober:
         prober.sendall(b"GET / HTTP/1.1\r\nHost: " + cover.host.encode() + b"\r\n\r\n" + b"\r\n" * 2000)
         assert prober.recv(100)
     seen = counted(runtime, engine, lambda c: c.fronted == 1 and c.fronted_bytes and not c.clients)
@@ -123,10 +124,10 @@ def test_all_addresses_and_a_restart_on_the_same_port(runtime, engine, declared,
     workload = run(runtime, engine, alice, declared, bind="")
     hosts = ["127.0.0.1"] + (["::1"] if workload.place.listen.startswith("[::]") else [])
     for _ in range(2):
-        clients = [socket.create_connection((host, alice.port), timeout=5) for host in hosts]
+        clients = [socket.create_connection((host, alice.port), timeout=60) for host in hosts]
         runtime.stop(workload.name)
         for client in clients:
-            client.settimeout(5)
+            client.settimeout(60)
             with suppress(ConnectionResetError):
                 assert client.recv(1) == b""
             client.close()

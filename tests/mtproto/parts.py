@@ -29,10 +29,13 @@ SECRET = Secret.generate("cover.example.com")
 
 
 class Engine:
-    """The engine's process. Options with dots are TOML keys: {"network.timeout.handshake": "1s"}."""
+    """The engine's process. Options with dots are TOML keys: {"network.timeout.handshake": "1s"}.
+
+    drain: for how many seconds it lets sessions end, instead of its own 5.
+    """
 
     def __init__(
-        self, folder: Path, secret: Secret = SECRET, host: str = "127.0.0.1", **options: object
+        self, folder: Path, secret: Secret = SECRET, host: str = "127.0.0.1", drain: float = 5, **options: object
     ) -> None:
         self.folder, self.secret = folder, secret
         self.port, self.metrics_port = free_port(), free_port()
@@ -41,6 +44,8 @@ class Engine:
             "bind-to": f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}",
             "prefer-ip": "prefer-ipv4",
             "tolerate-time-skewness": "20s",
+            # What is between a test's two steps may take long; who tests this time gives one.
+            "network.timeout.handshake": "10m",
             "defense.anti-replay.enabled": True,
             "stats.prometheus.enabled": True,
             "stats.prometheus.bind-to": f"127.0.0.1:{self.metrics_port}",
@@ -56,10 +61,10 @@ class Engine:
         (folder / "config.toml").write_text("".join(lines))
         self._log = open(folder / "engine.log", "wb")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "app.mtproto.server", "run", str(folder / "config.toml")],
+            [sys.executable, "-c", PROGRAM, str(drain), "run", str(folder / "config.toml")],
             cwd=ROOT, stderr=self._log, stdout=self._log, stdin=subprocess.DEVNULL,
         )  # fmt: skip
-        self.wait_for(lambda: self.process.poll() is not None or "serving" in self.log(), 15)
+        self.wait_for(lambda: self.process.poll() is not None or "serving" in self.log())
         if self.process.poll() is not None:
             raise RuntimeError(f"the engine ended: {self.log()}")
 
@@ -71,7 +76,7 @@ class Engine:
         return (self.folder / "engine.log").read_text()
 
     def metrics_text(self) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/", timeout=60) as answer:
             return answer.read().decode()
 
     def metric(self, name: str, **labels: str) -> float:
@@ -83,7 +88,7 @@ class Engine:
             if sample.name.removesuffix("_total") == name and labels.items() <= sample.labels.items()
         )
 
-    def wait_for(self, condition: Callable[[], bool], seconds: float = 10) -> None:
+    def wait_for(self, condition: Callable[[], bool], seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, f"waited {seconds} s in vain; log: {self.log()[-2000:]}"
@@ -92,7 +97,7 @@ class Engine:
     def wait_until_idle(self) -> None:
         """Every gauge of connections is back to zero: nothing has leaked."""
         gauges = ("client_connections", "telegram_connections", "domain_fronting_connections")
-        self.wait_for(lambda: not any(self.metric(f"mtg_{name}") for name in gauges), 15)
+        self.wait_for(lambda: not any(self.metric(f"mtg_{name}") for name in gauges))
 
     def rss(self) -> int:
         """Resident memory in bytes."""
@@ -119,6 +124,14 @@ class Engine:
         self._log.close()
         assert "Traceback" not in self.log(), self.log()[-3000:]
 
+
+#: The engine with a patience of the test's choosing.
+PROGRAM = """\
+import sys
+from app.mtproto import server
+server._DRAIN_SECONDS = float(sys.argv.pop(1))
+sys.exit(server.main(sys.argv[1:]))
+"""
 
 OPTIONS = {
     "upstream": "network.proxies",
@@ -198,7 +211,7 @@ def read_some(visit: Visit) -> bytes:
 
 
 def connect(engine: Engine, host: str = "127.0.0.1") -> socket.socket:
-    sock = socket.create_connection((host, engine.port), timeout=15)
+    sock = socket.create_connection((host, engine.port), timeout=60)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
 

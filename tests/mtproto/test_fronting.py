@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import random
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from app.mtproto.faketls_client import client_hello
+from app.mtproto.logs import QUIET_SECONDS
 from app.mtproto.proxyprotocol import read_header
 from app.mtproto.records import frame
 from app.mtproto.secret import Secret
@@ -105,8 +107,8 @@ def test_a_replayed_hello_meets_the_cover_host_also_with_its_time_moved_on(
     engine: Start, cover_host: StartCover
 ) -> None:
     host = cover_host()
-    proxy = engine(cover_port=host.port)
-    sent_at = time.time() - 15
+    proxy = engine(cover_port=host.port, skew="1h")
+    sent_at = time.time() - 1800
     hello = client_hello(SECRET, sent_at)
     shake_hands(proxy, hello).close()
     # The time is only XORed in: whoever recorded the hello can put today's there.
@@ -300,19 +302,20 @@ def test_a_load_balancers_header_is_taken_off_and_its_addresses_count(
 
 def test_a_cover_host_that_is_down_closes_the_connection_and_is_logged_once(engine: Start) -> None:
     proxy = engine()
+    began = time.monotonic()
     for _ in range(3):
         with connect(proxy) as sock:
             sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
             assert read_to_end(sock) == b""
     words = "the cover host 127.0.0.1:9 can't be reached: 127.0.0.1: Connection refused"
-    assert proxy.log().count(words) == 1
+    assert 1 <= proxy.log().count(words) <= 1 + (time.monotonic() - began) // QUIET_SECONDS
     proxy.wait_until_idle()
 
 
 def test_a_cover_host_that_is_the_proxy_itself_does_not_loop(engine: Start) -> None:
     port = free_port()
     proxy = engine(cover_port=port, **{"bind-to": f"127.0.0.1:{port}"})
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as sock:
         sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
         assert read_to_end(sock) == b""
     assert "is this proxy itself" in proxy.log()
@@ -333,13 +336,14 @@ def test_a_port_check_that_sends_nothing_does_not_bother_the_cover_host(
 def test_without_faketls_bad_handshakes_are_read_and_dropped_at_the_timeout(engine: Start) -> None:
     for text in ("dd" + "ab" * 16, "ab" * 16):
         proxy = engine(secret=Secret.parse(text), handshake="600ms")
+        started = time.monotonic()
         with connect(proxy) as sock:
-            started = time.monotonic()
-            sock.sendall(NOISE)
-            time.sleep(0.1)
-            sock.sendall(frame(NOISE))
+            with contextlib.suppress(OSError):  # the time may be up before all of it is sent
+                sock.sendall(NOISE)
+                time.sleep(0.1)
+                sock.sendall(frame(NOISE))
             assert read_to_end(sock) == b""
-            assert time.monotonic() - started > 0.3
+            assert time.monotonic() - started > 0.5
         proxy.wait_until_idle()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -32,6 +32,13 @@ def through(proxy: Engine, work: Callable[[Stream], object], **options: object) 
             await stream.close()
 
     return asyncio.run(run())
+
+
+async def until_it_takes(least: float, most: float, seconds: Callable[[], Awaitable[float]]) -> None:
+    """A busy machine may make it take longer, for a while; nothing makes it take less."""
+    deadline = time.monotonic() + 60
+    while not least < (took := await seconds()) < most:
+        assert least < took and time.monotonic() < deadline, f"{took:.2f} s, not {least} to {most}"
 
 
 async def all_of_it(stream: Stream) -> None:
@@ -157,7 +164,7 @@ def test_the_end_of_either_side_ends_the_session(engine: Start, dc: DataCenter) 
         await first.close()
         await asyncio.to_thread(proxy.wait_for, lambda: proxy.metric("mtg_telegram_connections") == 1)
         dc.cut()
-        assert await second.ended(10)
+        assert await second.ended(60)
         await second.close()
 
     asyncio.run(hang_up())
@@ -166,7 +173,7 @@ def test_the_end_of_either_side_ends_the_session(engine: Start, dc: DataCenter) 
 
 
 def test_nonsense_after_a_good_handshake_ends_the_connection(engine: Start, dc: DataCenter) -> None:
-    proxy = engine(upstream=[f"socks5://{dc.socks5}"], handshake="500ms")
+    proxy = engine(upstream=[f"socks5://{dc.socks5}"], handshake="2s")
     request, alert = b"GET / HTTP/1.1\r\n\r\n", b"\x15\x03\x03\x00\x02\x01\x00"
     for nonsense in (request, alert, b"\x17\x03\x03\xff\xff", b""):
         with shake_hands(proxy) as sock:
@@ -180,15 +187,18 @@ def test_nonsense_after_a_good_handshake_ends_the_connection(engine: Start, dc: 
 
 
 def test_idle_sessions_end_and_busy_ones_do_not(engine: Start, dc: DataCenter) -> None:
-    proxy = engine(upstream=[f"socks5://{dc.socks5}"], idle="800ms")
+    proxy = engine(upstream=[f"socks5://{dc.socks5}"], idle="3s")
 
     async def watch() -> None:
         busy, idle = await Stream.open(proxy.link), await Stream.open(proxy.link)
         await idle.echo()
-        for _ in range(20):
+        await busy.echo()
+        assert proxy.metric("mtg_telegram_connections") == 2
+        deadline = time.monotonic() + 60
+        while proxy.metric("mtg_telegram_connections") != 1:
+            assert time.monotonic() < deadline, "the idle session does not end"
             await busy.echo()
             await asyncio.sleep(0.1)
-        assert proxy.metric("mtg_telegram_connections") == 1
         await busy.echo()
         await busy.close()
         await idle.close()
@@ -208,8 +218,11 @@ def test_a_client_that_never_reads_costs_less_than_4_mb(engine: Start, dc: DataC
         stream = await Stream.open(proxy.link, receive_buffer=4096)
         stream._reader._transport.pause_reading()
         await stream.ask(500 * MB)
+        deadline = time.monotonic() + 60
+        while len(dc.sessions) < 2 or dc.sessions[-1].bytes_out < 1 * MB:
+            assert time.monotonic() < deadline, "nothing is sent to the client"
+            await asyncio.sleep(0.05)
         await asyncio.sleep(1.5)
-        assert dc.sessions[-1].bytes_out > 1 * MB
         await warm.echo()
         grown = proxy.rss() - before
         stream._writer.transport.abort()
@@ -262,26 +275,25 @@ def test_limits_set_while_running_slow_a_live_connection_and_can_be_lifted(
     direction: str, engine: Start, dc: DataCenter
 ) -> None:
     proxy = engine(upstream=[f"socks5://{dc.socks5}"])
-    size = MB
+    high = {"connection": 800 * MB, "total": 800 * MB}
+    # 1 MB at 8 Mbit/s is a second, less what the bucket lets through at once.
+    slow, fast = (0.75, 1.5), (0.0, 0.2)
+    steps = ({}, fast), ({"connection": 8 * MB}, slow), ({"total": 8 * MB}, slow), (high, fast), ({}, fast)
 
-    async def measure() -> dict[str, float]:
+    async def measure() -> None:
         stream = await Stream.open(proxy.link)
-        work = getattr(stream, direction)
-        seconds = {}
-        high = {"connection": 800 * MB, "total": 800 * MB}
-        limits = ({}, {"connection": 8 * MB}, {"total": 8 * MB}, high, {})
-        for number, limit in enumerate(limits):
+        for limit, (least, most) in steps:
             await asyncio.to_thread(proxy.set_limits, **limit)
-            started = time.perf_counter()
-            await work(size)
-            seconds[number] = time.perf_counter() - started
-        await stream.close()
-        return seconds
 
-    free, connection, total, fast, free_again = asyncio.run(measure()).values()
-    assert connection > 5 * max(free, free_again, fast) and total > 5 * max(free, free_again, fast)
-    # 1 MB at 8 Mbit/s is a second; measured against each other they must agree.
-    assert 0.6 < connection / total < 1.6
+            async def seconds() -> float:
+                started = time.perf_counter()
+                await getattr(stream, direction)(MB)
+                return time.perf_counter() - started
+
+            await until_it_takes(least, most, seconds)
+        await stream.close()
+
+    asyncio.run(measure())
 
 
 def test_a_total_limit_is_shared_and_a_connection_limit_is_not(engine: Start, dc: DataCenter) -> None:
@@ -297,8 +309,9 @@ def test_a_total_limit_is_shared_and_a_connection_limit_is_not(engine: Start, dc
             await stream.close()
         return seconds
 
-    own, shared = asyncio.run(together(connection=4 * MB)), asyncio.run(together(total=4 * MB))
-    assert 2.5 < shared / own < 6
+    # A quarter of a MB at 4 Mbit/s is half a second, and four of them one after the other are two.
+    asyncio.run(until_it_takes(0.35, 0.8, lambda: together(connection=4 * MB)))
+    asyncio.run(until_it_takes(1.6, 2.8, lambda: together(total=4 * MB)))
 
 
 def test_lifting_a_limit_wakes_those_who_wait_and_a_broken_file_changes_nothing(
@@ -311,13 +324,15 @@ def test_lifting_a_limit_wakes_those_who_wait_and_a_broken_file_changes_nothing(
         stream = await Stream.open(proxy.link)
         await stream.ask(5 * MB)
         task = asyncio.create_task(stream.read_pattern(0))
-        (proxy.folder / "limits.toml").write_text("connection-bits-per-second = 'fast'\n")
+        broken = proxy.folder / "limits.broken"
+        broken.write_text("connection-bits-per-second = 'fast'\n")
+        broken.replace(proxy.folder / "limits.toml")  # in one step: an empty file would be one without limits
         await asyncio.to_thread(proxy.wait_for, lambda: "connection-bits-per-second = fast" in proxy.log())
         assert proxy.metric("builtin_rate_limit_bits_per_second", scope="connection") == 80_000
         await asyncio.to_thread(proxy.set_limits)
-        offset = await asyncio.wait_for(task, 20)
+        offset = await asyncio.wait_for(task, 60)
         while offset < 5 * MB:
-            offset += await asyncio.wait_for(stream.read_pattern(offset), 20)
+            offset += await asyncio.wait_for(stream.read_pattern(offset), 60)
         await stream.close()
 
     asyncio.run(run())
