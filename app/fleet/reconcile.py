@@ -25,8 +25,9 @@ WORKERS = 8
 #: Seconds at most until nginx is tried again: what hinders it may be a file of the operator's, who mends it.
 NGINX_PAUSE = 60.0
 
-#: Seconds after which a throttle that was read back is read again: asking Docker takes a helper container.
-READ_AGAIN_AFTER = 300.0
+#: Seconds after which a throttle that was read back is read again, and how many are in one pass: asking Docker
+#: takes a helper container each time, and traffic is not counted meanwhile.
+READ_AGAIN_AFTER, READ_AGAIN_AT_ONCE = 300.0, 4
 
 #: The name under which the edge's troubles stand among those of the workloads.
 NGINX = "nginx"
@@ -217,7 +218,7 @@ class Reconciler:
     def _throttle(self, wanted: Desired, observed: Mapping[str, Observed],
                   names: Mapping[str, str]) -> list[Outcome]:
         """Put on, verify and lift throttles; the ledger keeps what was read back."""
-        outcomes, known = [], self.ledger.workloads.throttles()
+        outcomes, again, known = [], 0, self.ledger.workloads.throttles()
         # A ledger begun anew knows nothing of what runs throttled: once, all are looked at.
         unknown = set() if self.ledger.workloads.throttles_are_known() else observed.keys() - known.keys()
         for name in sorted(wanted.throttles.keys() | known.keys() | unknown):
@@ -226,9 +227,10 @@ class Reconciler:
                 continue
             speed = wanted.throttles.get(name)
             start, bits, at = self.read_back.get(name, ("", 0, 0.0))
-            if speed and (start, bits, known.get(name)) == (there.start, speed, speed) \
-                    and 0 <= self.clock() - at < READ_AGAIN_AFTER:
-                continue
+            if speed and (start, bits, known.get(name)) == (there.start, speed, speed):
+                if 0 <= self.clock() - at < READ_AGAIN_AFTER or again == READ_AGAIN_AT_ONCE:
+                    continue
+                again += 1
             user, began = names.get(there.user_id, ""), time.monotonic()
             action = "throttle" if speed else "unthrottle"
             try:

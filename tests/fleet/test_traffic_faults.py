@@ -117,6 +117,26 @@ def test_a_throttle_counts_as_verified_only_when_it_was_read_back(fleet, machine
     assert machine.boxes[ALICE].limit == 1_000_000, "another start is looked at at once"
 
 
+def test_throttles_are_read_back_a_few_at_a_time(fleet, machine, monkeypatch):
+    """Each takes Docker a helper: two hundred at once would hold up the counting for half a minute."""
+    for name in ("Alice", "Bob", "Carl", "Dora", "Emil", "Fred"):
+        fleet.add_user(name, limit_gb="1")
+    now = time.time()
+    fleet.reconciler.clock = lambda: now
+    for box in list(machine.boxes):
+        machine.metrics(box, metrics(down=GB))
+    tick(fleet)
+    asked = []
+    ask = fleet.runtime.throttled
+    monkeypatch.setattr(fleet.runtime, "throttled", lambda name: asked.append(name) or ask(name))
+    now += 301
+    tick(fleet)
+    first = len(asked)
+    now += 10
+    tick(fleet)
+    assert first == 4 and sorted(asked) == sorted(machine.boxes)
+
+
 def test_a_throttle_that_a_lost_ledger_knew_of_is_lifted_by_the_next_one(fleet, machine):
     fleet.add_user("Alice", limit_gb="1")
     fleet.add_user("Bob")
