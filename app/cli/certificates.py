@@ -37,8 +37,10 @@ def list_certificates(obj: Invocation) -> None:
 @click.pass_obj
 def renew(obj: Invocation, force: bool) -> None:
     """Ask the authority now for what is missing or ends soon; takes as long as it needs."""
-    outcomes = obj.fleet().renew_certificates("cli", force)
-    report(obj, outcomes, "Nothing is due: every certificate is good for long.")
+    fleet = obj.fleet()
+    outcomes = fleet.renew_certificates("cli", force)
+    report(obj, outcomes, "Nothing is due: every certificate is good for long." if fleet.certificates() else
+           "There is nothing to ask for: no name needs a certificate.")
 
 
 @click.group(cls=Group)
