@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.cli.admins import create_admin, reset_password
 from app.cli.certificates import certificates, domains
 from app.cli.config import config
-from app.cli.fleet import logs, probe, reconcile, restart, start, status, stop
+from app.cli.fleet import events, logs, probe, reconcile, restart, start, status, stop
 from app.cli.panel import panel
 from app.cli.root import cli
 from app.cli.serve import serve
@@ -14,7 +14,7 @@ from app.cli.traffic import traffic
 from app.cli.users import user
 
 for command in (
-    serve, user, settings, certificates, domains, status, traffic, start, stop, restart, logs, reconcile,
+    serve, user, settings, certificates, domains, status, traffic, start, stop, restart, logs, events, reconcile,
     probe, create_admin, reset_password, config, panel,
 ):
     cli.add_command(command)

@@ -1,4 +1,4 @@
-"""What runs: `status`, `start`, `stop`, `restart`, `logs`, `reconcile`, and `probe`: does a link work?"""
+"""What runs: `status`, `start`, `stop`, `restart`, `logs`, `events`, `reconcile`, and `probe`: does a link work?"""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.cli.output import facts, paragraph, table
+from app.cli.output import facts, paragraph, plain, table
 from app.cli.root import Command, Invocation, Refusal
 from app.cli.traffic import ESTIMATES, amount, both
 
@@ -105,6 +105,25 @@ def logs(obj: Invocation, name: str | None, tail: int, follow: bool) -> None:
         return
     lines = fleet.logs(name or "", tail)
     obj.answer(lines, "\n".join(lines) or "Nothing was logged: a proxy that works is quiet.")
+
+
+@click.command(cls=Command)
+@click.argument("name", required=False)
+@click.option("--last", metavar="N", type=click.IntRange(1, 10_000), default=50, show_default=True,
+              help="How many.")
+@click.pass_obj
+def events(obj: Invocation, name: str | None, last: int) -> None:
+    """What was done and by whom, and what the panel did by itself: of everybody, or of the user NAME, who may be
+    gone by now."""
+    from datetime import datetime
+
+    found = obj.fleet().events(name or "", last)[::-1]
+    moments = [datetime.fromtimestamp(int(event.at)).astimezone() for event in found]
+    lines = [f"{at:%Y-%m-%d %H:%M:%S}  {event.actor}: {event.action}"
+             + (f", {event.subject}" if event.subject else "") + (f" ({event.detail})" if event.detail else "")
+             for at, event in zip(moments, found, strict=True)]
+    obj.answer([{**vars(event), "at": at.isoformat()} for at, event in zip(moments, found, strict=True)],
+               "\n".join(map(plain, lines)) or "Nothing was noted" + (f" of {name!r}." if name else " yet."))
 
 
 def _one_or_all(obj: Invocation, name: str | None, one: str, everybody: str) -> None:

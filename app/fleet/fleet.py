@@ -31,6 +31,7 @@ from app.fleet.reconcile import NGINX, Outcome, Reconciler
 from app.fleet.slowness import Slowness
 from app.fleet.views import CertificateView, Sight, Status, UserView, server_address, user_view
 from app.ledger.history import Point
+from app.ledger.events import Event
 from app.ledger.ledger import Ledger
 from app.runtimes.base import Runtime, RuntimeFailure, RuntimeUnavailable
 
@@ -144,6 +145,11 @@ class Fleet:
         """The same, and then every line as it is written, for ever."""
         with _refusing():
             yield from self.runtime.followed_logs(self._ids(ref), tail)
+
+    def events(self, subject: str = "", limit: int = 50) -> list[Event]:
+        """What was done, and what happened by itself, newest first: all, or what is noted under a user's name."""
+        with _refusing():
+            return self.ledger.events.recent(limit, subject)
 
     def admin(self, username: str) -> Admin | None:
         return admins.find(self.config(), username)

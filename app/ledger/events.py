@@ -31,8 +31,9 @@ class Events:
                        (time.time(), actor, action, subject, detail))
             db.execute("DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?", (KEPT,))
 
-    def recent(self, limit: int = 50) -> list[Event]:
-        """The newest events, newest first."""
+    def recent(self, limit: int = 50, subject: str = "") -> list[Event]:
+        """The newest events, newest first; those of one subject, if it is named."""
         rows = self._database.query(
-            "SELECT at, actor, action, subject, detail FROM events ORDER BY id DESC LIMIT ?", limit)
+            "SELECT at, actor, action, subject, detail FROM events WHERE ? IN ('', subject) ORDER BY id DESC LIMIT ?",
+            subject, limit)
         return [Event(*row) for row in rows]

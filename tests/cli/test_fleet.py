@@ -1,10 +1,11 @@
-"""`start`, `stop`, `restart` and `logs`, with real proxies."""
+"""`start`, `stop`, `restart`, `logs` and `events`, with real proxies."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 from tests.cli.conftest import ROOT, Run
@@ -52,6 +53,22 @@ def test_logs_are_merged_filtered_and_cut(run) -> None:
     assert run("logs", "Bob", "--json").json() == lines[1:]
     assert run("logs", "--tail", "1", "--json").json() == lines[1:]
     assert run("logs", "Carol").refused()
+
+
+def test_the_audit_log_tells_who_did_what_also_to_somebody_who_is_gone(run) -> None:
+    run("user", "add", "Alice", "--disabled")
+    run("user", "add", "Bob", "--disabled")
+    run("traffic", "reset", "Bob")
+    run("user", "remove", "Alice", "--yes")
+    document = run("events", "--json").json()
+    assert [(one["actor"], one["action"], one["subject"]) for one in document[-4:]] == [
+        ("cli", "user added", "Alice"), ("cli", "user added", "Bob"), ("cli", "traffic reset", "Bob"),
+        ("cli", "user removed", "Alice")]
+    assert all(datetime.fromisoformat(one["at"]).tzinfo for one in document)
+    assert run("events", "--last", "2", "--json").json() == document[-2:]
+    assert [one["action"] for one in run("events", "Alice", "--json").json()] == ["user added", "user removed"]
+    assert "  cli: user added, Bob" in run("events", "Bob").stdout
+    assert run("events", "Carol").stdout == "Nothing was noted of 'Carol'.\n"
 
 
 def test_logs_are_followed_until_interrupted(run, data: Path) -> None:
