@@ -112,8 +112,8 @@ class Fleet:
         views = [user_view(user, sight) for user in sight.config.users]
         server, server_note = server_address(sight.config)
         running = sum(v.state == "running" for v in views)
-        edge = self.port443.status(sight.config, running, [
-            sight.problems.get(NGINX, ""), *certificates.problems(self.ledger, sight.now)])
+        edge = self.port443.status(sight.config, running, sight.problems.get(NGINX, ""),
+                                   certificates.problems(self.ledger, sight.now))
         problems += [sight.unavailable, *(edge.problems if edge else ())]
         problems += [f"{v.name}: {v.reason}" for v in views if v.reason and v.state in ("failed", "running")]
         problems += [f"{user.name}, old link ({link.domain}): {sight.problems[link.name]}"

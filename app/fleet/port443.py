@@ -55,13 +55,14 @@ class Port443:
                     nginx_worker_hours=config.nginx_worker_hours,
                     certificates=tuple(self.certificates().values()))
 
-    def status(self, config: Config, running: int, problems: Iterable[str]) -> EdgeStatus | None:
-        """What people see of it; None without nginx. running: how many users' proxies do."""
+    def status(self, config: Config, running: int, trouble: str, problems: Iterable[str]) -> EdgeStatus | None:
+        """What people see of it; None without nginx. running: how many users' proxies do. trouble: nginx's own."""
         if self.edge is None:
             return None
         names = {domain for certificate in self.certificates().values() for domain in certificate.domains}
         return EdgeStatus(config.port_443_mode, config.panel_domain, config.panel_domain in names,
-                          running if config.port_443_mode else 0, [problem for problem in problems if problem])
+                          running if config.port_443_mode else 0, trouble,
+                          [problem for problem in (trouble, *problems) if problem])
 
     def refuse_settings(self, config: Config, before: Config, now: datetime) -> None:
         """Raise Refused for a change to settings that can't work. Asks DNS for a name that is new among them, and for

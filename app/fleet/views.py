@@ -106,13 +106,14 @@ class UserView:
 @dataclass(frozen=True)
 class EdgeStatus:
     """nginx before the panel. port_443: whether users are reached by it. panel_https: whether the panel's name
-    has a certificate. names: how many users with a running proxy it leads to. problems: of nginx and of
-    certificates."""
+    has a certificate. names: how many users with a running proxy it leads to. trouble: why it does not
+    serve what it should, as the last pass found; "" if it does. problems: that, and those of certificates."""
 
     port_443: bool
     panel_domain: str
     panel_https: bool
     names: int
+    trouble: str
     problems: list[str]
 
 

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, cast
 
 from flask import current_app, g, request
 
-from app.fleet.reconcile import NGINX
-
 if TYPE_CHECKING:
     from app.config.model import Admin
     from app.fleet import Fleet
@@ -27,11 +25,6 @@ def actor() -> str:
     """The name under which this request's changes go into the audit log."""
     admin = current_admin()
     return f"admin:{admin.username}" if admin else "web"
-
-
-def nginx_trouble() -> str:
-    """Why nginx does not serve what it should, as the last pass found; "" if it does, or there is none."""
-    return the_fleet().ledger.workloads.problems().get(NGINX, "")
 
 
 def client_address() -> str:

@@ -7,7 +7,6 @@ import math
 import os
 import sys
 from datetime import datetime, timedelta
-
 from pathlib import Path
 
 from flask import Flask

@@ -12,7 +12,7 @@ from flask.typing import ResponseReturnValue
 from app.config.model import SETTINGS
 from app.edge.reach import Reach
 from app.fleet import Refused
-from app.web.context import actor, current_admin, nginx_trouble, the_fleet
+from app.web.context import actor, current_admin, the_fleet
 from app.web.forms import SettingsForm
 from app.web.outcomes import failures
 
@@ -157,4 +157,4 @@ def _page(form: SettingsForm, reached: list[Reach] | None = None,
     status = fleet.status()
     return render_template("settings/index.html", form=form, edge=status.edge, engine=status.engine,
                            users=len(status.users), certificates=fleet.certificates(), reached=reached,
-                           renewed=renewed, trouble=nginx_trouble())
+                           renewed=renewed)

@@ -14,7 +14,7 @@ from app.fleet import Refused
 from app.fleet.views import OldLinkView, UserView
 from app.mtproto.qr import qr_png, qr_svg
 from app.runtimes.base import NAME_PREFIX
-from app.web.context import actor, nginx_trouble, the_fleet
+from app.web.context import actor, the_fleet
 from app.web.formats import count, date_field
 from app.web.forms import UserForm
 from app.web.outcomes import failures
@@ -68,7 +68,7 @@ def new() -> ResponseReturnValue:
 def show(user_id: str) -> str:
     """One user: the link, the QR code, and how it goes."""
     status, user = the_fleet().status(), _user(user_id)
-    trouble = nginx_trouble() if status.edge and status.edge.port_443 else ""
+    trouble = status.edge.trouble if status.edge and status.edge.port_443 else ""
     return render_template("users/show.html", user=user, latest=_latest(user), server_note=status.server_note,
                            all_stopped=status.stopped, trouble=trouble)
 
