@@ -90,9 +90,11 @@ def alive(process: Process, config: Path) -> bool:
 
 
 def _is_ours(process: Process, config: Path) -> bool:
-    # Without arguments it is just being executed, or just ending with its sockets still open.
+    # Without arguments it is just being executed, or just ending with its sockets still open. Read once: what
+    # loses them between two looks would be taken for somebody else's.
+    arguments = command_line(process.pid)
     return identify(process.pid) == process and (
-        not command_line(process.pid) or _started_for(process.pid, str(config)))
+        not arguments or _started_for(process.pid, arguments, str(config)))
 
 
 def find(root: Path, filename: str) -> dict[str, list[Process]]:
@@ -104,24 +106,25 @@ def find(root: Path, filename: str) -> dict[str, list[Process]]:
     for entry in os.listdir("/proc"):
         if not entry.isdigit() or mark not in _raw_command_line(int(entry)):
             continue
-        for argument in command_line(int(entry))[1:]:
+        arguments = command_line(int(entry))
+        for argument in arguments[1:]:
             if argument.startswith(prefix) and argument.endswith(suffix):
                 process = identify(int(entry))
                 # Another user's program could bear any arguments it likes.
                 ours = os.geteuid() in (0, _user(int(entry)))
-                if process and ours and _started_for(process.pid, argument):
+                if process and ours and _started_for(process.pid, arguments, argument):
                     found.setdefault(argument[len(prefix):-len(suffix)], []).append(process)
     return found
 
 
-def _started_for(pid: int, config: str) -> bool:
-    """Whether a runtime started `pid` for this config file.
+def _started_for(pid: int, arguments: list[str], config: str) -> bool:
+    """Whether a runtime started `pid`, which has these arguments, for this config file.
 
     An editor or `less` has the path among its arguments too, but it has a terminal
     or is not the leader of a session of its own.
     """
     stat = _stat(pid)
-    return bool(stat and stat.session == pid and not stat.terminal and config in command_line(pid))
+    return bool(stat and stat.session == pid and not stat.terminal and config in arguments)
 
 
 def _user(pid: int) -> int:

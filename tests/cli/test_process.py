@@ -17,7 +17,7 @@ from tests.cli.test_documented import COMMANDS
 
 DONE = [
     ("status",), ("reconcile",), ("start",), ("stop",), ("restart",), ("restart", "Alice"), ("stop", "Alice"),
-    ("logs",), ("user", "list"), ("user", "show", "Alice"), ("user", "link", "Alice"),
+    ("logs",), ("events",), ("user", "list"), ("user", "show", "Alice"), ("user", "link", "Alice"),
     ("user", "set", "Alice", "note=x"), ("user", "disable", "Alice"), ("user", "rotate", "Alice"),
     ("user", "add", "Bob", "--disabled"), ("user", "remove", "Alice", "--yes"), ("user", "enable", "Alice"),
     ("settings", "list"), ("settings", "get", "proxy_port"), ("settings", "set", "traffic_limit_gb=5"),

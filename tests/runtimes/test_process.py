@@ -299,6 +299,22 @@ def test_a_kill_is_never_carried_out_on_another_run_or_program(tmp_path):
         ours.wait()
 
 
+def test_a_process_that_loses_its_arguments_while_it_is_looked_at_is_still_there(tmp_path, monkeypatch):
+    """As every process does between its last instruction and its end; only then is there a reason to be told."""
+    config = tmp_path / "config.toml"
+    ours = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", str(config)],
+                            start_new_session=True)
+    try:
+        eventually(lambda: str(config) in procfs.command_line(ours.pid), "it has its arguments a moment later")
+        looks = iter([procfs.command_line(ours.pid)])
+        monkeypatch.setattr(procfs, "command_line", lambda pid: next(looks, []))
+        assert procfs.alive(procfs.identify(ours.pid), config)
+        assert procfs.alive(procfs.identify(ours.pid), config)
+    finally:
+        ours.kill()
+        ours.wait()
+
+
 def test_the_recorded_pid_with_another_start_time_is_another_start(lab, running):
     workload = running()
     start, process = only(lab).start, procfs.identify(lab.pid(workload.name))
