@@ -308,6 +308,18 @@ def test_links_of_a_throttled_user_that_are_in_use_share_the_speed(world: World)
     assert moved(4_000_000, name) == {"today's": 2_000_000, "old": 2_000_000}
 
 
+def test_a_user_who_is_blocked_with_two_links_is_noted_once(world: World):
+    world.fleet.set_settings({"port_443_mode": True})
+    anna = world.fleet.add_user("Anna", domain="a.example", limit_gb="0.001", at_limit="block")
+    world.fleet.update_user("Anna", {"domain": "far.example"})
+    world.machine.metrics(f"mtg-proxy-{anna.port}",
+                          'mtg_telegram_traffic{telegram_ip="x",dc="2",direction="to_client"} 2000000\n')
+    world.fleet.sample()
+    world.fleet.reconcile()
+    assert world.running() == set()
+    assert [e.action for e in world.fleet.events("Anna")].count("blocked at the limit") == 1
+
+
 # Certificates
 
 
