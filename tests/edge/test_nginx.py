@@ -17,10 +17,11 @@ import pytest
 from app.edge import nginx as nginx_module
 from app.edge.base import Site
 from app.edge.render import render
+from tests.docker import images
 from tests.docker.images import ROOT
 from tests.support import edge_lab
 from tests.support.cover import free_port
-from tests.support.docker_lab import eventually
+from tests.support.docker_lab import eventually, forget
 from tests.support.edge_backend import Backend, Call
 from tests.support.edge_lab import Authority, Lab, ask
 
@@ -177,6 +178,42 @@ def test_the_panel_is_behind_its_own_name_and_is_told_the_clients_address(served
     for line in ("X-Frame-Options: DENY", "Strict-Transport-Security: max-age=31536000",
                  "Cross-Origin-Opener-Policy: same-origin"):
         assert head.count(line) == 1
+
+
+#: Answers with the headers that it was asked with, as Panel does, in a container.
+_ECHO = """
+import http.server
+class Panel(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(str(self.headers).encode())
+http.server.HTTPServer(("", 8080), Panel).serve_forever()
+"""
+
+
+@pytest.fixture
+def panel_container(served: Lab) -> Iterator[None]:
+    """The panel under the name by which nginx.conf knows it."""
+    made = served.api.create_container(
+        images.ensure_python(), ["python3", "-c", _ECHO], labels={edge_lab.LABEL: served.name},
+        networking_config=served.api.create_networking_config(
+            {served.network: served.api.create_endpoint_config(aliases=["app"])}))["Id"]
+    served.api.start(made)
+    eventually(lambda: served.plain("x", port=8080)[0] == 200, "the panel answers on 8080")
+    yield
+    forget(served.api, made)
+
+
+def test_the_panel_is_told_by_which_door_somebody_came_whatever_they_claim(served: Lab, panel_container: None):
+    for claim in ("local", "https", ""):
+        header = f"X-Panel-Door: {claim}\r\nx-panel-door: {claim}\r\nX_Panel_Door: {claim}\r\n"
+        with served.connect("panel.example.org") as stream:
+            from_443 = ask(stream, "panel.example.org", more=header)[1]
+        with socket.create_connection(served.address(8080), 30) as stream:
+            from_8080 = ask(stream, "x", more=header)[1]
+        for told, door in ((from_443, "https"), (from_8080, "local")):
+            assert [line for line in told.splitlines() if "door" in line.lower()] == [f"X-Panel-Door: {door}"]
 
 
 def test_the_panel_that_is_away_is_said_in_words(lab: Lab, site: Site, authority: Authority):
