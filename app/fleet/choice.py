@@ -45,13 +45,14 @@ def choose(file: ConfigFile) -> tuple[Runtime, Engine]:
 
 
 def beside(data_dir: Path, runtime: Runtime) -> dict[str, Any]:
-    """nginx and certbot as Fleet's arguments: where the proxies are containers, and docker-compose.yml says by
+    """What stands beside the panel, as Fleet's arguments: the DNS, and nginx and certbot where the proxies are containers, and docker-compose.yml says by
     MTPROTO_EDGE which address nginx has in their network. MTPROTO_HTTPS_PORT: the port of the machine that it
     publishes as 443, as a number or address:number. Raises Refused for other values."""
+    from app.edge.addresses import Addresses
+
     ip = (os.environ.get("MTPROTO_EDGE") or "").strip()
     if not ip or runtime.name != "docker":
-        return {}
-    from app.edge.addresses import Addresses
+        return {"addresses": Addresses()}
     from app.edge.certbot import Certbot
     from app.edge.nginx import Nginx
     from app.runtimes.docker_service import Service

@@ -33,12 +33,14 @@ from app.fleet.views import CertificateView, Sight, Status, UserView, server_add
 from app.ledger.history import Point
 from app.ledger.events import Event
 from app.ledger.ledger import Ledger
+from app.mtproto.public import Network
 from app.runtimes.base import Runtime, RuntimeFailure, RuntimeUnavailable
 
 
 class Fleet:
     def __init__(self, data_dir: Path, runtime: Runtime, engine: Engine, edge: Edge | None = None,
-                 certbot: Certbot | None = None, addresses: Addresses | None = None, public_port: int = 443):
+                 certbot: Certbot | None = None, addresses: Addresses | None = None, public_port: int = 443,
+                 networks: tuple[Network, ...] = ()):
         """edge, certbot: nginx and certbot, where they stand beside the panel; see Port443."""
         self.data_dir = data_dir
         self.file = ConfigFile(data_dir)
@@ -48,7 +50,7 @@ class Fleet:
         self.runtime = runtime
         self.engine = engine
         keeper = certbot and Keeper(certbot, Store(data_dir / "certificates"), self.ledger.certificates, data_dir)
-        self.port443 = Port443(edge, keeper, addresses, public_port)
+        self.port443 = Port443(edge, keeper, addresses, public_port, networks)
         self.reconciler = Reconciler(data_dir, self.ledger, runtime, engine, self.port443)
         self._slowness = Slowness(runtime, engine, self.ledger)
         self._last_good: Config | None = None

@@ -15,6 +15,7 @@ from app.engines.base import NO_FRONT, Front
 from app.fleet import domains
 from app.fleet.errors import Refused
 from app.fleet.views import EdgeStatus
+from app.mtproto.public import Network, is_public
 from app.mtproto.secret import FAKETLS, Secret
 
 #: Settings that nginx is told of: a value that it refuses is not kept.
@@ -34,12 +35,14 @@ _NO_EDGE = ("port_443_mode needs the nginx of docker-compose.yml before the pane
 @dataclass(frozen=True)
 class Port443:
     """edge, keeper: None where no nginx, or no certbot, stands beside the panel. public_port: the one that
-    links carry, 443 unless docker-compose.yml publishes nginx elsewhere."""
+    links carry, 443 unless docker-compose.yml publishes nginx elsewhere. networks: those of the stack itself,
+    whose addresses are nobody else's business."""
 
     edge: Edge | None = None
     keeper: Keeper | None = None
     addresses: Addresses | None = None
     public_port: int = 443
+    networks: tuple[Network, ...] = ()
 
     def front(self, config: Config, domain: str) -> Front:
         """What the engine of a link with this domain is told."""
@@ -87,44 +90,56 @@ class Port443:
             _refuse_panel_domain(config, now)
         if self.edge and self.addresses:
             self._refuse_addresses(config, before)
-            field = next((name for name in _PINNING if changed(name)), "")
-            if field and config.port_443_mode and not config.domain_fronting_ip:
-                self._refuse_circles(config, now, field)
+        field = next((name for name in _PINNING if changed(name)), "")
+        if field and self.addresses and not config.domain_fronting_ip:
+            self._refuse_covers(config, now, field)
 
     def refuse_domain(self, config: Config, domain: str, user: User | None, now: datetime) -> None:
         """Raise Refused for a domain that this user (None: a new one) can't have. Asks DNS."""
         if why := domains.conflict(config, domain, user, now):
             raise Refused(why, "domain")
-        if not (self.edge and self.addresses):
+        if not self.addresses:
             return
-        here = self.addresses.own(config)
-        if config.is_own_name(domain):
-            if why := self.addresses.leads_here(domain, here):
+        if self._shows_own_cover(config, domain):
+            if why := self.addresses.leads_here(domain, self.addresses.own(config)):
                 raise Refused(why, "domain")
-        elif config.port_443_mode and not config.domain_fronting_ip:
-            if looped := self._leads_back(domain, here):
-                raise Refused(f"{domain} leads to this server itself ({looped}), so whoever probes it would be passed "
-                              "round in a circle: choose a site elsewhere, or make it a name under sni_base_domain",
-                              "domain")
+        # What the settings name for everybody was chosen by who may; the engine looks again before it connects.
+        elif config.port_443_mode or domain not in (config.fake_tls_domain, *config.domain_pool):
+            if why := self.unfit_cover(config, domain):
+                raise Refused(f"{domain} {why}: choose a site elsewhere", "domain")
 
-    def _leads_back(self, domain: str, here: frozenset[str]) -> str:
-        """The addresses of this server that it leads to; "" if there are none."""
+    def unfit_cover(self, config: Config, domain: str) -> str:
+        """Why strangers must not be passed on to the site of this name now, to be read after the name; "" if they
+        may, or are not. Asks DNS."""
+        if self._shows_own_cover(config, domain) or config.domain_fronting_ip:
+            return ""
         try:
-            return ", ".join(sorted(self.addresses.of(domain) & here))
+            found = self.addresses.of(domain)
         except LookupFailed:
-            return ""  # a site that has no address shows probers nothing, but leads nowhere in a circle
+            return ""  # a site that has no address shows probers nothing, but leads nowhere either
+        looped = found & self.addresses.own(config) if self.edge and config.port_443_mode else frozenset()
+        if looped:
+            return (f"leads to this server itself ({', '.join(sorted(looped))}), so whoever probes it would be "
+                    "passed round in a circle - a name of this server's own is one under sni_base_domain")
+        inside = sorted(address for address in found if not is_public(address, self.networks))
+        if inside:
+            return (f"leads to {', '.join(inside)}, which is not an address of the internet, and whoever probes it "
+                    "would be passed on to what answers there")
+        return ""
 
-    def _refuse_circles(self, config: Config, now: datetime, field: str) -> None:
-        """Users' names that lead here are safe as long as their probers are shown the cover of this server."""
-        theirs = {domain: user for domain, user in domains.owners(config, now) if not config.is_own_name(domain)}
-        here = self.addresses.own(config)
+    def _shows_own_cover(self, config: Config, domain: str) -> bool:
+        return self.edge is not None and config.is_own_name(domain)
+
+    def _refuse_covers(self, config: Config, now: datetime, field: str) -> None:
+        """Users' names that lead here or inside are safe as long as their probers are shown something else."""
+        theirs = {domain: user for domain, user in domains.owners(config, now)
+                  if not self._shows_own_cover(config, domain)}
         with ThreadPoolExecutor(_LOOK_UPS) as pool:
-            found = pool.map(lambda domain: self._leads_back(domain, here), theirs)
-            for (domain, user), looped in zip(theirs.items(), found, strict=True):
-                if looped:
-                    raise Refused(f"{domain}, the domain of {_whose(user, domain)}, leads to this server itself "
-                                  f"({looped}), so whoever probes it would then be passed round in a circle: give that "
-                                  "user another one first, or have its DNS record lead elsewhere", field)
+            found = pool.map(lambda domain: self.unfit_cover(config, domain), theirs)
+            for (domain, user), why in zip(theirs.items(), found, strict=True):
+                if why:
+                    raise Refused(f"{domain}, the domain of {_whose(user, domain)}, {why}: give that user another one "
+                                  "first, or have its DNS record lead elsewhere", field)
 
     def _refuse_addresses(self, config: Config, before: Config) -> None:
         asked: list[tuple[str, str, Callable[[str], str]]] = []

@@ -1,6 +1,8 @@
 """The cover host: whoever is not a client gets it, byte for byte, as if reached directly.
 
-It is reached without the upstreams, like mtg does: they lead to Telegram only.
+It is reached without the upstreams, like mtg does: they lead to Telegram only. And at public addresses only,
+unless the configuration names one: a name can lead into the operator's own network, today or tomorrow, and
+whoever knows the port is passed on without a question.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import socket
 
 from app.mtproto import sockets
 from app.mtproto.proxyprotocol import Address, make_header
+from app.mtproto.public import is_public
 from app.mtproto.settings import Settings
 
 #: How long an answer of the DNS is used (seconds).
@@ -41,6 +44,10 @@ class Cover:
             raise CoverDown(f"the cover host {endpoint} is this proxy itself; set domain-fronting.ip")
         failures = []
         for host in await self._resolve(endpoint.host, endpoint.port):
+            if not (settings.cover_pinned or is_public(host)):
+                failures.append(f"{host}: not a public address, so nobody is passed on to it; set domain-fronting.ip "
+                                "if that is meant")
+                continue
             try:
                 sock = await sockets.connect(host, endpoint.port, settings.connect_timeout)
             except OSError as error:

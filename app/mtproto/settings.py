@@ -75,6 +75,8 @@ class Settings:
     tolerate_time_skewness: float
     allow_fallback_on_unknown_dc: bool
     cover: Endpoint | None
+    #: Whether the file names the address of the cover host, instead of leaving it to the DNS.
+    cover_pinned: bool
     cover_proxy_protocol: bool
     upstreams: tuple[Upstream, ...]
     connect_timeout: float
@@ -119,6 +121,7 @@ def parse_settings(text: str) -> Settings:
         tolerate_time_skewness=table.seconds("tolerate-time-skewness", 3.0),
         allow_fallback_on_unknown_dc=table.flag("allow-fallback-on-unknown-dc"),
         cover=_cover(table, secret),
+        cover_pinned=bool(table.text("domain-fronting.ip", "an IP address")),
         cover_proxy_protocol=table.flag("domain-fronting.proxy-protocol"),
         upstreams=_upstreams(table),
         connect_timeout=table.seconds("network.timeout.tcp", 10.0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import socket
 from collections.abc import Callable
@@ -31,12 +32,15 @@ def resolver(table: dict[str, str]) -> Callable[..., list[tuple]]:
         address = table.get(host) or table.get("*." + host.partition(".")[2])
         if not address:
             raise socket.gaierror(socket.EAI_NONAME, "unknown")
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0))]
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        return [(family, socket.SOCK_STREAM, 6, "", (address, 0))]
 
     return resolve
 
 
 DNS = {"panel.example": HERE, "*.mine.example": HERE, "mine.example": HERE, "half.example": HERE,
+       "lan.example": "192.168.1.10", "cloud.example": "169.254.169.254", "mapped.example": "::ffff:10.0.0.5",
+       "nat64.example": "64:ff9b::10.0.0.5", "link.example": "fe80::5", "self.example": "127.0.0.1",
        "a.example": ELSEWHERE, "back.example": HERE, "far.example": ELSEWHERE}
 
 
@@ -460,3 +464,40 @@ def test_how_many_names_lead_to_users_counts_nobody_whose_proxy_does_not_run(wor
         config.users[0].expires_at = config.users[0].created_at - timedelta(days=1)
     world.fleet.reconcile()
     assert world.fleet.status().edge.names == 1
+
+
+# Names that lead inside
+
+INSIDE = ("lan.example", "cloud.example", "mapped.example", "nat64.example", "link.example", "self.example")
+
+
+@pytest.mark.parametrize("port_443", [True, False])
+@pytest.mark.parametrize("nginx", [True, False])
+def test_no_user_has_a_domain_that_leads_strangers_to_an_address_inside(tmp_path: Path, port_443: bool, nginx: bool):
+    world = World(tmp_path)
+    fleet = world.open(**({} if nginx else {"edge": None, "certbot": None}))
+    if port_443 and nginx:
+        fleet.set_settings({"port_443_mode": True})
+    fleet.add_user("Anna", domain="a.example")
+    before = world.declared()
+    for domain in INSIDE:
+        secret = Secret.generate(domain).hex
+        for attempt in (lambda: fleet.add_user("Boris", domain=domain),
+                        lambda: fleet.update_user("Anna", {"domain": domain}),
+                        lambda: fleet.update_user("Anna", {"secret": secret})):
+            with pytest.raises(Refused, match=f"{domain} leads to .*not an address of the internet"):
+                attempt()
+    assert world.declared() == before
+
+
+def test_with_an_address_for_all_strangers_a_name_may_lead_anywhere_until_that_is_taken_away(world: World):
+    world.fleet.set_settings({"domain_fronting_ip": "192.168.1.10"})
+    world.fleet.add_user("Anna", domain="lan.example")
+    refused(world, {"domain_fronting_ip": ""}, "lan.example, the domain of 'Anna', leads to 192.168.1.10",
+            "domain_fronting_ip")
+
+
+def test_a_network_of_the_stack_itself_is_inside_whatever_its_addresses_are(world: World):
+    fleet = world.open(networks=(ipaddress.ip_network(f"{ELSEWHERE}/32"),))
+    with pytest.raises(Refused, match="not an address of the internet"):
+        fleet.add_user("Anna", domain="far.example")

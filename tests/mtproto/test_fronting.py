@@ -22,7 +22,7 @@ from app.mtproto.faketls_client import client_hello
 from app.mtproto.logs import QUIET_SECONDS
 from app.mtproto.proxyprotocol import read_header
 from app.mtproto.records import frame
-from app.mtproto.secret import Secret
+from app.mtproto.secret import FAKETLS, Secret
 from tests.mtproto.parts import (
     SECRET,
     CoverHost,
@@ -310,6 +310,21 @@ def test_a_cover_host_that_is_down_closes_the_connection_and_is_logged_once(engi
     words = "the cover host 127.0.0.1:9 can't be reached: 127.0.0.1: Connection refused"
     assert 1 <= proxy.log().count(words) <= 1 + (time.monotonic() - began) // QUIET_SECONDS
     proxy.wait_until_idle()
+
+
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "::ffff:127.0.0.1", "ip6-localhost"])
+def test_nobody_is_passed_on_to_an_address_inside_that_only_the_dns_or_the_secret_names(
+    name: str, engine: Start, cover_host: StartCover
+) -> None:
+    host = cover_host()
+    inside = Secret(FAKETLS, SECRET.key, name)
+    proxy = engine(cover_port=host.port, secret=inside, **{"domain-fronting.ip": ""})
+    with connect(proxy) as sock:
+        sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        assert read_to_end(sock) == b""
+    assert not host.visits
+    if name != "ip6-localhost":  # which not every machine knows
+        assert "not a public address" in proxy.log() and "domain-fronting.ip" in proxy.log()
 
 
 def test_a_cover_host_that_is_the_proxy_itself_does_not_loop(engine: Start) -> None:
