@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from flask import current_app, g, request
+from flask import abort, current_app, g, request
 
 if TYPE_CHECKING:
     from app.config.model import Admin
@@ -22,7 +22,13 @@ def current_admin() -> Admin | None:
 
 
 def actor() -> str:
-    """The name under which this request's changes go into the audit log."""
+    """The name under which this request's changes go into the audit log.
+
+    Every change needs it, and nothing but a POST, with its token checked, may change anything: a view that
+    forgets to ask for the method (Flask answers HEAD where it answers GET) ends here, with a 405.
+    """
+    if request.method != "POST":
+        abort(405)
     admin = current_admin()
     return f"admin:{admin.username}" if admin else "web"
 

@@ -36,7 +36,7 @@ def start() -> ResponseReturnValue:
 @blueprint.route("/stop", methods=["GET", "POST"])
 def stop() -> ResponseReturnValue:
     """Stops every proxy until they are started again, after a question."""
-    if request.method == "GET":
+    if request.method != "POST":
         return _ask("stop-all", ".stop")
     done = "All proxies are stopped. Everybody's connection has ended."
     return _all(the_fleet().stop_all, done)
@@ -45,7 +45,7 @@ def stop() -> ResponseReturnValue:
 @blueprint.route("/restart", methods=["GET", "POST"])
 def restart() -> ResponseReturnValue:
     """Stops every proxy that runs and starts it again, after a question."""
-    if request.method == "GET":
+    if request.method != "POST":
         return _ask("restart-all", ".restart")
     if the_fleet().config().proxies_stopped:
         flash("All proxies are stopped, so nothing was restarted. Start them instead.", "error")
@@ -56,7 +56,7 @@ def restart() -> ResponseReturnValue:
 @blueprint.route("/reset", methods=["GET", "POST"])
 def reset() -> ResponseReturnValue:
     """Begins a new period of everybody's traffic, after a question."""
-    if request.method == "GET":
+    if request.method != "POST":
         return _ask("reset-all", ".reset")
     try:
         the_fleet().reset_traffic(actor=actor())

@@ -11,6 +11,7 @@ from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.fleet import Refused
+from app.web import origin
 
 SESSION_HOURS = 12
 
@@ -48,11 +49,12 @@ def init_app(app: Flask) -> None:
         PERMANENT_SESSION_LIFETIME=timedelta(hours=SESSION_HOURS),
         # A token lives as long as its session: a form left open over lunch still works.
         WTF_CSRF_TIME_LIMIT=None,
-        # Our own Referrer-Policy removes the header that this check wants to see on HTTPS.
+        # Who sent a form is looked at by origin.py, by HTTP too.
         WTF_CSRF_SSL_STRICT=False,
         MAX_CONTENT_LENGTH=64 * 1024,
     )
     app.session_interface = SessionInterface()
+    origin.init_app(app)
     CSRFProtect(app)
     app.after_request(add_headers)
     trust_proxy(app)
@@ -77,7 +79,8 @@ def add_headers(response: Response) -> Response:
     """The headers of every answer; pages hold links with secrets, so nothing but static files is kept."""
     response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
     response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "no-referrer"
+    # Not "no-referrer": browsers would then send the panel's own forms with "Origin: null".
+    response.headers["Referrer-Policy"] = "same-origin"
     if request.endpoint != "static":
         response.headers["Cache-Control"] = "no-store"
     return response

@@ -132,7 +132,7 @@ def disable(user_id: str) -> ResponseReturnValue:
 @blueprint.route("/<user_id>/rotate", methods=["GET", "POST"])
 def rotate(user_id: str) -> ResponseReturnValue:
     """Gives the user a new secret, after a question; the old link stops working at once."""
-    if request.method == "GET":
+    if request.method != "POST":
         return _ask(user_id, "rotate")
     return _act(user_id, the_fleet().rotate, "{name} has a new link. The old one no longer works.", "show")
 
@@ -140,7 +140,7 @@ def rotate(user_id: str) -> ResponseReturnValue:
 @blueprint.route("/<user_id>/remove", methods=["GET", "POST"])
 def remove(user_id: str) -> ResponseReturnValue:
     """Deletes the user, after a question that names them."""
-    if request.method == "GET":
+    if request.method != "POST":
         return _ask(user_id, "remove")
     return _act(user_id, the_fleet().remove, "{name} is deleted.", "index")
 
@@ -148,7 +148,7 @@ def remove(user_id: str) -> ResponseReturnValue:
 @blueprint.route("/<user_id>/reset", methods=["GET", "POST"])
 def reset(user_id: str) -> ResponseReturnValue:
     """Begins a new period of the user's traffic, after a question; it lifts what the limit has brought."""
-    if request.method == "GET":
+    if request.method != "POST":
         return _ask(user_id, "reset")
 
     def begin(ref: str, actor: str) -> UserView:
@@ -161,7 +161,7 @@ def reset(user_id: str) -> ResponseReturnValue:
 @blueprint.route("/<user_id>/restart", methods=["GET", "POST"])
 def restart(user_id: str) -> ResponseReturnValue:
     """Restarts the user's proxy, after a question; nobody else's."""
-    if request.method == "GET":
+    if request.method != "POST":
         return _ask(user_id, "restart")
     user = _user(user_id)
     try:

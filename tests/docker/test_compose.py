@@ -248,7 +248,7 @@ def test_no_page_comes_without_the_headers_that_protect_it(stack: Stack) -> None
     assert answer.status_code == 200
     raw = answer.raw.headers
     for name, value in (("X-Frame-Options", "DENY"), ("X-Content-Type-Options", "nosniff"),
-                        ("Referrer-Policy", "no-referrer"), ("Cross-Origin-Opener-Policy", "same-origin")):
+                        ("Referrer-Policy", "same-origin"), ("Cross-Origin-Opener-Policy", "same-origin")):
         assert raw.getlist(name) == [value], name
     assert len(raw.getlist("Content-Security-Policy")) == 1
     assert answer.headers["Server"] == "nginx", "without its version"

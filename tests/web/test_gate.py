@@ -6,27 +6,14 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
-from werkzeug.routing import Rule
 
 from app.fleet import Fleet
 from tests.web.html import read, text
+from tests.web.routes import OPEN_TO_ALL, paths
 from tests.web.visitor import Visitor
 
-OPEN_TO_ALL = {"/login", "/healthz", "/static/panel.js"}
 LOADING_ATTRIBUTES = ("src", "href", "action", "srcset", "poster", "data", "formaction", "data-refresh",
                       "data-log")
-
-
-def paths(panel: Flask, fleet: Fleet, method: str) -> list[str]:
-    """The address of every route that answers this method, with a user's id where one is wanted."""
-    user_id = fleet.users()[0].id
-
-    def path(rule: Rule) -> str:
-        values = {"user_id": user_id, "filename": "panel.js"}
-        assert rule.arguments <= values.keys(), f"tell this test what to put into {rule.rule}"
-        return rule.build(values, append_unknown=False)[1]
-
-    return sorted(path(rule) for rule in panel.url_map.iter_rules() if method in rule.methods)
 
 
 @pytest.fixture(autouse=True)
@@ -107,7 +94,7 @@ def test_every_answer_has_the_security_headers(panel: Flask, fleet: Fleet, admin
             "connect-src": "'self'", "form-action": "'self'",
             "base-uri": "'none'", "frame-ancestors": "'none'"}
         assert headers["X-Content-Type-Options"] == "nosniff"
-        assert headers["Referrer-Policy"] == "no-referrer"
+        assert headers["Referrer-Policy"] == "same-origin"
         assert path.startswith("/static") or headers["Cache-Control"] == "no-store", path
 
 
