@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
 
@@ -10,11 +11,14 @@ from app.mtproto import faketls, obfuscated2, sockets
 from app.mtproto.engine import Engine
 from app.mtproto.fronting import CoverDown
 from app.mtproto.logs import log, warn_rarely
+from app.mtproto.places import share_of
 from app.mtproto.proxyprotocol import Address, ProxyHeaderError, read_header
 from app.mtproto.records import RecordError, RecordReader, StreamEnd
 from app.mtproto.relay import Relay
 from app.mtproto.telegram import Session, Unreachable
 
+#: One read of a client that has proved nothing: they may be many, and what they send waits in memory.
+_SMALL_READ = 4 * 1024
 _READ = 16 * 1024
 
 
@@ -26,10 +30,37 @@ class Connection:
         self._sock = sock
         self._peer = peer
         self._reset = False
+        self._task: asyncio.Task | None = None
         self._deadline = engine.loop.time() + engine.settings.handshake_timeout
 
-    async def serve(self) -> None:
-        """Do everything; the socket is closed afterwards."""
+    def enter(self) -> bool:
+        """Take a place; False, and the socket is closed, if there is none.
+
+        A load balancer speaks for many: its connections have an address once their header was read.
+        """
+        address = "" if self._engine.settings.proxy_protocol_listener else share_of(self._peer[0])
+        if self._engine.places.enter(self, address):
+            return True
+        self._sock.close()
+        return False
+
+    def start(self) -> asyncio.Task:
+        """Serve in a task of its own."""
+        self._task = self._engine.loop.create_task(self._serve_to_the_end())
+        self._task.add_done_callback(self._closed)
+        return self._task
+
+    def end(self) -> None:
+        """See places.Holder."""
+        if self._task:
+            self._task.cancel()
+
+    def _closed(self, task: asyncio.Task) -> None:
+        # Here and not in the task: one that is cancelled before its first step never runs at all.
+        self._engine.places.leave(self)
+        sockets.close(self._sock, self._reset)
+
+    async def _serve_to_the_end(self) -> None:
         metrics, family = self._engine.metrics, "ipv6" if ":" in self._peer[0] else "ipv4"
         metrics.clients[family] += 1
         try:
@@ -38,7 +69,6 @@ class Connection:
             log.debug("a client went away: %s", sockets.why(error))
         finally:
             metrics.clients[family] -= 1
-            sockets.close(self._sock, self._reset)
 
     async def _serve(self) -> None:
         settings = self._engine.settings
@@ -49,7 +79,10 @@ class Connection:
             addresses = await self._read_proxy_header(received)
             if addresses is None:
                 return
-            self._peer, listener = addresses[0] or self._peer, addresses[1] or listener
+            if addresses[0]:
+                self._peer = addresses[0]
+                self._engine.places.name(self, share_of(self._peer[0]))
+            listener = addresses[1] or listener
         if settings.cover is None:
             await self._plain_client(received)
         else:
@@ -73,23 +106,33 @@ class Connection:
 
     async def _more(self, received: bytearray) -> bytes | None:
         """Read on; b"" at the end of the stream, None at the deadline of the handshake."""
-        data = await sockets.receive(self._sock, _READ, self._deadline)
+        data = await sockets.receive(self._sock, _SMALL_READ, self._deadline)
         received += data or b""
         return data
 
     async def _faketls_client(self, received: bytearray, listener: Address) -> None:
+        try:
+            hello = await self._read_hello(received)
+        except (faketls.NotAHello, faketls.Refused) as error:
+            log.debug("not a client, handed to the cover host: %s", error)
+        else:
+            if hello is not None:
+                self._engine.places.prove(self)
+                await self._serve_client(hello, received)
+            return
+        # Not in the handler above: all that the reading of the hello has piled up is gone by now.
+        await self._front(received, listener)
+
+    async def _serve_client(self, hello: faketls.ClientHello, received: bytearray) -> None:
         records = RecordReader()
-        payload = await self._shake_hands(received, listener, records)
+        payload = await self._shake_hands(hello, received, records)
         if payload is not None:
             await self._relay_to_telegram(payload, records)
 
     async def _shake_hands(
-        self, received: bytearray, listener: Address, records: RecordReader
+        self, hello: faketls.ClientHello, received: bytearray, records: RecordReader
     ) -> bytearray | None:
         """Answer a client's hello; its first payload, an obfuscated2 header at least, or None."""
-        hello = await self._read_hello(received, listener)
-        if hello is None:
-            return None
         del received[: hello.wire_bytes]
         answer = faketls.answer(hello, self._engine.settings.secret.key, self._engine.flight_bytes)
         await sockets.send_all(self._sock, answer, self._deadline)
@@ -106,22 +149,20 @@ class Connection:
             if not await self._more(received):
                 return None
 
-    async def _read_hello(self, received: bytearray, listener: Address) -> faketls.ClientHello | None:
-        """The hello of a client of ours; anybody else is handed to the cover host, and None returned."""
+    async def _read_hello(self, received: bytearray) -> faketls.ClientHello | None:
+        """The hello of a client of ours; None for a port check, which sends nothing and gets nothing.
+
+        Raises NotAHello or Refused for whoever belongs to the cover host.
+        """
         reader = faketls.HelloReader()
-        try:
-            while not (hello := reader.read(received)):
-                data = await self._more(received)
-                if data == b"" and not received:
-                    return None  # a port check: it sent nothing, and nothing is what it gets
-                if not data:
-                    raise faketls.NotAHello("half a ClientHello" if received else "silence")
-            self._check(hello)
-            return hello
-        except (faketls.NotAHello, faketls.Refused) as error:
-            log.debug("not a client, handed to the cover host: %s", error)
-        await self._front(bytes(received), listener)
-        return None
+        while not (hello := reader.read(received)):
+            data = await self._more(received)
+            if data == b"" and not received:
+                return None
+            if not data:
+                raise faketls.NotAHello("half a ClientHello" if received else "silence")
+        self._check(hello)
+        return hello
 
     def _check(self, hello: faketls.ClientHello) -> None:
         engine, settings = self._engine, self._engine.settings
@@ -149,6 +190,7 @@ class Connection:
             log.debug("not a client: %s", error)
             await self._swallow()
             return
+        engine.places.prove(self)
         dc = data_centres.known(client.dc)
         if not dc:
             if not settings.allow_fallback_on_unknown_dc:
@@ -166,7 +208,8 @@ class Connection:
         try:
             hello, streams = obfuscated2.connect(client.tag, client.dc if abs(client.dc) == dc else dc)
             session = Session(client, streams, records, traffic)
-            first = hello + bytes(session.up_payload(bytes(payload[obfuscated2.HEADER_BYTES :])))
+            first = bytearray(hello)
+            first += session.up_payload(bytes(payload[obfuscated2.HEADER_BYTES :]))
             payload.clear()
             relay = Relay(self._sock, server, session.up, session.down, False, engine.limiter)
             engine.relays.add(relay)
@@ -182,16 +225,17 @@ class Connection:
         while await sockets.receive(self._sock, _READ, self._deadline):
             pass
 
-    async def _front(self, received: bytes, listener: Address) -> None:
+    async def _front(self, received: bytearray, listener: Address) -> None:
         engine, metrics = self._engine, self._engine.metrics
         family = "ipv6" if ":" in self._peer[0] else "ipv4"
+        engine.places.front(self)
         metrics.fronting += 1
         metrics.fronted[family] += 1
         cover = relay = None
         try:
             cover = await engine.cover.connect(self._peer, listener)
             metrics.fronting_up += len(received)
-            relay = Relay(self._sock, cover, self._count_up, self._count_down, True)
+            relay = Relay(self._sock, cover, self._count_up, self._count_down, True, read_bytes=_READ)
             engine.fronted.add(relay)
             await relay.run(received)
             self._reset = relay.reset

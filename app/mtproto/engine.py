@@ -9,6 +9,7 @@ from app.mtproto import faketls
 from app.mtproto.fronting import Cover
 from app.mtproto.logs import log
 from app.mtproto.metrics import Metrics
+from app.mtproto.places import Places
 from app.mtproto.ratelimit import LimitsError, LimitsFile, RateLimiter
 from app.mtproto.relay import Relay
 from app.mtproto.replay import ReplayCache
@@ -16,6 +17,9 @@ from app.mtproto.settings import Settings
 from app.mtproto.telegram import Dialer
 
 _TICK_SECONDS = 1.0
+#: How long a visitor of the cover host may be silent, and stay, in idle timeouts: with five minutes these are
+#: ten minutes and four hours. Servers allow less silence, and no page takes that long.
+_FRONTED_SILENCE, _FRONTED_STAY = 2, 48
 
 
 class Engine:
@@ -24,7 +28,8 @@ class Engine:
     def __init__(self, settings: Settings, limits_path: Path) -> None:
         self.settings = settings
         self.loop = asyncio.get_running_loop()
-        self.metrics = Metrics()
+        self.places = Places(settings.concurrency)
+        self.metrics = Metrics(ended_early=self.places.ended)
         self.dialer = Dialer(settings)
         self.cover = Cover(settings)
         self.limiter = RateLimiter()
@@ -55,10 +60,14 @@ class Engine:
                 relay.limits_changed()
 
     def end_idle(self) -> None:
-        """A visitor of the cover host may be idle as long as that host allows, unless half gone."""
-        oldest = self.loop.time() - self.settings.idle_timeout
-        for relay in [*self.relays, *(relay for relay in self.fronted if relay.half_open)]:
-            if relay.touched < oldest:
+        """A visitor of the cover host may be idle for longer, unless half gone, but not stay for ever."""
+        now, idle = self.loop.time(), self.settings.idle_timeout
+        for relay in [*self.relays]:
+            if relay.touched < now - idle:
+                relay.close()
+        for relay in [*self.fronted]:
+            silence = idle if relay.half_open else _FRONTED_SILENCE * idle
+            if relay.touched < now - silence or relay.began < now - _FRONTED_STAY * idle:
                 relay.close()
 
     def metrics_text(self) -> str:

@@ -32,8 +32,10 @@ MLKEM768_CIPHERTEXT_BYTES = 1088
 _TLS13_CIPHERS = (0x1301, 0x1302, 0x1303)
 _SERVER_NAME, _KEY_SHARE, _SUPPORTED_VERSIONS = 0x0000, 0x0033, 0x002B
 
-#: Today's hellos are below 2 kB; what is longer than this is left to the cover host.
-MAX_HELLO = 32 * 1024
+#: Today's hellos are below 2 kB; what is longer than this, or wrapped in more bytes than that, is left to the
+#: cover host: anybody can make us keep as much for the time of a handshake.
+MAX_HELLO = 8 * 1024
+MAX_WIRE = 16 * 1024
 _MAX_RECORD = 16 * 1024
 
 
@@ -91,6 +93,8 @@ class HelloReader:
             if not message:
                 _check_message_start(header[5 : 5 + length])
             end = self._position + 5 + length
+            if end > MAX_WIRE:
+                raise NotAHello("a ClientHello in too many records")
             if end > len(buffer):
                 return None
             message += buffer[self._position + 5 : end]

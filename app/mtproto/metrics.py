@@ -32,6 +32,7 @@ class Metrics:
     fronting_up: int = 0
     fronting: int = 0
     concurrency_limited: int = 0
+    ended_early: dict[str, int] = field(default_factory=lambda: {"address": 0, "full": 0})
     replay_attacks: int = 0
 
     def server(self, address: str, dc: int) -> Traffic:
@@ -62,6 +63,10 @@ class Metrics:
         lines = []
         for name, kind, explanation, samples in families:
             lines += _family(f"{prefix}_{name}", kind, explanation, samples)
+        lines += _family(
+            "builtin_ended_early", "counter", "Unproven and fronted connections ended to let others in.",
+            [({"share": share}, count) for share, count in self.ended_early.items()],
+        )  # fmt: skip
         lines += _family(
             "builtin_rate_limit_bits_per_second", "gauge", "Speed limit in force, 0 for none.",
             [({"scope": "connection"}, limits.connection), ({"scope": "total"}, limits.total)],

@@ -28,7 +28,7 @@ class Pump:
     """One direction: reads from source, transforms, writes to sink."""
 
     __slots__ = (
-        "_held", "_limiter", "_loop", "_own", "_pending", "_reading", "_relay",
+        "_held", "_limiter", "_loop", "_own", "_pending", "_read_bytes", "_reading", "_relay",
         "_shared", "_stopped", "_transform", "done", "ended", "sink", "source", "touched",
     )  # fmt: skip
 
@@ -40,8 +40,10 @@ class Pump:
         transform: Transform,
         limiter: RateLimiter | None,
         shared: Bucket | None,
+        read_bytes: int,
     ) -> None:
         self._relay = relay
+        self._read_bytes = read_bytes
         self._loop = relay.loop
         self.source, self.sink = source, sink
         self._transform = transform
@@ -81,8 +83,9 @@ class Pump:
 
     def _read(self) -> None:
         try:
-            size = self._limiter.read_size if self._limiter else 0
-            count = self.source.recv_into(_incoming, min(size, BUFFER_BYTES))
+            limit = self._limiter.read_size if self._limiter else 0
+            size = min(limit, self._read_bytes) if limit else self._read_bytes
+            count = self.source.recv_into(_incoming, size)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
@@ -166,6 +169,7 @@ class Relay:
 
     half_close: an end of stream is passed on and the other direction goes on (the cover host
     must behave as if it were reached directly); otherwise the first end ends both.
+    read_bytes: how much one read may take, which is what a client that does not read costs in memory.
     """
 
     def __init__(
@@ -176,13 +180,17 @@ class Relay:
         down: Transform,
         half_close: bool,
         limiter: RateLimiter | None = None,
+        read_bytes: int = BUFFER_BYTES,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self._half_close = half_close
-        self._up = Pump(self, client, server, up, limiter, limiter.total_up if limiter else None)
-        self._down = Pump(self, server, client, down, limiter, limiter.total_down if limiter else None)
+        self._up = Pump(self, client, server, up, limiter, limiter.total_up if limiter else None, read_bytes)
+        self._down = Pump(self, server, client, down, limiter, limiter.total_down if limiter else None,
+                          read_bytes)
         self._closed = self.loop.create_future()
         self.reset = False
+        #: Loop time.
+        self.began = self.loop.time()
 
     @property
     def touched(self) -> float:
@@ -193,14 +201,15 @@ class Relay:
     def half_open(self) -> bool:
         return self._up.ended != self._down.ended
 
-    async def run(self, first: bytes) -> None:
+    async def run(self, first: bytearray) -> None:
         """Relay until both sides are done, one breaks or close() is called.
 
-        first: bytes for the server before anything else, already transformed.
+        first: bytes for the server before anything else, already transformed. It is emptied: relays last long.
         Afterwards `reset` tells whether the sockets are to be closed by a reset.
         """
         try:
             self._up.start(first)
+            first.clear()
             self._down.start(b"")
             await self._closed
         finally:

@@ -14,17 +14,21 @@ import resource
 import signal
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from app.mtproto import sockets
+from app.mtproto.connection import Connection
 from app.mtproto.engine import Engine
 from app.mtproto.logs import failure_rarely, log, set_up, warn_rarely
 from app.mtproto.metrics import serve_metrics
-from app.mtproto.connection import Connection
 from app.mtproto.settings import Endpoint, Settings, SettingsError, read_settings
 
-_BACKLOG = 1024
+#: Connections that the kernel keeps until they are accepted; it takes net.core.somaxconn at most.
+_BACKLOG = 65535
 _ACCEPTS_A_ROUND = 64
+#: Descriptors beside those of connections: listeners, metrics, logs, and connections that are just ending.
+_OTHER_FILES = 2 * _ACCEPTS_A_ROUND + 64
 _DRAIN_SECONDS = 5.0
 #: What to wait when the process has no file descriptor left (seconds).
 _BREATHER = 0.2
@@ -60,14 +64,13 @@ class Listener:
                 engine.loop.remove_reader(self._sock)
                 engine.loop.call_later(_BREATHER, self._resume)
                 return
-            if len(self.tasks) >= engine.settings.concurrency:
-                engine.metrics.concurrency_limited += 1
-                warn_rarely("concurrency", f"more than {engine.settings.concurrency} connections")
-                client.close()
-                continue
             client.setblocking(False)
             connection = Connection(engine, client, sockets.plain_address(address))
-            task = engine.loop.create_task(connection.serve())
+            if not connection.enter():
+                engine.metrics.concurrency_limited += 1
+                warn_rarely("concurrency", f"more than {engine.places.total} connections")
+                continue
+            task = connection.start()
             self.tasks.add(task)
             task.add_done_callback(self._done)
 
@@ -158,7 +161,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = read_settings(config)
         set_up(settings.debug)
-        _allow_many_files(settings.concurrency)
+        settings = replace(settings, concurrency=_allow_many_files(settings.concurrency))
         gc.freeze()
         asyncio.run(serve(settings, config.parent / "limits.toml"))
     except (SettingsError, StartError) as error:
@@ -167,14 +170,22 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _allow_many_files(concurrency: int) -> None:
-    """Two descriptors a connection, as far as the machine allows."""
+def _allow_many_files(concurrency: int) -> int:
+    """Two descriptors a connection, as far as the machine allows: how many connections that makes.
+
+    Beyond that, accepting would fail for everybody, while a place can be taken from a stranger.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * concurrency + 64
+    wanted = 2 * concurrency + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return
-    allowed = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+        return concurrency
+    possible = max(1, (soft - _OTHER_FILES) // 2)
+    log.warning("the system allows %d open files (ulimit -Hn), which is enough for %d connections, not for "
+                "concurrency = %d", soft, possible, concurrency)
+    return possible
 
 
 if __name__ == "__main__":

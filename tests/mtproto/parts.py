@@ -31,11 +31,13 @@ SECRET = Secret.generate("cover.example.com")
 class Engine:
     """The engine's process. Options with dots are TOML keys: {"network.timeout.handshake": "1s"}.
 
-    drain: for how many seconds it lets sessions end, instead of its own 5.
+    drain: for how many seconds it lets sessions end, instead of its own 5. max_files: its limit of open
+    files, 0 for the machine's.
     """
 
     def __init__(
-        self, folder: Path, secret: Secret = SECRET, host: str = "127.0.0.1", drain: float = 5, **options: object
+        self, folder: Path, secret: Secret = SECRET, host: str = "127.0.0.1", drain: float = 5,
+        max_files: int = 0, **options: object
     ) -> None:
         self.folder, self.secret = folder, secret
         self.port, self.metrics_port = free_port(), free_port()
@@ -61,7 +63,7 @@ class Engine:
         (folder / "config.toml").write_text("".join(lines))
         self._log = open(folder / "engine.log", "wb")
         self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(drain), "run", str(folder / "config.toml")],
+            [sys.executable, "-c", PROGRAM, str(drain), str(max_files), "run", str(folder / "config.toml")],
             cwd=ROOT, stderr=self._log, stdout=self._log, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         self.wait_for(lambda: self.process.poll() is not None or "serving" in self.log())
@@ -125,11 +127,14 @@ class Engine:
         assert "Traceback" not in self.log(), self.log()[-3000:]
 
 
-#: The engine with a patience of the test's choosing.
+#: The engine with a patience, and a limit of open files, of the test's choosing.
 PROGRAM = """\
+import resource
 import sys
 from app.mtproto import server
 server._DRAIN_SECONDS = float(sys.argv.pop(1))
+if files := int(sys.argv.pop(1)):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
 sys.exit(server.main(sys.argv[1:]))
 """
 
