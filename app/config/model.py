@@ -159,6 +159,9 @@ class Config(_Part):
     panel_domain: DomainOrEmpty = Field(
         default="", description="the host name under which nginx serves this panel by HTTPS, or empty; no user "
                                 "can have it")
+    panel_hosts: Domains = Field(
+        default_factory=list, description="host names with spaces between them, or empty: other names under which "
+                                          "this panel is asked for by plain HTTP, as behind a reverse proxy of yours")
     sni_mode: Literal["pool", "own"] = Field(
         default="pool", description="pool (a well-known domain of domain_pool for each new user) or own (a random "
                                     "name under sni_base_domain)")
@@ -226,7 +229,7 @@ SETTINGS = ("server_domain", "server_ip", "proxy_port", "proxy_bind", "proxy_ima
             "proxy_prefer_ip", "proxy_concurrency", "proxy_anti_replay", "proxy_blocklist", "proxy_dns",
             "proxy_memory_mb", "fake_tls_domain", "traffic_limit_gb", "throttle_speed_mbps", "at_limit",
             "reset_cycle", "monitor_seconds", "upstream_socks5", "domain_fronting_ip", "domain_fronting_port",
-            "port_443_mode", "panel_domain", "sni_mode", "domain_pool", "sni_base_domain", "unknown_sni",
+            "port_443_mode", "panel_domain", "panel_hosts", "sni_mode", "domain_pool", "sni_base_domain", "unknown_sni",
             "cover_site", "cover_url", "domain_grace_days", "mtg_timing", "mtg_timing_urls",
             "nginx_worker_hours", "acme_directory", "acme_email")
 

@@ -14,12 +14,10 @@ from app.fleet import LoginThrottled
 from app.web.context import client_address, current_admin, the_fleet
 from app.web.formats import duration
 from app.web.forms import LoginForm
+from app.web.hosts import OPEN_ENDPOINTS
 from app.web.security import SESSION_HOURS
 
 blueprint = Blueprint("auth", __name__)
-
-#: Answered without looking at the session, so that they work even while the configuration can't be read.
-OPEN_ENDPOINTS = frozenset({"health.healthz", "static"})
 
 
 @blueprint.before_app_request
@@ -31,7 +29,8 @@ def gate() -> ResponseReturnValue | None:
     # No endpoint means 404 or 405: those pages say nothing that a stranger may not know.
     if g.admin or request.endpoint in (None, "auth.login"):
         return None
-    wanted = request.full_path.rstrip("?") if request.method == "GET" and request.path != "/" else None
+    here = request.script_root + request.full_path.rstrip("?")
+    wanted = here if request.method == "GET" and request.path != "/" else None
     return redirect(url_for("auth.login", next=wanted))
 
 
@@ -90,5 +89,5 @@ def _safe_next() -> str:
     target = request.args.get("next", "")
     # Browsers read "\" as "/", and drop tabs and line ends: "/\evil" and "/\t/evil" would lead out.
     plain = target.isprintable() and "\\" not in target
-    inside = plain and target.startswith("/") and not target.startswith("//")
+    inside = plain and target.startswith(f"{request.script_root}/") and not target.startswith("//")
     return target if inside else url_for("dashboard.index")

@@ -34,5 +34,5 @@ def actor() -> str:
 
 
 def client_address() -> str:
-    """The address that login attempts are counted by; security.trust_proxy() decides who may name it."""
+    """The address that login attempts are counted by; forwarded.py decides who may name it."""
     return request.remote_addr or "unknown"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.fleet import Refused
@@ -18,13 +18,13 @@ blueprint = Blueprint("dashboard", __name__)
 @blueprint.get("/")
 def index() -> str:
     """The dashboard."""
-    return render_template("dashboard/index.html", status=the_fleet().status())
+    return render_template("dashboard/index.html", **_shown())
 
 
 @blueprint.get("/status")
 def status() -> str:
     """The part of the dashboard that changes by itself; the page fetches it every few seconds."""
-    return render_template("dashboard/_status.html", status=the_fleet().status())
+    return render_template("dashboard/_status.html", **_shown())
 
 
 @blueprint.post("/start")
@@ -64,6 +64,12 @@ def reset() -> ResponseReturnValue:
     except Refused as refusal:
         flash(str(refusal), "error")
     return redirect(url_for(".index"))
+
+
+def _shown() -> dict[str, object]:
+    """What the page tells: the fleet, and its problems with that of the way to this panel, if there is one."""
+    status, way = the_fleet().status(), current_app.extensions["forwarded"].problem()
+    return {"status": status, "problems": [*status.problems, *filter(None, [way])]}
 
 
 def _ask(what: str, action: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 
+from flask import request
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, HiddenField, PasswordField, SelectField, StringField, TextAreaField
 from wtforms.validators import DataRequired
@@ -26,7 +27,18 @@ def _strip(text: str | None) -> str | None:
     return text.strip() if text else text
 
 
-class RefusableForm(FlaskForm):
+class TextForm(FlaskForm):
+    """A form of text: what a browser sends as a file, or as JSON, is in none of its fields."""
+
+    class Meta(FlaskForm.Meta):
+        """What flask_wtf does, but for files and JSON."""
+
+        def wrap_formdata(self, form: object, formdata: object) -> object:
+            """What was typed; None for a page that nobody has sent yet."""
+            return (request.form or None) if request.method == "POST" else None
+
+
+class RefusableForm(TextForm):
     """A form that can show a refusal of the fleet."""
 
     def show(self, refusal: Refused) -> None:
@@ -49,7 +61,7 @@ class RefusableForm(FlaskForm):
             self.form_errors.append(message)
 
 
-class LoginForm(FlaskForm):
+class LoginForm(TextForm):
     """Name and password of an admin."""
 
     username = StringField("Name", [DataRequired("Type your admin name.")], filters=[_strip])

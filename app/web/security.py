@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
+import hashlib
 from datetime import timedelta
 
 from flask import Flask, Response, request
 from flask.sessions import SecureCookieSessionInterface
 from flask_wtf import CSRFProtect
-from werkzeug.middleware.proxy_fix import ProxyFix
 
-from app.fleet import Refused
-from app.web import origin
+from app.web import hosts, origin
+from app.web.forwarded import Forwarded, trusted_proxies
 
 SESSION_HOURS = 12
 
@@ -29,21 +28,25 @@ CONTENT_SECURITY_POLICY = "; ".join((
 
 
 class SessionInterface(SecureCookieSessionInterface):
-    """Marks the cookie Secure when, and only when, the request came by HTTPS.
-
-    The panel starts on plain http://127.0.0.1, where a Secure cookie would never come back.
-    """
+    """Marks the cookie Secure when, and only when, the request came by HTTPS: the panel starts on plain
+    http://127.0.0.1, where a Secure cookie would never come back. Under a sub-path it stays there."""
 
     def get_cookie_secure(self, app: Flask) -> bool:
         """True for a request that came by HTTPS, here or at a reverse proxy on this machine."""
         return request.is_secure
 
+    def get_cookie_path(self, app: Flask) -> str:
+        """The sub-path that a reverse proxy serves the panel under, or "/"."""
+        return request.script_root or "/"
+
 
 def init_app(app: Flask) -> None:
     """Configures sessions and CSRF, and adds the headers to every answer."""
+    secret_key = app.extensions["fleet"].config().secret_key
     app.config.update(
-        SECRET_KEY=app.extensions["fleet"].config().secret_key,
-        SESSION_COOKIE_NAME="mtproto_session",
+        SECRET_KEY=secret_key,
+        # Tells strangers nothing. Its own for each installation: browsers don't tell two tunnels on 127.0.0.1 apart.
+        SESSION_COOKIE_NAME=f"s{hashlib.sha256(secret_key.encode()).hexdigest()[:8]}",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         PERMANENT_SESSION_LIFETIME=timedelta(hours=SESSION_HOURS),
@@ -54,25 +57,11 @@ def init_app(app: Flask) -> None:
         MAX_CONTENT_LENGTH=64 * 1024,
     )
     app.session_interface = SessionInterface()
+    hosts.init_app(app)
     origin.init_app(app)
     CSRFProtect(app)
     app.after_request(add_headers)
-    trust_proxy(app)
-
-
-def trust_proxy(app: Flask) -> None:
-    """Takes the client's address and scheme from the reverse proxy, where MTPROTO_TRUSTED_PROXIES=1 says
-    that nobody reaches the panel but through one. Raises Refused for any other number.
-
-    Believed is the last entry of X-Forwarded-For and X-Forwarded-Proto, which that proxy wrote itself.
-    """
-    proxies = os.environ.get("MTPROTO_TRUSTED_PROXIES", "").strip()
-    if proxies in ("", "0"):
-        return
-    if proxies != "1":
-        raise Refused(f"MTPROTO_TRUSTED_PROXIES is {proxies!r}; allowed are 0 (the panel is reached "
-                      "directly) and 1 (only through one reverse proxy, which sets X-Forwarded-For)")
-    app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1)  # type: ignore[method-assign]
+    app.extensions["forwarded"] = app.wsgi_app = Forwarded(app.wsgi_app, trusted_proxies())
 
 
 def add_headers(response: Response) -> Response:

@@ -140,8 +140,9 @@ def _changes(form: SettingsForm) -> dict[str, str]:
     """What a person changed on the page: typed, and different from what the page showed."""
     now = written(the_fleet().settings())
     try:
-        shown = {name: str(text) for name, text in json.loads(form.shown.data or "").items()}
-    except (ValueError, AttributeError):
+        shown = {name: text for name, text in json.loads(form.shown.data or "").items() if isinstance(text, str)}
+        json.dumps(shown, ensure_ascii=False).encode()  # half a character ("\\ud800") would break the page
+    except (ValueError, AttributeError, RecursionError):
         shown = {}
     shown = now | shown
     form.shown.data = json.dumps(shown)

@@ -57,6 +57,7 @@ def declaration(fleet: Fleet) -> Path:
 def site(panel: Flask) -> Iterator[str]:
     """The panel on a real socket. panel.test is this machine for our Chromium, over plain http: no secure
     context, so no navigator.clipboard, like most panels right after their installation."""
+    panel.extensions["fleet"].set_settings({"panel_hosts": "panel.test"})
     server = make_server("127.0.0.1", 0, panel, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

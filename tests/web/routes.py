@@ -9,6 +9,9 @@ from app.fleet import Fleet
 
 #: Answered without a login.
 OPEN_TO_ALL = {"/login", "/healthz", "/static/panel.js"}
+#: What of an element makes a browser ask for something, now or at a click.
+LOADING_ATTRIBUTES = ("src", "href", "action", "srcset", "poster", "data", "formaction", "data-refresh",
+                      "data-log")
 
 
 def every_path(panel: Flask, fleet: Fleet) -> dict[str, set[str]]:

@@ -169,6 +169,7 @@ def shoot(browser: Browser, site: str, shots: Iterable[tuple[str, int, str, str]
 @contextmanager
 def served(fleet: Fleet) -> Iterator[str]:
     """The address of the panel of this fleet."""
+    fleet.set_settings({"panel_hosts": "panel.test"})
     server = make_server("127.0.0.1", 0, create_app(fleet), threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

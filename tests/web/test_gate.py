@@ -9,12 +9,8 @@ from flask import Flask
 
 from app.fleet import Fleet
 from tests.web.html import read, text
-from tests.web.routes import OPEN_TO_ALL, paths
+from tests.web.routes import LOADING_ATTRIBUTES, OPEN_TO_ALL, paths
 from tests.web.visitor import Visitor
-
-LOADING_ATTRIBUTES = ("src", "href", "action", "srcset", "poster", "data", "formaction", "data-refresh",
-                      "data-log")
-
 
 @pytest.fixture(autouse=True)
 def bob(fleet: Fleet) -> str:

@@ -102,10 +102,11 @@ def test_a_session_planted_before_the_login_is_worth_nothing_after_it(stranger: 
 
 def test_a_cookie_signed_with_another_key_is_no_login(
         panel: Flask, stranger: Visitor, admin: Visitor) -> None:
-    cookie = admin.client.get_cookie("mtproto_session").value
-    stranger.client.set_cookie("mtproto_session", cookie[:-4] + "AAAA")
+    name = panel.config["SESSION_COOKIE_NAME"]
+    cookie = admin.client.get_cookie(name).value
+    stranger.client.set_cookie(name, cookie[:-4] + "AAAA")
     assert not logged_in(stranger)
-    stranger.client.set_cookie("mtproto_session", cookie)
+    stranger.client.set_cookie(name, cookie)
     assert logged_in(stranger), "the same cookie unchanged is accepted, so this test can fail"
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from flask import Flask, request
 
 from app import create_app
 from app.fleet import Fleet, Refused
-from tests.web.visitor import Visitor
+from tests.web.html import read, text
+from tests.web.routes import LOADING_ATTRIBUTES, paths
+from tests.web.visitor import NAME, PASSWORD, Visitor
 
 NGINX = {"REMOTE_ADDR": "172.28.0.3"}
 
@@ -51,8 +54,7 @@ def test_the_cookie_is_secure_when_nginx_was_asked_by_https(
 
 
 def test_the_host_in_a_header_is_never_believed(behind_nginx: Visitor) -> None:
-    headers = {"X-Forwarded-Host": "evil.example", "X-Forwarded-Prefix": "/evil",
-               "X-Forwarded-For": "198.51.100.7"}
+    headers = {"X-Forwarded-Host": "evil.example", "X-Forwarded-For": "198.51.100.7"}
     answer = behind_nginx.get("/users", headers=headers, environ_base=NGINX)
     assert answer.location == "/login?next=/users"
 
@@ -65,9 +67,122 @@ def test_zero_proxies_is_the_same_as_none(fleet: Fleet, monkeypatch: pytest.Monk
     assert code(stranger, "203.0.113.9") == 429
 
 
-@pytest.mark.parametrize("number", ["2", "-1", "yes", "*"])
-def test_another_number_of_proxies_is_refused(
-        fleet: Fleet, monkeypatch: pytest.MonkeyPatch, number: str) -> None:
-    monkeypatch.setenv("MTPROTO_TRUSTED_PROXIES", number)
-    with pytest.raises(Refused, match="allowed are 0 .* and 1"):
+@pytest.mark.parametrize("written", ["2", "-1", "yes", "*", "nginx", "127.0.0.1 1", "10.0.0.0/33", "::1/129"])
+def test_what_names_no_address_is_refused(
+        fleet: Fleet, monkeypatch: pytest.MonkeyPatch, written: str) -> None:
+    monkeypatch.setenv("MTPROTO_TRUSTED_PROXIES", written)
+    with pytest.raises(Refused, match="allowed are 0 .*, 1 .*, and the addresses or networks"):
         create_app(fleet)
+
+
+@pytest.mark.parametrize(("written", "peer", "believed"), [
+    ("172.28.0.3", "172.28.0.3", True),
+    ("172.28.0.3", "172.28.0.4", False),
+    ("127.0.0.1, 172.28.0.0/16", "172.28.0.4", True),
+    ("127.0.0.1\t::1", "::1", True),
+    ("172.28.0.3/16", "172.28.9.9", True),
+    ("[::1]", "::1", True),
+    ("127.0.0.1", "::ffff:127.0.0.1", True),       # a socket for both families says it so
+    ("127.0.0.1", "fe80::1%eth0", False),
+    ("127.0.0.1", "", False),                      # a Unix socket
+])
+def test_only_the_proxies_in_the_list_are_believed(
+        fleet: Fleet, monkeypatch: pytest.MonkeyPatch, written: str, peer: str, believed: bool) -> None:
+    monkeypatch.setenv("MTPROTO_TRUSTED_PROXIES", written)
+    assert seen(create_app(fleet), {"X-Forwarded-For": "198.51.100.7"}, peer) == (
+        "198.51.100.7" if believed else peer.removeprefix("::ffff:"))
+
+
+@pytest.mark.parametrize(("header", "address"), [
+    ("198.51.100.7", "198.51.100.7"),
+    (" 198.51.100.7 ", "198.51.100.7"),
+    ("198.51.100.7:5678", "198.51.100.7"),
+    ("[2001:db8::1]:443", "2001:db8::1"),
+    ("2001:DB8:0::1", "2001:db8::1"),
+    ("::ffff:198.51.100.7", "198.51.100.7"),
+    ("<b>not-an-ip</b>", "172.28.0.3"),
+    ("198.51.100.7, <b>not-an-ip</b>", "172.28.0.3"),
+    ("unknown", "172.28.0.3"),
+    ("198.51.100.7,", "172.28.0.3"),
+    ("", "172.28.0.3"),
+    ("198.51.100.256", "172.28.0.3"),
+    ("1" * 10000, "172.28.0.3"),
+])
+def test_only_an_ip_address_is_taken_for_one(
+        fleet: Fleet, monkeypatch: pytest.MonkeyPatch, header: str, address: str) -> None:
+    monkeypatch.setenv("MTPROTO_TRUSTED_PROXIES", "1")
+    assert seen(create_app(fleet), {"X-Forwarded-For": header}, "172.28.0.3") == address
+
+
+def seen(panel: Flask, headers: dict[str, str], peer: str) -> str:
+    """The address that the panel takes a request to come from."""
+    found = []
+    panel.before_request(lambda: found.append(request.remote_addr))
+    panel.test_client().get("/healthz", headers=headers, environ_base={"REMOTE_ADDR": peer})
+    return found[0]
+
+
+def test_somebodys_own_proxy_that_is_not_believed_is_noticed_and_told_what_to_set(
+        panel: Flask, admin: Visitor, caplog: pytest.LogCaptureFixture) -> None:
+    assert "reverse proxy" not in text(admin.get("/").get_data(as_text=True))
+    for _ in range(3):
+        admin.get("/", headers={"X-Forwarded-For": "198.51.100.7"}, environ_base={"REMOTE_ADDR": "127.0.0.1"})
+    page = text(admin.get("/").get_data(as_text=True))
+    assert "A reverse proxy at 127.0.0.1" in page and "MTPROTO_TRUSTED_PROXIES=127.0.0.1" in page
+    assert "MTPROTO_TRUSTED_PROXIES=127.0.0.1" in admin.get("/status").get_data(as_text=True)
+    assert len([r for r in caplog.records if "MTPROTO_TRUSTED_PROXIES" in r.getMessage()]) == 1
+
+
+def test_a_stranger_on_the_internet_can_not_bring_that_notice_about(admin: Visitor) -> None:
+    admin.client.get("/login", headers={"X-Forwarded-For": "198.51.100.7"}, environ_base={"REMOTE_ADDR": "9.9.9.9"})
+    assert "reverse proxy" not in text(admin.get("/").get_data(as_text=True))
+
+
+def test_a_proxy_that_is_believed_is_no_news(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MTPROTO_TRUSTED_PROXIES", "127.0.0.1")
+    visitor = Visitor(create_app(fleet).test_client())
+    visitor.login(headers={"X-Forwarded-For": "198.51.100.7"})
+    assert "reverse proxy" not in text(visitor.get("/").get_data(as_text=True))
+
+
+@pytest.mark.parametrize("prefix", ["/panel", "/tools/panel/", "/a.b/c_d~e-f"])
+def test_under_a_sub_path_every_address_begins_with_it(
+        fleet: Fleet, monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:
+    monkeypatch.setenv("MTPROTO_TRUSTED_PROXIES", "127.0.0.1")
+    fleet.add_user("Bob")
+    panel = create_app(fleet)
+    client = panel.test_client(use_cookies=False)
+    base, headers = prefix.rstrip("/"), {"X-Forwarded-Prefix": prefix}
+    answer = client.get("/users?q=Bob", headers=headers)
+    assert answer.location == f"{base}/login?next={base}/users?q%3DBob"
+    page = client.get("/login", headers=headers)
+    assert f"Path={base};" in page.headers["Set-Cookie"] + ";"
+    # The client of the test sends the cookie back under the path that the proxy has.
+    cookie = page.headers["Set-Cookie"].partition(";")[0]
+    token = page.get_data(as_text=True).split('name="csrf_token"', 1)[1].split('value="', 1)[1].split('"', 1)[0]
+    fields = {"csrf_token": token, "username": NAME, "password": PASSWORD}
+    for wanted, leads in ((f"{base}/users?q=Bob", f"{base}/users?q=Bob"), ("/users", f"{base}/"),
+                          ("//evil.example", f"{base}/"), (f"{base}evil", f"{base}/")):
+        answer = client.post("/login", data=fields, headers={**headers, "Cookie": cookie},
+                             query_string={"next": wanted})
+        assert (answer.status_code, answer.location) == (302, leads), wanted
+    cookie = answer.headers["Set-Cookie"].partition(";")[0]
+    for path in paths(panel, fleet, "GET"):
+        answer = client.get(path, headers={**headers, "Cookie": cookie})
+        if answer.mimetype == "text/html":
+            for element in read(answer.get_data(as_text=True)):
+                for name, value in element.attributes.items():
+                    assert name not in LOADING_ATTRIBUTES or value.startswith((f"{base}/", "#")), (path, name, value)
+
+
+@pytest.mark.parametrize("prefix", ["//evil.example", "/../x", "/a b", "evil", "/", "/a//b", "/<b>", "/%2e", "/\u00e4"])
+def test_what_is_no_sub_path_is_none(
+        fleet: Fleet, monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:
+    monkeypatch.setenv("MTPROTO_TRUSTED_PROXIES", "1")
+    headers = {"X-Forwarded-Prefix": prefix}
+    assert create_app(fleet).test_client().get("/users", headers=headers).location == "/login?next=/users"
+
+
+def test_a_stranger_chooses_no_sub_path(stranger: Visitor) -> None:
+    for name in ("X-Forwarded-Prefix", "X-Script-Name", "Script-Name", "X-Forwarded-Path"):
+        assert stranger.get("/users", headers={name: "/evil"}).location == "/login?next=/users"

@@ -1,0 +1,46 @@
+"""Under which names the panel may be asked for: a page elsewhere can have its own name lead to this machine
+("DNS rebinding"), and would then be the panel's own origin to the browser."""
+
+from __future__ import annotations
+
+from flask import Flask, render_template, request
+from flask.typing import ResponseReturnValue
+
+from app.web.context import the_fleet
+from app.web.forwarded import address
+
+#: Answered under any name and without looking at the session: they tell nothing, a load balancer has names of its
+#: own for them, and they work even while the configuration can't be read.
+OPEN_ENDPOINTS = frozenset({"health.healthz", "static"})
+
+
+def init_app(app: Flask) -> None:
+    """Refuses names that are not the panel's."""
+    app.before_request(refuse_foreign_names)
+
+
+def refuse_foreign_names() -> ResponseReturnValue | None:
+    """421 under a name that nobody declared. By HTTPS the certificate sees to that already."""
+    if request.is_secure or request.endpoint in OPEN_ENDPOINTS:
+        return None
+    name = name_of(request.environ.get("HTTP_HOST", ""))
+    if _is_local(name) or name in _declared():
+        return None
+    sentence = (f"{name[:253]} is not one of the names that lead to this page. If it is yours, this makes it one, on "
+                f"the server: settings set panel_hosts={name[:253]}")
+    return render_template("error.html", code=421, title="Not under this name", sentence=sentence), 421
+
+
+def name_of(host: str) -> str:
+    """The name in a Host header, without its port, in lower case."""
+    return (host if host.endswith("]") else host.rpartition(":")[0] if ":" in host else host).lower().rstrip(".")
+
+
+def _is_local(name: str) -> bool:
+    """No Host at all (not a browser), an address, or a name that no DNS of the internet can have."""
+    return "." not in name or name.endswith(".localhost") or address(name) is not None
+
+
+def _declared() -> set[str]:
+    config = the_fleet().config()
+    return {config.server_domain, config.panel_domain, *config.panel_hosts}
