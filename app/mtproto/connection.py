@@ -115,13 +115,14 @@ class Connection:
             hello = await self._read_hello(received)
         except (faketls.NotAHello, faketls.Refused) as error:
             log.debug("not a client, handed to the cover host: %s", error)
+            probe = not isinstance(error, (faketls.WrongClock, faketls.WrongName))
         else:
             if hello is not None:
                 self._engine.places.prove(self)
                 await self._serve_client(hello, received)
             return
         # Not in the handler above: all that the reading of the hello has piled up is gone by now.
-        await self._front(received, listener)
+        await self._front(received, listener, probe)
 
     async def _serve_client(self, hello: faketls.ClientHello, received: bytearray) -> None:
         records = RecordReader()
@@ -165,11 +166,24 @@ class Connection:
         return hello
 
     def _check(self, hello: faketls.ClientHello) -> None:
+        """Raise Refused for whoever is no client."""
         engine, settings = self._engine, self._engine.settings
-        faketls.check_hello(hello, settings.secret, time.time(), settings.tolerate_time_skewness)
-        if engine.replays and engine.replays.seen_before(hello.random[: faketls.PROOF_BYTES]):
+        proof = faketls.check_key(hello, settings.secret.key)
+        # Before the rest: one that is refused for its time could be shown again with another.
+        if engine.replays and engine.replays.seen_before(proof.digest):
             engine.metrics.replay_attacks += 1
             raise faketls.Refused("replay")
+        try:
+            faketls.check_rest(
+                hello, proof, settings.secret.domain, time.time(), settings.tolerate_time_skewness
+            )
+        except faketls.WrongClock as error:
+            engine.metrics.wrong_clock += 1
+            engine.metrics.clock_behind = error.seconds
+            raise
+        except faketls.WrongName as error:
+            engine.metrics.wrong_name["missing" if error.missing else "other"] += 1
+            raise
 
     async def _plain_client(self, received: bytearray) -> None:
         """obfuscated2 straight on TCP, for dd and plain secrets."""
@@ -225,11 +239,12 @@ class Connection:
         while await sockets.receive(self._sock, _READ, self._deadline):
             pass
 
-    async def _front(self, received: bytearray, listener: Address) -> None:
+    async def _front(self, received: bytearray, listener: Address, probe: bool) -> None:
+        """Hand over to the cover host. probe: whether it is a stranger's visit, not one who has the key."""
         engine, metrics = self._engine, self._engine.metrics
         family = "ipv6" if ":" in self._peer[0] else "ipv4"
         engine.places.front(self)
-        metrics.fronting += 1
+        metrics.fronting += probe
         metrics.fronted[family] += 1
         cover = relay = None
         try:

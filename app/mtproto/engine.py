@@ -12,9 +12,12 @@ from app.mtproto.metrics import Metrics
 from app.mtproto.places import Places
 from app.mtproto.ratelimit import LimitsError, LimitsFile, RateLimiter
 from app.mtproto.relay import Relay
-from app.mtproto.replay import ReplayCache
+from app.mtproto.replay import ReplayMemory
 from app.mtproto.settings import Settings
 from app.mtproto.telegram import Dialer
+
+#: Files beside the configuration: read and, the second, kept by the engine.
+LIMITS, REPLAYS = "limits.toml", "replays.db"
 
 _TICK_SECONDS = 1.0
 #: How long a visitor of the cover host may be silent, and stay, in idle timeouts: with five minutes these are
@@ -23,9 +26,9 @@ _FRONTED_SILENCE, _FRONTED_STAY = 2, 48
 
 
 class Engine:
-    """State of one process. Needs a running event loop."""
+    """State of one process. Needs a running event loop. folder: of its files."""
 
-    def __init__(self, settings: Settings, limits_path: Path) -> None:
+    def __init__(self, settings: Settings, folder: Path) -> None:
         self.settings = settings
         self.loop = asyncio.get_running_loop()
         self.places = Places(settings.concurrency)
@@ -33,20 +36,28 @@ class Engine:
         self.dialer = Dialer(settings)
         self.cover = Cover(settings)
         self.limiter = RateLimiter()
-        self.replays = ReplayCache(settings.anti_replay_bytes) if settings.anti_replay else None
+        self.replays = (
+            ReplayMemory(folder / REPLAYS, settings.anti_replay_bytes) if settings.anti_replay else None
+        )
         self.flight_bytes = faketls.flight_bytes(settings.secret.domain)
         #: Sessions with Telegram, and visitors of the cover host.
         self.relays: set[Relay] = set()
         self.fronted: set[Relay] = set()
-        self._limits_file = LimitsFile(limits_path)
+        self._limits_file = LimitsFile(folder / LIMITS)
         self.read_limits()
 
     async def chores(self) -> None:
-        """For ever: notice new limits, end idle sessions."""
+        """For ever: notice new limits, end idle sessions, write what had to wait."""
         while True:
             await asyncio.sleep(min(_TICK_SECONDS, self.settings.idle_timeout / 4))
             self.read_limits()
             self.end_idle()
+            if self.replays:
+                self.replays.tend()
+
+    def close(self) -> None:
+        if self.replays:
+            self.replays.close()
 
     def read_limits(self) -> None:
         try:

@@ -23,8 +23,8 @@ CHANGE_CIPHER_SPEC_RECORD = b"\x14\x03\x03\x00\x01\x01"
 RANDOM_BYTES = 32
 #: In a record: header 5, handshake type 1, length 3, version 2.
 RANDOM_AT = 11
-#: The part of the random that is all HMAC. The rest carries the time and can be changed without
-#: the key, so whoever looks for replays must look at this part alone.
+#: The part of the random that is all HMAC. The rest carries the time, which the HMAC does not cover: it can
+#: be changed without the key.
 PROOF_BYTES = 28
 
 X25519, X25519MLKEM768 = 0x001D, 0x11EC
@@ -45,6 +45,31 @@ class NotAHello(ValueError):
 
 class Refused(ValueError):
     """A ClientHello, but not of a client of ours. The message names the reason."""
+
+
+class WrongClock(Refused):
+    """The right key, but another time than ours. seconds: how far the client's clock is behind (negative: ahead)."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"clock off by {seconds:.0f} s")
+        self.seconds = seconds
+
+
+class WrongName(Refused):
+    """The right key, but not our name. missing: there is no SNI at all."""
+
+    def __init__(self, missing: bool) -> None:
+        super().__init__("unknown SNI" if not missing else "no SNI")
+        self.missing = missing
+
+
+@dataclass(frozen=True)
+class Proof:
+    """That a hello was made with the key. digest: the whole HMAC, which nothing but the time can be changed
+    under; so replays are known by it. sent_at: Unix seconds, as the client says - or whoever recorded it."""
+
+    digest: bytes
+    sent_at: int
 
 
 @dataclass(frozen=True)
@@ -121,20 +146,29 @@ def read_hello(buffer: bytes | bytearray) -> ClientHello | None:
     return HelloReader().read(buffer)
 
 
-def check_hello(hello: ClientHello, secret: Secret, now: float, tolerance: float) -> None:
-    """Return if the hello proves knowledge of the secret; raise Refused otherwise.
+def check_key(hello: ClientHello, key: bytes) -> Proof:
+    """The proof that the hello was made with this key. Raises Refused if it was not."""
+    digest, random = hello_digest(hello.record, key), hello.random
+    if not hmac.compare_digest(digest[:PROOF_BYTES], random[:PROOF_BYTES]):
+        raise Refused("wrong secret")
+    sent_at = int.from_bytes(digest[PROOF_BYTES:], "little") ^ int.from_bytes(random[PROOF_BYTES:], "little")
+    return Proof(digest, sent_at)
+
+
+def check_rest(hello: ClientHello, proof: Proof, domain: str, now: float, tolerance: float) -> None:
+    """Raise WrongName or WrongClock if a hello of the right key is no client's all the same.
 
     now: Unix seconds. tolerance: how many seconds the client's clock may be off, either way.
     """
-    if secret.domain.lower() not in hello.server_names:
-        raise Refused("unknown SNI")
-    proof = hello_digest(hello.record, secret.key)
-    random = hello.random
-    if not hmac.compare_digest(proof[:PROOF_BYTES], random[:PROOF_BYTES]):
-        raise Refused("wrong secret")
-    sent_at = int.from_bytes(proof[PROOF_BYTES:], "little") ^ int.from_bytes(random[PROOF_BYTES:], "little")
-    if abs(now - sent_at) > tolerance:
-        raise Refused(f"clock off by {now - sent_at:.0f} s")
+    if domain.lower() not in hello.server_names:
+        raise WrongName(missing=not hello.server_names)
+    if abs(now - proof.sent_at) > tolerance:
+        raise WrongClock(now - proof.sent_at)
+
+
+def check_hello(hello: ClientHello, secret: Secret, now: float, tolerance: float) -> None:
+    """Return if the hello is a client's; raise Refused otherwise. See check_rest()."""
+    check_rest(hello, check_key(hello, secret.key), secret.domain, now, tolerance)
 
 
 def hello_digest(record: bytes, key: bytes) -> bytes:

@@ -34,6 +34,10 @@ class Metrics:
     concurrency_limited: int = 0
     ended_early: dict[str, int] = field(default_factory=lambda: {"address": 0, "full": 0})
     replay_attacks: int = 0
+    wrong_clock: int = 0
+    #: Of the last of those, in seconds; negative: ahead.
+    clock_behind: float = 0.0
+    wrong_name: dict[str, int] = field(default_factory=lambda: {"missing": 0, "other": 0})
 
     def server(self, address: str, dc: int) -> Traffic:
         return self.telegram.setdefault((address, dc), Traffic())
@@ -54,7 +58,7 @@ class Metrics:
             ("domain_fronting_traffic", "counter", "Bytes exchanged with the cover host.",
              [({"direction": "to_client"}, self.fronting_down),
               ({"direction": "from_client"}, self.fronting_up)]),
-            ("domain_fronting", "counter", "Connections ever handed to the cover host.",
+            ("domain_fronting", "counter", "Connections of strangers ever handed to the cover host.",
              [({}, self.fronting)]),
             ("concurrency_limited", "counter", "Connections refused because there were too many.",
              [({}, self.concurrency_limited)]),
@@ -66,6 +70,19 @@ class Metrics:
         lines += _family(
             "builtin_ended_early", "counter", "Unproven and fronted connections ended to let others in.",
             [({"share": share}, count) for share, count in self.ended_early.items()],
+        )  # fmt: skip
+        lines += _family(
+            "builtin_wrong_clock", "counter", "Handshakes with the right key and another time than ours.",
+            [({}, self.wrong_clock)],
+        )  # fmt: skip
+        lines += _family(
+            "builtin_clock_behind_seconds", "gauge",
+            "How far the clock of the last of those was behind ours, negative if it was ahead.",
+            [({}, round(self.clock_behind))],
+        )  # fmt: skip
+        lines += _family(
+            "builtin_wrong_name", "counter", "Handshakes with the right key, but no SNI or another than ours.",
+            [({"sni": sni}, count) for sni, count in self.wrong_name.items()],
         )  # fmt: skip
         lines += _family(
             "builtin_rate_limit_bits_per_second", "gauge", "Speed limit in force, 0 for none.",

@@ -115,9 +115,9 @@ def cannot_bind(key: str, endpoint: Endpoint, error: OSError) -> StartError:
     return StartError(f"{key}: can't listen on {endpoint}: {sockets.why(error)}")
 
 
-async def serve(settings: Settings, limits_path: Path) -> None:
+async def serve(settings: Settings, folder: Path) -> None:
     """Run until SIGTERM or SIGINT, then let sessions end for a while and exit with 0. Raises StartError."""
-    engine = Engine(settings, limits_path)
+    engine = Engine(settings, folder)
     stop = asyncio.Event()
 
     def on_signal() -> None:
@@ -145,6 +145,7 @@ async def serve(settings: Settings, limits_path: Path) -> None:
     for task in listener.tasks:
         task.cancel()
     await asyncio.gather(chores, *listener.tasks, return_exceptions=True)
+    engine.close()
     # Not by returning: asyncio would wait for a DNS lookup under way, however long that takes.
     os._exit(0)
 
@@ -163,7 +164,7 @@ def main(arguments: list[str] | None = None) -> int:
         set_up(settings.debug)
         settings = replace(settings, concurrency=_allow_many_files(settings.concurrency))
         gc.freeze()
-        asyncio.run(serve(settings, config.parent / "limits.toml"))
+        asyncio.run(serve(settings, config.parent))
     except (SettingsError, StartError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -134,7 +134,7 @@ def parse_settings(text: str) -> Settings:
             count=table.number("network.keep-alive.count", 9, 1, 127),
         ),
         anti_replay=table.flag("defense.anti-replay.enabled"),
-        anti_replay_bytes=_size(table, "defense.anti-replay.max-size", 1024 * 1024),
+        anti_replay_bytes=_size(table, "defense.anti-replay.max-size", 32 * 1024 * 1024),
         metrics=_bind(table, "stats.prometheus.bind-to") if prometheus else None,
         metrics_path=_http_path(table),
         metrics_prefix=_metric_prefix(table),

@@ -17,6 +17,8 @@ from app.runtimes.base import RuntimeFailure
 from app.runtimes.procfs import Process
 
 CONFIG, LIMITS, RECORD, LOG, OLD_LOG = "config.toml", "limits.toml", "state.json", "proxy.log", "proxy.log.1"
+#: The handshakes that the built-in engine has seen (an SQLite file): they outlive a replacement, as the secret does.
+REPLAYS = ("replays.db", "replays.db-wal", "replays.db-shm")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
@@ -137,6 +139,16 @@ class Folder:
         (self.path / RECORD).unlink(missing_ok=True)
         if self.path.exists():
             shutil.rmtree(self.path)
+
+    def renew(self) -> None:
+        """The folder as a new workload finds it: empty, but for what outlives a replacement."""
+        (self.path / RECORD).unlink(missing_ok=True)
+        self.path.mkdir(mode=0o700, exist_ok=True)
+        for entry in os.scandir(self.path):
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry)
+            elif entry.name not in REPLAYS:
+                os.unlink(entry)
 
     def open_log(self) -> int:
         """A descriptor that appends to the log, whoever else does."""

@@ -20,7 +20,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.runtimes import ports, procfs
 from app.runtimes.base import (CREATED, EXITED, NAME_PREFIX, RUNNING, STOPPED, Foreign, Notice, Observed, Place,
                                RuntimeFailure, Sample, Workload)
-from app.runtimes.folder import CONFIG, LIMITS, LOG, OLD_LOG, RECORD, Folder, Record, locked, valid_name
+from app.runtimes.folder import (CONFIG, LIMITS, LOG, OLD_LOG, RECORD, REPLAYS, Folder, Record, locked,
+                                 valid_name)
 from app.runtimes.process_logs import ProcessLogs
 from app.runtimes.procfs import Process
 from app.runtimes.scrape import ScrapeFailure, scrape, scrape_all
@@ -90,7 +91,7 @@ class ProcessRuntime:
     def create(self, workload: Workload) -> None:
         folder = self._folder(workload.name)
         for name in workload.files:
-            if not valid_name(name) or name in (LIMITS, RECORD, LOG, OLD_LOG):
+            if not valid_name(name) or name in (LIMITS, RECORD, LOG, OLD_LOG, *REPLAYS):
                 raise RuntimeFailure(f"{workload.name}: {name!r} can't be the name of a workload's file")
         if "{config}" not in workload.command:
             raise RuntimeFailure(f"{workload.name}: its command must name {{config}}: by that argument the "
@@ -98,8 +99,7 @@ class ProcessRuntime:
         self.stop(workload.name)
         try:
             with locked(self._root):
-                folder.clear()
-                folder.path.mkdir(mode=0o700)
+                folder.renew()
                 for name, text in workload.files.items():
                     folder.put(name, text)
                 folder.write(Record(

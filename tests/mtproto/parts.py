@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.mtproto import obfuscated2
+from app.mtproto.faketls import RANDOM_AT, hello_digest
 from app.mtproto.faketls_client import check_answer, client_hello
 from app.mtproto.links import tg_link
 from app.mtproto.records import frame
@@ -146,6 +148,20 @@ OPTIONS = {
     "concurrency": "concurrency",
     "skew": "tolerate-time-skewness",
 }
+
+
+def without_name(hello: bytes, secret: Secret, now: float) -> bytes:
+    """The same hello of a client that sends no SNI: what a link converter that strips the domain makes."""
+    name = secret.domain.encode()
+    at = hello.index(b"\x00" + len(name).to_bytes(2, "big") + name) - 6
+    # An extension that nobody knows, in place of the name's.
+    changed = bytearray(hello[:at] + b"\x3a\x3a" + hello[at + 2 :])
+    changed[RANDOM_AT : RANDOM_AT + 32] = bytes(32)
+    proof = bytearray(hello_digest(bytes(changed), secret.key))
+    for index, byte in enumerate(struct.pack("<I", int(now))):
+        proof[28 + index] ^= byte
+    changed[RANDOM_AT : RANDOM_AT + 32] = proof
+    return bytes(changed)
 
 
 def inverted(data: bytes) -> bytes:

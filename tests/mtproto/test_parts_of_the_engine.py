@@ -1,8 +1,6 @@
-"""PROXY protocol headers, buckets, the replay memory and the metrics text, each on its own."""
+"""PROXY protocol headers, buckets and the metrics text, each on its own."""
 
 from __future__ import annotations
-
-import os
 
 import pytest
 from hypothesis import given
@@ -12,7 +10,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.mtproto.metrics import Metrics
 from app.mtproto.proxyprotocol import ProxyHeader, ProxyHeaderError, make_header, read_header
 from app.mtproto.ratelimit import BURST_SECONDS, Bucket, Limits, RateLimiter
-from app.mtproto.replay import ReplayCache
 
 PORTS = st.integers(0, 65535)
 
@@ -86,14 +83,6 @@ def test_no_rate_is_no_wait_and_reads_get_small_under_a_limit() -> None:
     assert limiter.read_size == 20_000 and limiter.connection_rate == 10_000_000
     limiter.apply(Limits())
     assert limiter.read_size == 0 and limiter.total_down.charge(10**9, 0.0) == 0
-
-
-def test_handshakes_are_remembered_within_the_memory_given() -> None:
-    cache = ReplayCache(160 * 1000)
-    proofs = [os.urandom(28) for _ in range(5000)]
-    assert not any(cache.seen_before(proof) for proof in proofs)
-    assert all(cache.seen_before(proof) for proof in proofs[-1000:])
-    assert not any(cache.seen_before(proof) for proof in proofs[:1000])
 
 
 def test_the_metrics_text_is_prometheus_text_with_mtgs_names() -> None:

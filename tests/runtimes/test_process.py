@@ -13,12 +13,14 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from app.runtimes import procfs
 from app.runtimes.base import CREATED, EXITED, RUNNING, RuntimeFailure
+from app.runtimes.folder import CONFIG, LIMITS, LOG, RECORD, REPLAYS, Folder
 from app.runtimes.process import ProcessRuntime
 from tests.runtimes.conftest import stand_in
 from tests.support.docker_lab import eventually
@@ -617,3 +619,18 @@ def test_a_workload_that_hangs_is_left_out_of_the_samples_and_hides_no_limit(lab
         lab.runtime.throttled(hung.name)
     lab.runtime.stop(hung.name)
     assert lab.state(hung.name) == EXITED
+
+
+def test_the_handshakes_seen_outlive_a_replacement_and_end_with_the_workload(lab):
+    workload = lab.workload()
+    folder = Folder(lab.data / "proxies", workload.name)
+    lab.runtime.create(workload)
+    for name in (*REPLAYS, LOG, LIMITS, "stray"):
+        (folder.path / name).write_text("old")
+    (folder.path / "nested").mkdir()
+    lab.runtime.create(workload)
+    assert {path.name for path in folder.path.iterdir()} == {*REPLAYS, CONFIG, RECORD}
+    with pytest.raises(RuntimeFailure, match="can't be the name"):
+        lab.runtime.create(replace(workload, files={CONFIG: "", REPLAYS[0]: ""}))
+    lab.runtime.remove(workload.name)
+    assert not folder.path.exists()
