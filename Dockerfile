@@ -58,5 +58,5 @@ EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
     CMD ["python3", "-c", \
          "from urllib.request import urlopen; urlopen('http://127.0.0.1:8080/healthz', timeout=4)"]
-# gunicorn with one worker and eight threads: see app/cli/serve.py.
+# One process, waitress with eight threads: see app/cli/server.py.
 CMD ["python3", "-m", "app.cli", "serve", "--bind", "0.0.0.0", "--port", "8080"]

@@ -234,7 +234,6 @@ start_panel() {
     cat <<END
 
 Stop it, and its proxies:   bash '$HERE/install.sh' --local --stop$data_option
-From your own computer:     ssh -L $PORT:127.0.0.1:$PORT THIS-SERVER, then open http://127.0.0.1:$PORT
 Without a browser:          cd '$HERE' && .venv/bin/python -m app.cli --help
 END
 }

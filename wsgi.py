@@ -1,4 +1,4 @@
-"""What gunicorn runs: the panel, and the monitor that keeps the proxies as they were declared."""
+"""What `serve` runs: the panel, and the monitor that keeps the proxies as they were declared."""
 
 from __future__ import annotations
 

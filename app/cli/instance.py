@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from app.runtimes.ports import join, obstacle
+from app.runtimes.ports import join, obstacle, own_address
 
 STOP_SECONDS = 20
 
@@ -46,8 +46,31 @@ def url_of(bind: str, port: int) -> str:
     except ValueError:
         return f"http://{host}:{port}"
     if address.is_unspecified:
-        host = "::1" if address.version == 6 else "127.0.0.1"
-    return f"http://[{host}]:{port}" if address.version == 6 else f"http://{host}:{port}"
+        host = "127.0.0.1"  # "::" means both families
+    return f"http://{join(host, port)}"
+
+
+def from_elsewhere(bind: str, port: int, server: str = "") -> list[str]:
+    """How a browser on another computer gets to a panel that listens there, in lines for people.
+
+    server: how people reach this machine, if that is declared.
+    """
+    here = url_of(bind, port)
+    host = bind.strip("[]")
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        address = ipaddress.ip_address("127.0.0.1") if host == "localhost" else None
+    if address and address.is_loopback:
+        inside = f"[{address}]" if address.version == 6 else address
+        return [f"From your own computer:     ssh -L {port}:{inside}:{port} {server or 'THIS-SERVER'}, then open "
+                f"http://127.0.0.1:{port}"]
+    there = f"http://{join(server or own_address(), port)}" if address and address.is_unspecified else here
+    return [f"From your own computer:     open {there}",
+            "WARNING: whoever can reach this address can try to log in, and passwords cross the network unencrypted: "
+            "this is plain HTTP.",
+            f"Safer: --bind 127.0.0.1 and ssh -L {port}:127.0.0.1:{port} {server or 'THIS-SERVER'}, or a reverse proxy "
+            "with HTTPS (see the README)."]
 
 
 def listen(bind: str, port: int) -> socket.socket:
@@ -60,8 +83,10 @@ def listen(bind: str, port: int) -> socket.socket:
         free = (p for p in range(port + 1, 65536) if not obstacle(join(address[0], p)))
         raise PanelError(f"{why}. Stop that program, or choose another port: --port {next(free)}"
                          if "taken" in why else f"{why}.")
+    # "::" takes IPv4 as well, whatever the system's default is: as the proxies do.
+    both = address[0] == "::"
     try:
-        return socket.create_server(address[:2], family=family)
+        return socket.create_server(address[:2], family=family, dualstack_ipv6=both)
     except OSError as error:
         raise PanelError(f"can't listen on {bind}, port {port}: {error.strerror}.") from None
 

@@ -15,7 +15,6 @@ from app.cli.serve import bind_option, port_option, welcome, welcome_text
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
-LOG_BYTES = 5_000_000
 
 
 @click.group(cls=Group, hidden=True)
@@ -46,15 +45,13 @@ def restart(obj: Invocation, bind: str, port: int) -> None:
     log = obj.data_dir / "panel.log"
     _start(obj.data_dir, bind, port, log)
     document = {**welcome(url, config), "log": str(log)}
-    obj.answer(document, welcome_text(url, config) + f"\nLog:       {log}")
+    obj.answer(document, welcome_text(bind, port, config) + f"\nLog:       {log}")
 
 
 def _start(data_dir: Path, bind: str, port: int, log: Path) -> None:
-    if log.exists() and log.stat().st_size > LOG_BYTES:
-        log.replace(log.with_suffix(".log.1"))
     log.touch(mode=0o600)
     begin = log.stat().st_size
-    command = [sys.executable, "-m", "app.cli", "serve", "--no-welcome",
+    command = [sys.executable, "-m", "app.cli", "serve", "--no-welcome", "--log", str(log),
                "--bind", bind, "--port", str(port), "--data", str(data_dir)]
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -68,7 +65,9 @@ def _start(data_dir: Path, bind: str, port: int, log: Path) -> None:
             if not ended:
                 process.terminate()
                 process.wait()
-            lines = log.read_bytes()[begin:].decode(errors="replace").strip().splitlines()
+            written = log.read_bytes()
+            fresh = written[begin:] if len(written) >= begin else written  # else it was rotated meanwhile
+            lines = fresh.decode(errors="replace").strip().splitlines()
             why = "\n".join(lines[-15:]) or "it wrote nothing"
             raise Refusal(f"the panel did not start. The end of {log}:\n{why}")
         time.sleep(0.1)

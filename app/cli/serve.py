@@ -1,14 +1,15 @@
-"""`serve`: the panel under gunicorn, until it is told to stop."""
+"""`serve`: the panel and its HTTP server, until it is told to stop."""
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from app.cli.instance import PanelError, PanelFile, listen, url_of
+from app.cli.instance import PanelError, PanelFile, from_elsewhere, listen, url_of
 from app.cli.root import Command, Invocation, Refusal
 
 if TYPE_CHECKING:
@@ -26,11 +27,14 @@ port_option = click.option(
 @bind_option
 @port_option
 @click.option("--no-welcome", is_flag=True, hidden=True, help="Don't print the initial password.")
+@click.option("--log", hidden=True, type=click.Path(dir_okay=False, path_type=Path), help="A file that is rotated.")
 @click.pass_obj
-def serve(obj: Invocation, bind: str, port: int, no_welcome: bool) -> None:
+def serve(obj: Invocation, bind: str, port: int, no_welcome: bool, log: Path | None) -> None:
     """Run the web panel in the foreground. Proxies keep running when it ends."""
+    from app.cli import panellog
     from app.config.file import ConfigFile
 
+    panellog.init(log)
     file = ConfigFile(obj.data_dir)
     file.prepare()
     config = file.read()
@@ -41,12 +45,15 @@ def serve(obj: Invocation, bind: str, port: int, no_welcome: bool) -> None:
     except PanelError as error:
         raise Refusal(str(error), "port") from None
     if not no_welcome:
-        obj.answer(welcome(url, config), welcome_text(url, config))
+        obj.answer(welcome(url, config), welcome_text(bind, port, config))
     sys.stdout.flush()
-    # The worker's create_app() reads the folder's name from here.
+    # create_app() reads the folder's name from here.
     os.environ["MTPROTO_DATA_DIR"] = str(obj.data_dir)
     with claim:
-        run_gunicorn(listener.detach())
+        from app.cli import server
+        from wsgi import app
+
+        server.run(app, listener)
 
 
 def welcome(url: str, config: Config) -> dict[str, str]:
@@ -56,40 +63,13 @@ def welcome(url: str, config: Config) -> dict[str, str]:
     return document
 
 
-def welcome_text(url: str, config: Config) -> str:
-    lines = [f"Panel:     {url}"]
+def welcome_text(bind: str, port: int, config: Config) -> str:
+    """Where the panel is, how to get in, and how to reach it from elsewhere."""
+    lines = [f"Panel:     {url_of(bind, port)}"]
     if config.initial_password:
         lines += [f"Name:      {config.admin_username}",
                   f"Password:  {config.initial_password}   (shown until the first login)"]
+    # Behind a reverse proxy the way in is that one's, as in docker-compose.yml.
+    if os.environ.get("MTPROTO_TRUSTED_PROXIES", "").strip() in ("", "0"):
+        lines += from_elsewhere(bind, port, config.server_domain or config.server_ip)
     return "\n".join(lines)
-
-
-def run_gunicorn(listener: int) -> None:
-    """Serve wsgi:app on an open listening socket; returns by SystemExit."""
-    from gunicorn.app.base import BaseApplication
-
-    class Panel(BaseApplication):  # type: ignore[misc]
-        def load_config(self) -> None:
-            settings: dict[str, Any] = {
-                "bind": f"fd://{listener}",
-                # One worker: the monitor thread lives in it, and login throttling needs no more.
-                "workers": 1,
-                "worker_class": "gthread",
-                "threads": 8,
-                "timeout": 60,
-                "graceful_timeout": 5,
-                "loglevel": "warning",
-                "proc_name": "mtproto-panel",
-                # Another way in to the server process, which nobody here uses.
-                "control_socket_disable": True,
-            }
-            for key, value in settings.items():
-                self.cfg.set(key, value)
-
-        def load(self) -> Any:
-            # In the worker, after the fork: it opens the ledger and starts the monitor.
-            from wsgi import app
-
-            return app
-
-    Panel().run()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, tzinfo
@@ -14,6 +13,7 @@ from app.fleet.links import links, workload_name
 from app.ledger.traffic import Total
 from app.mtproto.links import tg_link, tme_link
 from app.runtimes.base import RUNNING, STOPPED, Observed
+from app.runtimes.ports import own_address
 
 
 @dataclass(frozen=True)
@@ -274,18 +274,6 @@ def server_address(config: Config) -> tuple[str, str]:
     if config.proxy_bind and not ipaddress.ip_address(config.proxy_bind).is_unspecified:
         guess = config.proxy_bind
     else:
-        guess = _own_address()
+        guess = own_address()
     return guess, (f"Links use {guess}, this machine's own address, because neither server_domain nor "
                    "server_ip is set. Set the one that people reach from outside.")
-
-
-def _own_address() -> str:
-    """The address this machine would use towards the internet; connecting a UDP socket sends nothing."""
-    for family, elsewhere in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.connect((elsewhere, 9))
-                return probe.getsockname()[0]
-            except OSError:
-                continue
-    return "127.0.0.1"

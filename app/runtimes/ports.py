@@ -58,6 +58,18 @@ def obstacle(address: str) -> str:
     return ""
 
 
+def own_address() -> str:
+    """The address this machine would use towards the internet; connecting a UDP socket sends nothing."""
+    for family, elsewhere in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.connect((elsewhere, 9))
+                return probe.getsockname()[0]
+            except OSError:
+                continue
+    return "127.0.0.1"
+
+
 def listens(pid: int, address: str) -> bool:
     """Whether the process itself accepts connections on "ip:port".
 

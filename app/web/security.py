@@ -14,6 +14,10 @@ from app.web.forwarded import Forwarded, trusted_proxies
 
 SESSION_HOURS = 12
 
+#: Bytes of a form at most: a person's fields, and the settings, which hold lists (and what the page had shown of
+#: them): 900 names of any length. nginx/panel.conf allows the same.
+USUAL_FORM, LARGEST_FORM = 64 * 1024, 512 * 1024
+
 #: Pages may load only what this server sends. The forms of this panel lead nowhere else.
 CONTENT_SECURITY_POLICY = "; ".join((
     "default-src 'none'",
@@ -54,14 +58,22 @@ def init_app(app: Flask) -> None:
         WTF_CSRF_TIME_LIMIT=None,
         # Who sent a form is looked at by origin.py, by HTTP too.
         WTF_CSRF_SSL_STRICT=False,
-        MAX_CONTENT_LENGTH=64 * 1024,
+        MAX_CONTENT_LENGTH=USUAL_FORM,
+        MAX_FORM_MEMORY_SIZE=LARGEST_FORM,
     )
     app.session_interface = SessionInterface()
+    app.before_request(allow_lists)
     hosts.init_app(app)
     origin.init_app(app)
     CSRFProtect(app)
     app.after_request(add_headers)
     app.extensions["forwarded"] = app.wsgi_app = Forwarded(app.wsgi_app, trusted_proxies())
+
+
+def allow_lists() -> None:
+    """The settings may be larger than other forms."""
+    if request.blueprint == "settings":
+        request.max_content_length = LARGEST_FORM
 
 
 def add_headers(response: Response) -> Response:

@@ -17,7 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.instance import PanelError, PanelFile, Running
+from app.cli.instance import PanelError, PanelFile, Running, from_elsewhere
+from app.cli.panellog import LOG_BYTES
+from app.runtimes.ports import join, own_address
 from tests.cli.conftest import ROOT
 
 
@@ -176,3 +178,83 @@ def test_stop_in_a_folder_without_an_installation_makes_none(command, tmp_path) 
     nothing = tmp_path / "nothing"
     assert "no installation" in command("panel", "stop", "--data", str(nothing)).refused()
     assert not nothing.exists()
+
+
+def ask(url: str) -> str:
+    with urllib.request.urlopen(f"{url}/healthz", timeout=30) as answer:
+        return answer.read().decode()
+
+
+def test_all_ipv6_addresses_means_ipv4_too(serve, free_port) -> None:
+    port = free_port()
+    process = serve(port, "--bind", "::")
+    assert ask(f"http://127.0.0.1:{port}") == ask(f"http://[::1]:{port}") == "ok"
+    assert process.stdout.readline().split() == ["Panel:", f"http://127.0.0.1:{port}"]
+
+
+@pytest.mark.parametrize(("bind", "server", "hint", "warns"), [
+    ("127.0.0.1", "", "ssh -L 8080:127.0.0.1:8080 THIS-SERVER, then open http://127.0.0.1:8080", False),
+    ("127.0.0.1", "proxy.example", "ssh -L 8080:127.0.0.1:8080 proxy.example,", False),
+    ("127.0.0.2", "", "ssh -L 8080:127.0.0.2:8080 ", False),
+    ("localhost", "", "ssh -L 8080:127.0.0.1:8080 ", False),
+    ("::1", "", "ssh -L 8080:[::1]:8080 ", False),
+    ("0.0.0.0", "proxy.example", "open http://proxy.example:8080", True),
+    ("::", "2001:db8::7", "open http://[2001:db8::7]:8080", True),
+    ("[::]", "", f"open http://{join(own_address(), 8080)}", True),
+    ("192.0.2.7", "proxy.example", "open http://192.0.2.7:8080", True),
+    ("2001:db8::7", "", "open http://[2001:db8::7]:8080", True),
+    ("panel.lan", "", "open http://panel.lan:8080", True),
+])
+def test_the_way_from_elsewhere_fits_the_address_that_is_listened_on(
+        bind: str, server: str, hint: str, warns: bool) -> None:
+    said = "\n".join(from_elsewhere(bind, 8080, server))
+    assert hint in said
+    assert ("plain HTTP" in said) == warns
+
+
+def test_serve_on_all_addresses_says_how_to_get_there_and_warns(serve, free_port) -> None:
+    process = serve(free_port(), "--bind", "0.0.0.0")
+    process.terminate()
+    said, _ = process.communicate(timeout=90)
+    assert "WARNING" in said and "plain HTTP" in said and "--bind 127.0.0.1" in said and own_address() in said
+
+
+def test_behind_a_reverse_proxy_the_way_in_is_the_proxys(serve, free_port, monkeypatch) -> None:
+    monkeypatch.setenv("MTPROTO_TRUSTED_PROXIES", "127.0.0.1")
+    process = serve(free_port(), "--bind", "0.0.0.0")
+    process.terminate()
+    assert "WARNING" not in process.communicate(timeout=90)[0]
+
+
+def test_the_log_of_a_panel_in_the_background_is_rotated_while_it_runs(command, data, free_port) -> None:
+    port = free_port()
+    log = data / "panel.log"
+    data.mkdir(exist_ok=True)
+    log.write_bytes(b"x" * (LOG_BYTES - 10))
+    assert command("panel", "restart", "--port", str(port)).code == 0
+    # A proxy that is not believed is a line in the log.
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/healthz", headers={"X-Forwarded-For": "192.0.2.1"})
+    urllib.request.urlopen(request, timeout=30).close()
+    wait_until(lambda: (data / "panel.log.1").exists() and log.stat().st_size > 0)
+    assert (data / "panel.log.1").stat().st_size <= LOG_BYTES and log.stat().st_size < 10_000
+    assert "192.0.2.1" not in log.read_text() and "MTPROTO_TRUSTED_PROXIES" in log.read_text()
+    assert log.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_is_written_past_the_log_is_in_it_and_counts(tmp_path: Path) -> None:
+    file = tmp_path / "panel.log"
+    program = ("import logging, os, sys, threading\n"
+               "from app.cli import panellog\n"
+               f"panellog.LOG_BYTES = 2000\n"
+               f"panellog.init({str(file)!r})\n"
+               "os.write(2, b'by hand\\n'); print('printed', flush=True)\n"
+               "died = threading.Thread(target=lambda: 1 / 0); died.start(); died.join()\n"
+               "for _ in range(100): logging.warning('%s', 'y' * 100); os.write(2, b'z' * 50)\n"
+               "os.write(1, b'the end')\n")
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=90)
+    older, newer = file.with_name("panel.log.1").read_text(), file.read_text()
+    assert newer.endswith("the end")
+    assert all(len(text) <= 2200 for text in (older, newer))
+    subprocess.run([sys.executable, "-c", program.replace("range(100)", "range(0)")], cwd=ROOT, check=True, timeout=90)
+    everything = file.with_name("panel.log.1").read_text() + file.read_text()
+    assert "by hand" in everything and "printed" in everything and "ZeroDivisionError" in everything

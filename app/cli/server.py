@@ -1,0 +1,106 @@
+"""The panel's HTTP server: waitress, with an end to every wait for a client.
+
+waitress reads requests and sends answers in one thread for all connections, and needs one of its working threads only
+for a request that has arrived whole: whoever sends half a request, or reads slowly, holds none of them. What it lacks
+is a bound: it waits for ever for a client that sends a byte now and then, and takes nobody once its connections are
+full. Here, each wait has an end, and a newcomer gets the place of whoever has kept the server waiting longest.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import resource
+import signal
+import socket
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from waitress.channel import HTTPChannel
+from waitress.server import TcpWSGIServer
+
+from app.web.security import LARGEST_FORM
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+#: Seconds in which a request has to arrive whole, an answer has to be read, and an idle connection to be used again.
+PATIENCE = 60.0
+#: Open connections; each may need a second descriptor for the file that it is sent.
+CONNECTIONS = 500
+DESCRIPTORS = 4096
+THREADS = 8
+
+
+class Channel(HTTPChannel):  # type: ignore[misc]
+    """One connection, and since when it has kept the server waiting."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.waiting_since = self.creation_time
+        self._answered = False
+
+    def received(self, data: bytes) -> bool:
+        """The first byte after an answer begins a new wait; no other one does."""
+        if self._answered:
+            self.waiting_since, self._answered = time.time(), False
+        return super().received(data)
+
+    def service(self) -> None:
+        """Answers one request, in a working thread: while it does, the client is not waited for."""
+        self.waiting_since = math.inf
+        super().service()
+        self.waiting_since, self._answered = time.time(), True
+
+
+class Server(TcpWSGIServer):  # type: ignore[misc]
+    """Serves `app` on an open listening socket."""
+
+    channel_class = Channel
+
+    def __init__(self, app: WSGIApplication, listener: socket.socket, patience: float = PATIENCE,
+                 connections: int = CONNECTIONS) -> None:
+        self.patience, self.connections = patience, connections
+        super().__init__(
+            app, _sock=listener, bind_socket=False,
+            sockinfo=(listener.family, listener.type, listener.proto, listener.getsockname()),
+            threads=THREADS, connection_limit=connections + 100, asyncore_use_poll=True,
+            cleanup_interval=1, channel_timeout=int(patience) + 1,
+            # The panel itself refuses a large form with a page; this is for what is no form.
+            max_request_header_size=32 * 1024, max_request_body_size=2 * LARGEST_FORM,
+            # More than that waits in a file, not in memory.
+            inbuf_overflow=64 * 1024,
+            # forwarded.py looks at these headers itself.
+            clear_untrusted_proxy_headers=False,
+            log_socket_errors=False, ident="",
+        )
+
+    def handle_accept(self) -> None:
+        """Takes a newcomer, if need be in the place of the connection that has waited longest."""
+        super().handle_accept()
+        waiting = self._waiting() if len(self.active_channels) > self.connections else []
+        if waiting:
+            min(waiting, key=lambda channel: channel.waiting_since).handle_close()
+
+    def maintenance(self, now: float) -> None:
+        """Called about once a second: ends what has taken too long, also where nothing can be sent any more."""
+        for channel in self._waiting():
+            if now - channel.waiting_since > self.patience:
+                channel.handle_close()
+
+    def _waiting(self) -> list[Channel]:
+        return [channel for channel in list(self.active_channels.values()) if not channel.requests]
+
+
+def run(app: WSGIApplication, listener: socket.socket) -> None:
+    """Serve until SIGTERM or Ctrl-C; what is being answered gets five seconds."""
+    # One line for each request that has to wait a moment would tell nobody anything.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY:
+        wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    server = Server(app, listener)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    server.run()
