@@ -191,6 +191,10 @@ class Config(_Part):
     nginx_worker_hours: Annotated[Whole, Field(ge=1, le=720)] = Field(
         default=6, description="hours, a whole number from 1 to 720, after which nginx ends connections that are "
                                "older than its last reload; more keeps more old nginx processes in memory")
+    nginx_connections_per_address: Annotated[Whole, Field(ge=16, le=8192)] = Field(
+        default=1024, description="connections at a time on port 443 from one address (or IPv6 /64), a whole number "
+                                  "from 16 to 8,192; a telephone opens up to 8, and a provider may show thousands of "
+                                  "people with one address")
     acme_directory: HttpsUrl = Field(
         default="", description="the https address of an ACME directory, or empty for Let's Encrypt")
     acme_email: Email = Field(
@@ -231,7 +235,7 @@ SETTINGS = ("server_domain", "server_ip", "proxy_port", "proxy_bind", "proxy_ima
             "reset_cycle", "monitor_seconds", "upstream_socks5", "domain_fronting_ip", "domain_fronting_port",
             "port_443_mode", "panel_domain", "panel_hosts", "sni_mode", "domain_pool", "sni_base_domain", "unknown_sni",
             "cover_site", "cover_url", "domain_grace_days", "mtg_timing", "mtg_timing_urls",
-            "nginx_worker_hours", "acme_directory", "acme_email")
+            "nginx_worker_hours", "nginx_connections_per_address", "acme_directory", "acme_email")
 
 
 def new_id(taken: set[str]) -> str:

@@ -51,6 +51,7 @@ class Site:
     cover_site: str = "builtin"
     cover_url: str = ""
     nginx_worker_hours: int = 6
+    nginx_connections_per_address: int = 1024
     certificates: tuple[Certificate, ...] = ()
 
 

@@ -41,6 +41,8 @@ _SETTLE = 0.25
 #: Where nginx.conf has it write why it could not take a configuration.
 REFUSED = "/run/refused.log"
 
+_COUNT = "wc -c </run/refused/count && : >/run/refused/count"
+
 _KEPT = "What it served before is served on."
 
 #: $1: the version. The paths of a configuration are relative to where its main file is.
@@ -57,13 +59,16 @@ class Nginx:
     """The nginx of docker-compose.yml. Implements Edge.
 
     folder: data/nginx, which the container sees at /etc/nginx/edge. ip: the container's address in the
-    proxies' network. panel: "host:port" of the panel in that network. public_port: the machine's port
-    that leads to nginx's 443.
+    proxies' network; proxies: that network (CIDR), "" to take everybody. panel_side: its address in the
+    panel's network, "" where that is the same one. panel: "host:port" of the panel in there. public_port:
+    the machine's port that leads to nginx's 443.
     """
 
-    def __init__(self, folder: Path, service: Service, ip: str, panel: str = "app:8080",
-                 public_port: int = 443) -> None:
+    def __init__(self, folder: Path, service: Service, ip: str, panel: str = "panel:8080",
+                 public_port: int = 443, proxies: str = "", panel_side: str = "") -> None:
         self.ip = str(ipaddress.ip_address(ip))
+        self.proxies = proxies
+        self.panel_side = panel_side
         self.folder = Folder(Path(folder))
         self.service = service
         self._panel = panel
@@ -98,7 +103,7 @@ class Nginx:
 
     def served(self, seconds: float = 1.0) -> str:
         """The version that nginx serves now; "" if it serves none, or does not answer in so many seconds."""
-        connection = http.client.HTTPConnection(self.ip, VERSION_PORT, timeout=seconds)
+        connection = http.client.HTTPConnection(self.panel_side or self.ip, VERSION_PORT, timeout=seconds)
         try:
             connection.request("GET", "/version")
             answer = connection.getresponse()
@@ -108,6 +113,14 @@ class Nginx:
         finally:
             connection.close()
 
+    def turned_away(self) -> int:
+        """How many connections on port 443 were closed since the last call, because their address had its share.
+        Raises EdgeFailure."""
+        with _failures():
+            code, printed = self.service.run(["sh", "-c", _COUNT])
+        # A line of two bytes for each, in a folder that holds no more than 4 MB.
+        return int(printed) // 2 if code == 0 and printed.strip().isdigit() else 0
+
     def _timing(self) -> timing.Material:
         return timing.material(self.folder.path / "timing", self.ip)
 
@@ -115,7 +128,7 @@ class Nginx:
         seed, material = self._seed(), self._timing()
         root = f"{MOUNTED}/{material.root.relative_to(self.folder.path).as_posix()}"
         return Around(
-            panel=self._panel, public_port=self._public_port, ipv6=_ipv6(), cover=cover.files(seed),
+            panel=self._panel, status=self.panel_side, proxies=self.proxies, public_port=self._public_port, ipv6=_ipv6(), cover=cover.files(seed),
             custom=self.folder.custom(), trusted=_trusted() if site.cover_site == "proxy" else b"",
             timing=(material.chain.read_bytes(), material.key.read_bytes(), root),
             token=hashlib.sha256(b"token " + seed).hexdigest()[:20])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -20,7 +21,7 @@ TEMPLATES = Path(__file__).resolve().parents[2] / "nginx" / "templates"
 #: Where the folder of the panel is in the nginx container.
 MOUNTED = "/etc/nginx/edge"
 
-#: The ports that the panel and the engines use inside the proxies' network.
+#: The ports that the panel uses inside its own network, and those that the engines use in the proxies'.
 VERSION_PORT, COVER_PORT, TIMING_PORT = 8082, 8444, 8445
 
 _PANEL, _COVER, _REJECT, _CLOSE = (f"127.0.0.1:{port}" for port in (8443, COVER_PORT, 8446, 8447))
@@ -33,14 +34,18 @@ _URL = re.compile(r"https://(?P<host>[A-Za-z0-9.-]+)(?P<port>:\d{1,5})?")
 class Around:
     """What the configuration depends on beside the Site.
 
-    panel: "host:port" of the panel in the network. public_port: where people reach port 443.
+    panel: "host:port" of the panel in its network. status: the address there at which nginx says what it
+    serves, "" for all of them. proxies: the network of the proxies (CIDR), which come to 443 only when
+    a name leads them in a circle; "" to take everybody. public_port: where people reach port 443.
     ipv6: whether nginx can listen on IPv6. cover: the files of the built-in cover site. custom: the
     operator's own *.conf files. trusted: PEM of the authorities that a cover_url is checked by.
     timing: chain and key (PEM) and the folder, as nginx sees it, of the server that mtg learns from.
     token: letters and digits that mark this installation's own requests.
     """
 
-    panel: str = "app:8080"
+    panel: str = "panel:8080"
+    status: str = ""
+    proxies: str = ""
     public_port: int = 443
     ipv6: bool = True
     cover: Mapping[str, bytes] = field(default_factory=dict)
@@ -73,7 +78,8 @@ def render(site: Site, around: Around) -> dict[str, bytes]:
 
     files["main.d/limits.conf"] = text("limits.conf.j2", worker_hours=int(site.nginx_worker_hours))
     files["stream.d/port443.conf"] = text(
-        "stream.conf.j2", unknown=_unknown(site, panel, covers), backends=_backends(site, panel))
+        "stream.conf.j2", unknown=_unknown(site, panel, covers), backends=_backends(site, panel),
+        fence=_fence(around.proxies), share=int(site.nginx_connections_per_address))
     files["parts/challenge.conf"] = text("challenge.conf.j2")
     files |= _cover_site(site, around, text)
     if around.timing:
@@ -82,6 +88,7 @@ def render(site: Site, around: Around) -> dict[str, bytes]:
     secure = tuple(name for name in site.own_names if name in cover_pairs)
     values = dict(
         panel=panel, covers=covers, panel_upstream=around.panel,
+        status=f"{around.status}:{VERSION_PORT}" if around.status else str(VERSION_PORT),
         unknown_sees_cover=site.unknown_sni == "cover",
         secure_names=((site.panel_domain,) if panel else ()) + secure,
         plain_names=tuple(name for name in site.own_names if name not in cover_pairs),
@@ -111,6 +118,14 @@ def _templates() -> Environment:
 def _listen(ipv6: bool) -> Callable[[int], list[str]]:
     """Port -> the addresses of a `listen` for it."""
     return lambda port: [str(port), f"[::]:{port}"] if ipv6 else [str(port)]
+
+
+def _fence(proxies: str) -> str:
+    """What turns the proxies away at once; but not this machine, whose address is the first in their network."""
+    if not proxies:
+        return "# Everybody may come."
+    network = ipaddress.ip_network(proxies)
+    return f"allow {network[1]}; deny {network};"
 
 
 def _refuse_names(site: Site) -> None:

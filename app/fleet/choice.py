@@ -13,6 +13,7 @@ from app.engines.base import Engine
 from app.engines.builtin import Builtin
 from app.engines.mtg import Mtg, MtgImage, find_mtg
 from app.fleet.errors import Refused
+from app.mtproto.public import Network
 from app.runtimes.base import Runtime, RuntimeFailure
 from app.runtimes.process import ProcessRuntime
 
@@ -47,7 +48,9 @@ def choose(file: ConfigFile) -> tuple[Runtime, Engine]:
 def beside(data_dir: Path, runtime: Runtime) -> dict[str, Any]:
     """What stands beside the panel, as Fleet's arguments: the DNS, and nginx and certbot where the proxies are containers, and docker-compose.yml says by
     MTPROTO_EDGE which address nginx has in their network. MTPROTO_HTTPS_PORT: the port of the machine that it
-    publishes as 443, as a number or address:number. Raises Refused for other values."""
+    publishes as 443, as a number or address:number. MTPROTO_NGINX: its address in the panel's network, which
+    MTPROTO_PANEL_NETWORK names; MTPROTO_PROXY_SUBNET, MTPROTO_PANEL_SUBNET: the networks' addresses. Raises Refused
+    for other values."""
     from app.edge.addresses import Addresses
 
     ip = (os.environ.get("MTPROTO_EDGE") or "").strip()
@@ -61,13 +64,38 @@ def beside(data_dir: Path, runtime: Runtime) -> dict[str, Any]:
         ipaddress.ip_address(ip)
     except ValueError:
         raise Refused(f"MTPROTO_EDGE is {ip!r}; allowed is the address of nginx in the proxies' network") from None
+    proxies = _network("PROXY_SUBNET", "EDGE_IP", ip)
+    panel_side = (os.environ.get("MTPROTO_NGINX") or "").strip()
+    panel = _network("PANEL_SUBNET", "NGINX_IP", panel_side)
+    panel_network = os.environ.get("MTPROTO_PANEL_NETWORK") or runtime.network
+    if panel_network > runtime.network:
+        raise Refused(f"PANEL_NETWORK is {panel_network!r} and PROXY_NETWORK is {runtime.network!r}; Docker publishes "
+                      "ports through the one whose name comes first in the alphabet, and that has to be PANEL_NETWORK: "
+                      f"PANEL_NETWORK=0-{runtime.network}, for example")
     port = (os.environ.get("MTPROTO_HTTPS_PORT") or "443").rpartition(":")[2]
     if not port.isdigit() or not 1 <= int(port) <= 65535:
         raise Refused(f"MTPROTO_HTTPS_PORT is {port!r}; allowed is a port, or an address and a port")
     network = runtime.network
-    return {"edge": Nginx(data_dir / "nginx", Service("nginx", network), ip, public_port=int(port)),
-            "certbot": Certbot(Service("certbot", network)), "addresses": Addresses(),
-            "public_port": int(port)}
+    return {"edge": Nginx(data_dir / "nginx", Service("nginx", network), ip, public_port=int(port),
+                          proxies=str(proxies or ""), panel_side=panel_side),
+            "certbot": Certbot(Service("certbot", panel_network)), "addresses": Addresses(),
+            "public_port": int(port), "networks": tuple(filter(None, (proxies, panel)))}
+
+
+def _network(subnet: str, name: str, address: str) -> Network | None:
+    """The network of docker-compose.yml's variable `subnet`, which its variable `name` has to lie in; None if it is
+    not told. Raises Refused."""
+    text = (os.environ.get(f"MTPROTO_{subnet}") or "").strip()
+    if not text:
+        return None
+    try:
+        network, inside = ipaddress.ip_network(text), ipaddress.ip_address(address)
+    except ValueError as error:
+        raise Refused(f"{subnet} is {text!r} and {name} is {address!r}: {error}") from None
+    if inside not in network:
+        raise Refused(f"{name} is {inside}, which is not in {subnet}, {network}: name an address of that network, far "
+                      "from its beginning, in .env")
+    return network
 
 
 def instance(secret_key: str) -> str:

@@ -20,7 +20,7 @@ from app.mtproto.secret import FAKETLS, Secret
 
 #: Settings that nginx is told of: a value that it refuses is not kept.
 NGINX_SETTINGS = ("port_443_mode", "panel_domain", "sni_base_domain", "unknown_sni", "cover_site", "cover_url",
-                  "nginx_worker_hours")
+                  "nginx_worker_hours", "nginx_connections_per_address")
 
 #: Settings that decide whether probers of a user are shown this server's own cover.
 _PINNING = ("port_443_mode", "sni_base_domain", "domain_fronting_ip")
@@ -56,6 +56,7 @@ class Port443:
         return Site(routes=routes, own_names=domains.own_names(config, now), panel_domain=config.panel_domain,
                     unknown_sni=config.unknown_sni, cover_site=config.cover_site, cover_url=config.cover_url,
                     nginx_worker_hours=config.nginx_worker_hours,
+                    nginx_connections_per_address=config.nginx_connections_per_address,
                     certificates=tuple(self.certificates().values()))
 
     def status(self, config: Config, running: int, trouble: str, problems: Iterable[str]) -> EdgeStatus | None:

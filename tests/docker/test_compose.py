@@ -40,13 +40,15 @@ class Stack:
     def __init__(self, env: Mapping[str, str] = {}, more: Path | None = None):
         self.more = more
         self.project = f"mtprototest{secrets.token_hex(4)}"
-        self.network = f"{self.project}-net"
+        self.network, self.panel_network = f"{self.project}-net", f"0-{self.project}"
         self.http, self.https, self.panel = free_port(), free_port(), free_port()
         # A network that no other stack of these tests has, outside what Docker itself hands out.
         self.prefix = f"10.{secrets.choice(range(100, 250))}.{secrets.choice(range(1, 250))}"
         self.env = {
             "COMPOSE_PROJECT_NAME": self.project, "PROXY_NETWORK": self.network,
-            "PROXY_SUBNET": f"{self.prefix}.0/24", "EDGE_IP": f"{self.prefix}.254",
+            "PROXY_SUBNET": f"{self.prefix}.0/25", "EDGE_IP": f"{self.prefix}.126",
+            "PANEL_NETWORK": self.panel_network, "PANEL_SUBNET": f"{self.prefix}.128/28",
+            "PANEL_IP": f"{self.prefix}.141", "NGINX_IP": f"{self.prefix}.142",
             "HTTP_PORT": f"127.0.0.1:{self.http}", "HTTPS_PORT": f"127.0.0.1:{self.https}",
             "PANEL_PORT": str(self.panel), **env}
 
@@ -184,12 +186,22 @@ def test_without_any_setting_everybody_reaches_80_and_443_and_only_this_machine_
     for service in services.values():
         assert service["restart"] == "unless-stopped"
         assert service["logging"]["options"] == {"max-file": "3", "max-size": "10m"}
-        assert list(service["networks"]) == ["proxies"]
+        assert service["mem_limit"] and service["pids_limit"]
+    assert {name: sorted(service["networks"]) for name, service in services.items()} == {
+        "app": ["panel", "proxies"], "nginx": ["panel", "proxies"], "certbot": ["panel"]}
     assert config["networks"]["proxies"]["name"] == "mtproto-net"
     assert config["networks"]["proxies"]["ipam"]["config"] == [{"subnet": "172.28.0.0/16"}]
-    edge = services["nginx"]["networks"]["proxies"]["ipv4_address"]
-    assert services["app"]["environment"]["MTPROTO_EDGE"] == edge
-    assert ipaddress.ip_address(edge) == list(ipaddress.ip_network("172.28.0.0/16").hosts())[-1]
+    names = [config["networks"][each]["name"] for each in ("panel", "proxies")]
+    assert names == sorted(names), "Docker publishes ports through the first"
+    told, seen = services["app"]["environment"], services["nginx"]["networks"]
+    assert told["MTPROTO_EDGE"] == seen["proxies"]["ipv4_address"]
+    assert told["MTPROTO_NGINX"] == seen["panel"]["ipv4_address"] == services["nginx"]["environment"]["NGINX_IP"]
+    assert services["app"]["networks"]["panel"]["ipv4_address"] in services["app"]["command"]
+    for network, variable, last in (("proxies", "PROXY_SUBNET", told["MTPROTO_EDGE"]),
+                                    ("panel", "PANEL_SUBNET", told["MTPROTO_NGINX"])):
+        subnet, = (each["subnet"] for each in config["networks"][network]["ipam"]["config"])
+        assert told[f"MTPROTO_{variable}"] == subnet
+        assert ipaddress.ip_address(last) == list(ipaddress.ip_network(subnet).hosts())[-1]
     assert services["app"]["user"].split(":")[1] in services["nginx"]["group_add"], "it may read the keys"
 
 
@@ -227,7 +239,7 @@ def test_certbot_is_part_of_it_only_with_the_profile_ssl_and_waits_until_it_is_a
     assert stack.container("certbot") == ""
     stack.env["CERTBOT_IMAGE"] = images.ensure_certbot()
     stack.compose("--profile", "ssl", "up", "--detach", "certbot")
-    container = docker("ps", "--quiet", "--filter", f"network={stack.network}",
+    container = docker("ps", "--quiet", "--filter", f"network={stack.panel_network}",
                        "--filter", "label=mtproto.role=certbot")
     assert docker("exec", container, "certbot", "certificates").splitlines()[-2] == "No certificates found."
     started = time.monotonic()
@@ -275,18 +287,55 @@ def test_the_panel_counts_failed_logins_by_the_clients_own_address(stack: Stack,
         "    form = {'csrf_token': token, 'username': 'admin', 'password': 'wrong'}\n"
         "    headers = {'X-Forwarded-For': f'198.51.100.{n}', 'Forwarded': f'for=198.51.100.{n}'}\n"
         "    print(s.post('http://nginx:8080/login', form, headers=headers).status_code)\n")
-    codes = docker("run", "--rm", "--label", "mtproto-test=compose", "--network", stack.network,
+    codes = docker("run", "--rm", "--label", "mtproto-test=compose", "--network", stack.panel_network,
                    stack.env["PANEL_IMAGE"], "python3", "-c", attacker)
     assert codes.split() == ["401"] * 5 + ["429"]
     assert Browser(stack).login("also wrong").status_code == 401, "this one is from another address"
 
 
-def test_nginx_finds_the_panel_again_when_its_address_has_changed(stack: Stack, admin: Browser) -> None:
+def test_nginx_finds_the_panel_again_when_it_was_away(stack: Stack, admin: Browser) -> None:
     app = stack.container("app")
-    docker("network", "disconnect", stack.network, app)
+    docker("network", "disconnect", stack.panel_network, app)
     eventually(lambda: admin.get("/healthz").status_code in (502, 504), "nginx answers alone")
-    docker("network", "connect", "--alias", "app", "--ip", f"{stack.prefix}.77", stack.network, app)
-    eventually(lambda: admin.get("/healthz").status_code == 200, "the panel answers at its new address")
+    docker("network", "connect", "--alias", "panel", "--ip", stack.env["PANEL_IP"], stack.panel_network, app)
+    eventually(lambda: admin.get("/healthz").status_code == 200, "the panel answers again")
+
+
+#: Prints which of its arguments (ADDRESS:PORT) accept a connection.
+_KNOCK = """
+import socket, sys
+for at in sys.argv[1:]:
+    host, _, port = at.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), 3).close()
+        print(at)
+    except OSError:
+        pass
+"""
+
+
+def test_a_proxy_reaches_the_cover_and_the_timing_and_nothing_of_the_panel(stack: Stack, admin: Browser) -> None:
+    app, inside = stack.container("app"), '{{(index .NetworkSettings.Networks "%s").IPAddress}}'
+    panels = {docker("inspect", "--format", inside % each, app) for each in (stack.network, stack.panel_network)}
+    assert stack.env["PANEL_IP"] in panels and len(panels) == 2
+    addresses = [*panels, stack.env["EDGE_IP"], stack.env["NGINX_IP"], f"{stack.prefix}.129"]
+    targets = [f"{address}:{port}" for address in addresses for port in (80, 443, 5000, 8000, 8080, 8081, 8082, 8444, 8445)]
+    open_to_proxies = docker("run", "--rm", "--label", "mtproto-test=compose", "--network", stack.network,
+                             stack.env["PANEL_IMAGE"], "python3", "-c", _KNOCK, *targets).split()
+    edge = stack.env["EDGE_IP"]
+    assert open_to_proxies == [f"{edge}:{port}" for port in (80, 443, 8444, 8445)]
+    # 443 takes nobody from there, and no name leads to the panel: tests/edge/test_walls.py.
+    names = docker("run", "--rm", "--label", "mtproto-test=compose", "--network", stack.network,
+                   stack.env["PANEL_IMAGE"], "python3", "-c",
+                   "import socket\ntry: print(socket.gethostbyname('panel'))\nexcept OSError: print('unknown')")
+    assert names == "unknown"
+
+
+def test_everything_has_a_limit_of_memory_and_processes(stack: Stack) -> None:
+    for service in ("app", "nginx"):
+        memory, pids = docker("inspect", "--format", "{{.HostConfig.Memory}} {{.HostConfig.PidsLimit}}",
+                              stack.container(service)).split()
+        assert int(memory) > 0 and int(pids) > 0
 
 
 def test_the_proof_of_a_domain_is_served_and_nothing_beside_it(stack: Stack) -> None:

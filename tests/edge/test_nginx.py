@@ -198,7 +198,7 @@ def panel_container(served: Lab) -> Iterator[None]:
     made = served.api.create_container(
         images.ensure_python(), ["python3", "-c", _ECHO], labels={edge_lab.LABEL: served.name},
         networking_config=served.api.create_networking_config(
-            {served.network: served.api.create_endpoint_config(aliases=["app"])}))["Id"]
+            {served.network: served.api.create_endpoint_config(aliases=["panel"])}))["Id"]
     served.api.start(made)
     eventually(lambda: served.plain("x", port=8080)[0] == 200, "the panel answers on 8080")
     yield

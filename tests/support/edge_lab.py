@@ -44,7 +44,8 @@ PUBLISHED = (80, 443, 8080)
 class Lab:
     """A running nginx. folder: data/nginx. ip: its address in `network`; gateway: this machine's.
 
-    nginx: what a panel that listens at "{gateway}:{panel_port}" would use.
+    nginx: what a panel that listens at "{gateway}:{panel_port}" would use. front: the first three numbers of
+    the panel's network, from which clients come, "" where all is in one network.
     """
 
     api: APIClient
@@ -54,6 +55,7 @@ class Lab:
     folder: Path
     challenge: Path
     nginx: Nginx
+    front: str = ""
     container: str = ""
     ports: dict[int, int] = field(default_factory=dict)
 
@@ -130,7 +132,8 @@ class Lab:
 
     def _create(self) -> str:
         host = self.api.create_host_config(
-            read_only=True, tmpfs={path: "" for path in ("/run", "/tmp", "/var/cache/nginx", "/var/lib/nginx")},
+            read_only=True, tmpfs={**{path: "" for path in ("/run", "/tmp", "/var/cache/nginx", "/var/lib/nginx")},
+                                   "/run/refused": "size=4m"},
             cap_drop=["ALL"], cap_add=["CHOWN", "SETGID", "SETUID", "NET_BIND_SERVICE"],
             security_opt=["no-new-privileges:true"], group_add=[str(os.getgid())],
             binds=[f"{ROOT}/nginx/nginx.conf:/etc/nginx/nginx.conf:ro",
@@ -138,15 +141,23 @@ class Lab:
                    f"{self.folder}:/etc/nginx/edge:ro", f"{self.challenge}:/var/www/certbot:ro"],
             port_bindings={port: ("127.0.0.1", None) for port in PUBLISHED})
         endpoint = self.api.create_endpoint_config(ipv4_address=self.ip, aliases=["nginx"])
-        return self.api.create_container(
-            images.ensure_nginx(), ["nginx", "-g", "daemon off;"], name=f"{self.name}-nginx",
+        door = f"{self.front}.254" if self.front else "0.0.0.0"
+        start = f"echo 'listen {door}:8080 default_server;' >/run/door.conf && exec nginx -g 'daemon off;'"
+        made = self.api.create_container(
+            images.ensure_nginx(), ["sh", "-c", start], name=f"{self.name}-nginx",
             labels={ROLE: "nginx", LABEL: self.name}, ports=list(PUBLISHED), host_config=host,
             networking_config=self.api.create_networking_config({self.network: endpoint}))["Id"]
+        if self.front:
+            self.api.connect_container_to_network(made, f"0-{self.network}", ipv4_address=f"{self.front}.254")
+        return made
 
 
 @contextlib.contextmanager
-def lab(folder: Path, network: str = "", panel_port: int = 8080, start: bool = True) -> Iterator[Lab]:
-    """nginx with `folder` as data/nginx. network: the name of the network that is made ("": one by itself)."""
+def lab(folder: Path, network: str = "", panel_port: int = 8080, start: bool = True,
+        apart: bool = False) -> Iterator[Lab]:
+    """nginx with `folder` as data/nginx. network: the name of the network that is made ("": one by itself).
+
+    apart: with a network of its own for the panel and the clients, as docker-compose.yml has it."""
     engine_or_skip()
     name = f"edge-{secrets.token_hex(4)}"
     network = network or f"mtproto-{name}"
@@ -159,20 +170,23 @@ def lab(folder: Path, network: str = "", panel_port: int = 8080, start: bool = T
     made = None
     try:
         prefix = _network(api, name, network)
+        front = _network(api, name, f"0-{network}") if apart else ""
         service = Service("nginx", network)
         unhurried(service._engine)
-        nginx = Nginx(folder, service, f"{prefix}.254", panel=f"{prefix}.1:{panel_port}")
-        made = Lab(api, name, network, prefix, folder, challenge, nginx)
+        nginx = Nginx(folder, service, f"{prefix}.254", panel=f"{front or prefix}.1:{panel_port}",
+                      proxies=f"{prefix}.0/24" if apart else "", panel_side=f"{front}.254" if apart else "")
+        made = Lab(api, name, network, prefix, folder, challenge, nginx, front)
         if start:
             made.start()
         yield made
     finally:
         for container in api.containers(all=True, filters={"label": f"{LABEL}={name}"}):
             forget(api, container["Id"])
-        with contextlib.suppress(APIError):
-            for container in api.inspect_network(network)["Containers"]:
-                api.disconnect_container_from_network(container, network, force=True)
-            api.remove_network(network)
+        for each in (network, f"0-{network}"):
+            with contextlib.suppress(APIError):
+                for container in api.inspect_network(each)["Containers"]:
+                    api.disconnect_container_from_network(container, each, force=True)
+                api.remove_network(each)
         api.close()
 
 
