@@ -10,7 +10,7 @@ import click
 from app.cli.root import Group, Invocation
 
 #: Fields of which not even a part is shown.
-HIDDEN = {"admin_password_hash", "password_hash", "_initial_password", "secret_key"}
+HIDDEN = {"_not_understood", "admin_password_hash", "password_hash", "_initial_password", "secret_key"}
 
 
 @click.group(cls=Group)

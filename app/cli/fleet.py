@@ -115,10 +115,10 @@ def logs(obj: Invocation, name: str | None, tail: int, follow: bool) -> None:
 def events(obj: Invocation, name: str | None, last: int) -> None:
     """What was done and by whom, and what the panel did by itself: of everybody, or of the user NAME, who may be
     gone by now."""
-    from datetime import datetime
+    from app.config import times
 
     found = obj.fleet().events(name or "", last)[::-1]
-    moments = [datetime.fromtimestamp(int(event.at)).astimezone() for event in found]
+    moments = [times.at(int(event.at)) for event in found]
     lines = [f"{at:%Y-%m-%d %H:%M:%S}  {event.actor}: {event.action}"
              + (f", {event.subject}" if event.subject else "") + (f" ({event.detail})" if event.detail else "")
              for at, event in zip(moments, found, strict=True)]

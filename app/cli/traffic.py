@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import asdict
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from app.cli.output import facts, table
 from app.cli.root import Group, Invocation
+from app.config import times
 from app.units import size
 
 if TYPE_CHECKING:
@@ -89,12 +89,9 @@ def beginning(text: str, now: float) -> float:
     if found := re.fullmatch(r"(\d{1,6})([mhd])", text):
         return max(0.0, now - int(found[1]) * UNITS[found[2]])
     try:
-        moment = datetime.fromisoformat(text).timestamp()
-        datetime.fromtimestamp(moment)  # as the answer tells it
-        return moment
-    except (ValueError, OverflowError):
-        raise click.UsageError(f"--since {text!r} is neither a date (2027-01-31) nor a time until now "
-                               "(90m, 24h, 30d).") from None
+        return times.typed(text).timestamp()
+    except ValueError as error:
+        raise click.UsageError(f"--since: {error}; or write a time until now (90m, 24h, 30d).") from None
 
 
 def _totals(view: UserView) -> dict[str, object]:
@@ -124,7 +121,7 @@ def _since(fleet: Fleet, views: list[UserView], since: float, ago: int,
 def _text_since(document: list[dict], name: str | None) -> str:
     if not document:
         return "No users yet: python -m app.cli user add NAME"
-    begin = datetime.fromtimestamp(document[0]["since"])
+    begin = times.at(document[0]["since"])
     if not name:
         rows = [[one["name"], *(amount(one[key], one["estimated"]) for key in ("bytes_down", "bytes_up"))]
                 for one in document]
@@ -133,7 +130,7 @@ def _text_since(document: list[dict], name: str | None) -> str:
     one = document[0]
     head = facts([("name", one["name"]), ("since", f"{begin:%Y-%m-%d %H:%M}"),
                   ("down / up", both(one["bytes_down"], one["bytes_up"], one["estimated"]))])
-    rows = [[f"{datetime.fromtimestamp(p['at']):%Y-%m-%d %H:%M:%S}", size(p["down"]), size(p["up"])]
+    rows = [[f"{times.at(p['at']):%Y-%m-%d %H:%M:%S}", size(p["down"]), size(p["up"])]
             for p in one["points"]]
     return "\n\n".join([head, *([table(["FROM", "DOWN", "UP"], rows, right=(1, 2))] if rows else [])])
 

@@ -11,8 +11,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from app.config import model
+from app.config import model, older
+from app.config.json_text import NotJson, parse
 from app.config.model import Config, InvalidConfig
 from app.config.passwords import hash_password, new_password
 
@@ -41,14 +43,15 @@ class ConfigFile:
         """The current declaration, for reading only. Raises ConfigError.
 
         Parsed again only when the file has changed. A user who was written into
-        the file by hand without an id or a port gets them now, for good.
+        the file by hand without an id or a port gets them now, for good, and a file
+        of an older version becomes one of this version.
         """
         stamp = self._stamp()
         if self._seen and self._seen[0] == stamp:
             return self._seen[1]
         raw = self._bytes()
         config = self._parse(raw)
-        if _lacks_ids_or_ports(raw):
+        if self._unfinished(raw):
             with self.edit() as config:
                 pass
             stamp = self._stamp()
@@ -96,12 +99,14 @@ class ConfigFile:
             self._save(config, before)
 
     def check(self) -> list[str]:
-        """What a person should know of a file that is valid: fields that are kept but have no effect.
+        """What a person should know of a file that is valid: what was left out, what is odd, and fields
+        that are kept but have no effect.
 
         Raises ConfigError for a file that is not.
         """
         config = self.read()
-        notes = [f"{key}: unknown to this version; kept" for key in config.model_extra or {}]
+        notes = config.problems() + config.notes()
+        notes += [f"{key}: unknown to this version; kept" for key in config.model_extra or {}]
         for user in config.users:
             notes += [f"user {user.name!r}: {key}: unknown to this version; kept"
                       for key in user.model_extra or {}]
@@ -111,7 +116,7 @@ class ConfigFile:
         """The newest backup that loads, if there is one."""
         for path in sorted(self.backups.glob("config-*.json"), reverse=True):
             try:
-                model.load(json.loads(path.read_bytes()))
+                model.load(parse(path.read_bytes()))
             except (OSError, ValueError):
                 continue
             return path
@@ -135,15 +140,21 @@ class ConfigFile:
 
     def _parse(self, raw: bytes) -> Config:
         try:
-            return model.load(json.loads(raw))
-        except json.JSONDecodeError as error:
-            what = (f"line {error.lineno}, column {error.colno}: {error.msg}" if raw.strip()
-                    else "the file is empty")
-        except UnicodeDecodeError:
-            what = "the file is not UTF-8 text"
-        except InvalidConfig as error:
+            data = parse(raw)
+            return model.load(data, forgiving=self._first_seen(data))
+        except (NotJson, InvalidConfig) as error:
             what = str(error)
         raise ConfigError(f"{self.path} is not valid: {what}\nNothing was changed.{self._advice()}")
+
+    def _first_seen(self, data: Any) -> bool:
+        """Whether this version has never saved the file (parsed): it writes all fields, and keeps a backup."""
+        return isinstance(data, dict) and "runtime" not in data and not any(self.backups.glob("config-*.json"))
+
+    def _unfinished(self, raw: bytes) -> bool:
+        """Whether something of this valid file is made up at each reading, until it is saved."""
+        data = parse(raw)
+        return self._first_seen(data) or any(user.get("port") is None or older.lacks_id(user)
+                                             for user in data.get("users") or [])
 
     def _advice(self) -> str:
         last = self.last_good_backup()
@@ -207,7 +218,3 @@ class ConfigFile:
             os.fsync(folder)
         finally:
             os.close(folder)
-
-
-def _lacks_ids_or_ports(raw: bytes) -> bool:
-    return any("port" not in user or not user.get("id") for user in json.loads(raw).get("users", []))

@@ -7,19 +7,19 @@ Names are those of the installations that came before, so their files load.
 
 from __future__ import annotations
 
-import difflib
 import secrets
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from app.config import older
 from app.config.values import (CYCLE_RULE, DNS_RULE, HOST_RULE, IMAGE_RULE, IP_RULE, LIMIT_RULE, NAME_RULE,
-                               PORT_RULE, PREFER_IP, SPEED_RULE, TIME_RULE, Address, Cycle, Dns, Domain,
-                               DomainOrEmpty, Domains, Email, Host, HttpsSite, HttpsUrl, HttpsUrls, Image,
-                               Limit, LocalTime, Name, Number, OwnCycle, Port, PreferIp, SecretText, Socks5,
-                               Text, Whole, now)
+                               PORT_RULE, PREFER_IP, SPEED_RULE, TIME_RULE, Address, BaseDomain, BindAddress,
+                               Cycle, Dns, Domain, DomainOrEmpty, Domains, Email, Expiry, Host, HttpsSite,
+                               HttpsUrl, HttpsUrls, Image, Limit, Moment, Name, Number, OwnCycle, Port, PreferIp,
+                               SecretText, Socks5, Text, Whole, now)
 from app.config.wording import kind_of, sentence
-from app.mtproto.secret import Secret
+from app.mtproto.secret import Secret, SecretError, valid_domain
 
 #: Domains that many people visit and that speak TLS 1.3: the SNI of a user who asked for none.
 DOMAIN_POOL = (
@@ -39,14 +39,20 @@ class InvalidConfig(ValueError):
 class _Part(BaseModel):
     model_config = ConfigDict(extra="allow", validate_assignment=False, populate_by_name=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_the_default(cls, data: Any) -> Any:
+        """A field that null means nothing for may as well not be there: other programs write it so."""
+        if not isinstance(data, dict):
+            return data
+        nothing = {f.alias or name for name, f in cls.model_fields.items()
+                   if type(None) not in get_args(f.annotation) and not f.is_required()}
+        return {key: value for key, value in data.items() if value is not None or key not in nothing}
+
     @model_validator(mode="after")
     def _no_misspelt_field(self):
-        """A field of a newer or older version is kept; one letter off a known one is a typo."""
-        known = {f.alias or name for name, f in type(self).model_fields.items()}
-        for extra in self.model_extra or {}:
-            close = difflib.get_close_matches(extra, known, n=1, cutoff=0.75)
-            if close:
-                raise ValueError(f"unknown field {extra!r}; did you mean {close[0]!r}?")
+        for _, reason in older.misspelt(self.model_extra or {}, type(self)):
+            raise ValueError(reason)
         return self
 
 
@@ -54,8 +60,8 @@ class OldLink(_Part):
     """A link that a user had before their domain was changed, and that still works for a while."""
 
     secret: SecretText = Field(repr=False, description="the secret of the old link")
-    replaced_at: LocalTime = Field(description=TIME_RULE)
-    until: LocalTime = Field(description=TIME_RULE)
+    replaced_at: Moment = Field(description=TIME_RULE)
+    until: Moment = Field(description=TIME_RULE)
 
     @property
     def domain(self) -> str:
@@ -82,21 +88,40 @@ class User(_Part):
     at_limit: Literal["", "throttle", "block"] = Field(
         default="", description="throttle, block, or empty for the global one")
     reset_cycle: OwnCycle = Field(default="", description=CYCLE_RULE + "; or empty for the global one")
-    expires_at: LocalTime | None = Field(
+    expires_at: Expiry = Field(
         default=None, description=TIME_RULE + ", or null for never")
     expires_after_days: Annotated[Whole, Field(ge=0, le=36500)] = Field(
         default=0, description="days from the first use to the expiry, a whole number from 0 to 36,500; 0 "
                                "means no such clock; when it starts, the panel sets expires_at instead")
     old_links: list[OldLink] = Field(default_factory=list, description="a list of old links; kept by the panel")
     note: Text = Field(default="", max_length=1000, description="any text of up to 1,000 characters")
-    created_at: LocalTime = Field(default_factory=now, description=TIME_RULE)
+    created_at: Moment = Field(default_factory=now, description=TIME_RULE)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_other_domain(cls, data: Any) -> Any:
+        """What stands beside a secret that has a domain is neither needed nor checked."""
+        return {key: value for key, value in data.items() if key != "fake_tls_domain"} if _domain_in(data) else data
 
     @model_validator(mode="after")
     def _domain_of_the_secret(self):
+        """As it stands, odd or not: it is part of links that people have, and they work."""
         secret = Secret.parse(self.secret)
         if secret.domain:
             self.fake_tls_domain = secret.domain
         return self
+
+
+class Leftover(_Part):
+    """A value that was not understood when this version took the file over, and that nothing uses.
+
+    field: of the settings, or of the user with the id `user`. value: as it stood there.
+    """
+
+    field: Text = Field(default="", description="the field's name")
+    user: Text = Field(default="", description="the user's id, or empty")
+    value: Any = Field(default=None, repr=False, description="the value as it was")
+    reason: Text = Field(default="", description="what was wrong with it")
 
 
 class Admin(_Part):
@@ -105,7 +130,7 @@ class Admin(_Part):
     username: Name = Field(description=NAME_RULE)
     password_hash: Text = Field(repr=False, description="a hash made by the panel")
     sudo: bool = Field(default=False, description="true for an admin who may change settings and admins")
-    created_at: LocalTime = Field(default_factory=now, description=TIME_RULE)
+    created_at: Moment = Field(default_factory=now, description=TIME_RULE)
 
 
 class Config(_Part):
@@ -121,7 +146,7 @@ class Config(_Part):
     server_domain: Host = Field(default="", description=HOST_RULE)
     server_ip: Address = Field(default="", description=IP_RULE)
     proxy_port: Port = Field(default=2443, description=PORT_RULE)
-    proxy_bind: Address = Field(
+    proxy_bind: BindAddress = Field(
         default="", description="an IP address of this machine; empty means all of them")
     proxy_image: Image = Field(default="mtg-custom", description=IMAGE_RULE)
     proxy_tag: Text = Field(
@@ -168,7 +193,7 @@ class Config(_Part):
     domain_pool: Domains = Field(
         default_factory=lambda: list(DOMAIN_POOL),
         description="host names with spaces between them: the domains that new users get")
-    sni_base_domain: DomainOrEmpty = Field(
+    sni_base_domain: BaseDomain = Field(
         default="", description="a domain of yours, such as example.com, whose names (*.example.com) lead to this "
                                 "server; or empty")
     unknown_sni: Literal["cover", "reject", "close", "panel"] = Field(
@@ -209,10 +234,14 @@ class Config(_Part):
         default=False, description="true or false: whether all proxies are stopped, whoever is enabled")
     users: list[User] = Field(default_factory=list, description="a list of users")
 
+    not_understood: list[Leftover] = Field(
+        default_factory=list, alias="_not_understood", repr=False,
+        description="values of an older file that were not understood; kept by the panel, may be deleted")
+
     @model_validator(mode="before")
     @classmethod
     def _complete_old_users(cls, data: Any) -> Any:
-        return _with_ports_and_ids(data) if isinstance(data, dict) else data
+        return older.completed(data, new_id) if isinstance(data, dict) else data
 
     @model_validator(mode="after")
     def _nobody_shares(self):
@@ -226,6 +255,26 @@ class Config(_Part):
         """Whether it is sni_base_domain or a name under it: its visitors see this server's own cover site."""
         base = self.sni_base_domain
         return bool(base) and (domain == base or domain.endswith(f".{base}"))
+
+    def problems(self) -> list[str]:
+        """What was left out of an older file, for people."""
+        return [f"config.json: {old.reason}. This value is not used; it stands under _not_understood until the field "
+                "is set, or the entry deleted" for old in self.not_understood]
+
+    def notes(self) -> list[str]:
+        """What works, but is odd: domains of secrets that no site can have."""
+        found = []
+        for user in self.users:
+            try:
+                valid_domain(user.fake_tls_domain or "www.example.com")
+            except SecretError as error:
+                found.append(f"user {user.name!r}: the domain in the secret is odd: {error}. The link stays as it "
+                             "is; change the user's domain for another one")
+        return found
+
+    def settle(self, field: str, user: str = "") -> None:
+        """A person has set this field of the settings, or of this user (id): what was left out is history."""
+        self.not_understood = [old for old in self.not_understood if (old.field, old.user) != (field, user)]
 
 
 #: Settings that this version acts on; the others are kept for the installation they came from.
@@ -247,45 +296,42 @@ def new_id(taken: set[str]) -> str:
             return candidate
 
 
-def load(data: Any) -> Config:
-    """Turn parsed JSON into a Config. Raises InvalidConfig."""
+def load(data: Any, forgiving: bool = False) -> Config:
+    """Turn parsed JSON into a Config. Raises InvalidConfig.
+
+    forgiving: for a file that this version has never saved. What is not understood of what older versions wrote
+    becomes a Leftover then, and only a file that is no declaration at all is refused.
+    """
     if not isinstance(data, dict):
         raise InvalidConfig(f"the file holds {kind_of(data)}; an object {{…}} is expected")
     try:
-        return Config.model_validate(data)
+        return older.take_over(data, Config, {"users": User, "admins": Admin}, _sentence, new_id) if forgiving else \
+            Config.model_validate(data)
     except ValidationError as error:
-        raise InvalidConfig("\n".join(sentence(e, data, {"": Config, "users": User, "admins": Admin, "old_links": OldLink})
-                                      for e in error.errors())) from None
+        raise InvalidConfig("\n".join(_sentence(e, data) for e in error.errors())) from None
 
 
 def dump(config: Config) -> dict[str, Any]:
     """The JSON form of a Config; load(dump(c)) == c."""
     # No warnings: a value as typed may stand in a field until load() has read it.
     data = config.model_dump(mode="json", by_alias=True, warnings=False)
-    if data["_initial_password"] is None:
-        del data["_initial_password"]
+    for unused in ("_initial_password", "_not_understood"):
+        if not data[unused]:
+            del data[unused]
     return data
 
 
-def _with_ports_and_ids(data: dict) -> dict:
-    """Users of the installations before us may lack a port, an id, or both."""
-    users = data.get("users")
-    if not isinstance(users, list) or not all(isinstance(u, dict) for u in users):
-        return data
-    base = data.get("proxy_port", 2443)
-    ports = {u["port"] for u in users if isinstance(u.get("port"), int)}
-    ids = {u["id"] for u in users if isinstance(u.get("id"), str)}
-    completed = []
-    for index, user in enumerate(users):
-        user = dict(user)
-        if "port" not in user and isinstance(base, int):
-            user["port"] = next((p for p in range(base + index, 65536) if p not in ports), 0)
-            ports.add(user["port"])
-        if not user.get("id"):
-            user["id"] = new_id(ids)
-            ids.add(user["id"])
-        completed.append(user)
-    return {**data, "users": completed}
+def _sentence(error: Any, data: Any) -> str:
+    return sentence(error, data, {"": Config, "users": User, "admins": Admin, "old_links": OldLink,
+                                  "_not_understood": Leftover})
+
+
+def _domain_in(data: Any) -> str:
+    """The domain of the secret in a user as read; "" without one."""
+    try:
+        return Secret.parse(data["secret"]).domain
+    except (KeyError, TypeError, AttributeError, SecretError):
+        return ""
 
 
 def _refuse_shared(what: str, pairs: list[tuple[Any, str]]) -> None:

@@ -10,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from app.config import times
 from app.config.values import parse_cycle
 from app.ledger.traffic import Due, Total
 
@@ -48,7 +49,7 @@ def dues(cycles: Mapping[str, str], totals: Mapping[str, Total], now: datetime, 
             continue
         overdue = known and total.next_reset <= now.timestamp()
         done = overdue and total.reset_at > 0 and coming == next_reset(
-            datetime.fromtimestamp(total.reset_at, timezone.utc), cycle, zone)
+            times.at(total.reset_at, timezone.utc), cycle, zone)
         if known and not overdue:
             assert coming
             after_that = next_reset(coming, cycle, zone)

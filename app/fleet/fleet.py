@@ -112,6 +112,7 @@ class Fleet:
         problems.append(self.reconciler.sampler.trouble)
         sight = self._sight()
         views = [user_view(user, sight) for user in sight.config.users]
+        problems += sight.config.problems()
         server, server_note = server_address(sight.config)
         running = sum(v.state == "running" for v in views)
         edge = self.port443.status(sight.config, running, sight.problems.get(NGINX, ""),
@@ -271,6 +272,7 @@ class Fleet:
                 if key not in model.SETTINGS:
                     raise Refused(_unknown_setting(key, config), key)
                 setattr(config, key, value)
+                config.settle(key)
             try:
                 after = model.load(model.dump(config))
             except model.InvalidConfig as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, tzinfo
 
+from app.config import times
 from app.config.model import Config, User
 from app.fleet.cycles import next_reset
 from app.ledger.traffic import Total
@@ -61,7 +62,7 @@ def reset_due(user: User, config: Config, total: Total, now: datetime, zone: tzi
     """When the user's traffic is reset next; None for never."""
     cycle = reset_cycle(user, config)
     if total.cycle == cycle and total.next_reset > now.timestamp():
-        return datetime.fromtimestamp(total.next_reset, zone)
+        return times.at(total.next_reset, zone)
     return next_reset(now, cycle, zone)
 
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from app.config import times
 from app.config.file import ConfigFile
 from app.config.model import Config, User
 from app.fleet import cycles
@@ -116,4 +117,4 @@ def _bytes(entry: Any, key: str) -> int:
 
 def _amount(total: Total) -> str:
     return f"{total.period / GB:.2f} GB since " + (
-        f"{datetime.fromtimestamp(total.reset_at):%Y-%m-%d %H:%M}" if total.reset_at else "the beginning")
+        f"{times.at(total.reset_at):%Y-%m-%d %H:%M}" if total.reset_at else "the beginning")

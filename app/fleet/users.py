@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -17,6 +18,10 @@ from app.mtproto.secret import FAKETLS, Secret, SecretError, valid_domain
 CHANGEABLE = ("name", "note", "domain", "port", "limit_gb", "speed_mbps", "at_limit", "reset_cycle",
               "expires", "expires_after_days", "secret")
 
+#: Those whose field in the file is called otherwise.
+_FIELDS = {"limit_gb": "traffic_limit_gb", "speed_mbps": "throttle_speed_mbps", "domain": "fake_tls_domain",
+           "expires": "expires_at"}
+
 AT_LIMIT = ("throttle", "block")
 LONGEST_DAYS = 36500
 
@@ -24,13 +29,19 @@ LONGEST_DAYS = 36500
 def find(config: Config, ref: str) -> User:
     """The user with this id, or else with this name. Refuses unknown and ambiguous ones."""
     by_id = [u for u in config.users if u.id == ref]
-    found = by_id or [u for u in config.users if u.name == ref.strip()]
+    name = _composed(ref.strip())
+    found = by_id or [u for u in config.users if _composed(u.name) == name]
     if not found:
         raise Refused(f"there is no user {ref!r}", "name")
     if len(found) > 1:
         ids = ", ".join(u.id for u in found)
         raise Refused(f"{len(found)} users are called {ref!r}; use the id instead: {ids}", "name")
     return found[0]
+
+
+def _composed(name: str) -> str:
+    """The same name, however its letters were put together: some keyboards and shells write é as e and an accent."""
+    return unicodedata.normalize("NFC", name)
 
 
 @dataclass(frozen=True)
@@ -62,13 +73,12 @@ def change(config: Config, user: User, changes: Mapping[str, object], world: Wor
     """Apply values as they come from a form or a command line. Raises Refused."""
     for key, value in changes.items():
         text = str(value).strip()
+        config.settle(_FIELDS.get(key, key), user.id)
         match key:
             case "name":
                 user.name = _name(config, text, user)
             case "note":
-                if len(text) > 1000:
-                    raise Refused(f"the note has {len(text)} characters; 1,000 are allowed", "note")
-                user.note = text
+                user.note = _note(text)
             case "domain":
                 _change_domain(config, user, _domain(text), world)
             case "port":
@@ -159,9 +169,16 @@ def _name(config: Config, text: object, user: User | None) -> str:
     except ValueError as error:
         raise Refused(str(error), "name") from None
     for other in config.users:
-        if other is not user and (name.casefold() == other.name.casefold() or name == other.id):
+        if other is not user and (name.casefold() == _composed(other.name).casefold() or name == other.id):
             raise Refused(f"there is a user {other.name!r} already (id {other.id}); choose another name", "name")
     return name
+
+
+def _note(text: str) -> str:
+    try:
+        return values.clean_note(text)
+    except ValueError as error:
+        raise Refused(str(error), "note") from None
 
 
 def _domain(text: object) -> str:

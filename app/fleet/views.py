@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, tzinfo
 
+from app.config import times
 from app.config.model import Config, User
 from app.fleet import limits
 from app.fleet.links import links, workload_name
@@ -236,7 +237,7 @@ def user_view(user: User, sight: Sight) -> UserView:
 
 def moment(seconds: float, zone: tzinfo) -> str | None:
     """Unix seconds as ISO 8601; None for 0.0, which is never."""
-    return datetime.fromtimestamp(int(seconds), zone).isoformat() if seconds else None
+    return times.at(int(seconds), zone).isoformat() if seconds else None
 
 
 def _last_used(name: str, total: Total, sight: Sight) -> str | None:

@@ -109,11 +109,10 @@ def valid_domain(text: str) -> str:
     name = text.strip().removesuffix(".").lower()
     if not name:
         raise refused("it is empty")
-    if not name.isascii():
-        try:
-            name = name.encode("idna").decode("ascii")
-        except UnicodeError as error:
-            raise refused("it has no international (IDNA) form") from error
+    try:
+        name = ascii_name(name)
+    except ValueError as error:
+        raise refused(str(error)) from error
     try:
         ipaddress.ip_address(name.strip("[]"))
     except ValueError:
@@ -131,6 +130,19 @@ def valid_domain(text: str) -> str:
     if labels[-1].isdigit():
         raise refused("its last part is a number")
     return name
+
+
+def ascii_name(name: str) -> str:
+    """A host name as the DNS has it: international letters become punycode (IDNA 2008, and UTS 46 without the
+    transitional rules that made "ss" of "ß"). A name in ASCII stays as it is. Raises ValueError."""
+    if name.isascii():
+        return name
+    import idna  # its tables are large, and few names need them
+
+    try:
+        return idna.encode(name, uts46=True).decode("ascii")
+    except (UnicodeError, IndexError) as error:
+        raise ValueError("it has no international (IDNA 2008) form") from error
 
 
 def _decodings(text: str) -> list[bytes]:
