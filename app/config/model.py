@@ -281,8 +281,8 @@ class Config(_Part):
 SETTINGS = ("server_domain", "server_ip", "proxy_port", "proxy_bind", "proxy_image", "proxy_tag",
             "proxy_prefer_ip", "proxy_concurrency", "proxy_anti_replay", "proxy_blocklist", "proxy_dns",
             "proxy_memory_mb", "fake_tls_domain", "traffic_limit_gb", "throttle_speed_mbps", "at_limit",
-            "reset_cycle", "monitor_seconds", "upstream_socks5", "domain_fronting_ip", "domain_fronting_port",
-            "port_443_mode", "panel_domain", "panel_hosts", "sni_mode", "domain_pool", "sni_base_domain", "unknown_sni",
+            "reset_cycle", "monitor_seconds", "upstream_socks5", "domain_fronting_ip", "domain_fronting_port", "panel_hosts",
+            "port_443_mode", "panel_domain", "sni_mode", "domain_pool", "sni_base_domain", "unknown_sni",
             "cover_site", "cover_url", "domain_grace_days", "mtg_timing", "mtg_timing_urls",
             "nginx_worker_hours", "nginx_connections_per_address", "acme_directory", "acme_email")
 

@@ -65,5 +65,11 @@ class Edge(Protocol):
         EdgeUnavailable when nginx does not answer.
         """
 
+    def turned_away(self) -> int:
+        """How many connections on port 443 were closed since the last call, because their address had its share.
+
+        Raises EdgeFailure.
+        """
+
     def front(self, config: Config, domain: str) -> Front:
         """What the engine of a user with this SNI domain is told of nginx. Needs no nginx that runs."""

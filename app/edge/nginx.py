@@ -114,8 +114,6 @@ class Nginx:
             connection.close()
 
     def turned_away(self) -> int:
-        """How many connections on port 443 were closed since the last call, because their address had its share.
-        Raises EdgeFailure."""
         with _failures():
             code, printed = self.service.run(["sh", "-c", _COUNT])
         # A line of two bytes for each, in a folder that holds no more than 4 MB.

@@ -22,7 +22,7 @@ from app.edge.certbot import Certbot
 from app.edge.certificates import Keeper, Store
 from app.edge.reach import Reach, check_all
 from app.engines.base import Engine
-from app.fleet import admins, certificates, cycles, traffic, users
+from app.fleet import admins, certificates, cycles, strangers, traffic, users
 from app.fleet.choice import beside, choose
 from app.fleet.errors import Refused
 from app.fleet.links import links, old_name, workload_name
@@ -116,7 +116,8 @@ class Fleet:
         server, server_note = server_address(sight.config)
         running = sum(v.state == "running" for v in views)
         edge = self.port443.status(sight.config, running, sight.problems.get(NGINX, ""),
-                                   certificates.problems(self.ledger, sight.now))
+                                   [*certificates.problems(self.ledger, sight.now),
+                                    *strangers.problems(self.ledger, sight.config, sight.now)])
         problems += [sight.unavailable, *(edge.problems if edge else ())]
         problems += [f"{v.name}: {v.reason}" for v in views if v.reason and v.state in ("failed", "running")]
         problems += [f"{user.name}, old link ({link.domain}): {sight.problems[link.name]}"

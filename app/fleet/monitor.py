@@ -11,6 +11,7 @@ from typing import IO
 
 from app.fleet.errors import Refused
 from app.fleet.fleet import Fleet
+from app.fleet.strangers import Watch
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,8 @@ class Monitor:
         self._clock = clock
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="monitor", daemon=True)
-        self._certificates: threading.Thread | None = None
+        self._watch = Watch(fleet)
+        self._beside: dict[str, threading.Thread] = {}
 
     @property
     def tick_seconds(self) -> float:
@@ -50,14 +52,15 @@ class Monitor:
         if fleet.port443.edge:
             _try(fleet.look_for_slow_proxies)
         if fleet.port443.keeper:
-            self._tend_certificates()
+            self._do_beside("certificates", fleet.renew_certificates)
+        if fleet.port443.addresses:
+            self._do_beside("strangers", self._watch.look)
 
-    def _tend_certificates(self) -> None:
-        """In a thread of its own: an authority may take minutes, and traffic is counted meanwhile."""
-        if self._certificates is None or not self._certificates.is_alive():
-            self._certificates = threading.Thread(target=_try, args=(self.fleet.renew_certificates,),
-                                                  name="certificates", daemon=True)
-            self._certificates.start()
+    def _do_beside(self, name: str, step: Callable[[], object]) -> None:
+        """In a thread of its own: an authority or the DNS may take minutes, and traffic is counted meanwhile."""
+        if name not in self._beside or not self._beside[name].is_alive():
+            self._beside[name] = threading.Thread(target=_try, args=(step,), name=name, daemon=True)
+            self._beside[name].start()
 
     def _run(self) -> None:
         with open(self.fleet.data_dir / "monitor.lock", "a") as handle:

@@ -106,18 +106,15 @@ class Port443:
                 raise Refused(why, "domain")
         # What the settings name for everybody was chosen by who may; the engine looks again before it connects.
         elif config.port_443_mode or domain not in (config.fake_tls_domain, *config.domain_pool):
-            if why := self.unfit_cover(config, domain):
+            if why := self._unfit_if_known(config, domain):
                 raise Refused(f"{domain} {why}: choose a site elsewhere", "domain")
 
     def unfit_cover(self, config: Config, domain: str) -> str:
         """Why strangers must not be passed on to the site of this name now, to be read after the name; "" if they
-        may, or are not. Asks DNS."""
+        may, or are not. Asks DNS. Raises LookupFailed."""
         if self._shows_own_cover(config, domain) or config.domain_fronting_ip:
             return ""
-        try:
-            found = self.addresses.of(domain)
-        except LookupFailed:
-            return ""  # a site that has no address shows probers nothing, but leads nowhere either
+        found = self.addresses.of(domain)
         looped = found & self.addresses.own(config) if self.edge and config.port_443_mode else frozenset()
         if looped:
             return (f"leads to this server itself ({', '.join(sorted(looped))}), so whoever probes it would be "
@@ -128,6 +125,12 @@ class Port443:
                     "would be passed on to what answers there")
         return ""
 
+    def _unfit_if_known(self, config: Config, domain: str) -> str:
+        try:
+            return self.unfit_cover(config, domain)
+        except LookupFailed:
+            return ""  # a site that has no address shows probers nothing, but leads nowhere either
+
     def _shows_own_cover(self, config: Config, domain: str) -> bool:
         return self.edge is not None and config.is_own_name(domain)
 
@@ -136,7 +139,7 @@ class Port443:
         theirs = {domain: user for domain, user in domains.owners(config, now)
                   if not self._shows_own_cover(config, domain)}
         with ThreadPoolExecutor(_LOOK_UPS) as pool:
-            found = pool.map(lambda domain: self.unfit_cover(config, domain), theirs)
+            found = pool.map(lambda domain: self._unfit_if_known(config, domain), theirs)
             for (domain, user), why in zip(theirs.items(), found, strict=True):
                 if why:
                     raise Refused(f"{domain}, the domain of {_whose(user, domain)}, {why}: give that user another one "

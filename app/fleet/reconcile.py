@@ -17,6 +17,7 @@ from app.fleet.desired import Desired, desired
 from app.fleet.plan import CREATE, LONGEST_PAUSE, REMOVE, REPLACE, START, STOP, Action, pause, plan
 from app.fleet.port443 import Port443
 from app.fleet.sampling import Sampler, locked
+from app.fleet.strangers import closing
 from app.ledger.ledger import Ledger
 from app.runtimes.base import RUNNING, Foreign, Notice, Observed, Runtime, RuntimeFailure
 
@@ -103,8 +104,9 @@ class Reconciler:
                 self.port443.edge.apply(self._site(config, self._desired(config)))
 
     def _desired(self, config: Config) -> Desired:
+        front = closing(self.port443.front, self.ledger.strangers.closed_covers())
         return desired(config, self.ledger.traffic.totals(), self.now(), self.engine, self.runtime,
-                       self.port443.front, self.ledger.traffic.last_uses())
+                       front, self.ledger.traffic.last_uses())
 
     def _site(self, config: Config, wanted: Desired) -> Site:
         return self.port443.site(config, wanted.routes, self.now())

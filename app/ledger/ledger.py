@@ -8,6 +8,7 @@ from app.ledger.buckets import Buckets
 from app.ledger.certificates import Certificates
 from app.ledger.database import Database
 from app.ledger.events import Events
+from app.ledger.strangers import Strangers
 from app.ledger.traffic import Traffic
 from app.ledger.workloads import Workloads
 
@@ -20,3 +21,4 @@ class Ledger:
         self.buckets = Buckets(self.database)
         self.workloads = Workloads(self.database)
         self.certificates = Certificates(self.database)
+        self.strangers = Strangers(self.database)

@@ -102,6 +102,16 @@ STEPS = (
     ALTER TABLE traffic ADD COLUMN period_estimated INTEGER NOT NULL DEFAULT 0; -- 1 is since the last reset
     ALTER TABLE traffic ADD COLUMN estimating       INTEGER NOT NULL DEFAULT 0; -- 1 is at the last sample
     """,
+    """
+    CREATE TABLE closed_covers (        -- domains whose site strangers are not passed on to
+        domain TEXT PRIMARY KEY NOT NULL,
+        reason TEXT NOT NULL
+    );
+    CREATE TABLE turned_away (  -- connections on port 443 whose address had too many already
+        at    REAL PRIMARY KEY NOT NULL,        -- Unix seconds at which the hour begins
+        count INTEGER NOT NULL
+    );
+    """,
 )
 
 

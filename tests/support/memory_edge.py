@@ -15,7 +15,7 @@ from app.engines.base import Front
 class MemoryEdge:
     """Implements Edge. site: what it serves, None at first. reloads: how often that changed.
 
-    gone: set it and nginx does not answer. refusal: set it and `nginx -t` says no, for this reason.
+    refused_connections: set it to what turned_away() is to count. gone: set it and nginx does not answer. refusal: set it and `nginx -t` says no, for this reason.
     """
 
     def __init__(self, ip: str = "172.28.255.254") -> None:
@@ -24,6 +24,7 @@ class MemoryEdge:
         self.reloads = 0
         self.gone = False
         self.refusal = ""
+        self.refused_connections = 0
         self._version = b""
 
     def apply(self, site: Site) -> bool:
@@ -38,6 +39,12 @@ class MemoryEdge:
         self.site, self._version = site, files["version"]
         self.reloads += 1
         return True
+
+    def turned_away(self) -> int:
+        if self.gone:
+            raise EdgeUnavailable("nginx is not there: it was taken away. Start it: docker compose up -d nginx")
+        count, self.refused_connections = self.refused_connections, 0
+        return count
 
     def front(self, config: Config, domain: str) -> Front:
         return front(config, domain, self.ip, self._material)

@@ -1,0 +1,107 @@
+"""Strangers: where the proxies pass them on to, looked at again and again, and how many nginx turned away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from app.config.model import Config
+from app.edge.addresses import LookupFailed
+from app.edge.base import EdgeFailure
+from app.engines.base import Front
+from app.fleet import domains
+from app.ledger.ledger import Ledger
+from app.runtimes.base import RuntimeFailure
+
+if TYPE_CHECKING:
+    from app.fleet.fleet import Fleet
+
+#: Seconds between two looks: the DNS may say something else at any time, and each name costs a question.
+NAMES_AGAIN, COUNT_AGAIN = 600.0, 60.0
+
+#: Look-ups at the same time.
+_LOOK_UPS = 8
+
+#: A cover where nobody listens: the discard port on the proxy's own loopback.
+NOBODY = "127.0.0.1:9"
+
+#: Turned away connections in a day from which on it is told.
+WORTH_TELLING = 100
+
+
+class Watch:
+    """What the monitor looks at now and then. Asks DNS: for a thread of its own."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._named = self._counted = float("-inf")
+
+    def look(self) -> None:
+        """Look at what is due; what has changed is applied. Raises Refused."""
+        now = self._fleet.reconciler.clock()
+        if not 0 <= now - self._counted < COUNT_AGAIN:
+            self._counted = now
+            self._count(now)
+        if not 0 <= now - self._named < NAMES_AGAIN:
+            self._named = now
+            self.look_at_names()
+
+    def look_at_names(self) -> None:
+        """Close the covers that lead here or inside, and open those that no longer do."""
+        fleet, config = self._fleet, self._fleet.config()
+        # The built-in engine looks by itself before it connects.
+        if not fleet.port443.addresses or fleet.engine.name == "builtin":
+            return
+        known = fleet.ledger.strangers.closed_covers()
+        theirs = dict(domains.owners(config, fleet.reconciler.now()))
+
+        def unfit(domain: str) -> str:
+            try:
+                return fleet.port443.unfit_cover(config, domain)
+            except LookupFailed:
+                return known.get(domain, "")  # no answer is no news
+
+        with ThreadPoolExecutor(_LOOK_UPS) as pool:
+            found = dict(zip(theirs, pool.map(unfit, theirs), strict=True))
+        changed = {domain: found.get(domain, "") for domain in found.keys() | known.keys()
+                   if found.get(domain, "") != known.get(domain, "")}
+        for domain, why in changed.items():
+            fleet.ledger.strangers.set_cover(domain, why)
+            if domain in theirs:
+                fleet.ledger.events.record("panel", "strangers passed on to nobody" if why else "strangers passed on again",
+                                           theirs[domain].name, f"{domain} {why}".strip())
+        if changed:
+            fleet.reconcile()
+
+    def _count(self, now: float) -> None:
+        edge = self._fleet.port443.edge
+        try:
+            count = edge.turned_away() if edge else 0
+        except (EdgeFailure, RuntimeFailure):
+            return  # nginx's troubles are told elsewhere
+        if count:
+            self._fleet.ledger.strangers.add_turned_away(count, now)
+
+
+def closing(front: Callable[[Config, str], Front], closed: Mapping[str, str]) -> Callable[[Config, str], Front]:
+    """The same fronts, but for covers that are closed: strangers there are passed on to nobody."""
+    def found(config: Config, domain: str) -> Front:
+        told = front(config, domain)
+        shut = domain in closed and not told.cover and not config.domain_fronting_ip
+        return replace(told, cover=NOBODY) if shut else told
+
+    return found
+
+
+def problems(ledger: Ledger, config: Config, now: datetime) -> list[str]:
+    """What a person should look at."""
+    names = {domain: user.name for domain, user in domains.owners(config, now)}
+    told = [f"{names[domain]}: the domain {domain} {why}. It is passed on to nobody until the DNS says otherwise: give "
+            "this user another domain" for domain, why in ledger.strangers.closed_covers().items() if domain in names]
+    if (count := ledger.strangers.turned_away(now.timestamp())) >= WORTH_TELLING:
+        told.append(f"Port 443: {count:,} connections were turned away in the last 24 hours, as their address had "
+                    f"{config.nginx_connections_per_address:,} already (nginx_connections_per_address)")
+    return told
