@@ -26,6 +26,7 @@ def create_app(fleet: Fleet | None = None) -> Flask:
     app = Flask(__name__, template_folder="web/templates", static_folder="web/static")
     app.extensions["fleet"] = fleet or Fleet.open(os.environ.get("MTPROTO_DATA_DIR", "data"))
 
+    auth.init_app(app)      # who asks
     security.init_app(app)  # session cookie, CSRF, response headers
     errors.init_app(app)    # error pages; a refusal is never a 500
     formats.init_app(app)   # bytes, dates and speeds for people

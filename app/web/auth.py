@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import time
 
-from flask import Blueprint, current_app, flash, g, redirect, render_template, request, session, url_for
+from flask import Blueprint, Flask, current_app, flash, g, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
 from app.config.model import Admin
@@ -20,14 +20,21 @@ from app.web.security import SESSION_HOURS
 blueprint = Blueprint("auth", __name__)
 
 
+def init_app(app: Flask) -> None:
+    """Looks who asks, before anything is refused: a page of an error says more to whoever is logged in."""
+    app.before_request(recognize)
+
+
+def recognize() -> None:
+    """Finds the admin of this request's session."""
+    g.admin = None if request.endpoint in OPEN_ENDPOINTS else _admin_of_session()
+
+
 @blueprint.before_app_request
 def gate() -> ResponseReturnValue | None:
     """Sends a stranger to the login page. A route added later is behind it without being listed."""
-    if request.endpoint in OPEN_ENDPOINTS:
-        return None
-    g.admin = _admin_of_session()
     # No endpoint means 404 or 405: those pages say nothing that a stranger may not know.
-    if g.admin or request.endpoint in (None, "auth.login"):
+    if g.admin or request.endpoint in (None, "auth.login", *OPEN_ENDPOINTS):
         return None
     here = request.script_root + request.full_path.rstrip("?")
     wanted = here if request.method == "GET" and request.path != "/" else None

@@ -7,16 +7,28 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
 from app.fleet import Refused
+from app.web.context import current_admin
+from app.web.security import LARGEST_FORM, USUAL_FORM
 
+#: What whoever is logged in reads.
 SENTENCES = {
     400: ("That did not work", "The browser sent something that the panel does not understand. "
                                "Nothing was changed."),
     403: ("Not allowed", "You are logged in, but this is not yours to see or change."),
     404: ("Nothing here", "This page does not exist, or the user it belonged to has been deleted."),
     405: ("Not this way", "This address answers only to the buttons of the panel. Nothing was changed."),
-    413: ("Too much text", "The form was far larger than anything it asks for. Nothing was changed."),
+    413: ("Too much text", f"A form may have {USUAL_FORM // 1024} kB, that of the settings {LARGEST_FORM // 1024} kB, and "
+                           "this one had more. Nothing was changed. The command line takes longer lists: settings set "
+                           "domain_pool=…"),
     500: ("Something broke", "The panel met an error it did not expect. The proxies are not affected: "
                              "they run on their own. The panel's log has the details."),
+}
+#: What everybody else reads: neither what runs here nor what it does.
+STRANGERS = {
+    404: ("Not found", "There is nothing at this address."),
+    405: ("Not allowed", "This address does not answer that."),
+    413: ("Too large", f"A form may have {USUAL_FORM // 1024} kB, and this one had more."),
+    500: ("Something broke", "Please try again later."),
 }
 
 
@@ -44,5 +56,7 @@ def http_error(error: HTTPException) -> tuple[str, int] | HTTPException:
     """Every other HTTP error, in the panel's look; redirects pass through."""
     if error.code is None or error.code < 400:
         return error
-    title, sentence = SENTENCES.get(error.code, (error.name, "The panel could not answer this request."))
+    known, usual = ((SENTENCES, "The panel could not answer this request.") if current_admin() else
+                    (STRANGERS, "This request could not be answered."))
+    title, sentence = known.get(error.code, (error.name, usual))
     return render_template("error.html", code=error.code, title=title, sentence=sentence), error.code

@@ -47,7 +47,7 @@ def test_the_lines_of_all_proxies_are_shown_with_the_names_of_their_users(
         admin: Visitor, users: tuple[str, str]) -> None:
     page = shown(admin)
     assert lines(page) == ["[mtg-proxy-2443] Alice started 2443", "[mtg-proxy-2444] Bob started 2444"]
-    apart = [e.text for e in read(page) if e.attributes.get("class") == "log-proxy"]
+    apart = [e.text for e in read(page) if e.attributes.get("class") == "log-source"]
     assert apart == ["[mtg-proxy-2443]", "[mtg-proxy-2444]"]
     assert any(e.attributes.get("href") == "/logs" for e in read(admin.get("/").get_data(as_text=True)))
 
