@@ -52,7 +52,7 @@ def masked(node: Any) -> Any:
         return [masked(item) for item in node]
     if not isinstance(node, dict):
         return node
-    shown = {key: masked(value) for key, value in node.items()}
+    shown = {key: value if key in HIDDEN else masked(value) for key, value in node.items()}
     for key, value in node.items():
         if not value:
             continue

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 @click.pass_obj
 def status(obj: Invocation) -> None:
     """Runtime, engine, and every user's state, connections and bytes."""
-    now = obj.fleet().status()
+    fleet = obj.fleet()
+    fleet.look_at_server()
+    now = fleet.status()
     head = [
         ("runtime", now.runtime),
         ("engine", now.engine),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -33,6 +34,7 @@ def serve(obj: Invocation, bind: str, port: int, no_welcome: bool, log: Path | N
     """Run the web panel in the foreground. Proxies keep running when it ends."""
     from app.cli import panellog
     from app.config.file import ConfigFile
+    from app.fleet.zone import zone_problem
 
     panellog.init(log)
     file = ConfigFile(obj.data_dir)
@@ -46,6 +48,8 @@ def serve(obj: Invocation, bind: str, port: int, no_welcome: bool, log: Path | N
         raise Refusal(str(error), "port") from None
     if not no_welcome:
         obj.answer(welcome(url, config), welcome_text(bind, port, config))
+    if problem := zone_problem():
+        logging.getLogger(__name__).warning("%s", problem)
     sys.stdout.flush()
     # create_app() reads the folder's name from here.
     os.environ["MTPROTO_DATA_DIR"] = str(obj.data_dir)

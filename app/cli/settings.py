@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from app.cli.output import facts
+from app.cli.output import facts, paragraph
 from app.cli.root import Group, Invocation, Refusal
 from app.cli.users import assignments
 
@@ -50,6 +50,15 @@ def get(obj: Invocation, key: str) -> None:
 def set_settings(obj: Invocation, pairs: tuple[str, ...]) -> None:
     """Change settings, all or none. A list is words with spaces between them: domain_pool="a.com b.com"."""
     changes = assignments(pairs)
-    values = obj.fleet().set_settings(changes, actor="cli")
+    from app.fleet.views import changed_links
+
+    fleet = obj.fleet()
+    before = fleet.users()
+    values = fleet.set_settings(changes, actor="cli")
     changed = {key: values[key] for key in changes}
-    obj.answer(changed, facts([(key, written(value)) for key, value in changed.items()]))
+    parts = [facts([(key, written(value)) for key, value in changed.items()])]
+    if others := changed_links(before, fleet.users()):
+        parts.append(paragraph(f"! {others}"))
+    if changes.keys() & {"server_domain", "server_ip"} and (note := fleet.status().server_note):
+        parts.append(paragraph(f"! {note}"))
+    obj.answer(changed, "\n\n".join(parts))

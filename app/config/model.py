@@ -296,6 +296,12 @@ def new_id(taken: set[str]) -> str:
             return candidate
 
 
+def unknown_setting(key: str) -> str:
+    """Why this can't be set, for people."""
+    why = f"{key} can't be set in this version" if key in Config.model_fields else f"there is no setting {key!r}"
+    return f"{why}; settings are: {', '.join(SETTINGS)}"
+
+
 def load(data: Any, forgiving: bool = False) -> Config:
     """Turn parsed JSON into a Config. Raises InvalidConfig.
 

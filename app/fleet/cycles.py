@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import calendar
-import os
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
-from io import BytesIO
-from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from app.config import times
 from app.config.values import parse_cycle
@@ -57,24 +53,6 @@ def dues(cycles: Mapping[str, str], totals: Mapping[str, Total], now: datetime, 
                 continue
         found.append(Due(user_id, cycle, total.next_reset, at, overdue and not done))
     return found
-
-
-def server_zone() -> tzinfo:
-    """The server's time zone, as the C library finds it (tzset(3)): TZ, which is the name of a zone, the
-    path of its file or its rules, else /etc/localtime, else UTC."""
-    name = os.environ.get("TZ", "/etc/localtime").removeprefix(":")
-    try:
-        if name.startswith("/"):
-            with Path(name).open("rb") as file:
-                return ZoneInfo.from_file(file, key="localtime")
-        try:
-            return ZoneInfo(name or "UTC")
-        except (OSError, ZoneInfoNotFoundError):
-            # A file of the tz database ends with rules in this form; this one holds nothing else (RFC 8536).
-            empty = b"TZif2" + bytes(39)
-            return ZoneInfo.from_file(BytesIO(empty * 2 + b"\n" + name.encode() + b"\n"), key=name)
-    except (OSError, ValueError):
-        return timezone.utc
 
 
 def _days(first: date, kind: str, number: int) -> Iterator[date]:

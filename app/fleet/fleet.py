@@ -22,14 +22,16 @@ from app.edge.certbot import Certbot
 from app.edge.certificates import Keeper, Store
 from app.edge.reach import Reach, check_all
 from app.engines.base import Engine
-from app.fleet import admins, certificates, cycles, strangers, traffic, users
+from app.fleet import admins, certificates, strangers, traffic, users
 from app.fleet.choice import beside, choose
 from app.fleet.errors import Refused
 from app.fleet.links import links, old_name, workload_name
 from app.fleet.port443 import NGINX_SETTINGS, Port443
 from app.fleet.reconcile import NGINX, Outcome, Reconciler
 from app.fleet.slowness import Slowness
-from app.fleet.views import CertificateView, Sight, Status, UserView, server_address, user_view
+from app.fleet.server import Server, server_address
+from app.fleet.views import CertificateView, Sight, Status, UserView, user_view
+from app.fleet.zone import server_zone, zone_problem
 from app.ledger.history import Point
 from app.ledger.events import Event
 from app.ledger.ledger import Ledger
@@ -52,6 +54,7 @@ class Fleet:
         keeper = certbot and Keeper(certbot, Store(data_dir / "certificates"), self.ledger.certificates, data_dir)
         self.port443 = Port443(edge, keeper, addresses, public_port, networks)
         self.reconciler = Reconciler(data_dir, self.ledger, runtime, engine, self.port443)
+        self.server = Server(addresses)
         self._slowness = Slowness(runtime, engine, self.ledger)
         self._last_good: Config | None = None
         self._sampled = 0.0
@@ -112,8 +115,7 @@ class Fleet:
         problems.append(self.reconciler.sampler.trouble)
         sight = self._sight()
         views = [user_view(user, sight) for user in sight.config.users]
-        problems += sight.config.problems()
-        server, server_note = server_address(sight.config)
+        problems += [*sight.config.problems(), zone_problem()]
         running = sum(v.state == "running" for v in views)
         edge = self.port443.status(sight.config, running, sight.problems.get(NGINX, ""),
                                    [*certificates.problems(self.ledger, sight.now),
@@ -124,13 +126,12 @@ class Fleet:
                      for user in sight.config.users for link in links(user, sight.config, sight.now)[1:]
                      if link.name in sight.problems]
         return Status(
-            runtime=self.runtime.name, engine=self.engine.name,
-            running=running,
+            runtime=self.runtime.name, engine=self.engine.name, running=running,
             total=sum(v.state not in ("disabled", "expired", "blocked") for v in views), users=views,
             stopped=sight.config.proxies_stopped,
             problems=list(dict.fromkeys(filter(None, problems))),
             notes=self.engine.notes(sight.config) + self.runtime.notes(),
-            server=server, server_note=server_note, edge=edge,
+            server=sight.server, server_note=self.server.note(sight.config), edge=edge,
             **{field: sum(getattr(v, field) for v in views) for field in (
                 "bytes_down", "bytes_up", "period_down", "period_up", "now_down", "now_up", "connections",
                 "probes")})
@@ -271,7 +272,7 @@ class Fleet:
             before = config.model_copy(deep=True)
             for key, value in changes.items():
                 if key not in model.SETTINGS:
-                    raise Refused(_unknown_setting(key, config), key)
+                    raise Refused(model.unknown_setting(key), key)
                 setattr(config, key, value)
                 config.settle(key)
             try:
@@ -283,6 +284,8 @@ class Fleet:
         if any(key in NGINX_SETTINGS for key in changes):
             self._serve_or_take_back(changes, before, after)
         self._attempt(self.reconcile)
+        if "server_domain" in changes or "server_ip" in changes:
+            self.look_at_server()
         self.ledger.events.record(actor, "settings changed", "", ", ".join(changes))
         return self.settings()
 
@@ -291,7 +294,7 @@ class Fleet:
     def certificates(self) -> list[CertificateView]:
         """The certificates that were asked for, and how it went."""
         with _refusing():
-            return certificates.views(self.ledger, cycles.server_zone(), self.reconciler.now())
+            return certificates.views(self.ledger, server_zone(), self.reconciler.now())
 
     def renew_certificates(self, actor: str = "panel", force: bool = False) -> list[Outcome]:
         """Ask for the certificates that are due - all of them, with `force` - and let nginx serve them.
@@ -344,6 +347,10 @@ class Fleet:
         """Note which proxies say that they send slower than they could."""
         with _refusing():
             self._slowness.look(self.reconciler.clock())
+
+    def look_at_server(self) -> None:
+        """Ask the DNS for the name in links, if the last answer is old: status() tells what it said."""
+        self.server.look(self.config())
 
     def stop_everything(self) -> list[Outcome]:
         """End every proxy without changing the declaration; the next reconcile starts them again."""
@@ -428,7 +435,7 @@ class Fleet:
                      last_uses=self.ledger.traffic.last_uses(), public_port=self.port443.public_port,
                      slow={name: why for (name, start), why in self.ledger.workloads.slow().items()
                            if observed and name in observed and observed[name].start == start},
-                     now=self.reconciler.now(), zone=cycles.server_zone(),
+                     now=self.reconciler.now(), zone=server_zone(),
                      server=server_address(config)[0])
 
 
@@ -441,10 +448,3 @@ def _refusing() -> Iterator[None]:
         raise Refused(str(error)) from None
     except sqlite3.OperationalError as error:
         raise Refused(f"panel.db can't be used: {error}") from None
-
-
-def _unknown_setting(key: str, config: Config) -> str:
-    if key in type(config).model_fields:
-        return f"{key} can't be set in this version; settings are: {', '.join(model.SETTINGS)}"
-    return f"there is no setting {key!r}; settings are: {', '.join(model.SETTINGS)}"
-

@@ -51,6 +51,7 @@ class Monitor:
             _try(step)
         if fleet.port443.edge:
             _try(fleet.look_for_slow_proxies)
+        self._do_beside("the server's name", fleet.look_at_server)
         if fleet.port443.keeper:
             self._do_beside("certificates", fleet.renew_certificates)
         if fleet.port443.addresses:

@@ -14,6 +14,7 @@ from app.config.file import ConfigFile
 from app.config.model import Config, User
 from app.fleet import cycles
 from app.fleet.limits import GB, reset_cycle
+from app.fleet.zone import server_zone
 from app.ledger.ledger import Ledger
 from app.ledger.traffic import Total
 
@@ -35,7 +36,7 @@ def carry_out_resets(ledger: Ledger, config: Config, now: datetime) -> list[str]
     """Reset whoever's cycle is due, each once; the ids of those users."""
     before = ledger.traffic.totals()
     wanted = {u.id: reset_cycle(u, config) for u in config.users}
-    dues = cycles.dues(wanted, before, now, cycles.server_zone())
+    dues = cycles.dues(wanted, before, now, server_zone())
     if not dues:
         return []
     ended = ledger.traffic.carry_out(dues, now.timestamp())

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, tzinfo
 
@@ -14,7 +13,6 @@ from app.fleet.links import links, workload_name
 from app.ledger.traffic import Total
 from app.mtproto.links import tg_link, tme_link
 from app.runtimes.base import RUNNING, STOPPED, Observed
-from app.runtimes.ports import own_address
 
 
 @dataclass(frozen=True)
@@ -141,8 +139,8 @@ class Status:
     not blocked).
     stopped: whether all proxies are declared stopped. problems: sentences that a person should read.
     bytes_*, period_*, now_* (bytes/s), connections, probes: of all users together. edge: None without nginx.
-    notes: what of the settings the engine does not do. server_note: "" or why the address in links is
-    a guess."""
+    notes: what of the settings the engine does not do. server_note: "" or why the address in links
+    is a guess, or leads nobody here."""
 
     runtime: str
     engine: str
@@ -267,14 +265,8 @@ def _state(user: User, name: str, sight: Sight) -> tuple[str, str]:
     return ("stopped" if there is None or there.reason == STOPPED else "starting"), ""
 
 
-def server_address(config: Config) -> tuple[str, str]:
-    """(the address that goes into links, "" or a sentence that says why it may be wrong)."""
-    declared = config.server_domain or config.server_ip
-    if declared:
-        return declared, ""
-    if config.proxy_bind and not ipaddress.ip_address(config.proxy_bind).is_unspecified:
-        guess = config.proxy_bind
-    else:
-        guess = own_address()
-    return guess, (f"Links use {guess}, this machine's own address, because neither server_domain nor "
-                   "server_ip is set. Set the one that people reach from outside.")
+def changed_links(before: Iterable[UserView], after: Iterable[UserView]) -> str:
+    """What to do, for people, when a change between these two looks has made another link of any; else ""."""
+    old = {view.id: view.tg_link for view in before}
+    changed = any(view.tg_link != old.get(view.id, view.tg_link) for view in after)
+    return "The links have changed: send them again." if changed else ""

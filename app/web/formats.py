@@ -12,6 +12,7 @@ from pathlib import Path
 from flask import Flask
 
 from app.config.values import WEEKDAYS, parse_cycle
+from app.fleet import zone
 from app.units import size
 
 #: The panel's folder: where its commands are called.
@@ -52,7 +53,7 @@ def last_day(iso: str | None) -> str:
     """
     if not iso:
         return ""
-    end = datetime.fromisoformat(iso).astimezone()
+    end = _local(iso)
     if (end.hour, end.minute) == (0, 0):
         return day((end - timedelta(days=1)).isoformat())
     return moment(iso)
@@ -60,13 +61,13 @@ def last_day(iso: str | None) -> str:
 
 def day(iso: str) -> str:
     """The date of an ISO time in the server's time zone, as "1 Mar 2026"."""
-    date = datetime.fromisoformat(iso).astimezone()
+    date = _local(iso)
     return f"{date.day} {date:%b %Y}"
 
 
 def moment(iso: str) -> str:
     """The date and time of an ISO time in the server's time zone, which it names: "1 Mar 2026, 18:00 UTC"."""
-    return f"{day(iso)}, {datetime.fromisoformat(iso).astimezone():%H:%M %Z}"
+    return f"{day(iso)}, {_local(iso):%H:%M %Z}"
 
 
 def ago(iso: str) -> str:
@@ -93,7 +94,7 @@ def date_field(iso: str | None) -> str:
     """`last_day` as a date input wants it: "2027-01-31", "" for None."""
     if not iso:
         return ""
-    return f"{datetime.fromisoformat(iso).astimezone() - timedelta(seconds=1):%Y-%m-%d}"
+    return f"{_local(iso) - timedelta(seconds=1):%Y-%m-%d}"
 
 
 def percent(part: int | float, whole: int | float) -> int:
@@ -125,7 +126,11 @@ def sentence(text: str) -> str:
 
 def server_zone() -> str:
     """The server's time zone as its clocks name it: "UTC", "CET", "+03"."""
-    return datetime.now().astimezone().tzname() or ""
+    return datetime.now(zone.server_zone()).tzname() or ""
+
+
+def _local(iso: str) -> datetime:
+    return datetime.fromisoformat(iso).astimezone(zone.server_zone())
 
 
 def command_line() -> str:

@@ -12,6 +12,7 @@ from flask.typing import ResponseReturnValue
 from app.config.model import SETTINGS
 from app.edge.reach import Reach
 from app.fleet import Refused
+from app.fleet.views import changed_links
 from app.web.context import actor, current_admin, the_fleet
 from app.web.forms import SettingsForm
 from app.web.outcomes import failures
@@ -58,6 +59,7 @@ def save() -> ResponseReturnValue:
     if switched and request.form.get("sure") != "yes":
         return render_template("settings/confirm.html", on=switched == "true", typed=_typed(form),
                                shown=form.shown.data, changes=changes)
+    before = the_fleet().users()
     try:
         the_fleet().set_settings(changes, actor())
     except Refused as refusal:
@@ -65,7 +67,7 @@ def save() -> ResponseReturnValue:
         return _page(form), 422
     flash({"true": "Everybody is on port 443 now. The links have changed: send them again.",
            "false": "Everybody has a port of their own again. The links have changed: send them again.",
-           None: "The settings are saved."}[switched])
+           None: f"The settings are saved. {changed_links(before, the_fleet().users())}".strip()}[switched])
     return redirect(url_for(".index"))
 
 
@@ -157,5 +159,5 @@ def _page(form: SettingsForm, reached: list[Reach] | None = None,
     fleet = the_fleet()
     status = fleet.status()
     return render_template("settings/index.html", form=form, edge=status.edge, engine=status.engine,
-                           users=len(status.users), certificates=fleet.certificates(), reached=reached,
+                           server_note=status.server_note, users=len(status.users), certificates=fleet.certificates(), reached=reached,
                            renewed=renewed)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from app.config.passwords import verify_password
+from app.edge.addresses import LookupFailed
 
 OF_OTHER_PROGRAMS = {
     "server_domain": "proxy.example.com", "server_ip": "192.0.2.7", "proxy_port": "24430",
@@ -78,3 +79,32 @@ def test_a_reset_password_works_and_the_old_one_no_longer(run, data: Path) -> No
     assert verify_password(admin["password_hash"], password)[0]
     assert not verify_password(admin["password_hash"], "correct horse")[0]
     assert "no admin 'nobody'" in run("reset-password", "--username", "nobody").refused()
+
+
+def test_a_change_that_makes_other_links_is_said_and_a_name_that_leads_nowhere_stays_told(run, monkeypatch) -> None:
+    monkeypatch.setattr("app.edge.addresses.Addresses.of", no_dns)
+    run("settings", "set", "server_ip=203.0.113.7")
+    run("user", "add", "Alice", "--disabled")
+    assert "links have changed" not in run("settings", "set", "traffic_limit_gb=5").stdout
+    said = " ".join(run("settings", "set", "server_domain=nowhere.example").stdout.split())
+    assert "The links have changed: send them again." in said and "nowhere.example has no address" in said
+    assert "nowhere.example has no address" in " ".join(run("status").stdout.split())
+    assert "nowhere.example has no address" in run("status", "--json").json()["server_note"]
+
+
+def no_dns(_: object, name: str) -> frozenset[str]:
+    raise LookupFailed(f"{name} has no address in the DNS")
+
+
+def test_what_an_older_file_does_not_tell_is_named_and_never_shown_where_secrets_are_masked(run, data: Path) -> None:
+    path = data / "config.json"
+    for each in (data / "backups").iterdir():
+        each.unlink()
+    path.write_text(json.dumps({"server_ip": "my server", "users": [{"name": "Bob", "secret": "swordfish"}]}))
+    warnings = run("config", "check", "--json").json()["warnings"]
+    assert any("server_ip: 'my server'" in line for line in warnings)
+    assert any("users[0] ('Bob').secret" in line for line in warnings)
+    assert "my server" in run("status").stdout
+    assert "swordfish" not in run("config", "show").stdout
+    run("settings", "set", "server_ip=203.0.113.7")
+    assert not any("my server" in line for line in run("config", "check", "--json").json()["warnings"])

@@ -18,6 +18,7 @@ from app.config.values import parse_expiry
 from app.fleet import cycles
 from app.fleet.limits import expired
 from app.fleet.views import Sight, user_view
+from app.fleet.zone import server_zone
 from app.web import formats
 
 SECRET = "ee" + "11" * 16 + b"www.example.com".hex()
@@ -58,7 +59,7 @@ def test_a_time_of_the_file_is_read_saved_and_shown_in_every_zone(written, zone)
         config = declared(written)
         assert load(dump(config)) == config
         user = config.users[0]
-        at_home = cycles.server_zone()
+        at_home = server_zone()
         view = user_view(user, Sight(
             config=config, observed={}, unavailable="", totals={}, problems={}, throttles={}, verified={},
             last_uses={}, slow={}, public_port=443, now=NOW.astimezone(at_home), zone=at_home, server="203.0.113.7"))
@@ -99,9 +100,9 @@ def test_what_is_typed_is_within_the_range_or_refused_with_what_is(text, zone):
 @settings(max_examples=200, deadline=None)
 def test_seconds_of_a_broken_clock_are_a_moment_too(seconds, zone):
     with server_in(zone):
-        for moment in (times.at(seconds), times.at(seconds, cycles.server_zone())):
+        for moment in (times.at(seconds), times.at(seconds, server_zone())):
             assert times.EARLIEST <= moment <= times.LATEST
-            assert cycles.next_reset(moment, "monthly 31", cycles.server_zone()) > moment
+            assert cycles.next_reset(moment, "monthly 31", server_zone()) > moment
 
 
 def test_every_zone_of_this_system_takes_both_ends_of_the_range():

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.config.values import WEEKDAYS
-from app.fleet.cycles import dues, next_reset, server_zone
+from app.fleet.cycles import dues, next_reset
+from app.fleet.zone import server_zone, zone_problem
 from app.ledger.traffic import Total
 
 UTC = timezone.utc
@@ -221,3 +222,18 @@ def test_every_form_of_tz_means_what_it_means_to_the_c_library(monkeypatch, text
     for month in (1, 7):
         moment = datetime(2027, month, 1, tzinfo=UTC)
         assert moment.astimezone(found).utcoffset() == moment.astimezone(expected).utcoffset()
+
+
+@pytest.mark.parametrize("text", ["Europe/Berlin", "UTC-3", ":/etc/localtime", "", "MSK-3MSD,M3.5.0,M10.5.0/3"])
+def test_a_known_zone_is_no_problem(monkeypatch, text):
+    monkeypatch.setenv("TZ", text)
+    assert zone_problem() == ""
+
+
+@pytest.mark.parametrize("text", ["Europe/Moskva", "Europe", "/usr/share/zoneinfo/Europe/Moskva", "../../etc/passwd",
+                                  "/etc/passwd", "<+25>-25", "-3", "GMT+3 "])
+def test_an_unknown_zone_is_told_with_what_is_used(fleet, monkeypatch, text):
+    monkeypatch.setenv("TZ", text)
+    (problem,) = fleet.status().problems
+    assert problem == zone_problem() and repr(text) in problem and "UTC" in problem
+    assert server_zone() == UTC
