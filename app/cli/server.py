@@ -30,6 +30,8 @@ PATIENCE = 60.0
 #: Open connections; each may need a second descriptor for the file that it is sent.
 CONNECTIONS = 500
 DESCRIPTORS = 4096
+#: Newcomers taken at a time, before the others are looked at again.
+BURST = 50
 THREADS = 8
 
 
@@ -40,6 +42,14 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self.waiting_since = self.creation_time
         self._answered = False
+
+    def readable(self) -> bool:
+        """No more once it is closed: its descriptor's number may be a newcomer's in the same round."""
+        return self.connected and super().readable()
+
+    def writable(self) -> bool:
+        """See readable()."""
+        return self.connected and bool(super().writable())
 
     def received(self, data: bytes) -> bool:
         """The first byte after an answer begins a new wait; no other one does."""
@@ -61,7 +71,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
     def __init__(self, app: WSGIApplication, listener: socket.socket, patience: float = PATIENCE,
                  connections: int = CONNECTIONS) -> None:
-        self.patience, self.connections = patience, connections
+        self.patience, self.connections, self._taken = patience, connections, 0
         super().__init__(
             app, _sock=listener, bind_socket=False,
             sockinfo=(listener.family, listener.type, listener.proto, listener.getsockname()),
@@ -76,12 +86,30 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             log_socket_errors=False, ident="",
         )
 
+    def readable(self) -> bool:
+        """Called before each look at the connections: those that are too many end, the longest waiting first.
+
+        Not at once when a newcomer comes: its descriptor's number must not be one that this round still has news of.
+        """
+        excess = len(self.active_channels) - self.connections
+        if excess > 0:
+            for channel in sorted(self._waiting(), key=lambda channel: channel.waiting_since)[:excess]:
+                channel.handle_close()
+        return super().readable()
+
     def handle_accept(self) -> None:
-        """Takes a newcomer, if need be in the place of the connection that has waited longest."""
-        super().handle_accept()
-        waiting = self._waiting() if len(self.active_channels) > self.connections else []
-        if waiting:
-            min(waiting, key=lambda channel: channel.waiting_since).handle_close()
+        """Takes a burst of newcomers at once."""
+        for _ in range(BURST):
+            before = self._taken
+            super().handle_accept()
+            if self._taken == before:
+                return
+
+    def accept(self) -> Any:
+        """Counts what it takes."""
+        newcomer = super().accept()
+        self._taken += newcomer is not None
+        return newcomer
 
     def maintenance(self, now: float) -> None:
         """Called about once a second: ends what has taken too long, also where nothing can be sent any more."""
