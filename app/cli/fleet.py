@@ -160,16 +160,18 @@ def probe(obj: Invocation, name: str) -> None:
 
     It goes to the server and port of the link, as a client does. Some servers
     can't reach their own public address; a probe from there then fails although
-    clients get through.
+    clients get through. The time in the handshake is that of other clocks, where
+    they can be asked.
     """
     from app.mtproto.links import parse_link
+    from app.fleet.probing import probe_link
     from app.mtproto.probe import ProbeError
-    from app.mtproto.probe import probe as ask
 
-    view = obj.fleet().user(name)
+    fleet = obj.fleet()
+    view = fleet.user(name)
     document: dict[str, object] = {"name": view.name, "link": view.tg_link}
     try:
-        milliseconds = ask(parse_link(view.tg_link))
+        milliseconds = probe_link(parse_link(view.tg_link), fleet.clock, fleet.config())
     except ProbeError as error:
         if view.state != "running":
             why = f"their proxy is {view.state}" + (f": {view.reason}" if view.reason else "")

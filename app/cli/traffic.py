@@ -96,7 +96,7 @@ def beginning(text: str, now: float) -> float:
 
 def _totals(view: UserView) -> dict[str, object]:
     keys = ("id", "name", "state", "connections", "bytes_down", "bytes_up", "period_down", "period_up",
-            "period_since", "now_down", "now_up", "last_seen", "probes", "limit_gb", "warning", "over_limit",
+            "period_since", "now_down", "now_up", "last_seen", "probes", "wrong_clock", "no_sni", "other_sni", "limit_gb", "warning", "over_limit",
             "next_reset_at", "estimated", "period_estimated")
     return {key: getattr(view, key) for key in keys}
 
@@ -161,7 +161,15 @@ def _one(view: UserView) -> str:
         ("connections", str(view.connections)),
         ("last seen", view.last_seen or "never"),
         ("probes turned away", str(view.probes)),
+        ("right key, refused", refused(view)),
     ])
+
+
+def refused(view: UserView) -> str:
+    """Tries with the right key that were refused."""
+    if view.wrong_clock is None:
+        return "not known (the built-in engine alone counts them)"
+    return f"{view.wrong_clock} for the time, {view.no_sni} without a domain, {view.other_sni} for another domain"
 
 
 def _table(views: list[UserView]) -> str:

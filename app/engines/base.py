@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from app.config.model import Config, User
+from app.ledger.refusals import Refused
 from app.runtimes.base import Place, Workload
 
 
@@ -41,6 +42,7 @@ class Counters:
     connections: sessions open now. clients: sockets open now, probes included.
     fronted: connections passed to the cover host (probes); fronted_bytes: their
     bytes, both directions, never billed. replays: replayed handshakes turned away.
+    refused: tries with the right key that were refused, which are no probes; None if the engine does not tell.
     """
 
     down: int = 0
@@ -50,6 +52,7 @@ class Counters:
     fronted: int = 0
     fronted_bytes: int = 0
     replays: int = 0
+    refused: Refused | None = None
 
 
 class Engine(Protocol):

@@ -24,13 +24,14 @@ from app.edge.reach import Reach, check_all
 from app.engines.base import Engine
 from app.fleet import admins, certificates, strangers, traffic, users
 from app.fleet.choice import beside, choose
+from app.fleet.clock import OutsideClock
 from app.fleet.errors import Refused
-from app.fleet.links import links, old_name, workload_name
+from app.fleet.links import old_name, workload_name
 from app.fleet.port443 import NGINX_SETTINGS, Port443
 from app.fleet.reconcile import NGINX, Outcome, Reconciler
 from app.fleet.slowness import Slowness
 from app.fleet.server import Server, server_address
-from app.fleet.views import CertificateView, Sight, Status, UserView, user_view
+from app.fleet.views import CertificateView, Sight, Status, UserView, troubles, user_view
 from app.fleet.zone import server_zone, zone_problem
 from app.ledger.history import Point
 from app.ledger.events import Event
@@ -49,6 +50,7 @@ class Fleet:
         with _refusing():
             self.file.prepare()
         self.ledger = Ledger(data_dir)
+        self.clock = OutsideClock(self.ledger.clocks)
         self.runtime = runtime
         self.engine = engine
         keeper = certbot and Keeper(certbot, Store(data_dir / "certificates"), self.ledger.certificates, data_dir)
@@ -112,7 +114,7 @@ class Fleet:
         problems = [self.config_problem()]
         if time.monotonic() - self._sampled > max_age:
             problems += self._attempt(self.sample)
-        problems.append(self.reconciler.sampler.trouble)
+        problems += [self.reconciler.sampler.trouble, self.clock.problem()]
         sight = self._sight()
         views = [user_view(user, sight) for user in sight.config.users]
         problems += [*sight.config.problems(), zone_problem()]
@@ -120,17 +122,14 @@ class Fleet:
         edge = self.port443.status(sight.config, running, sight.problems.get(NGINX, ""),
                                    [*certificates.problems(self.ledger, sight.now),
                                     *strangers.problems(self.ledger, sight.config, sight.now)])
-        problems += [sight.unavailable, *(edge.problems if edge else ())]
-        problems += [f"{v.name}: {v.reason}" for v in views if v.reason and v.state in ("failed", "running")]
-        problems += [f"{user.name}, old link ({link.domain}): {sight.problems[link.name]}"
-                     for user in sight.config.users for link in links(user, sight.config, sight.now)[1:]
-                     if link.name in sight.problems]
+        problems += [sight.unavailable, *(edge.problems if edge else ()), *troubles(views, sight)]
         return Status(
             runtime=self.runtime.name, engine=self.engine.name, running=running,
             total=sum(v.state not in ("disabled", "expired", "blocked") for v in views), users=views,
             stopped=sight.config.proxies_stopped,
             problems=list(dict.fromkeys(filter(None, problems))),
-            notes=self.engine.notes(sight.config) + self.runtime.notes(),
+            notes=[*self.engine.notes(sight.config), *self.runtime.notes(),
+                   *(f"{v.name}: {hint}" for v in views for hint in v.hints)],
             server=sight.server, server_note=self.server.note(sight.config), edge=edge,
             **{field: sum(getattr(v, field) for v in views) for field in (
                 "bytes_down", "bytes_up", "period_down", "period_up", "now_down", "now_up", "connections",
@@ -431,6 +430,7 @@ class Fleet:
         config = self.config()
         return Sight(config=config, observed=observed, unavailable=unavailable,
                      totals=self.ledger.traffic.totals(), problems=self.ledger.workloads.problems(),
+                     refusals=self.ledger.refusals.totals(),
                      throttles=self.ledger.workloads.throttles(), verified=self.ledger.workloads.verified(),
                      last_uses=self.ledger.traffic.last_uses(), public_port=self.port443.public_port,
                      slow={name: why for (name, start), why in self.ledger.workloads.slow().items()

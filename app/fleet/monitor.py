@@ -56,9 +56,11 @@ class Monitor:
             self._do_beside("certificates", fleet.renew_certificates)
         if fleet.port443.addresses:
             self._do_beside("strangers", self._watch.look)
+        if fleet.clock.due:
+            self._do_beside("clock", lambda: fleet.clock.look(fleet.config()))
 
     def _do_beside(self, name: str, step: Callable[[], object]) -> None:
-        """In a thread of its own: an authority or the DNS may take minutes, and traffic is counted meanwhile."""
+        """In a thread of its own: others may take minutes to answer, and traffic is counted meanwhile."""
         if name not in self._beside or not self._beside[name].is_alive():
             self._beside[name] = threading.Thread(target=_try, args=(step,), name=name, daemon=True)
             self._beside[name].start()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from app.engines.base import Engine
 from app.ledger.ledger import Ledger
+from app.ledger.refusals import Count
 from app.ledger.traffic import Reading
 from app.runtimes.base import Observed, Runtime, Sample
 
@@ -43,7 +44,8 @@ class Sampler:
             return set()
         # Two readers at a time could write the older reading last, which would look like a fresh counter.
         with locked(self.data_dir / "sample.lock"):
-            readings = {(r.name, r.start, r.estimated): r for r in self._read(users)}
+            refused: list[Count] = []
+            readings = {(r.name, r.start, r.estimated): r for r in self._read(users, refused)}
             late = [replace(r, late=True) for key, r in self.unwritten.items() if key not in readings]
             try:
                 active = self.ledger.traffic.account([*late, *readings.values()], self.clock())
@@ -55,14 +57,17 @@ class Sampler:
                 return set()
             self.unwritten.clear()
             self.trouble = ""
+            with self.ledger.database.best_effort("refused tries"):
+                self.ledger.refusals.account(refused, self.clock())
             return active
 
-    def _read(self, users: dict[tuple[str, str], str]) -> Iterator[Reading]:
+    def _read(self, users: dict[tuple[str, str], str], refused: list[Count]) -> Iterator[Reading]:
         for sample in self.runtime.samples() if users else []:
             user_id = users.get((sample.name, sample.start))
             if user_id is None:
                 continue
             if sample.network is not None:
+                refused.append(Count(user_id, sample.name, sample.start, None))
                 yield _estimate(user_id, sample)
                 continue
             try:
@@ -74,6 +79,7 @@ class Sampler:
                 log.warning("the metrics of %s can't be read, and are left for the next tick: %s",
                             sample.name, error)
                 continue
+            refused.append(Count(user_id, sample.name, sample.start, c.refused))
             yield Reading(user_id, sample.name, sample.start, c.down, c.up, c.fronted, c.connections)
 
 

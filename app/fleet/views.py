@@ -9,7 +9,9 @@ from datetime import datetime, tzinfo
 from app.config import times
 from app.config.model import Config, User
 from app.fleet import limits
+from app.fleet.hints import hints
 from app.fleet.links import links, workload_name
+from app.ledger.refusals import Refused
 from app.ledger.traffic import Total
 from app.mtproto.links import tg_link, tme_link
 from app.runtimes.base import RUNNING, STOPPED, Observed
@@ -43,7 +45,9 @@ class UserView:
     own_*: the user's own (0 or "" = the global one, None = none).
     bytes_down, bytes_up: relayed to and from the user since the user exists; period_*: since the last reset
     (period_since, None = never), which is what counts towards the limit; now_*: bytes/s. probes:
-    connections turned away, never billed. estimated, period_estimated: whether bytes_*, period_* hold an
+    connections turned away, never billed. wrong_clock, no_sni, other_sni: tries with the right key that were
+    refused, which are no probes; None if the engine does not count them. clock_behind_s: of the last one of the
+    first, in seconds, negative if ahead. hints: what those of the last day mean. estimated, period_estimated: whether bytes_*, period_* hold an
     estimate from the network's counters: about right in all, half of it in each direction.
     next_reset_at, last_seen, expires_at: None = never; expires_after_days: days from the first use, while
     that is awaited.
@@ -72,6 +76,11 @@ class UserView:
     now_up: int
     last_seen: str | None
     probes: int
+    wrong_clock: int | None
+    clock_behind_s: int | None
+    no_sni: int | None
+    other_sni: int | None
+    hints: list[str]
     estimated: bool
     period_estimated: bool
     limit_gb: float
@@ -139,8 +148,8 @@ class Status:
     not blocked).
     stopped: whether all proxies are declared stopped. problems: sentences that a person should read.
     bytes_*, period_*, now_* (bytes/s), connections, probes: of all users together. edge: None without nginx.
-    notes: what of the settings the engine does not do. server_note: "" or why the address in links
-    is a guess, or leads nobody here."""
+    notes: what of the settings the engine does not do, and the users' hints. server_note: "" or why the address
+    in links is a guess, or leads nobody here."""
 
     runtime: str
     engine: str
@@ -182,6 +191,7 @@ class Sight:
     unavailable: str
     totals: Mapping[str, Total]
     problems: Mapping[str, str]
+    refusals: Mapping[str, Refused]
     throttles: Mapping[str, int]
     verified: Mapping[str, float]
     last_uses: Mapping[str, float]
@@ -194,7 +204,7 @@ class Sight:
 
 def user_view(user: User, sight: Sight) -> UserView:
     name = workload_name(user)
-    total = sight.totals.get(user.id, Total())
+    total, refused = sight.totals.get(user.id, Total()), sight.refusals.get(user.id)
     state, reason = _state(user, name, sight)
     config = sight.config
     today, *old = links(user, config, sight.now)
@@ -212,6 +222,10 @@ def user_view(user: User, sight: Sight) -> UserView:
         period_since=moment(total.reset_at, sight.zone),
         now_down=round(total.down_rate) if fresh else 0, now_up=round(total.up_rate) if fresh else 0,
         last_seen=moment(total.last_seen, sight.zone), probes=total.fronted,
+        wrong_clock=refused and refused.wrong_clock, no_sni=refused and refused.no_sni,
+        other_sni=refused and refused.other_sni,
+        clock_behind_s=refused.clock_behind if refused and refused.wrong_clock else None,
+        hints=hints(refused, sight.now.astimezone(sight.zone)),
         estimated=total.estimated_since > 0, period_estimated=bool(total.period_estimated),
         limit_gb=limits.limit_gb(user, config), speed_mbps=limits.speed_mbps(user, config),
         at_limit=limits.at_limit(user, config), reset_cycle=limits.reset_cycle(user, config),
@@ -231,6 +245,15 @@ def user_view(user: User, sight: Sight) -> UserView:
             domain=each.domain, until=each.until.isoformat(), tg_link=tg_link(sight.server, port, each.secret),
             tme_link=tme_link(sight.server, port, each.secret),
             last_used=_last_used(each.name, total, sight)) for each in old])
+
+
+def troubles(views: list[UserView], sight: Sight) -> list[str]:
+    """What is wrong with these users' proxies, and with those of their old links."""
+    found = [f"{view.name}: {view.reason}" for view in views
+             if view.reason and view.state in ("failed", "running")]
+    return found + [f"{user.name}, old link ({link.domain}): {sight.problems[link.name]}"
+                    for user in sight.config.users for link in links(user, sight.config, sight.now)[1:]
+                    if link.name in sight.problems]
 
 
 def moment(seconds: float, zone: tzinfo) -> str | None:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from app.ledger.buckets import Buckets
 from app.ledger.certificates import Certificates
+from app.ledger.clock import Clocks
 from app.ledger.database import Database
 from app.ledger.events import Events
+from app.ledger.refusals import Refusals
 from app.ledger.strangers import Strangers
 from app.ledger.traffic import Traffic
 from app.ledger.workloads import Workloads
@@ -22,3 +24,5 @@ class Ledger:
         self.workloads = Workloads(self.database)
         self.certificates = Certificates(self.database)
         self.strangers = Strangers(self.database)
+        self.refusals = Refusals(self.database)
+        self.clocks = Clocks(self.database)

@@ -112,6 +112,31 @@ STEPS = (
         count INTEGER NOT NULL
     );
     """,
+    """
+    CREATE TABLE refusals (     -- tries with the right key that were refused, of users whose engine counts them
+        user_id        TEXT PRIMARY KEY NOT NULL,
+        wrong_clock    INTEGER NOT NULL DEFAULT 0,
+        clock_behind   INTEGER NOT NULL DEFAULT 0,      -- seconds, of the last one, negative is ahead
+        no_sni         INTEGER NOT NULL DEFAULT 0,
+        other_sni      INTEGER NOT NULL DEFAULT 0,
+        wrong_clock_at REAL NOT NULL DEFAULT 0,         -- Unix seconds
+        no_sni_at      REAL NOT NULL DEFAULT 0,
+        other_sni_at   REAL NOT NULL DEFAULT 0
+    );
+    CREATE TABLE refusal_counters (     -- as the last start of each workload has told them
+        name        TEXT PRIMARY KEY NOT NULL,          -- workload
+        start       TEXT NOT NULL,
+        wrong_clock INTEGER NOT NULL,
+        no_sni      INTEGER NOT NULL,
+        other_sni   INTEGER NOT NULL
+    );
+    CREATE TABLE clock (        -- one row: what other clocks said last, see clock.Told
+        boot         TEXT NOT NULL,
+        true_at_boot REAL NOT NULL,
+        sites        INTEGER NOT NULL,
+        at           REAL NOT NULL
+    );
+    """,
 )
 
 

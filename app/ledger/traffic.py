@@ -197,9 +197,10 @@ class Traffic:
         return True
 
     def forget(self, user_id: str) -> None:
-        """Drop a deleted user's total and history."""
+        """Drop a deleted user's total, history and refusals."""
         with self._database.transaction() as db:
             db.execute("DELETE FROM traffic WHERE user_id = ?", (user_id,))
+            db.execute("DELETE FROM refusals WHERE user_id = ?", (user_id,))
             history.forget(db, user_id)
 
 

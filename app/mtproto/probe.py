@@ -12,6 +12,7 @@ import secrets
 import socket
 import struct
 import time
+from collections.abc import Callable
 
 from app.mtproto import obfuscated2
 from app.mtproto.faketls import CHANGE_CIPHER_SPEC_RECORD
@@ -38,10 +39,11 @@ class ProbeError(Exception):
         self.step = step
 
 
-def probe(link: Link, timeout: float = 10.0) -> float:
+def probe(link: Link, timeout: float = 10.0, now: Callable[[], float] = time.time) -> float:
     """Milliseconds from the first packet to Telegram's answer through the proxy of the link.
 
-    timeout: seconds for all of it; looking up the server's name is not counted.
+    timeout: seconds for all of it; looking up the server's name is not counted. now: Unix seconds, as the
+    client's clock has them.
     Raises ProbeError.
     """
     addresses = _look_up(link)
@@ -50,7 +52,7 @@ def probe(link: Link, timeout: float = 10.0) -> float:
     with _connect(link, addresses, deadline, timeout) as connection:
         peer = _Peer(connection, deadline, timeout)
         if link.secret.kind == FAKETLS:
-            _fake_tls(peer, link)
+            _fake_tls(peer, link, now())
         _ask_telegram(peer, link)
     return (time.monotonic() - started) * 1000
 
@@ -144,10 +146,10 @@ def _connect(
     )
 
 
-def _fake_tls(peer: _Peer, link: Link) -> None:
+def _fake_tls(peer: _Peer, link: Link, now: float) -> None:
     """The FakeTLS handshake, after which the proxy has proved that it knows the secret."""
     secret, where = link.secret, _where(link)
-    hello = client_hello(secret, time.time())
+    hello = client_hello(secret, now)
     answer = bytearray()
     try:
         peer.send(hello)

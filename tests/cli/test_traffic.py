@@ -12,6 +12,7 @@ import pytest
 
 from app.cli.traffic import beginning
 from app.ledger.ledger import Ledger
+from app.ledger.refusals import Count, Refused
 from app.ledger.traffic import Reading
 
 NOW = datetime(2027, 3, 10, 12).timestamp()
@@ -41,6 +42,17 @@ def test_totals_are_told_for_one_and_for_all(run, data: Path, alice: dict) -> No
     table = run("traffic").stdout
     assert "NAME" in table and "5 MB" in table and "Bob" in table and max(map(len, table.splitlines())) <= 80
     assert "5 MB / 512 kB" in run("traffic", "Alice").stdout
+
+
+def test_tries_with_the_right_key_are_told_or_said_not_to_be_known(run, data: Path, alice: dict) -> None:
+    moved(data, alice, 5)
+    assert run("traffic", "Alice", "--json").json()["wrong_clock"] is None
+    assert "not known (the built-in engine alone counts them)" in run("traffic", "Alice").stdout
+    Ledger(data).refusals.account([Count(alice["id"], "a workload", "1", Refused(7, 600, 2))], time.time())
+    told = run("traffic", "Alice", "--json").json()
+    assert (told["wrong_clock"], told["no_sni"], told["other_sni"]) == (7, 2, 0)
+    assert "7 for the time, 2 without a domain, 0 for another domain" in " ".join(run("traffic", "Alice").stdout.split())
+    assert "Alice: 7 tries with the right key" in " ".join(run("status").stdout.split())
 
 
 def test_since_tells_what_was_moved_since_then_point_by_point(run, data: Path, alice: dict) -> None:

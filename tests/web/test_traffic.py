@@ -127,6 +127,21 @@ def test_probes_are_shown_apart_and_are_never_billed(admin: Visitor, fleet: Flee
     assert details(page, "Downloaded") == "1 GB"
 
 
+def test_tries_with_the_right_key_are_shown_apart_and_explained_or_said_not_to_be_known(
+        admin: Visitor, fleet: Fleet, alice: str) -> None:
+    moved(fleet, 1)
+    page = admin.get(f"/users/{alice}").get_data(as_text=True)
+    assert details(page, "Right key, refused").startswith("not known")
+    moved(fleet, 1, more="builtin_wrong_clock 7\nbuiltin_clock_behind_seconds 600\n"
+                         'builtin_wrong_name{sni="missing"} 2\nbuiltin_wrong_name{sni="other"} 0\n')
+    page = admin.get(f"/users/{alice}").get_data(as_text=True)
+    assert details(page, "Right key, refused") == "7 for the time, 2 without a domain, 0 for another domain"
+    assert details(page, "Probes").startswith("0 turned away")
+    explained = [e.text for e in read(page) if "hint" in e.attributes.get("class", "").split()]
+    assert len(explained) == 2 and "600 s behind this server's" in explained[0]
+    assert "Alice: 7 tries with the right key" in text(admin.get("/").get_data(as_text=True))
+
+
 def test_the_speed_now_and_when_somebody_was_last_seen(
         admin: Visitor, fleet: Fleet, alice: str, monkeypatch: pytest.MonkeyPatch) -> None:
     page = admin.get(f"/users/{alice}").get_data(as_text=True)

@@ -1,0 +1,31 @@
+"""Does a user's link work - for an app whose clock is right, whatever this server's says?"""
+
+from __future__ import annotations
+
+import time
+
+from app.config.model import Config
+from app.fleet.clock import OutsideClock, off
+from app.mtproto.links import Link
+from app.mtproto.probe import HANDSHAKE, ProbeError, probe
+
+
+def probe_link(link: Link, clock: OutsideClock, config: Config) -> float:
+    """Milliseconds until Telegram answered through the link. Raises ProbeError.
+
+    The time in the handshake is that of other clocks, where it is known or can be asked: by this server's own
+    clock, a proxy on this server is always on time.
+    """
+    if clock.ahead() is None:
+        clock.look(config)
+    ahead = clock.ahead()
+    if ahead is None:
+        return probe(link)
+    try:
+        return probe(link, now=lambda: time.time() - ahead)
+    except ProbeError as error:
+        if error.step != HANDSHAKE or not clock.problem():
+            raise
+        probe(link)  # by this server's time: that fails for another reason, or the clock is what is wrong
+        raise ProbeError(HANDSHAKE, f"Telegram answers, but this server's clock is {off(ahead)} other clocks, so apps "
+                                    "will be refused. Set it: sudo timedatectl set-ntp true") from None
