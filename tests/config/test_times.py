@@ -61,7 +61,7 @@ def test_a_time_of_the_file_is_read_saved_and_shown_in_every_zone(written, zone)
         user = config.users[0]
         at_home = server_zone()
         view = user_view(user, Sight(
-            config=config, observed={}, unavailable="", totals={}, problems={}, throttles={}, verified={},
+            config=config, observed={}, unavailable="", totals={}, problems={}, refusals={}, throttles={}, verified={},
             last_uses={}, slow={}, public_port=443, now=NOW.astimezone(at_home), zone=at_home, server="203.0.113.7"))
         for iso in (view.created_at, view.expires_at, *(old.until for old in view.old_links)):
             if iso:
