@@ -111,10 +111,9 @@ class Fleet:
 
     def status(self, max_age: float = 3.0) -> Status:
         """The whole, with counters no older than `max_age` seconds."""
-        problems = [self.config_problem()]
+        problems = [self.config_problem(), self.clock.problem()]
         if time.monotonic() - self._sampled > max_age:
             problems += self._attempt(self.sample)
-        problems += [self.reconciler.sampler.trouble, self.clock.problem()]
         sight = self._sight()
         views = [user_view(user, sight) for user in sight.config.users]
         problems += [*sight.config.problems(), zone_problem()]
@@ -122,7 +121,7 @@ class Fleet:
         edge = self.port443.status(sight.config, running, sight.problems.get(NGINX, ""),
                                    [*certificates.problems(self.ledger, sight.now),
                                     *strangers.problems(self.ledger, sight.config, sight.now)])
-        problems += [sight.unavailable, *(edge.problems if edge else ()), *troubles(views, sight)]
+        problems += [self.reconciler.sampler.trouble, *(edge.problems if edge else ()), *troubles(views, sight)]
         return Status(
             runtime=self.runtime.name, engine=self.engine.name, running=running,
             total=sum(v.state not in ("disabled", "expired", "blocked") for v in views), users=views,

@@ -248,9 +248,9 @@ def user_view(user: User, sight: Sight) -> UserView:
 
 
 def troubles(views: list[UserView], sight: Sight) -> list[str]:
-    """What is wrong with these users' proxies, and with those of their old links."""
-    found = [f"{view.name}: {view.reason}" for view in views
-             if view.reason and view.state in ("failed", "running")]
+    """What is wrong with the runtime, with these users' proxies, and with those of their old links."""
+    found = [sight.unavailable, *(f"{view.name}: {view.reason}" for view in views
+             if view.reason and view.state in ("failed", "running"))]
     return found + [f"{user.name}, old link ({link.domain}): {sight.problems[link.name]}"
                     for user in sight.config.users for link in links(user, sight.config, sight.now)[1:]
                     if link.name in sight.problems]
