@@ -6,7 +6,8 @@ import pytest
 
 from app.config.file import ConfigFile
 from app.fleet import Refused
-from app.fleet.choice import choose, instance
+from app.fleet.choice import beside, choose, instance
+from app.runtimes.docker import DockerRuntime
 
 
 @pytest.fixture
@@ -61,3 +62,46 @@ def test_an_unknown_runtime_is_refused_with_those_that_exist(file, monkeypatch):
 def test_the_label_of_an_installation_tells_nothing_of_its_key():
     assert instance("key") == instance("key") != instance("another key")
     assert len(instance("key")) == 12
+
+
+#: What docker-compose.yml tells the panel.
+COMPOSE = {"MTPROTO_EDGE": "172.28.255.254", "MTPROTO_PROXY_SUBNET": "172.28.0.0/16",
+           "MTPROTO_PANEL_NETWORK": "0-mtproto-panel", "MTPROTO_PANEL_SUBNET": "172.30.255.0/28",
+           "MTPROTO_NGINX": "172.30.255.14"}
+
+
+def stands_beside(tmp_path, monkeypatch, **changes: str) -> dict:
+    for name, value in {**COMPOSE, **changes}.items():
+        monkeypatch.setenv(name, value)
+    runtime = DockerRuntime("test", "mtproto-net", f"unix://{tmp_path}/no-docker-here.sock")
+    try:
+        return beside(tmp_path, runtime)
+    finally:
+        runtime.close()
+
+
+def test_the_panel_is_told_of_both_networks_and_where_nginx_is_in_each(tmp_path, monkeypatch):
+    found = stands_beside(tmp_path, monkeypatch)
+    nginx = found["edge"]
+    assert (nginx.ip, nginx.panel_side, nginx.proxies) == ("172.28.255.254", "172.30.255.14", "172.28.0.0/16")
+    assert [str(network) for network in found["networks"]] == ["172.28.0.0/16", "172.30.255.0/28"]
+    assert found["certbot"]._service.network == "0-mtproto-panel" and nginx.service.network == "mtproto-net"
+
+
+def test_a_compose_file_of_before_the_panel_had_a_network_of_its_own_works_on(tmp_path, monkeypatch):
+    found = stands_beside(tmp_path, monkeypatch, **{name: "" for name in COMPOSE if name != "MTPROTO_EDGE"})
+    assert (found["edge"].panel_side, found["edge"].proxies, found["networks"]) == ("", "", ())
+    assert found["certbot"]._service.network == "mtproto-net"
+
+
+@pytest.mark.parametrize(("changes", "words"), [
+    ({"MTPROTO_EDGE": "172.29.255.254"}, "EDGE_IP is 172.29.255.254, which is not in PROXY_SUBNET, 172.28.0.0/16"),
+    ({"MTPROTO_PROXY_SUBNET": "10.5.0.0/16"}, "EDGE_IP is 172.28.255.254, which is not in PROXY_SUBNET, 10.5.0.0/16"),
+    ({"MTPROTO_NGINX": "10.5.0.1"}, "NGINX_IP is 10.5.0.1, which is not in PANEL_SUBNET"),
+    ({"MTPROTO_NGINX": ""}, "PANEL_SUBNET is '172.30.255.0/28' and NGINX_IP is ''"),
+    ({"MTPROTO_PANEL_SUBNET": "172.30.255.0/99"}, "PANEL_SUBNET is '172.30.255.0/99'"),
+    ({"MTPROTO_PANEL_NETWORK": "panel"}, "comes first in the alphabet.*PANEL_NETWORK=0-mtproto-net"),
+])
+def test_networks_and_addresses_that_do_not_go_together_are_told_at_the_start(tmp_path, monkeypatch, changes, words):
+    with pytest.raises(Refused, match=words):
+        stands_beside(tmp_path, monkeypatch, **changes)
