@@ -110,7 +110,7 @@ class SettingsForm(RefusableForm):
     cover_url = StringField("Address of your site", filters=[_strip])
     domain_grace_days = StringField("Old links go on working for", filters=[_strip])
     nginx_worker_hours = StringField("Long connections may last", filters=[_strip])
-    nginx_connections_per_address = StringField("Connections from one address", filters=[_strip])
+    nginx_connections_per_address = StringField("Most from one address", filters=[_strip])
     mtg_timing = StringField("Where mtg learns its timing")
     mtg_timing_urls = TextAreaField("Addresses of large files")
     acme_directory = StringField("Another authority", filters=[_strip])

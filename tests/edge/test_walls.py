@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import contextlib
 import http.server
+import re
 import resource
 import socket
 import ssl
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from app.edge.base import Site
 from tests.docker import images
+from tests.docker.images import ROOT
 from tests.support import edge_lab
 from tests.support.cover import free_port
 from tests.support.docker_lab import eventually, forget
@@ -133,9 +136,14 @@ def test_from_a_proxys_network_nothing_of_the_panel_answers(served: Lab):
     hello = client_hello(PANEL)
     with guest(served, served.network) as proxy:
         request = b"GET / HTTP/1.0\r\n\r\n"
-        met = {(address, port): proxy.run(lambda: answer(address, port, hello if port == 443 else request))
-               for address in (served.ip, f"{served.front}.254", f"{served.front}.1")
-               for port in (443, 8080, 8081, 8082, 8443)}
+        doors = [(address, port) for address in (served.ip, f"{served.front}.254", f"{served.front}.1")
+                 for port in (443, 8080, 8081, 8082, 8443)]
+
+        def knock() -> list[str]:
+            with ThreadPoolExecutor(len(doors)) as pool:  # whose threads are over there, too
+                return list(pool.map(lambda door: answer(*door, hello if door[1] == 443 else request), doors))
+
+        met = dict(zip(doors, proxy.run(knock), strict=True))
         assert met.pop((served.ip, 443)) == "closed", "nginx turns it away, whatever name it asks for"
         assert set(met.values()) <= {"refused", "nothing"}, met
         with pytest.raises(OSError):
@@ -260,6 +268,28 @@ def _reaches(lab: Lab) -> bool:
         return bool(_tls(f"{lab.front}.254", 443, PANEL))
     except OSError:
         return False
+
+
+def test_a_handshake_that_does_not_go_on_is_ended_whatever_it_began_with(served: Lab):
+    began = [*half(served, 1, b""), *(half(served, 1, client_hello(name)[:-9])[0] for name in (PANEL, "unknown.test")),
+             *(half(served, 1, client_hello(name))[0] for name in (PANEL, "unknown.test"))]
+    for stream in began:
+        with stream, contextlib.suppress(ConnectionResetError):
+            while stream.recv(65536):  # what nginx says to a hello; then the end
+                pass
+
+
+def test_nothing_that_strangers_do_is_logged_with_their_address(served: Lab):
+    """When connections run out nginx says so as an alert, and of odd handshakes as crit."""
+    with client(served) as stranger:
+        log = len(served.log())
+        hello = client_hello("example.com")
+        odd = [hello[:position] + bytes(byte ^ 0xFF for byte in hello[position:]) for position in range(9, len(hello), 120)]
+        for said in (b"GET / HTTP/1.0\r\n\r\n", b"\x16\x03\x01\x00\x02\x01\x00", *odd):
+            stranger.run(lambda: answer(f"{served.front}.254", 443, said))
+        assert stranger.ip not in served.log()[log:] and f"{served.front}.1" not in served.log()[log:]
+    levels = re.findall(r"^    error_log \S+ (\w+);", (ROOT / "nginx/nginx.conf").read_text(), re.MULTILINE)
+    assert levels == ["emerg", "emerg"]
 
 
 def test_a_customer_has_one_share_for_all_their_ipv6_addresses(served: Lab, site: Site):
