@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.config.model import Config
+from app.config.model import Config, Leftover
 from app.fleet import users
 from app.fleet.errors import Refused
 from app.mtproto.secret import Secret
@@ -168,3 +168,30 @@ def test_none_is_a_choice_of_its_own_and_empty_is_what_is_set_for_all():
     change(config, user, limit_gb="", speed_mbps="0", at_limit="", reset_cycle="")
     assert (user.traffic_limit_gb, user.throttle_speed_mbps) == (0, 0)
     assert user.at_limit == user.reset_cycle == ""
+
+
+@pytest.mark.parametrize("domain", ["www.google.com:443", "localhost", "WWW.Example.com", "a_b.example.com"])
+def test_a_secret_with_an_odd_domain_is_taken_and_stops_nobody_elses_change(fleet, domain):
+    secret = Secret("faketls", b"k" * 16, domain)
+    bob = fleet.add_user("Bob")
+    assert fleet.update_user(bob.id, {"secret": secret.hex}).domain == domain
+    fleet.add_user("Alice")
+    assert f"secret={secret.hex}" in fleet.user(bob.id).tg_link
+    assert fleet.rotate(bob.id).domain == domain
+    fleet.set_settings({"traffic_limit_gb": "5"})
+
+
+def test_a_name_is_found_however_its_letters_were_put_together(fleet):
+    rene = fleet.add_user("Rene\u0301")
+    assert rene.name == "René" and fleet.user("Rene\u0301").id == fleet.user("René").id == rene.id
+    with pytest.raises(Refused, match="already"):
+        fleet.add_user("RENÉ")
+
+
+def test_what_was_left_out_of_a_user_is_settled_by_setting_it(fleet):
+    bob = fleet.add_user("Bob")
+    with fleet.file.edit() as config:
+        config.not_understood = [Leftover(field="traffic_limit_gb", user=bob.id, value="much", reason="much")]
+    assert fleet.status().problems
+    fleet.update_user(bob.id, {"limit_gb": ""})
+    assert not fleet.status().problems
