@@ -115,6 +115,7 @@ def test_a_page_of_the_panel_may_send_what_it_likes(admin: Visitor, headers: dic
 ])
 def test_an_origin_is_compared_with_the_address_that_was_asked(
         panel: Flask, fleet: Fleet, origin: str, host: str) -> None:
+    fleet.set_settings({"panel_domain": "panel.example"})
     visitor = Visitor(panel.test_client())
     page = visitor.get("/login", base_url=f"http://{host}").get_data(as_text=True)
     token = page.split('name="csrf_token"', 1)[1].split('value="', 1)[1].split('"', 1)[0]
