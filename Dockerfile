@@ -59,4 +59,5 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
     CMD ["python3", "-c", \
          "from urllib.request import urlopen; urlopen('http://127.0.0.1:8080/healthz', timeout=4)"]
 # One process, waitress with eight threads: see app/cli/server.py.
-CMD ["python3", "-m", "app.cli", "serve", "--bind", "0.0.0.0", "--port", "8080"]
+# What it prints is kept by Docker, so the first password is not in it.
+CMD ["python3", "-m", "app.cli", "serve", "--bind", "0.0.0.0", "--port", "8080", "--no-password"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.cli.admins import create_admin, reset_password
+from app.cli.admins import admin, create_admin, first_password, reset_password
 from app.cli.certificates import certificates, domains
 from app.cli.config import config
 from app.cli.fleet import events, logs, probe, reconcile, restart, start, status, stop
@@ -15,7 +15,7 @@ from app.cli.users import user
 
 for command in (
     serve, user, settings, certificates, domains, status, traffic, start, stop, restart, logs, events, reconcile,
-    probe, create_admin, reset_password, config, panel,
+    probe, admin, create_admin, reset_password, first_password, config, panel,
 ):
     cli.add_command(command)
 

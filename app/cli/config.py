@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import click
@@ -11,6 +12,9 @@ from app.cli.root import Group, Invocation
 
 #: Fields of which not even a part is shown.
 HIDDEN = {"_not_understood", "admin_password_hash", "password_hash", "_initial_password", "secret_key"}
+#: Fields of other versions, which are kept, may hold anything.
+SOUNDS_SECRET = re.compile(r"passw|token|hash|private|api_?key", re.IGNORECASE)
+MASK = "…"
 
 
 @click.group(cls=Group)
@@ -56,11 +60,16 @@ def masked(node: Any) -> Any:
     for key, value in node.items():
         if not value:
             continue
-        if key in HIDDEN:
-            shown[key] = "…"
+        if key in HIDDEN or isinstance(value, str) and SOUNDS_SECRET.search(key):
+            shown[key] = MASK
         elif key == "secret":
             shown[key] = Secret.parse(value).masked()
-        elif key == "upstream_socks5" and "@" in value:
-            login, _, address = value.rpartition("@")
-            shown[key] = f"{login.partition(':')[0]}:…@{address}"
+        elif key == "upstream_socks5":
+            shown[key] = without_password(value)
     return shown
+
+
+def without_password(socks5: str) -> str:
+    """user:password@host:port with the password masked; what has none stays as it is."""
+    login, at, address = socks5.rpartition("@")
+    return f"{login.partition(':')[0]}:{MASK}@{address}" if at else socks5

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 PORT = 8080
 ADDRESS = "127.0.0.1"
+#: With Docker, where --no-password belongs to the image.
+PRINTS_IT = "docker compose exec app python3 -m app.cli first-password"
 bind_option = click.option("--bind", metavar="A", default=ADDRESS, show_default=True, help="Address.")
 port_option = click.option(
     "--port", metavar="P", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="TCP port."
@@ -28,9 +30,10 @@ port_option = click.option(
 @bind_option
 @port_option
 @click.option("--no-welcome", is_flag=True, hidden=True, help="Don't print the initial password.")
+@click.option("--no-password", is_flag=True, hidden=True, help="Say how to print it: what is printed here is kept.")
 @click.option("--log", hidden=True, type=click.Path(dir_okay=False, path_type=Path), help="A file that is rotated.")
 @click.pass_obj
-def serve(obj: Invocation, bind: str, port: int, no_welcome: bool, log: Path | None) -> None:
+def serve(obj: Invocation, bind: str, port: int, no_welcome: bool, no_password: bool, log: Path | None) -> None:
     """Run the web panel in the foreground. Proxies keep running when it ends."""
     from app.cli import panellog
     from app.config.file import ConfigFile
@@ -47,7 +50,7 @@ def serve(obj: Invocation, bind: str, port: int, no_welcome: bool, log: Path | N
     except PanelError as error:
         raise Refusal(str(error), "port") from None
     if not no_welcome:
-        obj.answer(welcome(url, config), welcome_text(bind, port, config))
+        obj.answer(welcome(url, config, no_password), welcome_text(bind, port, config, no_password))
     if problem := zone_problem():
         logging.getLogger(__name__).warning("%s", problem)
     sys.stdout.flush()
@@ -60,18 +63,23 @@ def serve(obj: Invocation, bind: str, port: int, no_welcome: bool, log: Path | N
         server.run(app, listener)
 
 
-def welcome(url: str, config: Config) -> dict[str, str]:
+def welcome(url: str, config: Config, no_password: bool = False) -> dict[str, str]:
     document = {"url": url}
     if config.initial_password:
-        document |= {"username": config.admin_username, "password": config.initial_password}
+        document |= {"username": config.admin_username}
+        document |= {} if no_password else {"password": config.initial_password}
     return document
 
 
-def welcome_text(bind: str, port: int, config: Config) -> str:
-    """Where the panel is, how to get in, and how to reach it from elsewhere."""
+def welcome_text(bind: str, port: int, config: Config, no_password: bool = False) -> str:
+    """Where the panel is, how to get in, and how to reach it from elsewhere.
+
+    no_password: this text is kept, as by `docker logs`.
+    """
     lines = [f"Panel:     {url_of(bind, port)}"]
     if config.initial_password:
-        lines += [f"Name:      {config.admin_username}",
+        lines += [f"Name:      {config.admin_username}"]
+        lines += [f"Its first password is printed by: {PRINTS_IT}" if no_password else
                   f"Password:  {config.initial_password}   (shown until the first login)"]
     # Behind a reverse proxy the way in is that one's, as in docker-compose.yml.
     if os.environ.get("MTPROTO_TRUSTED_PROXIES", "").strip() in ("", "0"):

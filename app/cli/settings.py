@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from app.cli import typed
+from app.cli.config import MASK, without_password
 from app.cli.output import facts, paragraph
 from app.cli.root import Group, Invocation, Refusal
 from app.cli.users import assignments
@@ -25,20 +27,50 @@ def written(value: object) -> str:
     return "" if value is None else str(value)
 
 
+#: Settings that hold a password: typed unseen with `-`, printed without it.
+SECRETS = ("upstream_socks5",)
+reveal_option = click.option("--reveal", is_flag=True, help="With the password of upstream_socks5.")
+
+
+def shown(values: dict[str, object], reveal: bool = False) -> dict[str, object]:
+    """The settings as they are printed."""
+    return {key: without_password(str(value)) if key in SECRETS and not reveal else value
+            for key, value in values.items()}
+
+
+def _typed(obj: Invocation, changes: dict[str, str], values: dict[str, object]) -> dict[str, str]:
+    """The changes with what `-` stands for. A masked password, as it was printed, is the one that is set."""
+    changes, given = typed.read_dashes(changes, SECRETS), changes
+    for key in SECRETS:
+        if key not in changes:
+            continue
+        if changes[key] == without_password(str(values[key])):
+            changes[key] = str(values[key])
+        elif f":{MASK}@" in changes[key]:
+            raise Refusal(f"{key}: {MASK} stands where the password was masked; write the password itself, or "
+                          f"{key}=- to type it.", key)
+        elif "@" in given[key]:
+            typed.warn(obj, f"a password in an argument can be seen in the list of processes and in the shell's history; "
+                            f"with {key}=- it is read from standard input")
+    return changes
+
+
 @settings.command(name="list")
+@reveal_option
 @click.pass_obj
-def list_settings(obj: Invocation) -> None:
+def list_settings(obj: Invocation, reveal: bool) -> None:
     """Every setting and its value."""
-    values = obj.fleet().settings()
+    values = shown(obj.fleet().settings(), reveal)
     obj.answer(values, facts([(key, written(value)) for key, value in values.items()]))
 
 
 @settings.command()
 @click.argument("key")
+@reveal_option
 @click.pass_obj
-def get(obj: Invocation, key: str) -> None:
+def get(obj: Invocation, key: str, reveal: bool) -> None:
     """One setting."""
-    values = obj.fleet().settings()
+    values = shown(obj.fleet().settings(), reveal)
     if key not in values:
         raise Refusal(f"There is no setting {key!r}. There are: {', '.join(values)}.", key)
     obj.answer({key: values[key]}, written(values[key]))
@@ -48,13 +80,16 @@ def get(obj: Invocation, key: str) -> None:
 @click.argument("pairs", metavar="KEY=VALUE…", nargs=-1, required=True)
 @click.pass_obj
 def set_settings(obj: Invocation, pairs: tuple[str, ...]) -> None:
-    """Change settings, all or none. A list is words with spaces between them: domain_pool="a.com b.com"."""
-    changes = assignments(pairs)
+    """Change settings, all or none. A list is words with spaces between them: domain_pool="a.com b.com".
+
+    upstream_socks5=- reads that value from standard input, as it may hold a password.
+    """
     from app.fleet.views import changed_links
 
     fleet = obj.fleet()
+    changes = _typed(obj, assignments(pairs), fleet.settings())
     before = fleet.users()
-    values = fleet.set_settings(changes, actor="cli")
+    values = shown(fleet.set_settings(changes, actor="cli"))
     changed = {key: values[key] for key in changes}
     parts = [facts([(key, written(value)) for key, value in changed.items()])]
     if others := changed_links(before, fleet.users()):

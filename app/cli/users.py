@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from app.cli import typed
 from app.cli.output import facts, limit, table
 from app.cli.root import Group, Invocation, Refusal
 from app.cli.traffic import amount, both
@@ -154,9 +155,10 @@ def set_user(obj: Invocation, name: str, pairs: tuple[str, ...]) -> None:
     Keys: name, note, domain, port, limit_gb, speed_mbps, at_limit, reset_cycle,
     expires, expires_after_days, secret. An empty value takes a limit, a speed or
     an expiry back to the default; limit_gb=none means no limit, whatever the
-    setting is.
+    setting is. With secret=- the secret is read from standard input.
     """
-    view = obj.fleet().update_user(name, assignments(pairs), actor="cli")
+    changes = typed.read_dashes(assignments(pairs), ("secret",))
+    view = obj.fleet().update_user(name, changes, actor="cli")
     obj.answer(view.to_json(), described(view))
 
 

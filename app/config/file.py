@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import json
+import logging
 import os
 import secrets
 import time
@@ -19,6 +20,10 @@ from app.config.model import Config, InvalidConfig
 from app.config.passwords import hash_password, new_password
 
 KEPT_BACKUPS = 10
+#: Both names are read.
+INITIAL_PASSWORD = ("_initial_password", "initial_password")
+
+log = logging.getLogger(__name__)
 
 
 class ConfigError(Exception):
@@ -85,6 +90,8 @@ class ConfigFile:
         if self.path.exists():
             config = self.read()
             if config.secret_key and config.admin_password_hash:
+                if config.initial_password is None:
+                    self._scrub_what_older_versions_left()
                 return
         with self._lock():
             before = self._bytes() if self.path.exists() else b""
@@ -189,6 +196,32 @@ class ConfigFile:
             self._replace(self.path, raw)
         except OSError as error:
             raise self._unsaved(error) from None
+        if config.initial_password is None:
+            self._scrub()
+
+    def _scrub(self) -> None:
+        """Take the first password, which is no longer in the file, out of the backups too. They load as before: the
+        hash of the password stays. What can't be done now is tried again by the next edit."""
+        for path in filter(_holds_initial_password, self._backups()):
+            try:
+                self._replace(path, _without_initial_password(path.read_bytes()))
+            except OSError as error:
+                log.warning("the first password could not be taken out of %s: %s", path, error.strerror)
+            except (ValueError, RecursionError):
+                log.warning("the first password could not be taken out of %s, which is not JSON; remove that file",
+                            path)
+
+    def _scrub_what_older_versions_left(self) -> None:
+        if not any(map(_holds_initial_password, self._backups())):
+            return
+        try:
+            with self._lock():
+                self._scrub()
+        except ConfigError as error:  # a folder that takes no writes can be read all the same
+            log.warning("the first password is still in %s: %s", self.backups, error)
+
+    def _backups(self) -> list[Path]:
+        return sorted(self.backups.glob("config-*.json"))
 
     def _unsaved(self, error: OSError) -> ConfigError:
         why = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror
@@ -218,3 +251,20 @@ class ConfigFile:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _holds_initial_password(path: Path) -> bool:
+    try:
+        return b'initial_password"' in path.read_bytes()
+    except OSError:
+        return False
+
+
+def _without_initial_password(raw: bytes) -> bytes:
+    """A version of the file without the first password. Raises ValueError for what is no JSON object."""
+    data = json.loads(raw)
+    if not isinstance(data, dict):
+        raise ValueError("not an object")
+    for name in INITIAL_PASSWORD:
+        data.pop(name, None)
+    return json.dumps(data, indent=2, ensure_ascii=False).encode() + b"\n"

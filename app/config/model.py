@@ -141,6 +141,9 @@ class Config(_Part):
     initial_password: Text | None = Field(
         default=None, alias="_initial_password", repr=False,
         description="the first password, removed at the first login")
+    admin_password_initial: bool = Field(
+        default=False, description="true or false: whether the first admin still has the first password, which was "
+                                   "shown in a terminal; the panel then asks for another one")
     admins: list[Admin] = Field(default_factory=list, description="a list of admins")
     secret_key: Text = Field(default="", repr=False, description="the key that signs sessions")
     server_domain: Host = Field(default="", description=HOST_RULE)

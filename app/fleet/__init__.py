@@ -1,4 +1,4 @@
-from app.fleet.errors import LoginThrottled, Refused
+from app.fleet.errors import LoginBusy, LoginThrottled, Refused
 from app.fleet.fleet import Fleet
 
-__all__ = ["Fleet", "LoginThrottled", "Refused"]
+__all__ = ["Fleet", "LoginBusy", "LoginThrottled", "Refused"]

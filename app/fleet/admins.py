@@ -1,96 +1,100 @@
-"""Admins: logging in, and who may."""
+"""Admins: who may log in, and who of them may change settings. One of the latter there always is."""
 
 from __future__ import annotations
 
-from functools import cache
-
 from app.config.file import ConfigFile
 from app.config.model import Admin, Config
-from app.config.passwords import hash_password, new_password, verify_password
-from app.fleet.errors import LoginThrottled, Refused
-from app.ledger.ledger import Ledger
-
-FAILURES, WINDOW = 5, 300.0
-SHORTEST_PASSWORD = 8
+from app.config.passwords import hash_password, new_password, weakness
+from app.fleet.errors import Refused
 
 
-@cache
-def _nobody() -> str:
-    """What a password is compared with when no such admin exists, so that both cases take as long."""
-    return hash_password(new_password())
+def everybody(config: Config) -> list[Admin]:
+    """All admins; the first one lives in fields of its own and may do everything."""
+    first = Admin(username=config.admin_username, password_hash=config.admin_password_hash, sudo=True)
+    return [first, *config.admins]
 
 
 def find(config: Config, username: str) -> Admin | None:
-    """The admin of this name; the first admin lives in fields of its own and may do everything."""
-    if username == config.admin_username:
-        return Admin(username=username, password_hash=config.admin_password_hash, sudo=True)
-    return next((a for a in config.admins if a.username == username), None)
+    """The admin of this name."""
+    return next((admin for admin in everybody(config) if admin.username == username), None)
 
 
-def check_login(file: ConfigFile, ledger: Ledger, username: str, password: str, client: str) -> Admin | None:
-    """The admin if name and password are right, else None.
-
-    client: the address the attempt came from; five failures in five minutes from
-    there raise LoginThrottled before anything is looked at. The first login of
-    the first admin ends the initial password's stay in the file, and an old
-    hash is replaced by one of today.
-    """
-    bucket = f"login:{client}"
-    seconds = ledger.buckets.wait(bucket, FAILURES, WINDOW)
-    if seconds:
-        raise LoginThrottled(seconds)
-    admin = find(file.read(), username)
-    right, outdated = verify_password(admin.password_hash if admin else _nobody(), password)
-    if not admin or not right:
-        ledger.buckets.add(bucket, WINDOW)
-        ledger.events.record("panel", "login failed", username[:64], f"from {client}")
-        return None
-    ledger.buckets.clear(bucket)
-    config = file.read()
-    first = username == config.admin_username and config.initial_password is not None
-    if outdated or first:
-        with file.edit() as config:
-            if outdated:
-                _set_hash(config, username, hash_password(password))
-            if first:
-                config.initial_password = None
-        admin = find(config, username)
-    ledger.events.record(f"admin:{username}", "login", username, f"from {client}")
-    return admin
-
-
-def create(file: ConfigFile, username: str, password: str, sudo: bool) -> None:
+def create(file: ConfigFile, username: str, password: str, sudo: bool) -> Admin:
     username = username.strip()
     if not username or len(username) > 64 or not username.isprintable():
         raise Refused(f"the admin name {username!r} is not allowed: 1 to 64 letters, digits, spaces and "
                       "punctuation are", "username")
-    if len(password) < SHORTEST_PASSWORD:
-        raise Refused(f"the password has {len(password)} characters; at least {SHORTEST_PASSWORD} are needed",
-                      "password")
-    hashed = hash_password(password)
+    refuse_simple(password, username)
+    admin = Admin(username=username, password_hash=hash_password(password), sudo=sudo)
     with file.edit() as config:
         if find(config, username):
             raise Refused(f"there is an admin {username!r} already; reset-password gives a new password",
                           "username")
-        config.admins.append(Admin(username=username, password_hash=hashed, sudo=sudo))
+        config.admins.append(admin)
+    return admin
 
 
-def reset_password(file: ConfigFile, username: str) -> str:
-    """Give an admin a new random password, and return it. Ends that admin's sessions."""
-    password = new_password()
+def set_password(file: ConfigFile, username: str, password: str | None = None) -> str:
+    """Give an admin this password, or a new random one, and return it."""
+    if password is not None:
+        refuse_simple(password, username)
+    password = new_password() if password is None else password
     hashed = hash_password(password)
     with file.edit() as config:
-        if not find(config, username):
-            names = ", ".join([config.admin_username, *(a.username for a in config.admins)])
-            raise Refused(f"there is no admin {username!r}; there are: {names}", "username")
-        _set_hash(config, username, hashed)
+        _known(config, username)
+        set_hash(config, username, hashed)
         if username == config.admin_username:
-            config.initial_password = None
+            config.initial_password, config.admin_password_initial = None, False
     return password
 
 
-def _set_hash(config: Config, username: str, hashed: str) -> None:
+def remove(file: ConfigFile, username: str) -> None:
+    with file.edit() as config:
+        _known(config, username)
+        _keep(config, [admin for admin in everybody(config) if admin.username != username], username, "removed")
+
+
+def set_sudo(file: ConfigFile, username: str, sudo: bool) -> Admin:
+    """Let an admin change settings, or no longer."""
+    with file.edit() as config:
+        people = [admin.model_copy(update={"sudo": sudo}) if admin.username == username else admin
+                  for admin in everybody(config)]
+        admin = _known(config, username)
+        _keep(config, people, username, "kept from changing settings")
+    return admin.model_copy(update={"sudo": sudo})
+
+
+def refuse_simple(password: str, username: str) -> None:
+    try:
+        password.encode()
+    except UnicodeEncodeError:
+        raise Refused("the password is not text in UTF-8", "password") from None
+    if why := weakness(password, username):
+        raise Refused(why, "password")
+
+
+def set_hash(config: Config, username: str, hashed: str) -> None:
     if username == config.admin_username:
         config.admin_password_hash = hashed
     else:
         next(a for a in config.admins if a.username == username).password_hash = hashed
+
+
+def _known(config: Config, username: str) -> Admin:
+    admin = find(config, username)
+    if admin is None:
+        names = ", ".join(admin.username for admin in everybody(config))
+        raise Refused(f"there is no admin {username!r}; there are: {names}", "username")
+    return admin
+
+
+def _keep(config: Config, people: list[Admin], username: str, what: str) -> None:
+    """These are the admins from now on. The first who may change settings is the first admin of the file."""
+    first = next((admin for admin in people if admin.sudo), None)
+    if first is None:
+        raise Refused(f"{username!r} is the only admin who may change settings, so they can't be {what}. Let another "
+                      "one first: admin set NAME --sudo", "username")
+    if first.username != config.admin_username:
+        config.initial_password, config.admin_password_initial = None, False
+    config.admin_username, config.admin_password_hash = first.username, first.password_hash
+    config.admins = [admin for admin in people if admin is not first]

@@ -7,7 +7,6 @@ and retried: it never undoes the declaration.
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,11 +21,13 @@ from app.edge.certbot import Certbot
 from app.edge.certificates import Keeper, Store
 from app.edge.reach import Reach, check_all
 from app.engines.base import Engine
-from app.fleet import admins, certificates, strangers, traffic, users
+from app.fleet import certificates, strangers, traffic, users
+from app.fleet.accounts import Accounts
 from app.fleet.choice import beside, choose
 from app.fleet.clock import OutsideClock
-from app.fleet.errors import Refused
+from app.fleet.errors import Refused, refusing as _refusing
 from app.fleet.links import old_name, workload_name
+from app.fleet.logins import Place
 from app.fleet.port443 import NGINX_SETTINGS, Port443
 from app.fleet.reconcile import NGINX, Outcome, Reconciler
 from app.fleet.slowness import Slowness
@@ -58,6 +59,7 @@ class Fleet:
         self.reconciler = Reconciler(data_dir, self.ledger, runtime, engine, self.port443)
         self.server = Server(addresses)
         self._slowness = Slowness(runtime, engine, self.ledger)
+        self.accounts = Accounts(self.config, self.file, self.ledger)
         self._last_good: Config | None = None
         self._sampled = 0.0
         with _refusing(), self.ledger.database.best_effort("an older panel's traffic"):
@@ -153,9 +155,6 @@ class Fleet:
         """What was done, and what happened by itself, newest first: all, or what is noted under a user's name."""
         with _refusing():
             return self.ledger.events.recent(limit, subject)
-
-    def admin(self, username: str) -> Admin | None:
-        return admins.find(self.config(), username)
 
     def settings(self) -> dict[str, object]:
         config = self.config()
@@ -310,22 +309,21 @@ class Fleet:
         """Whether these domains, or those of the pool, answer on port 443 with TLS 1.3 and a valid certificate."""
         return check_all(list(names) if names else self.config().domain_pool)
 
-    def check_login(self, username: str, password: str, client: str) -> Admin | None:
-        """See admins.check_login."""
-        with _refusing():
-            return admins.check_login(self.file, self.ledger, username, password, client)
+    # Admins; all that is done to them is in accounts
+
+    def admin(self, username: str) -> Admin | None:
+        return self.accounts.find(username)
+
+    def check_login(self, username: str, password: str, client: str, door: str = "", device: str = "") -> Admin | None:
+        """See Logins.check."""
+        return self.accounts.check_login(username, password, Place(client, door, device))
 
     def create_admin(self, username: str, password: str, sudo: bool = False, actor: str = "cli") -> None:
-        with _refusing():
-            admins.create(self.file, username, password, sudo)
-        self.ledger.events.record(actor, "admin created", username)
+        self.accounts.create(username, password, sudo, actor)
 
     def reset_password(self, username: str, actor: str = "cli") -> str:
         """The admin's new random password."""
-        with _refusing():
-            password = admins.reset_password(self.file, username)
-        self.ledger.events.record(actor, "password reset", username)
-        return password
+        return self.accounts.set_password(username, actor=actor)
 
     # Applying
 
@@ -436,14 +434,3 @@ class Fleet:
                            if observed and name in observed and observed[name].start == start},
                      now=self.reconciler.now(), zone=server_zone(),
                      server=server_address(config)[0])
-
-
-@contextmanager
-def _refusing() -> Iterator[None]:
-    """What a lower room could not do is told to people as a refusal."""
-    try:
-        yield
-    except (ConfigError, RuntimeFailure, EdgeFailure) as error:
-        raise Refused(str(error)) from None
-    except sqlite3.OperationalError as error:
-        raise Refused(f"panel.db can't be used: {error}") from None

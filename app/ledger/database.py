@@ -45,13 +45,15 @@ class Database:
             return self._open().execute(sql, named or values).fetchall()
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self, patience: float | None = None) -> Iterator[sqlite3.Connection]:
         """One `BEGIN IMMEDIATE` transaction: all of it, or nothing.
 
-        A damaged file fails it with an OperationalError, and the next one writes to a new file.
+        patience: seconds to wait for somebody else's, PATIENCE if not given. A damaged file fails it with an
+        OperationalError, and the next one writes to a new file.
         """
         try:
             db = self._open()
+            db.execute(f"PRAGMA busy_timeout = {round(1000 * (PATIENCE if patience is None else patience))}")
             db.execute("BEGIN IMMEDIATE")
             try:
                 yield db
@@ -73,9 +75,10 @@ class Database:
             log.warning("%s could not be written: %s", what, error)
 
     def _open(self) -> sqlite3.Connection:
-        """This thread's connection; a new one if another thread or process has put its file aside."""
+        """This thread's connection; a new one if its file has been put aside, lost or replaced since: two threads
+        with two files would not see what each other writes."""
         db, file = getattr(self._local, "open", (None, None))
-        if db is not None and file != _file(self.path) and file in map(_file, self._broken()):
+        if db is not None and file != _file(self.path):
             db.close()
             db = None
         if db is None:
@@ -123,9 +126,6 @@ class Database:
                 if part.exists():
                     part.rename(f"{aside}{end}")
         log.warning("%s is damaged (%s); kept as %s, and a new one was begun", self.path, error, aside)
-
-    def _broken(self) -> Iterator[Path]:
-        return self.path.parent.glob(f"{self.path.name}.broken-*")
 
     @contextmanager
     def _folder(self, kind: int) -> Iterator[None]:

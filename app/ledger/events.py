@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
+import sqlite3
 import time
 from dataclasses import dataclass
 
 from app.ledger.database import Database
 
 KEPT = 10_000
+#: Failed logins are counted apart, so that a stranger's thousands push nothing else out: those for one name from one
+#: place are one entry for so many seconds, and so many entries are kept.
+FAILURES_KEPT, FAILURES_TOGETHER = 500, 3600.0
 
 
 @dataclass(frozen=True)
@@ -25,15 +31,40 @@ class Events:
     def __init__(self, database: Database):
         self._database = database
 
-    def record(self, actor: str, action: str, subject: str = "", detail: str = "") -> None:
-        with self._database.best_effort("the audit log"), self._database.transaction() as db:
+    def record(self, actor: str, action: str, subject: str = "", detail: str = "",
+               patience: float | None = None) -> None:
+        """Note what was done; patience: seconds to wait for somebody else's transaction, see Database."""
+        with self._database.best_effort("the audit log"), self._database.transaction(patience) as db:
             db.execute("INSERT INTO events (at, actor, action, subject, detail) VALUES (?, ?, ?, ?, ?)",
                        (time.time(), actor, action, subject, detail))
             db.execute("DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?", (KEPT,))
+
+    def record_failed_login(self, subject: str, source: str, patience: float | None = None) -> None:
+        """A wrong password for an admin, or for a name that nobody has; source: in words, where it came from."""
+        now = time.time()
+        with self._database.best_effort("the audit log"), self._database.transaction(patience) as db:
+            merged = db.execute("UPDATE failed_logins SET at = ?, count = count + 1 WHERE subject = ? AND source = ? "
+                                "AND first BETWEEN ? AND ?", (now, subject, source, now - FAILURES_TOGETHER, now))
+            if not merged.rowcount:
+                db.execute("INSERT INTO failed_logins (subject, source, first, at, count) VALUES (?, ?, ?, ?, 1)",
+                           (subject, source, now, now))
+                db.execute("DELETE FROM failed_logins WHERE id <= (SELECT max(id) FROM failed_logins) - ?",
+                           (FAILURES_KEPT,))
 
     def recent(self, limit: int = 50, subject: str = "") -> list[Event]:
         """The newest events, newest first; those of one subject, if it is named."""
         rows = self._database.query(
             "SELECT at, actor, action, subject, detail FROM events WHERE ? IN ('', subject) ORDER BY id DESC LIMIT ?",
             subject, limit)
-        return [Event(*row) for row in rows]
+        failed = self._database.query(
+            "SELECT first, at, subject, source, count FROM failed_logins WHERE ? IN ('', subject) "
+            "ORDER BY at DESC LIMIT ?", subject, limit)
+        # Each list stays in its own order, whatever the clock did.
+        both = heapq.merge((Event(*row) for row in rows), map(_failure, failed), key=lambda event: -event.at)
+        return list(itertools.islice(both, limit))
+
+
+def _failure(row: sqlite3.Row) -> Event:
+    minutes = max(1, round((row["at"] - row["first"]) / 60))
+    times = f", {row['count']:,} times in {minutes} min" if row["count"] > 1 else ""
+    return Event(row["at"], "panel", "login failed", row["subject"], f"from {row['source']}{times}")

@@ -9,7 +9,9 @@ from app.ledger.certificates import Certificates
 from app.ledger.clock import Clocks
 from app.ledger.database import Database
 from app.ledger.events import Events
+from app.ledger.fallback import Fallback
 from app.ledger.refusals import Refusals
+from app.ledger.sessions import Sessions
 from app.ledger.strangers import Strangers
 from app.ledger.traffic import Traffic
 from app.ledger.workloads import Workloads
@@ -20,7 +22,9 @@ class Ledger:
         self.database = Database(Path(data_dir) / "panel.db")
         self.events = Events(self.database)
         self.traffic = Traffic(self.database)
-        self.buckets = Buckets(self.database)
+        fallback = Fallback(self.database)
+        self.buckets = Buckets(fallback)
+        self.sessions = Sessions(fallback)
         self.workloads = Workloads(self.database)
         self.certificates = Certificates(self.database)
         self.strangers = Strangers(self.database)

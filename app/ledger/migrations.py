@@ -137,6 +137,26 @@ STEPS = (
         at           REAL NOT NULL
     );
     """,
+    """
+    CREATE TABLE sessions (     -- of admins who are logged in
+        id      TEXT PRIMARY KEY NOT NULL,      -- SHA-256 of the token in the cookie
+        admin   TEXT NOT NULL,
+        stamp   TEXT NOT NULL,                  -- of the password that it was begun with
+        since   REAL NOT NULL,                  -- Unix seconds
+        seen    REAL NOT NULL,
+        address TEXT NOT NULL                   -- where it was last seen
+    );
+    CREATE INDEX sessions_admin ON sessions (admin, since);
+    CREATE TABLE failed_logins (
+        id      INTEGER PRIMARY KEY,
+        subject TEXT NOT NULL,                  -- the admin
+        source  TEXT NOT NULL,                  -- from where, in words
+        first   REAL NOT NULL,                  -- Unix seconds
+        at      REAL NOT NULL,                  -- of the last one
+        count   INTEGER NOT NULL
+    );
+    CREATE INDEX failed_logins_source ON failed_logins (subject, source, first);
+    """,
 )
 
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
+import logging
 import time
 
-from flask import Blueprint, Flask, current_app, flash, g, redirect, render_template, request, session, url_for
+from flask import (Blueprint, Flask, flash, g, make_response, redirect, render_template, request, session,
+                   url_for)
 from flask.typing import ResponseReturnValue
 
 from app.config.model import Admin
-from app.fleet import LoginThrottled
-from app.web.context import client_address, current_admin, the_fleet
+from app.fleet import LoginBusy, LoginThrottled, Refused
+from app.web import device
+from app.web.context import client_address, current_admin, door, the_fleet
 from app.web.formats import duration
 from app.web.forms import LoginForm
 from app.web.hosts import OPEN_ENDPOINTS
 from app.web.security import SESSION_HOURS
 
+log = logging.getLogger(__name__)
 blueprint = Blueprint("auth", __name__)
 
 
@@ -43,52 +45,70 @@ def gate() -> ResponseReturnValue | None:
 
 @blueprint.route("/login", methods=["GET", "POST"])
 def login() -> ResponseReturnValue:
-    """The login form. At most a few failures per address; then it says how long to wait."""
+    """The login form. So many failures, and it says how long to wait; a stranger is told nothing else."""
     if current_admin():
         return redirect(_safe_next())
     form = LoginForm()
     if not form.validate_on_submit():
         return render_template("auth/login.html", form=form), 422 if form.is_submitted() else 200
+    name = form.username.data
     try:
-        admin = the_fleet().check_login(form.username.data, form.password.data, client_address())
+        admin = the_fleet().check_login(name, form.password.data, client_address(), door(), device.known(name))
     except LoginThrottled as throttled:
-        message = f"Too many failed attempts from your address. Try again in {duration(throttled.seconds)}."
-        page = render_template("auth/login.html", form=form, message=message)
-        return page, 429, {"Retry-After": str(max(1, round(throttled.seconds)))}
+        return _not_now(form, f"Too many failed attempts. Try again in {duration(throttled.seconds)}.", throttled)
+    except LoginBusy as busy:
+        return _not_now(form, "Too many people are logging in at this moment. Try again in a few seconds.", busy)
+    except Refused as refused:
+        log.warning("logging in does not work: %s", refused)
+        message = "Logging in does not work at the moment. The log on the server says why."
+        return render_template("auth/login.html", form=form, message=message), 503
     if admin is None:
         message = "This name and password do not match."
         return render_template("auth/login.html", form=form, message=message), 401
     session.clear()  # a session planted before the login is worth nothing after it
     session.permanent = True
-    session["admin"] = admin.username
-    session["stamp"] = _stamp(admin)
+    session["token"] = the_fleet().accounts.logins.begin_session(admin, client_address())
     session["since"] = int(time.time())
-    return redirect(_safe_next())
+    answer = make_response(redirect(_safe_next()))
+    device.remember(answer, admin.username)
+    return answer
 
 
 @blueprint.post("/logout")
 def logout() -> ResponseReturnValue:
-    """Ends this browser's session."""
+    """Ends this session: a copy of its cookie is worth nothing, either."""
+    the_fleet().accounts.logins.end_session(_token())
     session.clear()
     flash("You are logged out.")
     return redirect(url_for("auth.login"))
 
 
+@blueprint.app_context_processor
+def first_password() -> dict[str, bool]:
+    """Whether to ask for another password than the first one, on every page."""
+    admin = current_admin()
+    return {"has_first_password": bool(admin) and the_fleet().accounts.has_first_password(admin.username)}
+
+
+def _not_now(form: LoginForm, message: str, refused: LoginThrottled | LoginBusy) -> ResponseReturnValue:
+    page = render_template("auth/login.html", form=form, message=message)
+    return page, 429, {"Retry-After": str(max(1, round(refused.seconds)))}
+
+
 def _admin_of_session() -> Admin | None:
-    """The admin of this session; None once it is too old, the password changed or the admin is gone."""
-    username, since = session.get("admin"), session.get("since", 0)
-    if not username or not 0 <= time.time() - since < SESSION_HOURS * 3600:
+    """The admin of this session; None once it has ended, is too old, the password changed or the admin is gone.
+
+    The cookie alone tells its age, too, whatever the server's memory of it says.
+    """
+    token, since = _token(), session.get("since", 0)
+    if not token or not 0 <= time.time() - since < SESSION_HOURS * 3600:
         return None
-    admin = the_fleet().admin(username)
-    if admin is None or not hmac.compare_digest(session.get("stamp", ""), _stamp(admin)):
-        return None
-    return admin
+    return the_fleet().accounts.logins.admin_of(token, client_address())
 
 
-def _stamp(admin: Admin) -> str:
-    """Ties a session to one password: another hash, another stamp. Tells a reader of the cookie nothing."""
-    key = str(current_app.secret_key).encode()
-    return hmac.new(key, admin.password_hash.encode(), hashlib.sha256).hexdigest()[:32]
+def _token() -> str:
+    token = session.get("token")
+    return token if isinstance(token, str) else ""
 
 
 def _safe_next() -> str:

@@ -36,3 +36,10 @@ def actor() -> str:
 def client_address() -> str:
     """The address that login attempts are counted by; forwarded.py decides who may name it."""
     return request.remote_addr or "unknown"
+
+
+def door() -> str:
+    """By which door of nginx somebody came, "local" or "https"; "" without nginx. What anybody else says of it was
+    dropped by forwarded.py."""
+    said = request.headers.get("X-Panel-Door", "")
+    return said if said in ("local", "https") else ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from flask import Flask, render_template
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
@@ -9,6 +11,8 @@ from werkzeug.exceptions import HTTPException
 from app.fleet import Refused
 from app.web.context import current_admin
 from app.web.security import LARGEST_FORM, USUAL_FORM
+
+log = logging.getLogger(__name__)
 
 #: What whoever is logged in reads.
 SENTENCES = {
@@ -47,7 +51,14 @@ def form_expired(error: CSRFError) -> tuple[str, int]:
 
 
 def refused(error: Refused) -> tuple[str, int]:
-    """A refusal that no form could show beside a field: an unreadable configuration, for example."""
+    """A refusal that no form could show beside a field: an unreadable configuration, for example.
+
+    Its words hold paths, names and values: a stranger is told none of them.
+    """
+    if current_admin() is None:
+        log.warning("refused to somebody who is not logged in: %s", error)
+        return render_template("error.html", code=503, title="Not now", sentence="This does not work at the moment. "
+                               "The log on the server says why."), 503
     title = "The panel can't do that now"
     return render_template("error.html", code=409, title=title, sentence=str(error)), 409
 

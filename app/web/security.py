@@ -9,10 +9,9 @@ from flask import Flask, Response, request
 from flask.sessions import SecureCookieSessionInterface
 from flask_wtf import CSRFProtect
 
+from app.ledger.sessions import HOURS as SESSION_HOURS
 from app.web import hosts, origin
 from app.web.forwarded import Forwarded, trusted_proxies
-
-SESSION_HOURS = 12
 
 #: Bytes of a form at most: a person's fields, and the settings, which hold lists (and what the page had shown of
 #: them): 900 names of any length. nginx/panel.conf allows the same.

@@ -21,16 +21,19 @@ DONE = [
     ("user", "set", "Alice", "note=x"), ("user", "disable", "Alice"), ("user", "rotate", "Alice"),
     ("user", "add", "Bob", "--disabled"), ("user", "remove", "Alice", "--yes"), ("user", "enable", "Alice"),
     ("settings", "list"), ("settings", "get", "proxy_port"), ("settings", "set", "traffic_limit_gb=5"),
-    ("config", "check"), ("config", "show"), ("create-admin", "--username", "bob", "--password", "12345678"),
+    ("config", "check"), ("config", "show"), ("create-admin", "--username", "bob", "--password", "correct horse"),
     ("reset-password", "--username", "admin"), ("traffic",), ("traffic", "Alice", "--since", "24h"),
     ("traffic", "show", "Alice"), ("traffic", "reset", "Alice"), ("traffic", "reset", "--all"),
-    ("certificates", "list"),
+    ("certificates", "list"), ("admin", "list"), ("admin", "set", "admin", "--sudo"), ("first-password",),
+    ("admin", "remove", "admin", "--yes"),
 ]
 
 
 @pytest.mark.parametrize("words", DONE, ids=" ".join)
 def test_with_json_a_done_command_prints_exactly_one_document(run, command, words: tuple[str, ...]) -> None:
     run("user", "add", "Alice", "--disabled")
+    if words[:2] == ("admin", "remove"):
+        run("create-admin", "--username", "eve", "--password", "correct horse", "--sudo")
     answer = command(*words, "--json")
     assert answer.code == 0
     answer.json()

@@ -65,6 +65,41 @@ def test_no_more_than_the_last_ten_versions_are_kept(file):
     assert json.loads(kept[-1].read_text())["proxy_port"] == 3024
 
 
+def lines_with(file: ConfigFile, password: str) -> list[str]:
+    return [path.name for path in file.data_dir.rglob("*") if path.is_file() and password in path.read_text()]
+
+
+def test_the_first_password_leaves_the_backups_when_it_leaves_the_file_and_they_load_as_before(file):
+    with file.edit() as config:
+        config.server_ip = "203.0.113.7"
+    password, hashed = file.read().initial_password, file.read().admin_password_hash
+    assert len(lines_with(file, password)) == 3
+    names = sorted(path.name for path in file.backups.iterdir())
+    with file.edit() as config:
+        config.initial_password = None
+    assert lines_with(file, password) == []
+    kept = sorted(file.backups.iterdir())
+    assert [path.name for path in kept][:2] == names
+    versions = [json.loads(path.read_text()) for path in kept]
+    assert [v["server_ip"] for v in versions[:2]] == ["", "203.0.113.7"]
+    assert all(v["admin_password_hash"] == hashed for v in versions)
+    assert all(path.stat().st_mode & 0o777 == 0o600 for path in kept)
+    file.path.write_bytes(kept[0].read_bytes())
+    assert ConfigFile(file.data_dir).read().server_ip == ""
+
+
+def test_a_first_password_that_an_older_version_left_in_the_backups_goes_at_the_next_start(file):
+    with file.edit() as config:
+        password, config.initial_password = config.initial_password, None
+    backup = sorted(file.backups.iterdir())[-1]
+    data = json.loads(backup.read_text())
+    backup.write_text(json.dumps({**data, "_initial_password": password}))
+    (file.backups / "config-0.json").write_text(json.dumps({**data, "initial_password": password}))
+    (file.backups / "config-1.json").write_text('{"_initial_password": ')
+    ConfigFile(file.data_dir).prepare()
+    assert lines_with(file, password) == []
+
+
 def test_an_edit_that_fails_changes_nothing(file):
     before = file.path.read_bytes()
     with pytest.raises(RuntimeError):

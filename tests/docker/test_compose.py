@@ -126,8 +126,11 @@ class Browser:
         return self.post("/login", {"username": "admin", "password": password or self.password()}, **headers)
 
     def password(self) -> str:
-        """The first one, as the panel's container has printed it."""
-        return re.search(r"Password:\s+(\S+)", self.stack.compose("logs", "app"))[1]
+        """The first one, by the command that the panel's container has printed."""
+        printed = re.search(r"python3 -m app.cli (first-password)", self.stack.compose("logs", "app"))[1]
+        password = self.stack.manage(printed)["password"]
+        assert password not in self.stack.compose("logs", "app")
+        return password
 
 
 #: Names that lead to nginx, for the panel's DNS and so for everybody: the panel's, and those of a user.

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.ledger import database
+from app.ledger import database, events
 from app.ledger.ledger import Ledger
 from app.ledger.traffic import Reading
 
@@ -118,18 +119,51 @@ def test_the_newest_events_come_first(ledger):
 
 def test_a_bucket_takes_so_many_attempts_in_a_window(ledger):
     for _ in range(3):
-        assert ledger.buckets.wait("login:1", 3, 60) == 0
-        ledger.buckets.add("login:1", 60)
-    assert 0 < ledger.buckets.wait("login:1", 3, 60) <= 60
-    assert ledger.buckets.wait("login:2", 3, 60) == 0
-    ledger.buckets.clear("login:1")
-    assert ledger.buckets.wait("login:1", 3, 60) == 0
+        assert ledger.buckets.take({"login/1": 3}).wait == 0
+    assert 0 < ledger.buckets.take({"login/1": 3}).wait <= 300
+    assert ledger.buckets.take({"login/2": 3}).wait == 0
+    ledger.buckets.clear("login/1")
+    assert ledger.buckets.take({"login/1": 3}).wait == 0
 
 
-def test_old_attempts_leave_the_window(ledger):
-    ledger.buckets.add("b", 60)
+def test_an_attempt_is_counted_in_all_its_buckets_or_in_none(ledger):
+    assert ledger.buckets.take({"a": 1, "b": 5}).wait == 0
+    for _ in range(9):
+        assert ledger.buckets.take({"a": 1, "b": 5}).wait > 0
+    for _ in range(4):
+        assert ledger.buckets.take({"b": 5}).wait == 0
+    assert ledger.buckets.take({"b": 5}).wait > 0
+
+
+def test_an_attempt_that_was_none_is_given_back_and_no_other(ledger):
+    first, second = ledger.buckets.take({"a": 2}), ledger.buckets.take({"a": 2})
+    assert ledger.buckets.take({"a": 2}).wait > 0
+    ledger.buckets.give_back(second)
+    assert ledger.buckets.take({"a": 2}).wait == 0 and ledger.buckets.take({"a": 2}).wait > 0
+    assert first.at <= second.at
+
+
+def test_clearing_a_bucket_clears_those_under_it_and_no_neighbour(ledger):
+    for bucket in ("login/ab", "login/ab/x", "login/abc", "login/a%"):
+        ledger.buckets.take({bucket: 1})
+    ledger.buckets.clear("login/ab")
+    free = [bucket for bucket in ("login/ab", "login/ab/x", "login/abc", "login/a%")
+            if not ledger.buckets.take({bucket: 1}).wait]
+    assert free == ["login/ab", "login/ab/x"]
+
+
+def test_old_attempts_leave_the_window(ledger, monkeypatch):
+    ledger.buckets.take({"b": 1})
+    monkeypatch.setattr("app.ledger.buckets.WINDOW", 0.01)
     time.sleep(0.05)
-    assert ledger.buckets.wait("b", 1, 0.01) == 0
+    assert ledger.buckets.take({"b": 1}).wait == 0
+
+
+def test_attempts_at_the_same_time_are_no_more_than_allowed(ledger, monkeypatch):
+    monkeypatch.setattr("app.ledger.fallback.PATIENCE", 120.0)
+    with ThreadPoolExecutor(16) as pool:
+        places = list(pool.map(lambda _: ledger.buckets.take({"b": 5}), range(64)))
+    assert sum(place.wait == 0 for place in places) == 5
 
 
 def test_a_locked_database_delays_no_audit_record_into_a_failure(ledger, monkeypatch):
@@ -179,6 +213,45 @@ def test_an_attempt_noted_by_a_clock_that_was_a_year_ahead_keeps_nobody_out_for_
     real = time.time
     with monkeypatch.context() as ahead:
         ahead.setattr(time, "time", lambda: real() + 365 * 86400)
-        ledger.buckets.add("login:1", 300)
-        assert ledger.buckets.wait("login:1", 1, 300) > 0
-    assert ledger.buckets.wait("login:1", 1, 300) == 0
+        ledger.buckets.take({"login/1": 1})
+        assert ledger.buckets.take({"login/1": 1}).wait > 0
+    assert ledger.buckets.take({"login/1": 1}).wait == 0
+
+
+def test_a_file_that_somebody_removed_is_begun_anew_by_all_threads(ledger, tmp_path):
+    """Each thread has a connection of its own: one that kept the lost file would not see the others' sessions."""
+    ledger.events.record("cli", "before")
+    for end in ("", "-wal", "-shm"):
+        (tmp_path / f"panel.db{end}").unlink(missing_ok=True)
+    with ThreadPoolExecutor(1) as pool:
+        token = pool.submit(ledger.sessions.begin, "ada", "stamp", "192.0.2.1").result()
+    assert ledger.sessions.find(token).admin == "ada"
+    assert [event.action for event in ledger.events.recent()] == []
+
+
+def test_ten_thousand_failed_logins_push_nothing_else_out_of_the_audit_log(ledger, monkeypatch):
+    monkeypatch.setattr(events, "KEPT", 50)
+    monkeypatch.setattr(events, "FAILURES_KEPT", 20)
+    for number in range(50):
+        ledger.events.record("cli", "user added", f"u{number}")
+    for number in range(300):  # from a new address each time
+        ledger.events.record_failed_login("admin", f"198.51.100.{number}")
+    for _ in range(300):
+        ledger.events.record_failed_login("admin", "203.0.113.9")
+    told = ledger.events.recent(1000)
+    assert sum(event.action == "user added" for event in told) == 50
+    failed = [event.detail for event in told if event.action == "login failed"]
+    assert len(failed) == 20 and failed[0] == "from 203.0.113.9, 300 times in 1 min"
+
+
+def test_failed_logins_of_another_hour_or_another_place_are_entries_of_their_own(ledger, monkeypatch):
+    ledger.events.record_failed_login("admin", "192.0.2.1")
+    ledger.events.record_failed_login("admin", "192.0.2.2")
+    ledger.events.record_failed_login("bob", "192.0.2.1")
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 3700)
+    ledger.events.record_failed_login("admin", "192.0.2.1")
+    assert [(event.subject, event.detail) for event in ledger.events.recent()] == [
+        ("admin", "from 192.0.2.1"), ("bob", "from 192.0.2.1"), ("admin", "from 192.0.2.2"),
+        ("admin", "from 192.0.2.1")]
+    assert len(ledger.events.recent(subject="bob")) == 1

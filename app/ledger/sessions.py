@@ -1,0 +1,103 @@
+"""Who is logged in: one row for each session, which is what makes a cookie worth something."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.ledger.fallback import Fallback
+
+#: A session ends so long after its login, however busy it was.
+HOURS = 12
+#: Sessions of one admin at a time; the oldest ends when there is one more.
+MOST = 100
+#: Seconds between two notes of when a session was last used.
+STEP = 60.0
+
+
+@dataclass(frozen=True)
+class Session:
+    """since, seen: Unix seconds. stamp: of the password that it was begun with; address: where it was last seen."""
+
+    admin: str
+    stamp: str
+    since: float
+    seen: float
+    address: str
+
+
+class Sessions:
+    """Where panel.db can't be written, sessions are kept in memory until the panel's restart; so is the end of one,
+    until the file takes it."""
+
+    def __init__(self, store: Fallback):
+        self._store = store
+        self._seconds = HOURS * 3600
+        self._ended: set[str] = set()
+        self._noted_at = -STEP
+
+    def begin(self, admin: str, stamp: str, address: str) -> str:
+        """The token of a new session; only its hash is kept."""
+        token = secrets.token_urlsafe(32)
+        now = time.time()
+
+        def work(db: sqlite3.Connection) -> None:
+            self._forget(db, now)
+            db.execute("INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?)",
+                       (_hash(token), admin, stamp, now, now, address))
+            db.execute("DELETE FROM sessions WHERE admin = ? AND id NOT IN "
+                       "(SELECT id FROM sessions WHERE admin = ? ORDER BY since DESC LIMIT ?)", (admin, admin, MOST))
+
+        ended = set(self._ended)
+        if self._store.write(work)[1]:
+            self._ended -= ended
+        return token
+
+    def find(self, token: str) -> Session | None:
+        """The session of this token, if it has not ended and is not too old."""
+        key = _hash(token)
+        if key in self._ended:
+            return None
+        rows = self._store.query("SELECT admin, stamp, since, seen, address FROM sessions WHERE id = ?", key)
+        # A clock that was set back makes no session longer.
+        return Session(*rows[0]) if rows and -1 <= time.time() - rows[0]["since"] < self._seconds else None
+
+    def note_use(self, token: str, session: Session, address: str) -> None:
+        """Note when and where a session is used, once in a while."""
+        now = time.time()
+        if now - session.seen < STEP and address == session.address or time.monotonic() - self._noted_at < 1:
+            return
+        self._noted_at = time.monotonic()  # on a full disk, too: a page is not to wait for this again and again
+
+        def work(db: sqlite3.Connection) -> None:
+            self._forget(db, now)
+            db.execute("UPDATE sessions SET seen = ?, address = ? WHERE id = ?", (now, address, _hash(token)))
+
+        self._write(work)
+
+    def end(self, token: str) -> None:
+        """This session is over, at once."""
+        self._ended.add(_hash(token))
+        self._write(lambda db: self._forget(db, time.time()))
+
+    def end_all(self, admin: str) -> None:
+        """Forget an admin's sessions."""
+        self._store.write_both(lambda db: db.execute("DELETE FROM sessions WHERE admin = ?", (admin,)))
+
+    def _write(self, work: Callable[[sqlite3.Connection], object]) -> None:
+        ended = set(self._ended)
+        if self._store.write_both(work):
+            self._ended -= ended
+
+    def _forget(self, db: sqlite3.Connection, now: float) -> None:
+        """Drop what is too old, and what has ended, also while that could not be written."""
+        db.execute("DELETE FROM sessions WHERE since < ? OR since > ?", (now - self._seconds, now + 1))
+        db.executemany("DELETE FROM sessions WHERE id = ?", [(key,) for key in tuple(self._ended)])
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode(errors="replace")).hexdigest()

@@ -1,0 +1,244 @@
+"""Logging in under attack and on a sick machine: the right password gets in, guesses are counted, nothing is told."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from app.config import passwords
+from app.fleet import LoginBusy, LoginThrottled, Refused, logins
+from app.fleet.logins import FAILURES_OF_NAME, Place
+
+HOME, NAT = "192.0.2.1", "203.0.113.9"
+
+
+@pytest.fixture
+def password(fleet) -> str:
+    return fleet.file.read().initial_password
+
+
+@pytest.fixture
+def quick(monkeypatch) -> None:
+    """Hashes that take no time, for tests of many attempts."""
+    monkeypatch.setattr(logins, "verify_among", lambda stored, password, others: (
+        stored is not None and password == "right", False))
+
+
+def outcome(fleet, username: str, password: str, client: str, door: str = "", device: str = "") -> str:
+    try:
+        return "in" if fleet.check_login(username, password, client, door, device) else "wrong"
+    except LoginThrottled:
+        return "wait"
+
+
+def test_an_admin_without_sudo_can_not_clear_the_count_of_another_name(fleet, password):
+    fleet.create_admin("bob", "another long password")
+    for _ in range(4):
+        assert outcome(fleet, "admin", "wrong", HOME) == "wrong"
+    assert outcome(fleet, "bob", "another long password", HOME) == "in"
+    assert [outcome(fleet, "admin", "wrong", HOME) for _ in range(2)] == ["wrong", "wait"]
+
+
+def test_people_who_share_an_address_are_not_locked_out_by_another_names_failures(fleet, password):
+    fleet.create_admin("bob", "another long password")
+    for _ in range(9):
+        outcome(fleet, "bob", "wrong", NAT)
+    assert outcome(fleet, "bob", "another long password", NAT) == "wait"
+    assert outcome(fleet, "admin", password, NAT) == "in"
+
+
+def test_a_browser_that_is_known_gets_in_whatever_others_do_behind_its_address_or_to_its_name(fleet, quick):
+    for _ in range(9):
+        outcome(fleet, "admin", "wrong", NAT)
+    for number in range(60):
+        outcome(fleet, "admin", "wrong", f"198.51.100.{number}")
+    assert outcome(fleet, "admin", "right", NAT) == "wait"
+    assert outcome(fleet, "admin", "right", "198.51.100.200") == "wait"
+    assert outcome(fleet, "admin", "right", NAT, device="hers") == "in"
+
+
+def test_a_known_browser_has_five_guesses_too(fleet, quick):
+    assert [outcome(fleet, "admin", "wrong", HOME, device="stolen") for _ in range(6)] == ["wrong"] * 5 + ["wait"]
+    assert outcome(fleet, "admin", "right", HOME, device="hers") == "in"
+
+
+def test_strangers_on_443_do_not_lock_the_tunnel_out_that_has_the_same_address(fleet, quick):
+    for number in range(40):
+        outcome(fleet, "admin", "wrong", "172.28.0.1", "https")
+        outcome(fleet, "admin", "wrong", f"198.51.100.{number}", "https")
+    assert outcome(fleet, "admin", "right", "172.28.0.1", "https") == "wait"
+    assert outcome(fleet, "admin", "right", "172.28.0.1", "local") == "in"
+
+
+def test_one_ipv6_network_is_one_place(fleet, quick):
+    tries = [outcome(fleet, "admin", "wrong", f"2001:db8:0:7::{number:x}") for number in range(1, 61)]
+    assert tries.count("wrong") == 5
+    assert outcome(fleet, "admin", "wrong", "2001:db8:0:8::1") == "wrong"
+    assert Place("::ffff:192.0.2.1").network == "192.0.2.1" and Place("fe80::1%eth0").network == "fe80::/64"
+    assert Place("<b>not-an-ip</b>").network == "an unknown address"
+
+
+def test_guesses_on_one_name_from_many_addresses_are_counted_together(fleet, quick):
+    tries = [outcome(fleet, "admin", "wrong", f"198.51.{number}.1") for number in range(40)]
+    assert tries.count("wrong") == FAILURES_OF_NAME < 40
+    assert outcome(fleet, "nobody", "wrong", "198.51.0.1") == "wrong"
+
+
+def test_a_burst_gets_no_more_guesses_than_one_after_the_other(fleet, monkeypatch):
+    monkeypatch.setattr(logins, "AT_ONCE", 16)
+    monkeypatch.setattr(logins, "WAITING", 64)
+    monkeypatch.setattr("app.ledger.fallback.PATIENCE", 120.0)
+    guessed = []
+    monkeypatch.setattr(logins, "verify_among", lambda *_: guessed.append(1) or (False, False))
+    fleet.accounts.logins = logins.Logins(fleet.config, fleet.file, fleet.ledger)
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda _: outcome(fleet, "admin", "wrong", HOME), range(48)))
+    assert len(guessed) == 5
+
+
+def test_two_hundred_at_once_are_not_hashed_at_once_and_known_browsers_have_a_turn_of_their_own(fleet, monkeypatch):
+    running, most, lock, go = [0], [0], threading.Lock(), threading.Event()
+
+    def slow(stored, password, others):
+        with lock:
+            running[0] += 1
+            most[0] = max(most[0], running[0])
+        go.wait(60)
+        with lock:
+            running[0] -= 1
+        return password == "right", False
+
+    monkeypatch.setattr(logins, "verify_among", slow)
+
+    def attempt(number: int) -> str:
+        try:
+            return outcome(fleet, "admin", "wrong", f"198.51.100.{number}")
+        except LoginBusy:
+            return "busy"
+
+    with ThreadPoolExecutor(200) as pool:
+        crowd = [pool.submit(attempt, number) for number in range(200)]
+        deadline = time.monotonic() + 60
+        while sum(one.done() for one in crowd) < 200 - logins.AT_ONCE - logins.WAITING:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        hers = pool.submit(outcome, fleet, "admin", "right", NAT, "", "hers")
+        while running[0] < 2 * logins.AT_ONCE:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        go.set()
+        assert hers.result() == "in"
+        told = [one.result() for one in crowd]
+    assert most[0] == 2 * logins.AT_ONCE
+    assert told.count("wrong") == logins.AT_ONCE + logins.WAITING and told.count("busy") == 197
+    assert attempt(1) == "wrong", "who was not looked at was not counted, and the places are free again"
+
+
+def test_a_new_random_password_lets_its_owner_in_while_the_guessing_goes_on(fleet, password):
+    for number in range(FAILURES_OF_NAME):
+        fleet.ledger.buckets.take(logins._allowed("admin", Place(f"198.51.100.{number}")))
+    assert outcome(fleet, "admin", password, HOME) == "wait"
+    new = fleet.reset_password("admin")
+    assert [outcome(fleet, "admin", "wrong", NAT) for _ in range(7)] == ["wrong"] * 7
+    assert outcome(fleet, "admin", new, NAT) == "in"
+
+
+def test_a_password_of_ones_own_clears_the_count_and_opens_nothing(fleet, quick):
+    for _ in range(9):
+        outcome(fleet, "admin", "wrong", HOME)
+    fleet.accounts.set_password("admin", "a long enough one")
+    assert [outcome(fleet, "admin", "wrong", HOME) for _ in range(6)] == ["wrong"] * 5 + ["wait"]
+
+
+# A sick machine
+
+def test_a_broken_file_keeps_nobody_out_who_knows_the_password_and_lets_guesses_be_counted(fleet, password):
+    fleet.config()
+    fleet.file.path.write_text('{"proxy_port": ')
+    assert outcome(fleet, "admin", password, HOME) == "in"
+    assert [outcome(fleet, "admin", "wrong", NAT) for _ in range(6)] == ["wrong"] * 5 + ["wait"]
+    assert fleet.file.path.read_text() == '{"proxy_port": '
+
+
+@pytest.mark.parametrize("fault", ["full", "read-only"])
+def test_a_disk_that_takes_no_writes_keeps_nobody_out(fleet, password, fault, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise OSError(28 if fault == "full" else 30, "No space left on device")
+
+    monkeypatch.setattr(fleet.file, "_replace", refuse)
+    fleet.ledger.database.query("PRAGMA query_only = 1")
+    assert outcome(fleet, "admin", password, HOME) == "in"
+    assert [outcome(fleet, "admin", "wrong", NAT) for _ in range(6)] == ["wrong"] * 5 + ["wait"]
+    admin = fleet.check_login("admin", password, HOME)
+    token = fleet.accounts.logins.begin_session(admin, HOME)
+    assert fleet.accounts.logins.admin_of(token, HOME).username == "admin"
+    monkeypatch.undo()
+    assert fleet.file.read().initial_password == password, "erased by the next login that can"
+    fleet.check_login("admin", password, HOME)
+    assert fleet.file.read().initial_password is None
+
+
+def test_an_old_hash_is_replaced_where_that_can_be_saved_and_never_over_a_newer_password(fleet, monkeypatch):
+    salt = "5a" * 16
+    old = f"{salt}:{hashlib.pbkdf2_hmac('sha256', b'secret word', salt.encode(), 100_000).hex()}"
+    fleet.file.path.write_text(json.dumps({**json.loads(fleet.file.path.read_text()), "admin_password_hash": old}))
+    real, new = logins.verify_among, []
+
+    def meanwhile(*arguments):
+        found = real(*arguments)
+        new.append(fleet.reset_password("admin"))
+        return found
+
+    monkeypatch.setattr(logins, "verify_among", meanwhile)
+    admin = fleet.check_login("admin", "secret word", HOME)
+    monkeypatch.undo()
+    assert passwords.verify_password(fleet.file.read().admin_password_hash, new[0])[0]
+    token = fleet.accounts.logins.begin_session(admin, HOME)
+    assert fleet.accounts.logins.admin_of(token, HOME) is None, "it was begun with the password of before"
+
+
+# What is told, and what is asked for
+
+def test_a_name_that_nobody_has_is_not_in_the_audit_log_as_it_may_be_a_password(fleet):
+    fleet.check_login("hunter2 is my password", "admin", HOME)
+    fleet.check_login("admin", "wrong", HOME)
+    fleet.check_login("admin", "wrong", HOME)
+    told = [(e.subject, e.detail) for e in fleet.events()]
+    assert told == [("admin", f"from {HOME}, 2 times in 1 min"), ("an unknown name", f"from {HOME}")]
+    assert b"hunter2" not in b"".join(path.read_bytes() for path in fleet.data_dir.glob("panel.db*"))
+
+
+def test_the_first_password_is_asked_to_be_changed_until_it_is(fleet, password):
+    fleet.create_admin("bob", "another long password", sudo=True)
+    assert fleet.accounts.has_first_password("admin") and not fleet.accounts.has_first_password("bob")
+    fleet.check_login("admin", password, HOME)
+    assert fleet.file.read().initial_password is None and fleet.accounts.has_first_password("admin")
+    fleet.reset_password("admin")
+    assert not fleet.accounts.has_first_password("admin")
+
+
+def test_somebody_who_may_change_settings_is_always_left(fleet):
+    accounts = fleet.accounts
+    for refused in (lambda: accounts.remove("admin"), lambda: accounts.set_sudo("admin", False)):
+        with pytest.raises(Refused, match="the only admin who may change settings.*admin set NAME --sudo"):
+            refused()
+    fleet.create_admin("bob", "another long password")
+    with pytest.raises(Refused, match="the only admin"):
+        accounts.remove("admin")
+    accounts.set_sudo("bob", True)
+    hashed = fleet.admin("admin").password_hash
+    accounts.set_sudo("admin", False)
+    config = fleet.file.read()
+    assert (config.admin_username, config.initial_password) == ("bob", None)
+    assert [(a.username, a.sudo, a.password_hash) for a in config.admins] == [("admin", False, hashed)]
+    assert outcome(fleet, "bob", "another long password", HOME) == "in"
+    accounts.remove("admin")
+    assert [a.username for a in accounts.everybody()] == ["bob"]
+    with pytest.raises(Refused, match="no admin 'admin'; there are: bob"):
+        accounts.remove("admin")
+    assert [e.action for e in fleet.events(limit=2)] == ["admin removed", "login"]
