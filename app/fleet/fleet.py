@@ -32,7 +32,7 @@ from app.fleet.port443 import NGINX_SETTINGS, Port443
 from app.fleet.reconcile import NGINX, Outcome, Reconciler
 from app.fleet.slowness import Slowness
 from app.fleet.server import Server, server_address
-from app.fleet.views import CertificateView, Sight, Status, UserView, troubles, user_view
+from app.fleet.views import CertificateView, Sight, Status, UserView, hint_notes, troubles, user_view
 from app.fleet.zone import server_zone, zone_problem
 from app.ledger.history import Point
 from app.ledger.events import Event
@@ -129,8 +129,7 @@ class Fleet:
             total=sum(v.state not in ("disabled", "expired", "blocked") for v in views), users=views,
             stopped=sight.config.proxies_stopped,
             problems=list(dict.fromkeys(filter(None, problems))),
-            notes=[*self.engine.notes(sight.config), *self.runtime.notes(),
-                   *(f"{v.name}: {hint}" for v in views for hint in v.hints)],
+            notes=[*self.engine.notes(sight.config), *self.runtime.notes(), *hint_notes(views)],
             server=sight.server, server_note=self.server.note(sight.config), edge=edge,
             **{field: sum(getattr(v, field) for v in views) for field in (
                 "bytes_down", "bytes_up", "period_down", "period_up", "now_down", "now_up", "connections",

@@ -202,6 +202,10 @@ class Sight:
     server: str
 
 
+#: How many hints of users stand among the notes of the whole.
+_HINTS = 5
+
+
 def user_view(user: User, sight: Sight) -> UserView:
     name = workload_name(user)
     total, refused = sight.totals.get(user.id, Total()), sight.refusals.get(user.id)
@@ -254,6 +258,15 @@ def troubles(views: list[UserView], sight: Sight) -> list[str]:
     return found + [f"{user.name}, old link ({link.domain}): {sight.problems[link.name]}"
                     for user in sight.config.users for link in links(user, sight.config, sight.now)[1:]
                     if link.name in sight.problems]
+
+
+def hint_notes(views: list[UserView]) -> list[str]:
+    """The hints of all users; of many, the first few: a wrong clock of the server is everybody's."""
+    found = [f"{view.name}: {hint}" for view in views for hint in view.hints]
+    more = len(found) - _HINTS
+    if more < 2:
+        return found
+    return [*found[:_HINTS], f"{more} more notes about tries with the right key are on the pages of the users"]
 
 
 def moment(seconds: float, zone: tzinfo) -> str | None:

@@ -113,3 +113,13 @@ def test_numbers_that_are_none_cost_no_tick_and_a_removed_user_leaves_none(
     assert fleet.user("Alice").bytes_down == 100 and fleet.user("Alice").wrong_clock == 2 ** 53
     fleet.remove("Alice")
     assert fleet.ledger.refusals.totals() == {}
+
+
+def test_of_many_users_with_the_same_trouble_the_first_few_are_told(fleet: Fleet, machine: Machine) -> None:
+    for number in range(20):
+        fleet.add_user(f"User {number}")
+        machine.metrics(f"mtg-proxy-{2443 + number}", counted(clock=1, behind=600))
+    Monitor(fleet, 10).tick()
+    notes = [note for note in fleet.status().notes if "right key" in note]
+    assert len(notes) == 6 and notes[-1].startswith("15 more")
+    assert all(len(view.hints) == 1 for view in fleet.users())
