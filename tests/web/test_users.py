@@ -21,7 +21,7 @@ BAD = [
     ("name", "bob", "there is a user 'Bob' already"),
     ("name", "x" * 300, "the name has 300 characters; 64 are allowed"),
     ("name", "a\x07b", "control character"),
-    ("name", "a\u202eb", "control character"),
+    ("name", "a\u202eb", "turns the direction"),
     ("domain", "not a domain", "'not a domain'"),
     ("domain", "127.0.0.1", "127.0.0.1"),
     ("domain", "x" * 300 + ".example.com", "at most"),
