@@ -219,6 +219,13 @@ def test_serve_on_all_addresses_says_how_to_get_there_and_warns(serve, free_port
     assert "WARNING" in said and "plain HTTP" in said and "--bind 127.0.0.1" in said and own_address() in said
 
 
+def test_a_time_zone_that_is_none_is_said_at_the_start(serve, free_port, monkeypatch) -> None:
+    monkeypatch.setenv("TZ", "Europe/Moskva")
+    process = serve(free_port())
+    process.terminate()
+    assert "TZ is 'Europe/Moskva'" in process.communicate(timeout=90)[1]
+
+
 def test_behind_a_reverse_proxy_the_way_in_is_the_proxys(serve, free_port, monkeypatch) -> None:
     monkeypatch.setenv("MTPROTO_TRUSTED_PROXIES", "127.0.0.1")
     process = serve(free_port(), "--bind", "0.0.0.0")
