@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.config.file import ConfigFile
 from app.config.model import Admin, Config
 from app.config.passwords import hash_password, new_password, weakness
+from app.config.values import clean_name
 from app.fleet.errors import Refused
 
 
@@ -20,10 +21,10 @@ def find(config: Config, username: str) -> Admin | None:
 
 
 def create(file: ConfigFile, username: str, password: str, sudo: bool) -> Admin:
-    username = username.strip()
-    if not username or len(username) > 64 or not username.isprintable():
-        raise Refused(f"the admin name {username!r} is not allowed: 1 to 64 letters, digits, spaces and "
-                      "punctuation are", "username")
+    try:
+        username = clean_name(username)
+    except ValueError as error:
+        raise Refused(f"the admin name {username.strip()!r} is not allowed: {error}", "username") from None
     refuse_simple(password, username)
     admin = Admin(username=username, password_hash=hash_password(password), sudo=sudo)
     with file.edit() as config:

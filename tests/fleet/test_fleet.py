@@ -482,3 +482,13 @@ def test_a_thousand_users_are_run_shown_and_changed_one_at_a_time(fleet, machine
     fleet.rotate("u500")
     assert machine.calls[calls:] == [("create", "mtg-proxy-2943"), ("start", "mtg-proxy-2943")]
     assert fleet.status(max_age=0).running == 1000
+
+
+def test_an_admin_may_have_any_name_that_people_have(fleet):
+    for name in ("علی\u200cرضا", "René", "李雷"):
+        fleet.create_admin(name, "correct horse battery")
+        assert fleet.admin(name)
+    with pytest.raises(Refused, match="already"):
+        fleet.create_admin("Rene\u0301", "correct horse battery")
+    with pytest.raises(Refused, match="not allowed.*direction"):
+        fleet.create_admin("\u202eBob", "correct horse battery")
