@@ -166,7 +166,9 @@ def test_under_a_sub_path_every_address_begins_with_it(
         answer = client.post("/login", data=fields, headers={**headers, "Cookie": cookie},
                              query_string={"next": wanted})
         assert (answer.status_code, answer.location) == (302, leads), wanted
-    cookie = answer.headers["Set-Cookie"].partition(";")[0]
+    # Beside the cookie by which the browser is known again.
+    assert all(f"Path={base};" in cookie + ";" for cookie in answer.headers.getlist("Set-Cookie"))
+    cookie = next(c for c in answer.headers.getlist("Set-Cookie") if c.startswith("s")).partition(";")[0]
     for path in paths(panel, fleet, "GET"):
         answer = client.get(path, headers={**headers, "Cookie": cookie})
         if answer.mimetype == "text/html":
