@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 
 from app.cli import typed
@@ -77,8 +79,9 @@ def reset_password(obj: Invocation, username: str, password: str | None) -> None
 def first_password(obj: Invocation) -> None:
     """Print the first password, which is there until the first login."""
     config = obj.fleet().config()
+    name = shlex.quote(config.admin_username)
     if not config.initial_password:
         raise Refusal(f"{config.admin_username} has logged in, or has another password since, so the first one is not "
-                      f"kept any more. For a new one: reset-password --username {config.admin_username}")
+                      f"kept any more. For a new one: {obj.command_line(f'reset-password --username {name}')}")
     obj.answer({"username": config.admin_username, "password": config.initial_password},
                f"Name:      {config.admin_username}\nPassword:  {config.initial_password}")

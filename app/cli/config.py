@@ -26,9 +26,7 @@ def config() -> None:
 @click.pass_obj
 def check(obj: Invocation) -> None:
     """Read config.json, and say what is wrong with it or odd."""
-    from app.config.file import ConfigFile
-
-    file = ConfigFile(obj.data_dir)
+    file = obj.file()
     warnings = file.check()
     lines = [f"! {warning}" for warning in warnings]
     obj.answer({"ok": True, "warnings": warnings}, "\n".join([*lines, f"{file.path} is valid."]))
@@ -40,9 +38,8 @@ def check(obj: Invocation) -> None:
 def show(obj: Invocation, reveal: bool) -> None:
     """Print config.json, with what must stay secret masked."""
     from app.config import model
-    from app.config.file import ConfigFile
 
-    document = model.dump(ConfigFile(obj.data_dir).read())
+    document = model.dump(obj.file().read())
     if not reveal:
         document = masked(document)
     obj.answer(document, json.dumps(document, indent=2, ensure_ascii=False))

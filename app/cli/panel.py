@@ -90,8 +90,7 @@ def _answers(url: str) -> bool:
 @click.pass_obj
 def stop(obj: Invocation, keep_proxies: bool) -> None:
     """End the panel and its proxies. What is declared stays: the next start brings all of it back."""
-    if not (obj.data_dir / "config.json").exists():
-        raise Refusal(f"There is no installation in {obj.data_dir} (no config.json).", "data")
+    obj.file()
     try:
         ended: Running | None = PanelFile(obj.data_dir).stop()
     except PanelError as error:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 if TYPE_CHECKING:
+    from app.config.file import ConfigFile
     from app.fleet import Fleet
 
 
@@ -48,7 +49,41 @@ class Invocation:
     def data_dir(self) -> Path:
         return self.data.absolute()
 
+    def command_line(self, words: str) -> str:
+        """A command on this data folder, as it is typed where this one was."""
+        from app import commands
+
+        return commands.command_line(self.data_dir, words)
+
+    def no_users(self) -> str:
+        return f"No users yet: {self.command_line('user add NAME')}"
+
+    def _require_installation(self) -> None:
+        """A folder with backups has held one: what is missing is told when it is read."""
+        folder = self.data_dir
+        if (folder / "config.json").exists() or any(folder.glob("backups/config-*.json")):
+            return
+        from app import commands
+
+        likely = (Path(os.environ.get("MTPROTO_DATA_DIR") or "data").absolute(), commands.DATA)
+        there = next((each for each in likely if (each / "config.json").exists()), None)
+        name = (f"There is one in {there}: {commands.command_line(there, '…')}" if there else
+                "Name the folder that the panel serves: --data DIR. (A new installation is made by its first start: "
+                "bash install.sh --local, or docker compose up.)")
+        raise Refusal(f"There is no installation in {folder} (no config.json), and nothing was made there. {name}",
+                      "data")
+
+    def file(self) -> ConfigFile:
+        """The declaration. Raises Refusal where no panel has ever been: a mistyped folder is not to become an
+        empty installation, with a password of its own."""
+        from app.config.file import ConfigFile
+
+        self._require_installation()
+        return ConfigFile(self.data_dir)
+
     def fleet(self) -> Fleet:
+        """The fleet. Raises Refusal as file() does."""
+        self._require_installation()
         from app.fleet import Fleet
 
         return Fleet.open(self.data_dir)

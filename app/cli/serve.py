@@ -12,6 +12,7 @@ import click
 
 from app.cli.instance import PanelError, PanelFile, from_elsewhere, listen, url_of
 from app.cli.root import Command, Invocation, Refusal
+from app.commands import IN_COMPOSE
 
 if TYPE_CHECKING:
     from app.config.model import Config
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 PORT = 8080
 ADDRESS = "127.0.0.1"
 #: With Docker, where --no-password belongs to the image.
-PRINTS_IT = "docker compose exec app python3 -m app.cli first-password"
+PRINTS_IT = f"{IN_COMPOSE} first-password"
 bind_option = click.option("--bind", metavar="A", default=ADDRESS, show_default=True, help="Address.")
 port_option = click.option(
     "--port", metavar="P", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="TCP port."

@@ -59,10 +59,10 @@ def show(obj: Invocation, name: str | None, since: str | None) -> None:
     views = [fleet.user(name)] if name else status.users
     if moment is None:
         document = [_totals(view) for view in views]
-        text = _one(views[0]) if name else _table(views)
+        text = _one(views[0]) if name else _table(views) if views else obj.no_users()
     else:
         document = _since(fleet, views, moment, round(now - moment), name)
-        text = _text_since(document, name)
+        text = _text_since(document, name) if document else obj.no_users()
     obj.answer(document[0] if name else document, text)
 
 
@@ -119,8 +119,6 @@ def _since(fleet: Fleet, views: list[UserView], since: float, ago: int,
 
 
 def _text_since(document: list[dict], name: str | None) -> str:
-    if not document:
-        return "No users yet: python -m app.cli user add NAME"
     begin = times.at(document[0]["since"])
     if not name:
         rows = [[one["name"], *(amount(one[key], one["estimated"]) for key in ("bytes_down", "bytes_up"))]
@@ -173,8 +171,6 @@ def refused(view: UserView) -> str:
 
 
 def _table(views: list[UserView]) -> str:
-    if not views:
-        return "No users yet: python -m app.cli user add NAME"
     rows = [[view.name, amount(view.bytes_down, view.estimated), amount(view.bytes_up, view.estimated),
              amount(view.period_down + view.period_up, view.period_estimated),
              f"{view.limit_gb:g} GB" if view.limit_gb else "none", f"{size(view.now_down + view.now_up)}/s",

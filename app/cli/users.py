@@ -132,7 +132,7 @@ def list_users(obj: Invocation) -> None:
         for view in views
     ]
     head = ["NAME", "ID", "PORT", "STATE", "CONN", "DOWN", "UP"]
-    text = table(head, rows, right=(2, 4, 5, 6)) if rows else "No users yet: python -m app.cli user add NAME"
+    text = table(head, rows, right=(2, 4, 5, 6)) if rows else obj.no_users()
     obj.answer([view.to_json() for view in views], text)
 
 

@@ -18,6 +18,7 @@ from app.config import model, older
 from app.config.json_text import NotJson, parse
 from app.config.model import Config, InvalidConfig
 from app.config.passwords import hash_password, new_password
+from app.commands import shell_command
 
 KEPT_BACKUPS = 10
 #: Both names are read.
@@ -97,7 +98,7 @@ class ConfigFile:
             before = self._bytes() if self.path.exists() else b""
             if not before and (last := self.last_good_backup()):
                 raise ConfigError(f"{self.path} is missing, but backups of it exist. Put the last one back: "
-                                  f"cp {last} {self.path} (or, to start anew, remove {self.backups})")
+                                  f"{shell_command('cp', last, self.path)} (or, to start anew, remove {self.backups})")
             config = self._parse(before) if before else Config()
             config.secret_key = config.secret_key or secrets.token_hex(32)
             if not config.admin_password_hash:

@@ -22,8 +22,7 @@ SENTENCES = {
     404: ("Nothing here", "This page does not exist, or the user it belonged to has been deleted."),
     405: ("Not this way", "This address answers only to the buttons of the panel. Nothing was changed."),
     413: ("Too much text", f"A form may have {USUAL_FORM // 1024} kB, that of the settings {LARGEST_FORM // 1024} kB, and "
-                           "this one had more. Nothing was changed. The command line takes longer lists: settings set "
-                           "domain_pool=…"),
+                           "this one had more. Nothing was changed. The command line takes longer lists (settings set)."),
     500: ("Something broke", "The panel met an error it did not expect. The proxies are not affected: "
                              "they run on their own. The panel's log has the details."),
 }

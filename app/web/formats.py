@@ -4,25 +4,23 @@ of the machine: its time zone, and how the command line is called on it."""
 from __future__ import annotations
 
 import math
-import os
-import sys
+import shlex
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from flask import Flask
 
+from app import commands
 from app.config.values import WEEKDAYS, parse_cycle
 from app.fleet import zone
 from app.units import size
-
-#: The panel's folder: where its commands are called.
-FOLDER = Path(__file__).parents[2]
+from app.web.context import the_fleet
 
 
 def init_app(app: Flask) -> None:
     """Makes these functions template filters, and the last two functions, of the same names."""
     for function in (size, gigabytes, speed, rate, last_day, day, moment, ago, cycle, percent, count, sentence):
         app.add_template_filter(function)
+    app.add_template_filter(shlex.quote, "quoted")  # a word of a command, for a shell
     app.add_template_global(server_zone)
     app.add_template_global(command_line)
 
@@ -134,8 +132,5 @@ def _local(iso: str) -> datetime:
 
 
 def command_line() -> str:
-    """How the command line is called in the panel's folder. Tells strangers no path outside of it."""
-    if "MTPROTO_EDGE" in os.environ:  # set by docker-compose.yml, and by it alone
-        return "docker compose exec app python3 -m app.cli"
-    program = Path(sys.executable)
-    return f"{program.relative_to(FOLDER) if program.is_relative_to(FOLDER) else 'python3'} -m app.cli"
+    """How the command line is called for this panel; it holds paths, which are no business of strangers."""
+    return commands.command_line(the_fleet().data_dir, anywhere=True)

@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from app.cli.__main__ import cli
+from app.config.file import ConfigFile
 from app.runtimes.process import ProcessRuntime
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,6 +53,7 @@ def data(tmp_path: Path, free_port: Callable[[], int], monkeypatch: pytest.Monke
     for limit in ("start_timeout", "stop_timeout", "scrape_timeout", "throttle_timeout"):
         monkeypatch.setattr(ProcessRuntime, limit, 60.0)
     folder = tmp_path / "data"
+    ConfigFile(folder).prepare()
     runner = CliRunner()
     made = runner.invoke(
         cli,

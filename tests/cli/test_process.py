@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+from app.config.file import ConfigFile
 from tests.cli.conftest import ROOT
 from tests.cli.test_documented import COMMANDS
 
@@ -54,6 +55,7 @@ def test_json_may_stand_anywhere(command, words: tuple[str, ...]) -> None:
 
 def test_data_may_stand_before_or_after_the_command(command, tmp_path) -> None:
     other = tmp_path / "other"
+    ConfigFile(other).prepare()
     command("user", "add", "Alice", "--disabled", "--data", str(other))
     assert [u["name"] for u in command("--data", str(other), "user", "list", "--json").json()] == ["Alice"]
     assert command("user", "list", "--json").json() == []

@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import pytest
-
-from app.web.formats import (FOLDER, ago, command_line, count, cycle, date_field, day, duration, last_day, moment,
+from app.web.formats import (ago, count, cycle, date_field, day, duration, last_day, moment,
                              percent, rate, sentence, server_zone, size, speed)
 
 KB, MB, GB, TB = 1024, 1024**2, 1024**3, 1024**4
@@ -114,11 +113,3 @@ def test_a_time_of_day_names_its_zone() -> None:
     assert moment(evening) == f"31 Jan 2027, 18:00 {ZONE}" and ZONE and server_zone()
 
 
-def test_the_command_line_is_told_as_it_is_called_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MTPROTO_EDGE", raising=False)
-    monkeypatch.setattr("sys.executable", str(FOLDER / ".venv/bin/python"))
-    assert command_line() == ".venv/bin/python -m app.cli"
-    monkeypatch.setattr("sys.executable", "/home/ada/elsewhere/bin/python")
-    assert command_line() == "python3 -m app.cli"
-    monkeypatch.setenv("MTPROTO_EDGE", "172.28.255.254")
-    assert command_line() == "docker compose exec app python3 -m app.cli"

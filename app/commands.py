@@ -1,0 +1,52 @@
+"""Commands as people can type them on this installation: every hint that names one is made here."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+#: The panel's folder: where its commands are called.
+FOLDER = Path(__file__).resolve().parents[1]
+#: The data folder of a command that names none, called there.
+DATA = FOLDER / "data"
+
+_MODULE = ("-m", "app.cli")
+#: The same in the panel's container of docker-compose.yml.
+IN_COMPOSE = "docker compose exec app python3 -m app.cli"
+
+
+def command_line(data_dir: Path | str, words: str = "", anywhere: bool = False) -> str:
+    """How the command line is called for this data folder: ".venv/bin/python -m app.cli --data /srv/proxies".
+
+    words: what follows, as it is typed. anywhere: for readers whose current folder is not known, as those of a
+    page; else it is this process's. What is the same as without it is left out: the panel's folder where it is
+    the current one, that of the data where it is the usual one.
+    """
+    if in_compose():
+        return " ".join(filter(None, (IN_COMPOSE, words)))
+    there = "" if _is_current(FOLDER) and not anywhere else f"cd {shlex.quote(str(FOLDER))} && "
+    program, folder = Path(sys.executable), Path(data_dir).absolute()
+    python = program.relative_to(FOLDER) if program.is_relative_to(FOLDER) else program
+    data = () if folder == DATA else ("--data", shlex.quote(str(folder)))
+    return there + " ".join(filter(None, (shlex.quote(str(python)), *_MODULE, *data, words)))
+
+
+def shell_command(*words: Path | str) -> str:
+    """A command on the panel's own files, where they can be reached: in compose, by a container of their own, as
+    the panel's may not be up."""
+    command = shlex.join(map(str, words))
+    return f"docker compose run --rm --no-deps app {command}" if in_compose() else command
+
+
+def in_compose() -> bool:
+    """Whether this is the panel's container of docker-compose.yml, which alone sets MTPROTO_EDGE."""
+    return "MTPROTO_EDGE" in os.environ
+
+
+def _is_current(folder: Path) -> bool:
+    try:
+        return Path.cwd().samefile(folder)
+    except OSError:  # it was removed, or moved, under us
+        return False
