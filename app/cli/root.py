@@ -132,13 +132,13 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         from app.config.file import ConfigError
-        from app.fleet import Refused
+        from app.fleet import Refused, Unfinished
 
         try:
             return super().invoke(ctx)
         except Refused as refused:
             raise Refusal(str(refused), refused.field) from refused
-        except ConfigError as error:
+        except (ConfigError, Unfinished) as error:
             raise Refusal(str(error)) from error
         except (BrokenPipeError, sqlite3.ProgrammingError):
             raise

@@ -78,6 +78,18 @@ class ConfigFile:
             yield config
             self._save(config, before)
 
+    def replace(self, before: Config, after: Config) -> bool:
+        """Save `after` if the file still says what `before` says; False, and nothing is saved, if it does not.
+
+        For changes whose checks take time, and must not hold up everybody else's. Raises ConfigError.
+        """
+        with self._lock():
+            raw = self._bytes()
+            if self._parse(raw) != before:
+                return False
+            self._save(after, raw)
+            return True
+
     def prepare(self) -> None:
         """Make the file at the first start, and fill in what an older installation's file lacks.
 

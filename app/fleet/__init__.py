@@ -1,4 +1,4 @@
-from app.fleet.errors import LoginBusy, LoginThrottled, Refused
+from app.fleet.errors import LoginBusy, LoginThrottled, Refused, Unfinished
 from app.fleet.fleet import Fleet
 
-__all__ = ["Fleet", "LoginBusy", "LoginThrottled", "Refused"]
+__all__ = ["Fleet", "LoginBusy", "LoginThrottled", "Refused", "Unfinished"]

@@ -21,11 +21,12 @@ from app.edge.certbot import Certbot
 from app.edge.certificates import Keeper, Store
 from app.edge.reach import Reach, check_all
 from app.engines.base import Engine
-from app.fleet import certificates, strangers, traffic, users
+from app.fleet import certificates, settings, strangers, traffic, users
 from app.fleet.accounts import Accounts
 from app.fleet.choice import beside, choose
 from app.fleet.clock import OutsideClock
-from app.fleet.errors import Refused, refusing as _refusing
+from app.fleet.declare import T, declare
+from app.fleet.errors import Refused, after_saving, refusing
 from app.fleet.links import old_name, workload_name
 from app.fleet.logins import Place
 from app.fleet.port443 import NGINX_SETTINGS, Port443
@@ -48,7 +49,7 @@ class Fleet:
         """edge, certbot: nginx and certbot, where they stand beside the panel; see Port443."""
         self.data_dir = data_dir
         self.file = ConfigFile(data_dir)
-        with _refusing():
+        with refusing():
             self.file.prepare()
         self.ledger = Ledger(data_dir)
         self.clock = OutsideClock(self.ledger.clocks)
@@ -62,7 +63,7 @@ class Fleet:
         self.accounts = Accounts(self.config, self.file, self.ledger)
         self._last_good: Config | None = None
         self._sampled = 0.0
-        with _refusing(), self.ledger.database.best_effort("an older panel's traffic"):
+        with refusing(), self.ledger.database.best_effort("an older panel's traffic"):
             self._last_good = self.file.read()
             traffic.import_old_file(data_dir, self._last_good, self.ledger)
 
@@ -71,7 +72,7 @@ class Fleet:
         """The fleet of a data folder, made at the first start; see choice.choose for what it runs on."""
         data_dir = Path(data_dir).absolute()
         file = ConfigFile(data_dir)
-        with _refusing():
+        with refusing():
             file.prepare()
             runtime, engine = choose(file)
             return cls(data_dir, runtime, engine, **beside(data_dir, runtime))
@@ -142,17 +143,17 @@ class Fleet:
 
     def logs(self, ref: str = "", tail: int = 200) -> list[str]:
         """The last lines of all proxies, or of one user's, by time: "[mtg-proxy-2443] …"."""
-        with _refusing():
+        with refusing():
             return self.runtime.merged_logs(self._ids(ref), tail)
 
     def follow_logs(self, ref: str = "", tail: int = 200) -> Iterator[str]:
         """The same, and then every line as it is written, for ever."""
-        with _refusing():
+        with refusing():
             yield from self.runtime.followed_logs(self._ids(ref), tail)
 
     def events(self, subject: str = "", limit: int = 50) -> list[Event]:
         """What was done, and what happened by itself, newest first: all, or what is noted under a user's name."""
-        with _refusing():
+        with refusing():
             return self.ledger.events.recent(limit, subject)
 
     def settings(self) -> dict[str, object]:
@@ -168,15 +169,20 @@ class Fleet:
         changes = {"name": name, "domain": domain, "limit_gb": limit_gb, "speed_mbps": speed_mbps,
                    "at_limit": at_limit, "reset_cycle": reset_cycle, "expires": expires,
                    "expires_after_days": expires_after_days, "note": note}
-        with self._edit() as config:
-            user = users.add(config, changes, enabled, self._world(config))
+        user = self._declare(lambda config: users.add(config, changes, enabled, self._world(config)))
         return self._changed(user.id, "user added", actor)
 
-    def update_user(self, ref: str, changes: Mapping[str, object], actor: str = "cli") -> UserView:
-        with self._edit() as config:
+    def update_user(self, ref: str, changes: Mapping[str, object], actor: str = "cli",
+                    check: Callable[[User], None] = lambda user: None) -> UserView:
+        """check: raises Refused for a user who is not as the person saw them; asked of what is then changed."""
+        def change(config: Config) -> tuple[User, str]:
             user = users.find(config, ref)
+            check(user)
             secret = user.secret
             users.change(config, user, changes, self._world(config))
+            return user, secret
+
+        user, secret = self._declare(change)
         view = self._changed(user.id, "user changed", actor, ", ".join(changes))
         became_old = next((old for old in user.old_links if old.secret == secret), None)
         if became_old is None:
@@ -211,10 +217,11 @@ class Fleet:
         with self._edit() as config:
             user = users.find(config, last.id)
             config.users.remove(user)
-        self._attempt(self.reconcile)
-        with self.ledger.database.best_effort("the end of a user's traffic"):
-            self.ledger.traffic.forget(last.id)
-        self.ledger.events.record(actor, "user removed", last.name)
+        with after_saving(f"{last.name} is removed from config.json."):
+            self._attempt(self.reconcile)
+            with self.ledger.database.best_effort("the end of a user's traffic"):
+                self.ledger.traffic.forget(last.id)
+            self.ledger.events.record(actor, "user removed", last.name)
         return last
 
     # Traffic
@@ -227,7 +234,7 @@ class Fleet:
         self._attempt(self.sample)  # what was moved until now belongs to the old period
         config = self.config()
         chosen = [users.find(config, ref)] if ref else config.users
-        with _refusing():
+        with refusing():
             traffic.reset(self.ledger, chosen, self.reconciler.now(), actor)
         self._attempt(self.reconcile)
         ids = {user.id for user in chosen}
@@ -235,7 +242,7 @@ class Fleet:
 
     def carry_out_resets(self) -> None:
         """Reset whoever's reset cycle is due; the next reconcile lifts throttles and blocks."""
-        with _refusing():
+        with refusing():
             traffic.carry_out_resets(self.ledger, self.config(), self.reconciler.now())
 
     # Changing what runs
@@ -251,7 +258,7 @@ class Fleet:
     def restart(self, ref: str = "", actor: str = "cli") -> list[Outcome]:
         """Restart one user's proxy, or all of them; whoever is stopped or disabled stays so."""
         ids = self._ids(ref) or {u.id for u in self.config().users}
-        with _refusing():
+        with refusing():
             outcomes = self.reconciler.restart(self._read, ids)
         name = users.find(self.config(), ref).name if ref else ""
         self.ledger.events.record(actor, "proxy restarted" if ref else "all proxies restarted", name)
@@ -259,37 +266,37 @@ class Fleet:
 
     # Changing the rest
 
-    def set_settings(self, changes: Mapping[str, object], actor: str = "cli") -> dict[str, object]:
+    def set_settings(self, changes: Mapping[str, object], actor: str = "cli",
+                     check: Callable[[Config], None] = lambda config: None) -> dict[str, object]:
         """Set several settings, or none of them. Values may be text as typed: the model reads them.
 
-        What nginx does not accept is taken back, and so is port 443 if it does not come up.
+        What nginx does not accept is taken back, and so is port 443 if it does not come up. check: as in update_user.
         """
-        with self._edit() as config:
+        def change(config: Config) -> tuple[Config, Config]:
             before = config.model_copy(deep=True)
-            for key, value in changes.items():
-                if key not in model.SETTINGS:
-                    raise Refused(model.unknown_setting(key), key)
-                setattr(config, key, value)
-                config.settle(key)
-            try:
-                after = model.load(model.dump(config))
-            except model.InvalidConfig as error:
-                raise Refused(f"{error}\nNothing was changed.", next(iter(changes)) if len(changes) == 1 else "") \
-                    from None
+            check(before)
+            after = settings.change(config, changes)
             self.port443.refuse_settings(after, before, self.reconciler.now())
-        if any(key in NGINX_SETTINGS for key in changes):
-            self._serve_or_take_back(changes, before, after)
-        self._attempt(self.reconcile)
-        if "server_domain" in changes or "server_ip" in changes:
-            self.look_at_server()
-        self.ledger.events.record(actor, "settings changed", "", ", ".join(changes))
+            return before, after
+
+        before, after = self._declare(change)
+        with after_saving("The settings are saved."):
+            to_nginx = any(key in NGINX_SETTINGS for key in changes)
+            taken_back = self._serve_or_take_back(changes, before, after) if to_nginx else None
+            self._attempt(self.reconcile)
+            if "server_domain" in changes or "server_ip" in changes:
+                self.look_at_server()
+            if not taken_back:
+                self.ledger.events.record(actor, "settings changed", "", ", ".join(changes))
+        if taken_back:
+            raise taken_back
         return self.settings()
 
     # Certificates and names
 
     def certificates(self) -> list[CertificateView]:
         """The certificates that were asked for, and how it went."""
-        with _refusing():
+        with refusing():
             return certificates.views(self.ledger, server_zone(), self.reconciler.now())
 
     def renew_certificates(self, actor: str = "panel", force: bool = False) -> list[Outcome]:
@@ -297,7 +304,7 @@ class Fleet:
 
         Takes as long as the authority needs. Refused where nothing stands beside the panel that could ask.
         """
-        with _refusing():
+        with refusing():
             outcomes = certificates.tend(self.port443, self.ledger, self.config(), self.reconciler.now(), actor,
                                          force)
         if any(outcome.ok for outcome in outcomes):
@@ -328,19 +335,19 @@ class Fleet:
 
     def reconcile(self, patient: bool = False) -> list[Outcome]:
         """One pass now; see Reconciler.reconcile. Refused when the runtime itself does not answer."""
-        with _refusing():
+        with refusing():
             return self.reconciler.reconcile(self._read, patient)
 
     def sample(self) -> None:
         """Read the counters of everything that runs into the ledger, and start the clocks of first uses."""
-        with _refusing():
+        with refusing():
             active = self.reconciler.sampler.sample(self.runtime.list())
             self._sampled = time.monotonic()
             traffic.start_clocks(self.file, self.ledger, active, self.reconciler.now())
 
     def look_for_slow_proxies(self) -> None:
         """Note which proxies say that they send slower than they could."""
-        with _refusing():
+        with refusing():
             self._slowness.look(self.reconciler.clock())
 
     def look_at_server(self) -> None:
@@ -349,49 +356,55 @@ class Fleet:
 
     def stop_everything(self) -> list[Outcome]:
         """End every proxy without changing the declaration; the next reconcile starts them again."""
-        with _refusing():
+        with refusing():
             return self.reconciler.stop_everything()
 
     def _changed(self, user_id: str, action: str, actor: str, detail: str = "") -> UserView:
         """The declaration is saved: what can't be applied now is told in the view, and applied later."""
-        self.ledger.events.record(actor, action, users.find(self.config(), user_id).name, detail)
-        self._attempt(self.reconcile)
-        return self.user(user_id)
+        with after_saving(f"It is saved ({action})."):
+            self.ledger.events.record(actor, action, users.find(self.config(), user_id).name, detail)
+            self._attempt(self.reconcile)
+            return self.user(user_id)
 
     def _stop_or_start(self, stopped: bool, action: str, actor: str) -> list[Outcome]:
         with self._edit() as config:
             config.proxies_stopped = stopped
-        self.ledger.events.record(actor, action)
         verb, word = ("stop", "stop") if stopped else ("start", "run")
-        try:
-            return self.reconcile()
-        except Refused as refused:
-            # Refused means that nothing was changed, but the declaration is saved.
-            return [Outcome(verb, "all proxies", "", False, f"It is declared that all proxies {word}: the panel "
-                                                            f"does it as soon as it can. Now: {refused}")]
+        with after_saving(f"It is declared that all proxies {word}."):
+            self.ledger.events.record(actor, action)
+            try:
+                return self.reconcile()
+            except Refused as refused:
+                return [Outcome(verb, "all proxies", "", False, f"It is declared that all proxies {word}: the "
+                                f"panel does it as soon as it can. Now: {refused}")]
 
     def _ids(self, ref: str) -> set[str] | None:
         return {users.find(self.config(), ref).id} if ref else None
 
     @contextmanager
     def _edit(self) -> Iterator[Config]:
-        with _refusing(), self.file.edit() as config:
+        with refusing(), self.file.edit() as config:
             yield config
 
-    def _serve_or_take_back(self, changes: Mapping[str, object], before: Config, after: Config) -> None:
-        """Let nginx serve the declaration that was just saved, or save what stood there before."""
+    def _declare(self, change: Callable[[Config], T]) -> T:
+        with refusing():
+            return declare(self.file, change)
+
+    def _serve_or_take_back(self, changes: Mapping[str, object], before: Config,
+                            after: Config) -> Refused | None:
+        """Let nginx serve the declaration that was just saved, or save what stood there before: then the refusal."""
         try:
             self.reconciler.serve(after)
         except (EdgeFailure, RuntimeFailure) as failure:
             switched_on = after.port_443_mode and not before.port_443_mode
             if isinstance(failure, EdgeUnavailable) and not switched_on:
-                return  # told as a problem, and applied when nginx is back
+                return None  # told as a problem, and applied when nginx is back
             with self._edit() as config:
                 for key in changes:
                     setattr(config, key, getattr(before, key))
-            self._attempt(self.reconcile)
             field = "port_443_mode" if switched_on else next((k for k in changes if k in NGINX_SETTINGS), "")
-            raise Refused(f"{str(failure).rstrip('.')}. The settings are as they were.", field) from None
+            return Refused(f"{str(failure).rstrip('.')}. The settings are as they were.", field)
+        return None
 
     def _world(self, config: Config) -> users.World:
         def refuse_domain(config: Config, domain: str, user: User | None) -> None:

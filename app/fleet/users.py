@@ -59,57 +59,79 @@ def add(config: Config, changes: Mapping[str, object], enabled: bool, world: Wor
     Raises Refused, and then the config is not to be saved.
     """
     changes = {key: value for key, value in changes.items() if value is not None}
-    name = _name(config, changes.pop("name", ""), None)
-    domain = _domain(changes.pop("domain", "") or domains.pick(config, values.now()))
-    world.refuse_domain(config, domain, None)
+    refused: list[Refused] = []
+    name, domain = "new", config.fake_tls_domain
+    try:
+        name = _name(config, changes.pop("name", ""), None)
+    except Refused as refusal:
+        refused.append(refusal)
+    try:
+        domain = _domain(changes.pop("domain", "") or domains.pick(config, values.now()))
+        world.refuse_domain(config, domain, None)
+    except Refused as refusal:
+        refused.append(refusal)
     user = User(id=new_id({u.id for u in config.users}), name=name, enabled=enabled,
                 secret=Secret.generate(domain).hex, port=free_port(config, world.port_taken))
     config.users.append(user)
-    change(config, user, changes, world)
+    try:
+        change(config, user, changes, world)
+    except Refused as refusal:
+        refused += refusal.parts
+    if refused:
+        config.users.remove(user)
+    Refused.raise_all(refused)
     return user
 
 
 def change(config: Config, user: User, changes: Mapping[str, object], world: World) -> None:
-    """Apply values as they come from a form or a command line. Raises Refused."""
+    """Apply values as they come from a form or a command line. Raises Refused, with a part for each that is."""
+    refused: list[Refused] = []
     for key, value in changes.items():
-        text = str(value).strip()
-        config.settle(_FIELDS.get(key, key), user.id)
-        match key:
-            case "name":
-                user.name = _name(config, text, user)
-            case "note":
-                user.note = _note(text)
-            case "domain":
-                _change_domain(config, user, _domain(text), world)
-            case "port":
-                user.port = _port(config, user, text, world.port_taken)
-            case "limit_gb":
-                user.traffic_limit_gb = number(text, "limit_gb", "the traffic limit", "GB", 1_000_000)
-            case "speed_mbps":
-                user.throttle_speed_mbps = number(text, "speed_mbps", "the speed", "Mbit/s", 100_000)
-            case "at_limit":
-                user.at_limit = _at_limit(text)
-            case "reset_cycle":
-                user.reset_cycle = _cycle(text)
-            case "expires":
-                user.expires_at = _expiry(text)
-                # An empty field of a form is no decision about the other clock; "never" is.
-                user.expires_after_days = 0 if text else user.expires_after_days
-            case "expires_after_days":
-                user.expires_after_days = _days(text)
-                if user.expires_after_days:
-                    if str(changes.get("expires") or "").strip().lower() not in ("", "never", "none"):
-                        raise Refused("expires and expires_after_days can't both be set: either a date, or "
-                                      "a number of days from the first use", key)
-                    user.expires_at = None
-            case "secret":
-                secret = _secret(text)
-                if secret.domain != Secret.parse(user.secret).domain:
-                    _refuse_secret(config, user, secret, world)
-                user.secret, user.fake_tls_domain = secret.hex, secret.domain or user.fake_tls_domain
-                user.old_links = []
-            case _:
-                raise Refused(f"a user has no field {key!r}; there are: {', '.join(CHANGEABLE)}", key)
+        try:
+            _set(config, user, key, str(value).strip(), changes, world)
+        except Refused as refusal:
+            refused.append(refusal)
+    Refused.raise_all(refused)
+
+
+def _set(config: Config, user: User, key: str, text: str, changes: Mapping[str, object], world: World) -> None:
+    config.settle(_FIELDS.get(key, key), user.id)
+    match key:
+        case "name":
+            user.name = _name(config, text, user)
+        case "note":
+            user.note = _note(text)
+        case "domain":
+            _change_domain(config, user, _domain(text), world)
+        case "port":
+            user.port = _port(config, user, text, world.port_taken)
+        case "limit_gb":
+            user.traffic_limit_gb = number(text, "limit_gb", "the traffic limit", "GB", 1_000_000)
+        case "speed_mbps":
+            user.throttle_speed_mbps = number(text, "speed_mbps", "the speed", "Mbit/s", 100_000)
+        case "at_limit":
+            user.at_limit = _at_limit(text)
+        case "reset_cycle":
+            user.reset_cycle = _cycle(text)
+        case "expires":
+            user.expires_at = _expiry(text)
+            # An empty field of a form is no decision about the other clock; "never" is.
+            user.expires_after_days = 0 if text else user.expires_after_days
+        case "expires_after_days":
+            user.expires_after_days = _days(text)
+            if user.expires_after_days:
+                if str(changes.get("expires") or "").strip().lower() not in ("", "never", "none"):
+                    raise Refused("expires and expires_after_days can't both be set: either a date, or "
+                                  "a number of days from the first use", key)
+                user.expires_at = None
+        case "secret":
+            secret = _secret(text)
+            if secret.domain != Secret.parse(user.secret).domain:
+                _refuse_secret(config, user, secret, world)
+            user.secret, user.fake_tls_domain = secret.hex, secret.domain or user.fake_tls_domain
+            user.old_links = []
+        case _:
+            raise Refused(f"a user has no field {key!r}; there are: {', '.join(CHANGEABLE)}", key)
 
 
 def rotate(user: User) -> None:

@@ -8,7 +8,7 @@ from flask import Flask, render_template
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
-from app.fleet import Refused
+from app.fleet import Refused, Unfinished
 from app.web.context import current_admin
 from app.web.security import LARGEST_FORM, USUAL_FORM
 
@@ -39,6 +39,7 @@ def init_app(app: Flask) -> None:
     """Registers the handlers."""
     app.register_error_handler(CSRFError, form_expired)
     app.register_error_handler(Refused, refused)
+    app.register_error_handler(Unfinished, unfinished)
     app.register_error_handler(HTTPException, http_error)
 
 
@@ -59,6 +60,12 @@ def refused(error: Refused) -> tuple[str, int]:
         return render_template("error.html", code=503, title="Not now", sentence="This does not work at the moment. "
                                "The log on the server says why."), 503
     title = "The panel can't do that now"
+    return render_template("error.html", code=409, title=title, sentence=str(error)), 409
+
+
+def unfinished(error: Unfinished) -> tuple[str, int]:
+    """What was asked is saved; sending the form again would ask for it twice."""
+    title = "It is saved, but not yet carried out"
     return render_template("error.html", code=409, title=title, sentence=str(error)), 409
 
 

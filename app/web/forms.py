@@ -3,7 +3,9 @@ its refusal is put beside the field it names."""
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Collection, Mapping
 
 from flask import request
 from flask_wtf import FlaskForm
@@ -47,18 +49,58 @@ class RefusableForm(TextForm):
         What breaks a rule of the declaration is told in lines that begin with a field: "proxy_port: …",
         "domain_pool[3]: …".
         """
-        for line in str(refusal).splitlines():
-            found = re.match(r"(\w+)(?:\[\d+\])?: (.+)", line)
-            if found and found[1] in self._fields:
-                self._put(found[1], found[2])
-            elif line != "Nothing was changed.":
-                self._put(refusal.field, line)
+        for part in refusal.parts:
+            for line in str(part).splitlines():
+                found = re.match(r"(\w+)(?:\[\d+\])?: (.+)", line)
+                if found and found[1] in self._fields:
+                    self._put(found[1], found[2])
+                elif line != "Nothing was changed.":
+                    self._put(part.field, line)
 
     def _put(self, name: str, message: str) -> None:
         if name in self._fields:
             self._fields[name].errors = [*self._fields[name].errors, message]
         else:
             self.form_errors.append(message)
+
+
+class ShownForm(RefusableForm):
+    """A form that carries what it showed: only what a person changed is written, and nothing that somebody else
+    has changed meanwhile is overwritten without a word."""
+
+    #: What the fields held when the page was made, as JSON.
+    shown = HiddenField()
+
+    def were_shown(self, now: Mapping[str, str]) -> dict[str, str]:
+        """What the page showed; of a field that it does not tell, what stands there now."""
+        try:
+            shown = {name: text for name, text in json.loads(self.shown.data or "").items() if isinstance(text, str)}
+            json.dumps(shown, ensure_ascii=False).encode()  # half a character ("\\ud800") would break the page
+        except (ValueError, AttributeError, RecursionError):
+            shown = {}
+        return {name: shown.get(name, text) for name, text in now.items()}
+
+    def refuse_stale(self, changes: Mapping[str, str], now: Mapping[str, str],
+                     together: Collection[str] = ()) -> None:
+        """Raises Refused for every field that somebody else has changed since the page was made, and this person too.
+
+        together: fields that say one thing, so that a change to one is a change to all. The page then shows what
+        stands there now as its own: whoever sends it again has read it, and means it.
+        """
+        shown, stale = self.were_shown(now), []
+        for name in dict.fromkeys((*changes, *together)):
+            typed = changes.get(name, shown[name])
+            if _words(now[name]) not in (_words(shown[name]), _words(typed)):
+                stale.append(Refused(f"somebody changed this while the page was open, from {shown[name] or 'empty'!r} "
+                                     f"to {now[name] or 'empty'!r}. What you typed is kept here and not saved: save "
+                                     "again to overwrite theirs", name))
+                shown[name] = now[name]
+        self.shown.data = json.dumps(shown)
+        Refused.raise_all(stale)
+
+
+def _words(text: str) -> list[str]:
+    return text.replace(",", " ").replace(";", " ").split()
 
 
 class LoginForm(TextForm):
@@ -68,7 +110,7 @@ class LoginForm(TextForm):
     password = PasswordField("Password", [DataRequired("Type your password.")])
 
 
-class UserForm(RefusableForm):
+class UserForm(ShownForm):
     """What an operator declares about a user. What is empty is as it is for everybody; `none` is none."""
 
     name = StringField("Name", filters=[_strip])
@@ -90,14 +132,12 @@ class UserForm(RefusableForm):
             (value, sentence(cycle(value))) for value in CYCLES]
 
 
-class SettingsForm(RefusableForm):
+class SettingsForm(ShownForm):
     """The settings that the panel offers, by their own names; lists are words between spaces or line ends.
 
     What may be chosen, and what it means, is said in templates/settings.
     """
 
-    #: What the fields held when the page was made, as JSON: only what a person changed since then is sent on.
-    shown = HiddenField()
     server_domain = StringField("Host name in links", filters=[_strip])
     server_ip = StringField("IP address in links", filters=[_strip])
     panel_domain = StringField("This panel's own host name", filters=[_strip])

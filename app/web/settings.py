@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from app.config.model import SETTINGS
+from app.config.model import SETTINGS, Config
 from app.edge.reach import Reach
 from app.fleet import Refused
 from app.fleet.views import changed_links
@@ -60,8 +60,12 @@ def save() -> ResponseReturnValue:
         return render_template("settings/confirm.html", on=switched == "true", typed=_typed(form),
                                shown=form.shown.data, changes=changes)
     before = the_fleet().users()
+
+    def check(config: Config) -> None:
+        form.refuse_stale(changes, written({name: getattr(config, name) for name in NAMES}))
+
     try:
-        the_fleet().set_settings(changes, actor())
+        the_fleet().set_settings(changes, actor(), check)
     except Refused as refusal:
         form.show(refusal)
         return _page(form), 422
@@ -141,12 +145,7 @@ def _typed(form: SettingsForm) -> dict[str, str]:
 def _changes(form: SettingsForm) -> dict[str, str]:
     """What a person changed on the page: typed, and different from what the page showed."""
     now = written(the_fleet().settings())
-    try:
-        shown = {name: text for name, text in json.loads(form.shown.data or "").items() if isinstance(text, str)}
-        json.dumps(shown, ensure_ascii=False).encode()  # half a character ("\\ud800") would break the page
-    except (ValueError, AttributeError, RecursionError):
-        shown = {}
-    shown = now | shown
+    shown = form.were_shown(now)
     form.shown.data = json.dumps(shown)
     for name in NAMES:
         if name not in request.form:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
 
-from app.config.model import Config
+from app.config.model import Config, User
 from app.fleet import Refused
 from app.fleet.views import OldLinkView, UserView
 from app.mtproto.qr import qr_png, qr_svg
@@ -18,6 +19,9 @@ from app.web.context import actor, the_fleet
 from app.web.formats import count, date_field
 from app.web.forms import UserForm
 from app.web.outcomes import failures
+
+#: Fields that say one thing, when access ends: of them one counts.
+CLOCKS = ("expires", "expires_after_days")
 
 blueprint = Blueprint("users", __name__, url_prefix="/users")
 
@@ -81,28 +85,26 @@ def state(user_id: str) -> str:
 
 @blueprint.route("/<user_id>/edit", methods=["GET", "POST"])
 def edit(user_id: str) -> ResponseReturnValue:
-    """Changes what differs from now, and nothing else: an untouched field can't be lost or rounded."""
+    """Changes what differs from what the page showed, and nothing else: an untouched field can't be lost or rounded."""
     user = _user(user_id)
-    before = {
-        "name": user.name, "note": user.note, "domain": user.domain,
-        "limit_gb": _own(user.own_limit_gb),
-        "speed_mbps": _own(user.own_speed_mbps),
-        "at_limit": user.own_at_limit, "reset_cycle": user.own_reset_cycle,
-        "expires": date_field(user.expires_at),
-        "expires_after_days": str(user.expires_after_days or ""),
-    }
-    form = UserForm(data=before)
+    before = _written(next(u for u in the_fleet().config().users if u.id == user.id))
+    form = UserForm(data=before | {"shown": json.dumps(before)})
     form.offer(the_fleet().config())
     if form.validate_on_submit():
         link = user.tg_link
+        shown = form.were_shown(before)
         typed = {key: form[key].data or "" for key in before}
-        changes = {key: value for key, value in typed.items() if value != before[key]}
-        clocks = {key: typed[key] for key in ("expires", "expires_after_days")}
+        changes = {key: value for key, value in typed.items() if value != shown[key]}
+        clocks = {key: typed[key] for key in CLOCKS}
         if clocks.keys() & changes.keys() and all(clocks.values()):
             # One that was left as it is says something too: which of the two counts is not ours to guess.
             changes |= clocks
+
+        def check(now: User) -> None:
+            form.refuse_stale(changes, _written(now), CLOCKS if clocks.keys() & changes.keys() else ())
+
         try:
-            user = the_fleet().update_user(user.id, changes, actor()) if changes else user
+            user = the_fleet().update_user(user.id, changes, actor(), check) if changes else user
         except Refused as refusal:
             form.show(refusal)
         else:
@@ -199,6 +201,17 @@ def _user(user_id: str) -> UserView:
     """The user with this id. A name is no address here: names change, and need not be unique."""
     found = next((user for user in the_fleet().users() if user.id == user_id), None)
     return found or abort(404)
+
+
+def _written(user: User) -> dict[str, str]:
+    """What is declared of a user, as it is typed into the form."""
+    return {
+        "name": user.name, "note": user.note, "domain": user.fake_tls_domain,
+        "limit_gb": _own(user.traffic_limit_gb), "speed_mbps": _own(user.throttle_speed_mbps),
+        "at_limit": user.at_limit, "reset_cycle": user.reset_cycle,
+        "expires": date_field(user.expires_at and user.expires_at.isoformat()),
+        "expires_after_days": str(user.expires_after_days or "") if not user.expires_at else "",
+    }
 
 
 def _own(value: float | None) -> str:

@@ -1,0 +1,22 @@
+"""Changes to settings, as changes to the declaration. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from app.config import model
+from app.config.model import Config
+from app.fleet.errors import Refused
+
+
+def change(config: Config, changes: Mapping[str, object]) -> Config:
+    """Put these values, as typed, into `config`; returns what it then says. Raises Refused."""
+    for key, value in changes.items():
+        if key not in model.SETTINGS:
+            raise Refused(model.unknown_setting(key), key)
+        setattr(config, key, value)
+        config.settle(key)
+    try:
+        return model.load(model.dump(config))
+    except model.InvalidConfig as error:
+        raise Refused(f"{error}\nNothing was changed.", next(iter(changes)) if len(changes) == 1 else "") from None
