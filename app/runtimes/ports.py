@@ -61,12 +61,12 @@ def obstacle(address: str) -> str:
 def own_address() -> str:
     """The address this machine would use towards the internet; connecting a UDP socket sends nothing."""
     for family, elsewhere in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            try:
+        try:  # a kernel without IPv6 refuses the socket itself
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
                 probe.connect((elsewhere, 9))
                 return probe.getsockname()[0]
-            except OSError:
-                continue
+        except OSError:
+            continue
     return "127.0.0.1"
 
 

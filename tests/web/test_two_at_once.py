@@ -157,3 +157,12 @@ def test_no_failure_after_saving_says_that_nothing_was_changed(fleet, monkeypatc
         told = str(unfinished)
         assert "saved" in told or "removed" in told or "declared" in told
     assert "Nothing was changed" not in told and fleet.file.path.read_bytes() != before
+
+
+def test_a_machine_without_a_route_and_without_ipv6_adds_users(fleet, monkeypatch):
+    def no_socket(*args):
+        raise OSError("Address family not supported by protocol")
+
+    fleet.set_settings({"server_domain": ""})
+    monkeypatch.setattr("app.runtimes.ports.socket.socket", no_socket)
+    assert "server=127.0.0.1" in fleet.add_user("Alice").tg_link
