@@ -12,6 +12,7 @@ from app.cli.serve import serve
 from app.cli.settings import settings
 from app.cli.traffic import traffic
 from app.cli.users import user
+from app.private import use_umask
 
 for command in (
     serve, user, settings, certificates, domains, status, traffic, start, stop, restart, logs, events, reconcile,
@@ -20,4 +21,5 @@ for command in (
     cli.add_command(command)
 
 if __name__ == "__main__":
+    use_umask()
     cli(prog_name="python -m app.cli")

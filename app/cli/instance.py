@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from app import private
 from app.runtimes.ports import join, obstacle, own_address
 
 STOP_SECONDS = 20
@@ -117,7 +118,7 @@ class PanelFile:
         Raises PanelError when there is one already. A worker that outlives its
         killed master for a second is waited for.
         """
-        handle = self.path.open("a+")
+        handle = open(self.path, "a+", opener=private.opener)
         deadline = time.monotonic() + 5
         while not _lock(handle, fcntl.LOCK_EX):
             other = self.running()

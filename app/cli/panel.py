@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from app import private
 from app.cli.instance import PanelError, PanelFile, Running, listen, url_of
 from app.cli.root import Group, Invocation, Refusal
 from app.cli.serve import bind_option, port_option, welcome, welcome_text
@@ -50,6 +51,7 @@ def restart(obj: Invocation, bind: str, port: int) -> None:
 
 def _start(data_dir: Path, bind: str, port: int, log: Path) -> None:
     log.touch(mode=0o600)
+    private.close_file(log)
     begin = log.stat().st_size
     command = [sys.executable, "-m", "app.cli", "serve", "--no-welcome", "--log", str(log),
                "--bind", bind, "--port", str(port), "--data", str(data_dir)]

@@ -10,10 +10,11 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from app import private
 from app.config import model, older
 from app.config.json_text import NotJson, parse
 from app.config.model import Config, InvalidConfig
@@ -100,6 +101,8 @@ class ConfigFile:
             self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"the data folder {self.data_dir} can't be made: {error.strerror}") from None
+        with suppress(OSError):  # a disk that takes no writes keeps its rights
+            private.close_folder(self.data_dir)
         if self.path.exists():
             config = self.read()
             if config.secret_key and config.admin_password_hash:
@@ -156,7 +159,7 @@ class ConfigFile:
             raise self._unreadable(error) from None
 
     def _unreadable(self, error: OSError) -> ConfigError:
-        return ConfigError(f"{self.path} can't be read: {error.strerror}.{self._advice()}")
+        return ConfigError(f"{self.path} can't be read: {error.strerror}.{self._advice()}{self._owner(error)}")
 
     def _parse(self, raw: bytes) -> Config:
         try:
@@ -183,7 +186,7 @@ class ConfigFile:
     @contextmanager
     def _lock(self) -> Iterator[None]:
         try:
-            handle = open(self.data_dir / "config.lock", "a")
+            handle = open(self.data_dir / "config.lock", "a", opener=private.opener)
         except OSError as error:
             raise self._unsaved(error) from None
         with handle:
@@ -238,7 +241,11 @@ class ConfigFile:
 
     def _unsaved(self, error: OSError) -> ConfigError:
         why = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror
-        return ConfigError(f"{self.path} can't be saved: {why}. Nothing was changed.")
+        return ConfigError(f"{self.path} can't be saved: {why}. Nothing was changed.{self._owner(error)}")
+
+    def _owner(self, error: OSError) -> str:
+        denied = error.errno in (errno.EACCES, errno.EPERM)
+        return f" {found}" if denied and (found := private.owner_problem(self.data_dir)) else ""
 
     def _back_up(self, raw: bytes) -> None:
         kept = sorted(self.backups.glob("config-*.json"))

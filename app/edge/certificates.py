@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from app import private
 from app.config.model import Config
 from app.edge import pem
 from app.edge.base import Certificate
@@ -168,7 +169,7 @@ class Keeper:
     @contextmanager
     def _alone(self) -> Iterator[bool]:
         """Whether no other thread or process asks now."""
-        with self._lock.open("w") as lock:
+        with open(self._lock, "w", opener=private.opener) as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from app import private
+
 #: current: what nginx reads. served: what it was last seen to serve. staged: what is being checked.
 LINKS = ("current", "served", "staged")
 
@@ -38,7 +40,7 @@ class Folder:
     def lock(self) -> Iterator[None]:
         """Only one process at a time changes what nginx serves. Raises OSError."""
         _make(self.path)
-        with open(self.path / "lock", "a") as lock:
+        with open(self.path / "lock", "a", opener=private.opener) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
@@ -134,7 +136,7 @@ def _make(folder: Path) -> None:
 
 def _write(root: Path, path: Path, content: bytes) -> None:
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    with open(path, "xb", opener=lambda p, flags: os.open(p, flags, 0o600)) as file:
+    with open(path, "xb", opener=private.opener) as file:
         # Not left to the umask: nginx's workers are another account, its master is in this one's group.
         os.fchmod(file.fileno(), 0o640 if path.name.endswith(_SECRET) else 0o644)
         file.write(content)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from app import private
 from app.config import model
 from app.config.file import ConfigError, ConfigFile
 from app.config.model import Admin, Config, User
@@ -119,7 +120,7 @@ class Fleet:
             problems += self._attempt(self.sample)
         sight = self._sight()
         views = [user_view(user, sight) for user in sight.config.users]
-        problems += [*sight.config.problems(), zone_problem()]
+        problems += [*sight.config.problems(), zone_problem(), private.owner_problem(self.data_dir)]
         running = sum(v.state == "running" for v in views)
         edge = self.port443.status(sight.config, running, sight.problems.get(NGINX, ""),
                                    [*certificates.problems(self.ledger, sight.now),

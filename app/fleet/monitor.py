@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import IO
 
+from app import private
 from app.fleet.errors import Refused
 from app.fleet.fleet import Fleet
 from app.fleet.strangers import Watch
@@ -66,7 +67,7 @@ class Monitor:
             self._beside[name].start()
 
     def _run(self) -> None:
-        with open(self.fleet.data_dir / "monitor.lock", "a") as handle:
+        with open(self.fleet.data_dir / "monitor.lock", "a", opener=private.opener) as handle:
             if not self._take(handle):
                 return
             # Watch from before the first look: no end between the two is missed.

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from app import private
 from app.ledger.migrations import migrate
 
 log = logging.getLogger(__name__)
@@ -89,6 +90,11 @@ class Database:
         return db
 
     def _connect(self) -> sqlite3.Connection:
+        # Made here, as SQLite would leave its mode to the umask; its -wal and -shm get the same.
+        with suppress(OSError):
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            for end in ("", "-wal", "-shm"):
+                private.close_file(Path(f"{self.path}{end}"))
         db = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None)
         db.row_factory = sqlite3.Row
         try:
@@ -103,9 +109,6 @@ class Database:
         except sqlite3.DatabaseError:
             db.close()
             raise
-        # Asked first, as a disk that takes no writes refuses even the mode that it has.
-        if self.path.stat().st_mode & 0o777 != 0o600:
-            self.path.chmod(0o600)
         return db
 
     def _put_aside(self, error: sqlite3.DatabaseError) -> None:

@@ -190,4 +190,6 @@ def _allow_many_files(concurrency: int) -> int:
 
 
 if __name__ == "__main__":
+    # What it writes (replay marks) is nobody else's.
+    os.umask(0o077)
     sys.exit(main())

@@ -111,7 +111,7 @@ def test_ndpi_takes_a_session_for_tls_with_the_users_name(stage, tmp_path):
         clients.tdjson(link, prefix=guest.prefix)
         guest.run(lambda: asyncio.run(stream()))
 
-    flows = _dissect(_captured(guest, tmp_path / "session.pcap", session, 2 * SENT))
+    flows = _dissect(_captured(guest, stage.lab.ip, tmp_path / "session.pcap", session, 2 * SENT))
     visits = [flow for flow in flows if "Telegram" in flow]
     assert len(visits) == 1 and "web.telegram.org" in visits[0], flows
     sessions = [flow for flow in flows if flow not in visits]
@@ -121,10 +121,10 @@ def test_ndpi_takes_a_session_for_tls_with_the_users_name(stage, tmp_path):
         assert re.search(r"\[proto: 91(\.\d+)?/TLS", flow) and "www.example.com" in flow, flow
 
 
-def _captured(guest: Guest, file: Path, action: Callable[[], None], size: int) -> Path:
-    """What goes over the guest's wire while it does this, which is at least so many bytes."""
+def _captured(guest: Guest, nginx: str, file: Path, action: Callable[[], None], size: int) -> Path:
+    """What goes over the wire between the guest and nginx while it does this, which is at least so many bytes."""
     command = [*guest.prefix, "tcpdump", "--immediate-mode", "-U", "-n", "-i", "eth0", "-w", str(file),
-               f"tcp and host {guest.ip}"]  # a bridge may flood what is for others
+               f"tcp port 443 and host {guest.ip} and host {nginx}"]  # others may have had this address before
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as capture:
         try:
             line = capture.stderr.readline()

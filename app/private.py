@@ -1,0 +1,67 @@
+"""Files and folders that only the account of the panel may read: they hold secrets, names and passwords' hashes.
+
+Each file is made with its rights; what is made by others' code (SQLite's own files, a shell's redirection) is
+covered by the umask of every program of ours.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+
+from app.commands import in_compose
+
+#: What a data folder holds. One that holds anything else is somebody's folder with other uses, too.
+_OURS = ("backups", "certificates", "config.", "monitor.lock", "nginx", "panel.", "proxies", "reconcile.lock",
+         "sample.lock", "traffic.json")
+
+
+def use_umask() -> None:
+    """For every program of ours, first of all: what it makes is nobody else's, unless it says so."""
+    os.umask(0o077)
+
+
+def opener(path: str, flags: int) -> int:
+    """For open(…, opener=opener): a file that is made is mode 0600."""
+    return os.open(path, flags, 0o600)
+
+
+def close_folder(folder: Path) -> None:
+    """Nobody else looks into a data folder that was there before, from an older version or made by hand.
+
+    Left alone are one of another account, and one that holds anything else. Raises OSError.
+    """
+    there = folder.stat()
+    if there.st_uid != os.geteuid() or not there.st_mode & 0o077:
+        return
+    if all(name.lstrip(".").startswith(_OURS) for name in os.listdir(folder)):
+        folder.chmod(0o700)
+
+
+def close_file(path: Path) -> None:
+    """The same for a file; nothing where there is none. Raises OSError."""
+    try:
+        # Asked first, as a disk that takes no writes refuses even the mode that it has.
+        if path.stat().st_mode & 0o777 != 0o600:
+            path.chmod(0o600)
+    except FileNotFoundError:
+        pass
+
+
+def owner_problem(folder: Path) -> str:
+    """What to do about files of another account in a data folder, as after a command that was run as root; ""
+    if there are none, or if that account is no obstacle."""
+    me = os.geteuid()
+    if me == 0:
+        return ""
+    try:
+        foreign = sorted(path.name for path in folder.iterdir() if path.lstat().st_uid != me)
+    except OSError:
+        foreign = []
+    if not foreign:
+        return ""
+    named = ", ".join(foreign[:3]) + (", …" if len(foreign) > 3 else "")
+    there = "the folder that DATA_DIR names" if in_compose() else shlex.quote(str(folder))
+    return (f"In {folder}, {named} belongs to another account than the panel's, as after a command that was run as root. "
+            f"This gives all of it back: sudo chown -R {me}:{os.getegid()} {there}")
