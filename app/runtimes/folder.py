@@ -14,9 +14,9 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from app.runtimes.base import RuntimeFailure
-from app.runtimes.procfs import Process
+from app.runtimes.procfs import LOG, Process
 
-CONFIG, LIMITS, RECORD, LOG, OLD_LOG = "config.toml", "limits.toml", "state.json", "proxy.log", "proxy.log.1"
+CONFIG, LIMITS, RECORD, OLD_LOG = "config.toml", "limits.toml", "state.json", f"{LOG}.1"
 #: The handshakes that the built-in engine has seen (an SQLite file): they outlive a replacement, as the secret does.
 REPLAYS = ("replays.db", "replays.db-wal", "replays.db-shm")
 

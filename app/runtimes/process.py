@@ -311,6 +311,10 @@ class ProcessRuntime:
         return changed
 
     def _note_end(self, folder: Folder, record: Record, process: Process) -> None:
+        if procfs.lives(process):
+            record.pid, record.exited_at, record.crashes = 0, time.time(), 0
+            record.reason = _foreign(process)
+            return
         status = procfs.reap(process)
         record.pid, record.exited_at = 0, time.time()
         if record.stopped:
@@ -335,7 +339,7 @@ class ProcessRuntime:
         output = folder.open_log()
         try:
             child = subprocess.Popen(
-                record.command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=_REPOSITORY,
+                _command(folder, record), stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=_REPOSITORY,
                 env=environment, close_fds=True, start_new_session=True)
         except OSError as error:
             program = record.command[0]
@@ -379,10 +383,11 @@ class ProcessRuntime:
             gone = procfs.kill(process, folder.config, self.stop_timeout)
         except PermissionError:
             raise RuntimeFailure(f"{folder.name} (pid {process.pid}) belongs to another user of this "
-                                 "machine: stop it as that user or as root") from None
+                                 f"machine and still runs. As that user or as root: kill {process.pid}") from None
         if not gone:
             raise RuntimeFailure(f"{folder.name} (pid {process.pid}) is still there {self.stop_timeout:.0f} "
-                                 "s after it was killed: the kernel has not let go of it")
+                                 "s after it was killed: the kernel has not let go of it. Try again: kill -9 "
+                                 f"{process.pid}")
 
     def _limit(self, record: Record) -> tuple[bool, int | None]:
         """(whether the engine can limit its speed, the limit it says it keeps, bits per second)."""
@@ -416,6 +421,18 @@ class ProcessRuntime:
         state = RUNNING if process else EXITED if record.exited_at else CREATED
         return Observed(name, record.user_id, record.spec, state, process.start if process else "",
                         record.started_at, record.exited_at, crashes, record.reason)
+
+
+def _command(folder: Folder, record: Record) -> list[str]:
+    """The recorded command with the config file where it is now: the folder may have been moved."""
+    end = f"/{record.name}/{CONFIG}"
+    return [str(folder.config) if part.endswith(end) and part.startswith("/") else part for part in record.command]
+
+
+def _foreign(process: Process) -> str:
+    where = procfs.log_path(process.pid)
+    return (f"this folder is a copy: the process that it names (pid {process.pid}) works for "
+            f"{Path(where).parent if where else 'another one'} and still runs; to end it: kill {process.pid}")
 
 
 def _ending(status: int | None) -> str:

@@ -1,8 +1,9 @@
 """What the kernel says about processes: who runs, since when, and how one ended.
 
 A bare pid says nothing: after the process ended the number is given to another.
-A process is known here by pid, kernel start time and boot, and is looked up only
-among programs started for one of our config files.
+A process is known here by pid, kernel start time and boot. Whose it is, its log tells:
+the file that it writes to stays the same when folders are renamed, moved or reached by
+another way, and is another one in a copy. Only where that can't be seen, its arguments do.
 """
 
 from __future__ import annotations
@@ -15,8 +16,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+#: What a workload's standard output goes to, in the folder with its config file.
+LOG = "proxy.log"
+
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _LAST_THREAD = 1.0  # seconds
+_DELETED = " (deleted)"  # what the kernel appends to a path, proc_pid_fd(5)
 _DEAD = "ZX"  # states of a process that only waits to be reaped, proc(5)
 
 
@@ -84,47 +89,121 @@ def _raw_command_line(pid: int) -> bytes:
 
 
 def alive(process: Process, config: Path) -> bool:
-    """True while exactly this run is there, and is one that was started for `config`."""
+    """True while exactly this run is there, and is one that works for the folder of `config`.
+
+    process: as found here or as recorded in that folder, which may be a copy of another's.
+    """
     stat = _stat(process.pid)
     return bool(stat and stat.state not in _DEAD and _is_ours(process, config))
+
+
+def lives(process: Process) -> bool:
+    """True while exactly this run is there, whoever it works for."""
+    stat = _stat(process.pid)
+    return bool(stat and stat.state not in _DEAD and identify(process.pid) == process)
 
 
 def _is_ours(process: Process, config: Path) -> bool:
     # Without arguments it is just being executed, or just ending with its sockets still open. Read once: what
     # loses them between two looks would be taken for somebody else's.
     arguments = command_line(process.pid)
-    return identify(process.pid) == process and (
-        not arguments or _started_for(process.pid, arguments, str(config)))
+    if identify(process.pid) != process:
+        return False
+    if not arguments:
+        return True
+    if not _is_detached(process.pid):
+        return False
+    log = _log(process.pid)
+    if log and log.file:
+        return log.file == _file(config.with_name(LOG))
+    if log and log.path == str(config.with_name(LOG)):
+        return True
+    named = [Path(argument) for argument in arguments if argument.endswith(f"/{config.parent.name}/{config.name}")]
+    # Moved to another disk it names what is no more: nobody else can have a record of it.
+    return any(path == config or not path.exists() or path.samefile(config) for path in named)
 
 
 def find(root: Path, filename: str) -> dict[str, list[Process]]:
-    """All our processes started for root/<name>/<filename>, by name: also those
-    that nobody has a record of, because whoever started them was killed before writing it."""
+    """All processes that work for root/<name>/<filename>, by name: also those that nobody
+    has a record of, because whoever started them was killed before writing it."""
     found: dict[str, list[Process]] = {}
-    prefix, suffix = f"{root}/", f"/{filename}"
-    mark = os.fsencode(prefix)
+    logs = _logs(root)
     for entry in os.listdir("/proc"):
-        if not entry.isdigit() or mark not in _raw_command_line(int(entry)):
+        if not entry.isdigit():
             continue
-        arguments = command_line(int(entry))
-        for argument in arguments[1:]:
-            if argument.startswith(prefix) and argument.endswith(suffix):
-                process = identify(int(entry))
-                # Another user's program could bear any arguments it likes.
-                ours = os.geteuid() in (0, _user(int(entry)))
-                if process and ours and _started_for(process.pid, arguments, argument):
-                    found.setdefault(argument[len(prefix):-len(suffix)], []).append(process)
+        name = _name(int(entry), root, filename, logs)
+        process = identify(int(entry)) if name and _is_detached(int(entry)) else None
+        # Another user's program could bear any arguments it likes.
+        if process and os.geteuid() in (0, _user(process.pid)):
+            found.setdefault(name, []).append(process)
     return found
 
 
-def _started_for(pid: int, arguments: list[str], config: str) -> bool:
-    """Whether a runtime started `pid`, which has these arguments, for this config file.
+def _name(pid: int, root: Path, filename: str, logs: dict[tuple[int, int], str]) -> str:
+    """The folder in `root` that the process works for; "" if none, or if it is just ending."""
+    log = _log(pid)
+    if log and not command_line(pid):
+        return ""
+    if log and log.file:
+        return logs.get(log.file, "")
+    prefix = f"{root}/"
+    if log and log.path.startswith(prefix):  # deleted: the kernel still says where it would be now
+        return log.path[len(prefix):].removesuffix(f"/{LOG}")
+    if os.fsencode(prefix) not in _raw_command_line(pid):
+        return ""
+    return next((argument[len(prefix):-len(filename) - 1] for argument in command_line(pid)[1:]
+                 if argument.startswith(prefix) and argument.endswith(f"/{filename}")), "")
 
-    An editor or `less` has the path among its arguments too, but it has a terminal
-    or is not the leader of a session of its own.
-    """
+
+@dataclass(frozen=True)
+class _Log:
+    """What a process writes to. path: where the kernel says it is. file: device and inode; None: deleted."""
+
+    path: str
+    file: tuple[int, int] | None
+
+
+def _log(pid: int) -> _Log | None:
+    """None if its standard output is no such file, or may not be seen."""
+    output = f"/proc/{pid}/fd/1"
+    try:
+        path = os.readlink(output)
+        if not path.removesuffix(_DELETED).endswith(f"/{LOG}"):
+            return None
+        stat = os.stat(output)
+    except OSError:  # another user's, or it has just ended
+        return None
+    return _Log(path.removesuffix(_DELETED), (stat.st_dev, stat.st_ino) if stat.st_nlink else None)
+
+
+def _file(path: Path) -> tuple[int, int] | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
+
+
+def _logs(root: Path) -> dict[tuple[int, int], str]:
+    """Device and inode of each folder's log -> the folder's name."""
+    try:
+        names = os.listdir(root)
+    except OSError:
+        return {}
+    return {file: name for name in names if (file := _file(root / name / LOG))}
+
+
+def _is_detached(pid: int) -> bool:
+    """Whether it runs as a runtime starts it: an editor or `less` has our files open and among its
+    arguments too, but it has a terminal or is not the leader of a session of its own."""
     stat = _stat(pid)
-    return bool(stat and stat.session == pid and not stat.terminal and config in arguments)
+    return bool(stat and stat.session == pid and not stat.terminal)
+
+
+def log_path(pid: int) -> str:
+    """Where the log is that the process writes to, for people; "" if that can't be seen."""
+    log = _log(pid)
+    return log.path if log else ""
 
 
 def _user(pid: int) -> int:
