@@ -191,7 +191,8 @@ provide_node() {
     hash -r
     if has_node; then return; fi
     say "No Node.js $NODE_MAJOR or newer here: installing it into $VENV"
-    pip_install "$NODE_WHEEL"
+    # Again, where it is there: in a folder that was renamed, its programs name the old one.
+    pip_install --force-reinstall "$NODE_WHEEL"
     hash -r
 }
 

@@ -112,6 +112,20 @@ class PanelFile:
         except (ValueError, IndexError):
             return Running(0, "")  # it is just starting
 
+    def _without_file(self) -> Running | None:
+        """A panel of this folder whose file was deleted: the kernel still knows that it has it open, and where
+        that would be now, after a rename too."""
+        deleted = f"{self.path.resolve()} (deleted)"
+        for entry in os.scandir("/proc"):
+            if not entry.name.isdigit() or int(entry.name) == os.getpid():
+                continue
+            try:
+                if any(os.readlink(file.path) == deleted for file in os.scandir(f"{entry.path}/fd")):
+                    return Running(int(entry.name), "its address is not known")
+            except OSError:
+                continue  # another account's, or it has just ended
+        return None
+
     def claim(self, url: str) -> IO[str]:
         """Become the panel of this folder for as long as the returned file is open.
 
@@ -133,7 +147,7 @@ class PanelFile:
 
     def stop(self) -> Running | None:
         """End the panel, not its proxies, and wait for its end; None if none was running. Raises PanelError."""
-        panel = self.running()
+        panel = self.running() or self._without_file()
         if panel is None:
             return None
         with _Watched(panel.pid) as process:
@@ -144,15 +158,15 @@ class PanelFile:
                 except ProcessLookupError:
                     pass  # its worker notices within a second, and ends too
                 except PermissionError:
-                    raise PanelError(f"the panel (process {panel.pid}) belongs to another account; "
-                                     "stop it from that one, or as root") from None
+                    raise PanelError(f"the panel (process {panel.pid}) belongs to another account and still runs; "
+                                     f"as that one or as root: kill {panel.pid}") from None
                 deadline = time.monotonic() + STOP_SECONDS
                 while time.monotonic() < deadline:
                     # The lock is free a moment before the process has gone.
-                    if self.running() is None and process.ended():
+                    if process.ended() and self.running() is None:
                         return panel
                     time.sleep(0.1)
-        raise PanelError(f"the panel (process {panel.pid}) does not end.")
+        raise PanelError(f"the panel (process {panel.pid}) does not end. Try again: kill -9 {panel.pid}")
 
 
 class _Watched:

@@ -100,7 +100,7 @@ def stop(obj: Invocation, keep_proxies: bool) -> None:
     outcomes = [] if keep_proxies else obj.fleet().stop_everything()
     failed = [outcome for outcome in outcomes if not outcome.ok]
     if failed:
-        raise Refusal(f"{failed[0].name} could not be stopped: {failed[0].reason}")
+        raise Refusal("\n".join(f"{each.name} could not be stopped: {each.reason}" for each in failed))
     said = f"The panel ({ended.url}) has stopped." if ended else "No panel was running."
     if not keep_proxies:
         said += f" Proxies stopped: {len(outcomes)}."

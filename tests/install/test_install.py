@@ -155,6 +155,27 @@ def test_data_may_be_a_folder_elsewhere(installed: Tree, tmp_path: Path, free_po
     assert not healthy(where)
 
 
+def test_a_renamed_folder_keeps_hold_of_its_panel_and_its_proxies(installed: Tree, port: int) -> None:
+    assert installed.install("--port", str(port)).code == 0
+    user, before = declared(installed)["users"][0], proxies(installed)
+    assert len(before) == 1 and healthy(port)
+    old, installed.folder = installed.folder, installed.folder.with_name(f"{installed.folder.name}-renamed")
+    os.rename(old, installed.folder)
+    assert proxies(installed) == before
+
+    assert installed.manage("user", "disable", user["name"]).code == 0
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", user["port"]), timeout=60)
+    assert installed.manage("user", "enable", user["name"]).code == 0
+    again = installed.install("--port", str(port))
+    assert again.code == 0 and healthy(port), again.told
+    os.rename(installed.folder, old)
+    installed.folder = old
+    stopped = installed.install("--stop")
+    assert stopped.code == 0 and "Proxies stopped: 1" in stopped.stdout, stopped.told
+    assert not healthy(port) and proxies(installed) == {} and installed.processes() == []
+
+
 def hidden(tmp_path: Path, *names: str) -> dict[str, str]:
     """An environment whose PATH has every program of this machine but those that start with `names`."""
     folder = tmp_path / "bin"
