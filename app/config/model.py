@@ -165,8 +165,8 @@ class Config(_Part):
                                    "turned away too")
     proxy_dns: Dns = Field(default="", description=DNS_RULE)
     proxy_memory_mb: Annotated[Whole, Field(ge=64, le=1_000_000)] = Field(
-        default=256, description="MB (1024^2 bytes) of memory for each user's container, a whole number from "
-                                 "64 to 1,000,000; a container that needs more is restarted")
+        default=256, description="MB (1024^2 bytes) of memory for each user's container or process of the "
+                                 "built-in engine, a whole number from 64 to 1,000,000; what needs more is restarted")
     proxy_prefer_ip: PreferIp = Field(
         default="prefer-ipv4", description=", ".join(PREFER_IP[:-1]) + " or " + PREFER_IP[-1])
     fake_tls_domain: Domain = Field(

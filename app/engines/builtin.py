@@ -36,6 +36,7 @@ class Builtin:
             port=user.port,
             place=place,
             metrics_path=METRICS_PATH,
+            memory_mb=config.proxy_memory_mb,
         )
 
     def counters(self, metrics: str) -> Counters:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 
 log = logging.getLogger("mtproto")
@@ -33,7 +34,13 @@ def warn_rarely(kind: str, message: str) -> None:
 
 
 def failure_rarely(where: str, error: BaseException) -> None:
-    """Log a fault of the engine itself, with its traceback, as rarely as a warning of one kind."""
+    """Log a fault of the engine itself, with its traceback, as rarely as a warning of one kind.
+
+    Without memory nothing can be relied on any more: then the process ends, and whoever started it starts it again.
+    """
+    if isinstance(error, MemoryError):
+        os.write(2, b"error: out of memory\n")
+        os._exit(1)
     if _silenced(f"failure of {where}") is not None:
         log.error("%s failed; this is a fault of the engine", where, exc_info=error)
 

@@ -115,10 +115,18 @@ def cannot_bind(key: str, endpoint: Endpoint, error: OSError) -> StartError:
     return StartError(f"{key}: can't listen on {endpoint}: {sockets.why(error)}")
 
 
+def _callback_failed(loop: asyncio.AbstractEventLoop, context: dict) -> None:
+    error = context.get("exception")
+    if isinstance(error, MemoryError):
+        failure_rarely("the engine", error)
+    loop.default_exception_handler(context)
+
+
 async def serve(settings: Settings, folder: Path) -> None:
     """Run until SIGTERM or SIGINT, then let sessions end for a while and exit with 0. Raises StartError."""
     engine = Engine(settings, folder)
     stop = asyncio.Event()
+    engine.loop.set_exception_handler(_callback_failed)
 
     def on_signal() -> None:
         if stop.is_set():

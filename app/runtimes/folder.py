@@ -41,6 +41,7 @@ class Record:
     listen: str
     metrics: str
     metrics_path: str
+    memory_mb: int = 0
     pid: int = 0
     ticks: int = 0
     boot: str = ""
@@ -163,10 +164,14 @@ class Folder:
 
     def last_line(self, since: int) -> str:
         """The last line logged after byte `since`; "" if there is none."""
+        lines = [line for line in self.last_lines(since).splitlines() if line.strip()]
+        return lines[-1].strip() if lines else ""
+
+    def last_lines(self, since: int) -> str:
+        """Some of the last lines logged after byte `since`: enough for a traceback's reason."""
         if self.log_size() < since:
             since = 0  # rotated in the meantime
-        lines = [line for line in _tail(self.log, 1, since) if line.strip()]
-        return lines[-1].strip() if lines else ""
+        return "\n".join(_tail(self.log, 20, since))
 
     def tail(self, count: int) -> str:
         """The last `count` lines, oldest first, the rotated log included."""

@@ -6,7 +6,6 @@ import ipaddress
 import logging
 import os
 import re
-import signal
 import socket
 import subprocess
 import time
@@ -20,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.runtimes import ports, procfs
 from app.runtimes.base import (CREATED, EXITED, NAME_PREFIX, RUNNING, STOPPED, Foreign, Notice, Observed, Place,
                                RuntimeFailure, Sample, Workload)
+from app.runtimes.endings import copied, ending, limit_memory
 from app.runtimes.folder import (CONFIG, LIMITS, LOG, OLD_LOG, RECORD, REPLAYS, Folder, Record, locked,
                                  valid_name)
 from app.runtimes.process_logs import ProcessLogs
@@ -106,7 +106,7 @@ class ProcessRuntime:
                     name=workload.name, user_id=workload.user_id, spec=workload.spec, engine=workload.engine,
                     command=[part.replace("{config}", str(folder.config)) for part in workload.command],
                     env=dict(workload.env), listen=workload.place.listen, metrics=workload.place.metrics,
-                    metrics_path=workload.metrics_path))
+                    metrics_path=workload.metrics_path, memory_mb=workload.memory_mb))
         except (OSError, UnicodeError) as error:
             raise RuntimeFailure(f"{folder.name} could not be laid out in {folder.path}: {error}") from error
 
@@ -211,7 +211,10 @@ class ProcessRuntime:
         return procfs.wait_for_any(watched, timeout)
 
     def notes(self) -> list[str]:
-        return []
+        if os.geteuid():
+            return []
+        return ["proxies run as root here, as the panel does: who breaks into one has the machine. Run the panel "
+                "under an account of its own (ports from 1024 on), or with Docker: docs/docker.md"]
 
     def notices(self) -> list[Notice]:
         """None: what a process ended with is its Observed.reason."""
@@ -313,7 +316,7 @@ class ProcessRuntime:
     def _note_end(self, folder: Folder, record: Record, process: Process) -> None:
         if procfs.lives(process):
             record.pid, record.exited_at, record.crashes = 0, time.time(), 0
-            record.reason = _foreign(process)
+            record.reason = copied(process)
             return
         status = procfs.reap(process)
         record.pid, record.exited_at = 0, time.time()
@@ -323,7 +326,7 @@ class ProcessRuntime:
             record.crashes, record.reason = 0, "it ended when the machine was restarted"
         else:
             record.crashes = record.crashes + 1 if process.age() < self.settled_after else 0
-            record.reason = _sentence(_ending(status), folder.last_line(record.log_from))
+            record.reason = ending(status, folder.last_lines(record.log_from), record.memory_mb)
 
     def _spawn(self, folder: Folder, record: Record) -> Process:
         """Start the program and record it. The lock is held."""
@@ -347,6 +350,10 @@ class ProcessRuntime:
         finally:
             os.close(output)
         child.returncode = 0  # procfs.reap() takes it away; subprocess would lose how it ended
+        try:
+            limit_memory(child.pid, record.memory_mb)
+        except OSError as error:
+            log.warning("%s: its memory could not be limited: %s", folder.name, error)
         process = procfs.identify(child.pid)
         record.pid, record.ticks, record.boot = process.pid, process.ticks, process.boot
         record.started_at, record.stopped, record.reason = time.time(), False, ""
@@ -370,9 +377,10 @@ class ProcessRuntime:
                     record = folder.read() or record
                     self._settle(record, [])
                     if late:
-                        record.reason = _sentence(
-                            f"it did not accept connections on {record.listen} and {record.metrics} within "
-                            f"{self.start_timeout:.0f} s", folder.last_line(record.log_from))
+                        last = folder.last_line(record.log_from)
+                        record.reason = (f"it did not accept connections on {record.listen} and {record.metrics} "
+                                         f"within {self.start_timeout:.0f} s"
+                                         + (f"; its last line: {last[:300]}" if last else ""))
                     if folder.path.exists():
                         folder.write(record)
                 raise RuntimeFailure(f"{folder.name} could not be started: {record.reason}")
@@ -427,23 +435,3 @@ def _command(folder: Folder, record: Record) -> list[str]:
     """The recorded command with the config file where it is now: the folder may have been moved."""
     end = f"/{record.name}/{CONFIG}"
     return [str(folder.config) if part.endswith(end) and part.startswith("/") else part for part in record.command]
-
-
-def _foreign(process: Process) -> str:
-    where = procfs.log_path(process.pid)
-    return (f"this folder is a copy: the process that it names (pid {process.pid}) works for "
-            f"{Path(where).parent if where else 'another one'} and still runs; to end it: kill {process.pid}")
-
-
-def _ending(status: int | None) -> str:
-    if status is None:
-        return "it ended; its exit code is not known, as an earlier panel had started it"
-    if status < 0:
-        name = signal.Signals(-status).name
-        hint = " (by hand, or by the kernel for want of memory)" if name == "SIGKILL" else ""
-        return f"it was killed by {name}{hint}"
-    return f"it exited with code {status}"
-
-
-def _sentence(ending: str, last_line: str) -> str:
-    return f"{ending}; its last line: {last_line[:300]}" if last_line else ending

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -99,11 +100,12 @@ def test_the_image_and_the_memory_of_a_container_are_the_declared_ones(user, pla
     assert workload.command == ("run", "{config}")
 
 
-def test_memory_and_image_mean_nothing_to_a_local_process(user, config, place):
+def test_the_image_means_nothing_to_a_local_process_and_the_memory_only_to_the_builtin_engines(user, config, place):
     alice = user()
-    for engine in (Builtin(), Mtg("/opt/mtg")):
+    for engine, memory in ((Builtin(), 100), (Mtg("/opt/mtg"), 0)):
         other = engine.workload(alice, Config(proxy_image="other", proxy_memory_mb=100), place)
-        assert other == engine.workload(alice, config, place)
+        usual = engine.workload(alice, config, place)
+        assert other == replace(usual, memory_mb=memory)
 
 
 @pytest.mark.parametrize("engine", ENGINES, ids=lambda e: type(e).__name__)
