@@ -104,3 +104,26 @@ def test_only_what_the_program_says_is_taken_for_want_of_memory(status, text, me
 def test_that_proxies_run_as_root_is_said(process_lab, monkeypatch, uid, notes):
     monkeypatch.setattr(os, "geteuid", lambda: uid)
     assert len(process_lab.runtime.notes()) == notes
+
+
+def test_the_engine_itself_ends_and_says_so(process_lab):
+    lab = process_lab
+    port = lab.workload().port
+    user = User(id="a1", name="Alice", port=port, secret="ee" + "01" * 16 + b"www.example.com".hex())
+    workload = Builtin().workload(user, Config(), lab.runtime.place(port, "127.0.0.1"))
+    lab.runtime.create(workload)
+    lab.runtime.start(workload.name)
+    process = identify(lab.pid(workload.name))
+    resource.prlimit(process.pid, resource.RLIMIT_DATA, (data_bytes(process.pid), data_bytes(process.pid)))
+
+    def ended() -> bool:
+        try:
+            lab.sockets.append(socket.create_connection(("127.0.0.1", port), timeout=60))
+            lab.sockets[-1].sendall(b"\x16\x03\x01\x40\x00\x01" + bytes(3000))
+        except OSError:
+            pass
+        return not lives(process)
+
+    eventually(ended, "it has ended")
+    (seen,) = lab.runtime.list()
+    assert seen.state == EXITED and seen.reason.startswith("it ran out of memory: 256 MB are allowed")
