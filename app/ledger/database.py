@@ -90,9 +90,12 @@ class Database:
         return db
 
     def _connect(self) -> sqlite3.Connection:
-        # Made here, as SQLite would leave its mode to the umask; its -wal and -shm get the same.
+        # Made here, as SQLite would leave its mode to the umask; its -wal and -shm get the same. One that is there
+        # is never opened past SQLite: closing it would end the locks of every connection of this process
+        # (sqlite.org/howtocorrupt.html), and whoever closes the file next would take the log from under them.
         with suppress(OSError):
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        with suppress(OSError):
             for end in ("", "-wal", "-shm"):
                 private.close_file(Path(f"{self.path}{end}"))
         db = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None)

@@ -55,7 +55,7 @@ def test_a_day_of_use_leaves_nothing_open_to_others(tmp_path: Path, free_port: C
         call(data, "settings", "set", "proxy_bind=127.0.0.1", f"proxy_port={free_port()}", "server_ip=127.0.0.1",
              "monitor_seconds=1")
         call(data, "user", "add", "Anna", "--domain", "www.example.com")
-        for path in ("config.lock", "monitor.lock", "panel.pid", "panel.db", "backups"):
+        for path in ("config.lock", "monitor.lock", "panel.pid", "panel.db", "panel.db-wal", "backups"):
             assert (data / path).exists(), path
         assert open_to_others(data) == []
     finally:

@@ -220,7 +220,7 @@ def test_the_panel_that_is_away_is_said_in_words(lab: Lab, site: Site, authority
     nginx = edge_lab.Nginx(lab.folder, lab.nginx.service, lab.ip, panel=f"{lab.gateway}:9")
     nginx.apply(site)
     status, body = lab.page("panel.example.org", trusted=authority.file)
-    assert status == 502 and "docker compose logs app" in body
+    assert status == 502 and "does not answer now" in body
     lab.nginx.apply(site)
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -255,3 +258,19 @@ def test_failed_logins_of_another_hour_or_another_place_are_entries_of_their_own
         ("admin", "from 192.0.2.1"), ("bob", "from 192.0.2.1"), ("admin", "from 192.0.2.2"),
         ("admin", "from 192.0.2.1")]
     assert len(ledger.events.recent(subject="bob")) == 1
+
+
+def test_another_threads_start_and_another_process_leave_this_ones_file_whole(tmp_path: Path) -> None:
+    """A file that is opened past SQLite, and closed, takes the locks of the whole process along: the next one that
+    closes it would then delete the log that this one writes to, and what was written last would be gone."""
+    ledger = Ledger(tmp_path)
+    ledger.events.record("panel", "first")
+    thread = threading.Thread(target=lambda: ledger.events.record("panel", "second"))  # with a connection of its own
+    thread.start()
+    thread.join()
+    subprocess.run([sys.executable, "-c", "import sys; from pathlib import Path; from app.ledger.ledger import Ledger; "
+                                          "Ledger(Path(sys.argv[1])).events.record('cli', 'third')", str(tmp_path)],
+                   check=True, timeout=60, cwd=Path(__file__).resolve().parents[2])
+    assert (tmp_path / "panel.db-wal").exists()
+    ledger.events.record("panel", "fourth")
+    assert [event.action for event in Ledger(tmp_path).events.recent()] == ["fourth", "third", "second", "first"]
