@@ -82,7 +82,7 @@ def _answers(url: str) -> bool:
     # No proxy from the environment: the panel is on this machine.
     try:
         with build_opener(ProxyHandler({})).open(f"{url}/healthz", timeout=2) as answer:
-            return answer.status == 200
+            return bool(answer.status == 200)
     except (URLError, OSError):
         return False
 

@@ -7,11 +7,12 @@ import socket
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from app.config.model import Config
 
 #: Like socket.getaddrinfo, of which host, port, family and type are used.
-Resolve = Callable[..., list[tuple]]
+Resolve = Callable[..., list[tuple[Any, ...]]]
 
 
 class LookupFailed(Exception):
@@ -31,7 +32,7 @@ class Addresses:
             return frozenset([str(ipaddress.ip_address(name))])
         except ValueError:
             pass
-        outcome: list[list[tuple] | OSError | UnicodeError] = []
+        outcome: list[list[tuple[Any, ...]] | OSError | UnicodeError] = []
 
         def look_up() -> None:
             try:
@@ -89,7 +90,8 @@ class Addresses:
 
 def interfaces(proc: Path = Path("/proc/net")) -> frozenset[str]:
     """The addresses of this machine's (or container's) network interfaces, without loopback and link-local ones."""
-    found = [*_ipv4(_lines(proc / "fib_trie")), *_ipv6(_lines(proc / "if_inet6"))]
+    found: list[ipaddress.IPv4Address | ipaddress.IPv6Address] = [
+        *_ipv4(_lines(proc / "fib_trie")), *_ipv6(_lines(proc / "if_inet6"))]
     return frozenset(str(address) for address in found if not address.is_loopback and not address.is_link_local)
 
 

@@ -203,7 +203,8 @@ class Nginx:
 
 def front(config: Config, domain: str, ip: str, material: Callable[[], timing.Material]) -> Front:
     """What an engine is told of an nginx at `ip`. material: called when mtg learns from its file."""
-    urls, trusted = (), ""
+    urls: tuple[str, ...] = ()
+    trusted = ""
     if config.mtg_timing == "urls":
         urls = tuple(config.mtg_timing_urls)
     elif config.mtg_timing == "cover":

@@ -48,19 +48,20 @@ def check(domain: str, timeout: float = 5, *, address: str = "", port: int = 443
 
 def _connect(host: str, port: int, timeout: float) -> socket.socket:
     """To the first of its addresses that accepts, IPv4 before IPv6."""
-    failure: OSError | None = None
+    failures: list[OSError] = []
     for address in sorted(Addresses(seconds=timeout).of(host), key=lambda address: ":" in address):
         try:
             return socket.create_connection((address, port), timeout)
         except OSError as error:
-            failure = failure or error
-    raise failure
+            failures.append(error)
+    raise failures[0]
 
 
-def check_all(domains: Iterable[str], timeout: float = 5, **where: object) -> list[Reach]:
+def check_all(domains: Iterable[str], timeout: float = 5, *, address: str = "", port: int = 443,
+              ca: str | None = None) -> list[Reach]:
     """check() for all of them at the same time, in their order."""
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return list(pool.map(partial(check, timeout=timeout, **where), domains))
+        return list(pool.map(partial(check, timeout=timeout, address=address, port=port, ca=ca), domains))
 
 
 def _sentence(error: OSError, port: int, timeout: float) -> str:

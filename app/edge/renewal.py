@@ -55,7 +55,9 @@ def _number(place: str) -> int:
 def _places(names: list[str], existing: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     covers = {name: domains for name, domains in existing.items()
               if name.startswith(COVER) and name.removeprefix(COVER).isdecimal()}
-    wanted, places, taken = set(names), {}, {}
+    wanted = set(names)
+    places: dict[str, str] = {}
+    taken: dict[str, int] = {}
 
     def put(name: str, place: str) -> None:
         places[name] = place

@@ -27,6 +27,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     Encoding, NoEncryption, PrivateFormat, PublicFormat, load_pem_private_key)
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -36,6 +37,9 @@ from app.edge.files import put
 PORT = 8445
 #: Bytes of the file. A record holds 16,384: this makes 128 gaps, and mtg wants 100 before it uses any.
 FILE_BYTES = 2 << 20
+
+#: Inode, time in ns and size of each file; None where there is none.
+_State = tuple[tuple[int, int, int] | None, ...]
 
 _CA, _CHAIN, _KEY, _ROOT, _FILE = "ca.pem", "chain.pem", "key.pem", "root", "timing.bin"
 _VALID, _RENEW = timedelta(days=3650), timedelta(days=30)
@@ -79,14 +83,14 @@ def url(address: str) -> str:
 
 
 @lru_cache(maxsize=8)
-def _usable(folder: Path, address: str, today: int, state: tuple) -> bool:
+def _usable(folder: Path, address: str, today: int, state: _State) -> bool:
     """Whether there is nothing to do; asked for every user, but read only once a day or after a change."""
     return _certificates_fit(folder, address) and _file_fits(folder)
 
 
-def _state(folder: Path) -> tuple:
+def _state(folder: Path) -> _State:
     """Changes whenever one of the files does."""
-    seen = []
+    seen: list[tuple[int, int, int] | None] = []
     for name in (_CA, _CHAIN, _KEY, f"{_ROOT}/{_FILE}"):
         try:
             found = (folder / name).stat()
@@ -112,7 +116,7 @@ def _certificates_fit(folder: Path, address: str) -> bool:
             and names.get_values_for_type(x509.IPAddress) == [ipaddress.ip_address(address)])
 
 
-def _public(holder: ec.EllipticCurvePrivateKey | x509.Certificate) -> bytes:
+def _public(holder: PrivateKeyTypes | x509.Certificate) -> bytes:
     return holder.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 

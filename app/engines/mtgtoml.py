@@ -24,7 +24,7 @@ BLOCKLIST = "https://iplists.firehol.org/files/firehol_level1.netset"
 
 def render_config(user: User, config: Config, place: Place, front: Front = NO_FRONT) -> str:
     """The config.toml of this user's proxy. Pure; without a front, nothing in it tells of nginx."""
-    tables: dict[str, dict] = {
+    tables: dict[str, dict[str, object]] = {
         "": {
             "secret": user.secret,
             "bind-to": place.listen,
@@ -69,7 +69,7 @@ def socks5_url(upstream: str) -> str:
     return f"socks5://{login}{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def render(tables: Mapping[str, Mapping]) -> str:
+def render(tables: Mapping[str, Mapping[str, object]]) -> str:
     """TOML text of tables by their dotted name, "" for the top level.
 
     Values are str, bool, int and lists of those; keys and names are bare.

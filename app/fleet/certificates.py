@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, tzinfo
+from datetime import datetime, timezone, tzinfo
 
 from app.config.model import Config
 from app.fleet import domains
@@ -45,7 +45,7 @@ def views(ledger: Ledger, zone: tzinfo, now: datetime) -> list[CertificateView]:
 def problems(ledger: Ledger, now: datetime) -> list[str]:
     """What a person should look at: failures, and what expires soon."""
     told = []
-    for view in views(ledger, now.tzinfo, now):
+    for view in views(ledger, now.tzinfo or timezone.utc, now):
         if view.reason:
             told.append(f"Certificate {view.name} ({view.domains[0]}): {view.reason}")
         elif view.days_left is not None and view.days_left < WORRYING_DAYS:

@@ -30,7 +30,7 @@ class Connection:
         self._sock = sock
         self._peer = peer
         self._reset = False
-        self._task: asyncio.Task | None = None
+        self._task: asyncio.Task[None] | None = None
         self._deadline = engine.loop.time() + engine.settings.handshake_timeout
 
     def enter(self) -> bool:
@@ -44,7 +44,7 @@ class Connection:
         self._sock.close()
         return False
 
-    def start(self) -> asyncio.Task:
+    def start(self) -> asyncio.Task[None]:
         """Serve in a task of its own."""
         self._task = self._engine.loop.create_task(self._serve_to_the_end())
         self._task.add_done_callback(self._closed)
@@ -55,7 +55,7 @@ class Connection:
         if self._task:
             self._task.cancel()
 
-    def _closed(self, task: asyncio.Task) -> None:
+    def _closed(self, task: asyncio.Task[None]) -> None:
         # Here and not in the task: one that is cancelled before its first step never runs at all.
         self._engine.places.leave(self)
         sockets.close(self._sock, self._reset)

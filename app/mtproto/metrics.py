@@ -10,6 +10,8 @@ from app.mtproto.ratelimit import Limits
 
 _REQUEST_SECONDS = 75.0
 _MAX_HEADER_LINES = 100
+#: Labels and value of each sample of one metric.
+_Samples = list[tuple[dict[str, object], int]]
 
 
 class Traffic:
@@ -45,7 +47,7 @@ class Metrics:
     def text(self, prefix: str, limits: Limits) -> str:
         """Prometheus text format, version 0.0.4."""
         telegram = sorted(self.telegram.items())
-        families = [
+        families: list[tuple[str, str, str, _Samples]] = [
             ("client_connections", "gauge", "Client connections being processed.",
              [({"ip_family": family}, count) for family, count in self.clients.items()]),
             ("telegram_connections", "gauge", "Connections to Telegram servers.",
@@ -112,7 +114,7 @@ async def _answer(
     """Serve one request; whether the connection stays open for another."""
     async with asyncio.timeout(_REQUEST_SECONDS):
         request = await reader.readline()
-        headers = []
+        headers: list[bytes] = []
         while (line := await reader.readline()).strip() and len(headers) < _MAX_HEADER_LINES:
             headers.append(line.lower().replace(b" ", b"").strip())
     words = request.split()
@@ -143,7 +145,7 @@ def _labels(key: tuple[str, int]) -> dict[str, object]:
     return {"telegram_ip": key[0], "dc": key[1]}
 
 
-def _family(name: str, kind: str, explanation: str, samples: list[tuple[dict, int]]) -> list[str]:
+def _family(name: str, kind: str, explanation: str, samples: _Samples) -> list[str]:
     lines = [f"# HELP {name} {explanation}", f"# TYPE {name} {kind}"]
     for labels, value in samples:
         inner = ",".join(f'{label}="{text}"' for label, text in labels.items())

@@ -203,9 +203,8 @@ def _ask_telegram(peer: _Peer, link: Link) -> None:
         answer = b""
         while len(answer) < 4 or len(answer) < 4 + _frame_size(answer):
             piece = peer.receive()
-            if peer.records is not None:
-                piece = peer.records.feed(memoryview(piece))
-            answer += streams.incoming.update(piece)
+            payload = piece if peer.records is None else peer.records.feed(memoryview(piece))
+            answer += streams.incoming.update(payload)
     except (_Closed, StreamEnd):
         raise _no_answer(
             where, "closed the connection instead of passing on Telegram's answer", unproven
@@ -214,8 +213,8 @@ def _ask_telegram(peer: _Peer, link: Link) -> None:
         raise _no_answer(where, f"gave no answer of Telegram's within {peer.timeout:g} s", unproven) from None
     except (RecordError, _NotTelegram):
         raise _not_telegram(where, unproven) from None
-    payload = answer[4:]
-    if payload[:8] != bytes(8) or payload[20:40] != struct.pack("<I", _RES_PQ) + nonce:
+    message = answer[4:]
+    if message[:8] != bytes(8) or message[20:40] != struct.pack("<I", _RES_PQ) + nonce:
         raise _not_telegram(where, unproven)
 
 
@@ -224,7 +223,7 @@ class _NotTelegram(Exception):
 
 
 def _frame_size(answer: bytes) -> int:
-    size = struct.unpack_from("<I", answer)[0]
+    size: int = struct.unpack_from("<I", answer)[0]
     # Four bytes alone are Telegram's own error codes (such as -404): told as "not a resPQ".
     if not 4 <= size <= _MAX_RES_PQ:
         raise _NotTelegram

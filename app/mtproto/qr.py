@@ -6,6 +6,7 @@ import io
 
 import qrcode
 from qrcode.constants import ERROR_CORRECT_M
+from qrcode.image.pil import PilImage
 
 #: Sides of the PNG in pixels, at least.
 MIN_PIXELS = 300
@@ -56,7 +57,7 @@ def qr_terminal(text: str) -> str:
     return "".join(f"\x1b[30;107m{line}\x1b[0m\n" for line in lines)
 
 
-def _code(text: str) -> qrcode.QRCode:
+def _code(text: str) -> qrcode.QRCode[PilImage]:
     code = qrcode.QRCode(error_correction=ERROR_CORRECT_M, border=_QUIET_ZONE)
     code.add_data(text)
     code.make(fit=True)

@@ -150,6 +150,8 @@ class Pump:
             self._relay.pump_ended(self)
 
     def _wait_if_too_fast(self, count: int) -> None:
+        if self._own is None or self._shared is None:
+            return
         wait = max(self._own.charge(count, self.touched), self._shared.charge(count, self.touched))
         if wait > _SHORTEST_WAIT and not self._stopped:
             self._held = self._loop.call_later(wait, self._waited)
@@ -208,7 +210,7 @@ class Relay:
         Afterwards `reset` tells whether the sockets are to be closed by a reset.
         """
         try:
-            self._up.start(first)
+            self._up.start(bytes(first))
             first.clear()
             self._down.start(b"")
             await self._closed

@@ -44,7 +44,7 @@ class Listener:
     def __init__(self, engine: Engine, sock: socket.socket) -> None:
         self._engine = engine
         self._sock = sock
-        self.tasks: set[asyncio.Task] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
         engine.loop.add_reader(sock, self._accept)
 
     def close(self) -> None:
@@ -78,10 +78,10 @@ class Listener:
         if self._sock.fileno() >= 0:
             self._engine.loop.add_reader(self._sock, self._accept)
 
-    def _done(self, task: asyncio.Task) -> None:
+    def _done(self, task: asyncio.Task[None]) -> None:
         self.tasks.discard(task)
-        if not task.cancelled() and task.exception():
-            failure_rarely("a connection", task.exception())
+        if not task.cancelled() and (failure := task.exception()):
+            failure_rarely("a connection", failure)
 
 
 def listen(endpoint: Endpoint) -> socket.socket:

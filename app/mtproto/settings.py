@@ -150,7 +150,7 @@ class _Table:
     def value(self, key: str, kind: type, allowed: str) -> Any:
         """The value of a dotted key, None if it is absent."""
         value: Any = self._data
-        walked = []
+        walked: list[str] = []
         for name in key.split("."):
             if not isinstance(value, dict):
                 raise bad(".".join(walked), value, "a table")
@@ -171,7 +171,7 @@ class _Table:
 
     def number(self, key: str, default: int, low: int, high: int) -> int:
         """A whole number; absent or 0 means the default, as in mtg."""
-        value = self.value(key, int, f"a whole number from {low} to {high}")
+        value: int | None = self.value(key, int, f"a whole number from {low} to {high}")
         if not value:
             return default
         if not low <= value <= high:
@@ -258,7 +258,7 @@ def _cover(table: _Table, secret: Secret) -> Endpoint | None:
 
 def _upstreams(table: _Table) -> tuple[Upstream, ...]:
     allowed = 'a list of addresses such as "socks5://127.0.0.1:1080" or "socks5://user:password@host:1080"'
-    found = []
+    found: list[Upstream] = []
     for item in table.value("network.proxies", list, allowed) or ():
         if not isinstance(item, str):
             raise bad("network.proxies", item, allowed)

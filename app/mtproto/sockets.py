@@ -7,6 +7,7 @@ import ipaddress
 import os
 import socket
 import struct
+from typing import Any
 
 from app.mtproto.settings import KeepAlive
 
@@ -51,7 +52,7 @@ async def resolve(host: str, port: int, timeout: float) -> list[str]:
         pass
     async with asyncio.timeout(timeout):
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(entry[4][0] for entry in found))
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 async def connect(host: str, port: int, timeout: float) -> socket.socket:
@@ -87,9 +88,9 @@ def close(sock: socket.socket, reset: bool = False) -> None:
     sock.close()
 
 
-def plain_address(address: tuple) -> tuple[str, int]:
+def plain_address(address: tuple[Any, ...]) -> tuple[str, int]:
     """(IP, port) of a socket address; IPv4 also when it came in through a dual-stack socket."""
-    host = address[0].partition("%")[0]
+    host: str = address[0].partition("%")[0]
     return (host.removeprefix("::ffff:") if "." in host else host), address[1]
 
 
@@ -102,6 +103,6 @@ def why(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
 
 
-def _settle(future: asyncio.Future) -> None:
+def _settle(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)

@@ -95,8 +95,8 @@ async def _request(sock: socket.socket, upstream: Upstream, host: str, port: int
     if bound_kind == 3:
         (length,) = await _read(sock, 1, deadline)
     else:
-        length = {1: 4, 4: 16}.get(bound_kind)
-        if length is None:
+        length = {1: 4, 4: 16}.get(bound_kind, 0)
+        if not length:
             raise UpstreamDown(f"{upstream} answered with the unknown address type {bound_kind}")
     await _read(sock, length + 2, deadline)
 

@@ -43,14 +43,15 @@ def await_ready(containers: Containers, name: str, identity: str, patience: Pati
     That port itself is tried only when there seem to be no metrics, as a connection there
     counts as a probe. Raises RuntimeFailure when the container ends, or serves nobody.
     """
-    began, looked, failure, target, clients, container = time.monotonic(), -1.0, None, None, None, None
+    began, looked = time.monotonic(), -1.0
+    failure: ScrapeFailure | None = None
     while True:
         age = time.monotonic() - began
-        if age - looked > 0.2:
+        if looked < 0 or age - looked > 0.2:
             looked = age
             inspected = containers.inspect(identity)
             container = told(inspected) if inspected else None
-            if not container or container.status != "running" or container.restarts:
+            if not inspected or not container or container.status != "running" or container.restarts:
                 line = containers.last_line(container) if container else ""
                 why = docker_state.reason(container, line) if container else "its container was removed"
                 raise RuntimeFailure(f"{name} could not be started: {why or f'it ended at once; {line}'}")
@@ -61,7 +62,7 @@ def await_ready(containers: Containers, name: str, identity: str, patience: Pati
                 return
         except ScrapeFailure as error:
             failure = error
-        if isinstance(failure, Unreachable) and age > patience.unreachable:
+        if target and isinstance(failure, Unreachable) and age > patience.unreachable:
             log.warning("%s runs, but its metrics at %s can't be reached from here: its traffic is estimated",
                         name, target[0])
             return
@@ -70,7 +71,7 @@ def await_ready(containers: Containers, name: str, identity: str, patience: Pati
                         name, failure)
             return
         if age > patience.ready:
-            line = containers.last_line(container)
+            line = containers.last_line(container) if container else ""
             raise RuntimeFailure(f"{name} was started, but serves neither clients nor metrics after "
                                  f"{patience.ready:.0f} s; its last line: {line or '(none)'}")
         time.sleep(0.01)

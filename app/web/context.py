@@ -18,7 +18,7 @@ def the_fleet() -> Fleet:
 
 def current_admin() -> Admin | None:
     """The admin who is logged in, None for a stranger."""
-    return g.get("admin")
+    return cast("Admin | None", g.get("admin"))
 
 
 def actor() -> str:
