@@ -58,6 +58,7 @@ def from_elsewhere(bind: str, port: int, server: str = "") -> list[str]:
     """
     here = url_of(bind, port)
     host = bind.strip("[]")
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address | None
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -80,12 +81,13 @@ def listen(bind: str, port: int) -> socket.socket:
         family, *_, address = socket.getaddrinfo(bind.strip("[]"), port, type=socket.SOCK_STREAM)[0]
     except (socket.gaierror, UnicodeError):
         raise PanelError(f"{bind!r} is not an address of this machine; 127.0.0.1 is one.") from None
-    if why := obstacle(join(address[0], port)):
-        free = (p for p in range(port + 1, 65536) if not obstacle(join(address[0], p)))
+    ip = str(address[0])
+    if why := obstacle(join(ip, port)):
+        free = (p for p in range(port + 1, 65536) if not obstacle(join(ip, p)))
         raise PanelError(f"{why}. Stop that program, or choose another port: --port {next(free)}"
                          if "taken" in why else f"{why}.")
     # "::" takes IPv4 as well, whatever the system's default is: as the proxies do.
-    both = address[0] == "::"
+    both = ip == "::"
     try:
         return socket.create_server(address[:2], family=family, dualstack_ipv6=both)
     except OSError as error:

@@ -6,9 +6,9 @@ import logging
 import os
 import sys
 import threading
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import IO
 
 #: At this size, `panel.log` becomes `panel.log.1`, in place of the one before.
 LOG_BYTES = 5_000_000
@@ -18,7 +18,7 @@ FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 class PanelLog(RotatingFileHandler):
     """Writes records, and takes along what is written past `logging`: standard output and standard error."""
 
-    def _open(self) -> IO[str]:
+    def _open(self) -> TextIOWrapper:
         stream = super()._open()
         os.fchmod(stream.fileno(), 0o600)
         for standard in (1, 2):

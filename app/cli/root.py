@@ -163,7 +163,9 @@ class Group(click.Group):
 class Root(Group):
     """The outermost group: the only place where the process ends."""
 
-    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, complete_var: str | None = None,
+             standalone_mode: bool = True, **extra: Any) -> NoReturn:
+        """As click's, but with errors as JSON and no traceback of a closed pipe."""
         arguments = list(sys.argv[1:] if args is None else args)
         code = 0
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,7 +15,8 @@ from app.config import times
 from app.units import size
 
 if TYPE_CHECKING:
-    from app.fleet import Fleet, UserView
+    from app.fleet import Fleet
+    from app.fleet.views import UserView
 
 UNITS = {"m": 60, "h": 3600, "d": 86400}
 
@@ -118,7 +119,7 @@ def _since(fleet: Fleet, views: list[UserView], since: float, ago: int,
     return found
 
 
-def _text_since(document: list[dict], name: str | None) -> str:
+def _text_since(document: list[dict[str, Any]], name: str | None) -> str:
     begin = times.at(document[0]["since"])
     if not name:
         rows = [[one["name"], *(amount(one[key], one["estimated"]) for key in ("bytes_down", "bytes_up"))]

@@ -15,7 +15,7 @@ from app.cli.traffic import amount, both
 from app.units import size
 
 if TYPE_CHECKING:
-    from app.fleet import UserView
+    from app.fleet.views import UserView
 
 
 @click.group(cls=Group)

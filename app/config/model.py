@@ -8,7 +8,7 @@ Names are those of the installations that came before, so their files load.
 from __future__ import annotations
 
 import secrets
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -50,7 +50,7 @@ class _Part(BaseModel):
         return {key: value for key, value in data.items() if value is not None or key not in nothing}
 
     @model_validator(mode="after")
-    def _no_misspelt_field(self):
+    def _no_misspelt_field(self) -> Self:
         for _, reason in older.misspelt(self.model_extra or {}, type(self)):
             raise ValueError(reason)
         return self
@@ -104,7 +104,7 @@ class User(_Part):
         return {key: value for key, value in data.items() if key != "fake_tls_domain"} if _domain_in(data) else data
 
     @model_validator(mode="after")
-    def _domain_of_the_secret(self):
+    def _domain_of_the_secret(self) -> Self:
         """As it stands, odd or not: it is part of links that people have, and they work."""
         secret = Secret.parse(self.secret)
         if secret.domain:
@@ -247,7 +247,7 @@ class Config(_Part):
         return older.completed(data, new_id) if isinstance(data, dict) else data
 
     @model_validator(mode="after")
-    def _nobody_shares(self):
+    def _nobody_shares(self) -> Self:
         _refuse_shared("id", [(u.id, u.name) for u in self.users])
         _refuse_shared("port", [(u.port, u.name) for u in self.users])
         names = [self.admin_username, *(a.username for a in self.admins)]

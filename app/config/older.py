@@ -34,11 +34,13 @@ _AMOUNT = re.compile(r"([0-9]{1,9})(?:[.,]([0-9]{1,2}|[0-9]{4,9}))?(?: ?(?:GB|Mb
 #: Types of pydantic's errors for a number where a text belongs.
 _NO_TEXT = "string_type"
 
+#: An object of the file: the whole, a user, an admin.
+Entry = dict[str, Any]
 Sentence = Callable[[Any, Any], str]
 NewId = Callable[[set[str]], str]
 
 
-def completed(data: dict, new_id: NewId) -> dict:
+def completed(data: Entry, new_id: NewId) -> Entry:
     """A copy in which every user has a port and an id; new_id: makes one that is not among those taken."""
     if data.get("fake_tls_domain") == "":
         data = {key: value for key, value in data.items() if key != "fake_tls_domain"}
@@ -74,7 +76,7 @@ def port(value: Any) -> Any:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 5 else value
 
 
-def take_over(data: dict, whole: type[BaseModel], entries: Mapping[str, type[BaseModel]], sentence: Sentence,
+def take_over(data: Entry, whole: type[BaseModel], entries: Mapping[str, type[BaseModel]], sentence: Sentence,
               new_id: NewId) -> Any:
     """The declaration (a `whole`) in a file that this version has never saved, with what was left out of it.
 
@@ -82,7 +84,7 @@ def take_over(data: dict, whole: type[BaseModel], entries: Mapping[str, type[Bas
     ValidationError when a setting is wrong that older installations did not have, or `users` is no list.
     """
     data = copy.deepcopy(data)
-    left: list[dict] = []
+    left: list[Entry] = []
     while True:
         _untangle(data, whole, entries, left)
         # In place, as what is left out names the entry that it came from.
@@ -111,8 +113,8 @@ def misspelt(entry: Mapping[str, Any], model: type[BaseModel]) -> list[tuple[str
     return [(extra, f"unknown field {extra!r}; did you mean {found[0]!r}?") for extra, found in close if found]
 
 
-def _untangle(data: dict, whole: type[BaseModel], entries: Mapping[str, type[BaseModel]],
-              left: list[dict]) -> None:
+def _untangle(data: Entry, whole: type[BaseModel], entries: Mapping[str, type[BaseModel]],
+              left: list[Entry]) -> None:
     """Take apart what two have that only one can have, and put what stands in the wrong field into the right one."""
     for field in ("server_domain", "server_ip", "fake_tls_domain"):
         if isinstance(data.get(field), str) and (found := _ADDRESS.fullmatch(data[field])):
@@ -138,7 +140,7 @@ def _untangle(data: dict, whole: type[BaseModel], entries: Mapping[str, type[Bas
                                entry if field == "users" else None) for extra, reason in misspelt(entry, model)]
     users = data.get("users") or []
     for key, what in (("port", port), ("id", lambda value: value)):
-        owners: dict[Any, dict] = {}
+        owners: dict[Any, Entry] = {}
         for user in users if isinstance(users, list) else []:
             value = what(user.get(key))
             if not isinstance(value, (int, str)) or value == "" or owners.setdefault(value, user) is user:
@@ -154,11 +156,11 @@ def _untangle(data: dict, whole: type[BaseModel], entries: Mapping[str, type[Bas
         names.add(admin["username"])
 
 
-def _leave_out(data: dict, errors: Collection[Any], entries: Mapping[str, type[BaseModel]], sentence: Sentence,
-               left: list[dict]) -> bool:
+def _leave_out(data: Entry, errors: Collection[Any], entries: Mapping[str, type[BaseModel]], sentence: Sentence,
+               left: list[Entry]) -> bool:
     """Take out of the data what these errors are about, or spell it as it is expected; False where that can't be."""
     told = [(error, sentence(error, data)) for error in errors]
-    dropped: list[tuple[list, int]] = []
+    dropped: list[tuple[list[Any], int]] = []
     for error, reason in told:
         field, *inner = error["loc"] or [""]
         holder = data.get(field)
@@ -179,8 +181,8 @@ def _leave_out(data: dict, errors: Collection[Any], entries: Mapping[str, type[B
     return True
 
 
-def _mend(entry: dict, name: str, error: Any, model: type[BaseModel], field: str, inner: list, reason: str,
-          left: list[dict]) -> bool:
+def _mend(entry: Entry, name: str, error: Any, model: type[BaseModel], field: str, inner: list[Any], reason: str,
+          left: list[Entry]) -> bool:
     """One field of a user or an admin, so that the rest of the entry can be taken; False where it can't be."""
     if not name or name not in model.model_fields:
         return False
@@ -200,7 +202,7 @@ def _mend(entry: dict, name: str, error: Any, model: type[BaseModel], field: str
     return True
 
 
-def _respelt(holder: dict, name: str, error: Any) -> bool:
+def _respelt(holder: Entry, name: str, error: Any) -> bool:
     """A number where a text belongs becomes that text."""
     value = holder[name] if name in holder else None
     if error["type"] != _NO_TEXT or isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -209,12 +211,12 @@ def _respelt(holder: dict, name: str, error: Any) -> bool:
     return True
 
 
-def _of(data: dict, field: str, rule: Callable[[Any], bool] = lambda entry: True) -> list:
+def _of(data: Entry, field: str, rule: Callable[[Any], bool] = lambda entry: True) -> list[Any]:
     entries = data.get(field)
     return [entry for entry in entries if rule(entry)] if isinstance(entries, list) else []
 
 
-def _leftover(field: str, value: Any, reason: str, user: dict | None = None) -> dict:
+def _leftover(field: str, value: Any, reason: str, user: Entry | None = None) -> Entry:
     return {"field": field, "value": value, "reason": reason, "user": user}
 
 

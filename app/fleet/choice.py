@@ -6,7 +6,7 @@ import hashlib
 import ipaddress
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from app.config.file import ConfigFile
 from app.engines.base import Engine
@@ -17,7 +17,7 @@ from app.mtproto.public import Network
 from app.runtimes.base import Runtime, RuntimeFailure
 from app.runtimes.process import ProcessRuntime
 
-RUNTIMES = ("auto", "docker", "process")
+RUNTIMES: tuple[Literal["auto", "docker", "process"], ...] = ("auto", "docker", "process")
 
 
 def choose(file: ConfigFile) -> tuple[Runtime, Engine]:
@@ -28,9 +28,10 @@ def choose(file: ConfigFile) -> tuple[Runtime, Engine]:
     declaration, so that a Docker engine that is away tomorrow does not turn containers into
     processes that fight for their ports. Raises Refused for another name, ConfigError.
     """
-    asked = os.environ.get("MTPROTO_RUNTIME") or "auto"
-    if asked not in RUNTIMES:
-        raise Refused(f"MTPROTO_RUNTIME is {asked!r}; allowed are {', '.join(RUNTIMES)}")
+    named = os.environ.get("MTPROTO_RUNTIME") or "auto"
+    asked = next((name for name in RUNTIMES if name == named), None)
+    if asked is None:
+        raise Refused(f"MTPROTO_RUNTIME is {named!r}; allowed are {', '.join(RUNTIMES)}")
     config = file.read()
     chosen = asked if asked != "auto" else config.runtime
     if chosen == "auto":
@@ -54,12 +55,15 @@ def beside(data_dir: Path, runtime: Runtime) -> dict[str, Any]:
     from app.edge.addresses import Addresses
 
     ip = (os.environ.get("MTPROTO_EDGE") or "").strip()
-    if not ip or runtime.name != "docker":
+    if not ip:
         return {"addresses": Addresses()}
     from app.edge.certbot import Certbot
     from app.edge.nginx import Nginx
+    from app.runtimes.docker import DockerRuntime
     from app.runtimes.docker_service import Service
 
+    if not isinstance(runtime, DockerRuntime):
+        return {"addresses": Addresses()}
     try:
         ipaddress.ip_address(ip)
     except ValueError:

@@ -34,6 +34,7 @@ from app.fleet.port443 import NGINX_SETTINGS, Port443
 from app.fleet.reconcile import NGINX, Outcome, Reconciler
 from app.fleet.slowness import Slowness
 from app.fleet.server import Server, server_address
+from app.fleet.users import World
 from app.fleet.views import CertificateView, Sight, Status, UserView, hint_notes, troubles, user_view
 from app.fleet.zone import server_zone, zone_problem
 from app.ledger.history import Point
@@ -56,7 +57,8 @@ class Fleet:
         self.clock = OutsideClock(self.ledger.clocks)
         self.runtime = runtime
         self.engine = engine
-        keeper = certbot and Keeper(certbot, Store(data_dir / "certificates"), self.ledger.certificates, data_dir)
+        certificates = self.ledger.certificates
+        keeper = Keeper(certbot, Store(data_dir / "certificates"), certificates, data_dir) if certbot else None
         self.port443 = Port443(edge, keeper, addresses, public_port, networks)
         self.reconciler = Reconciler(data_dir, self.ledger, runtime, engine, self.port443)
         self.server = Server(addresses)
@@ -407,11 +409,11 @@ class Fleet:
             return Refused(f"{str(failure).rstrip('.')}. The settings are as they were.", field)
         return None
 
-    def _world(self, config: Config) -> users.World:
+    def _world(self, config: Config) -> World:
         def refuse_domain(config: Config, domain: str, user: User | None) -> None:
             self.port443.refuse_domain(config, domain, user, self.reconciler.now())
 
-        return users.World(self._port_taken(config), refuse_domain)
+        return World(self._port_taken(config), refuse_domain)
 
     def _port_taken(self, config: Config) -> Callable[[int], str]:
         def taken(port: int) -> str:

@@ -90,7 +90,7 @@ class Port443:
         if config.panel_domain and changed("panel_domain", "sni_base_domain"):
             _refuse_panel_domain(config, now)
         if self.edge and self.addresses:
-            self._refuse_addresses(config, before)
+            _refuse_addresses(self.addresses, config, before)
         field = next((name for name in _PINNING if changed(name)), "")
         if field and self.addresses and not config.domain_fronting_ip:
             self._refuse_covers(config, now, field)
@@ -112,7 +112,7 @@ class Port443:
     def unfit_cover(self, config: Config, domain: str) -> str:
         """Why strangers must not be passed on to the site of this name now, to be read after the name; "" if they
         may, or are not. Asks DNS. Raises LookupFailed."""
-        if self._shows_own_cover(config, domain) or config.domain_fronting_ip:
+        if not self.addresses or self._shows_own_cover(config, domain) or config.domain_fronting_ip:
             return ""
         found = self.addresses.of(domain)
         looped = found & self.addresses.own(config) if self.edge and config.port_443_mode else frozenset()
@@ -145,22 +145,23 @@ class Port443:
                     raise Refused(f"{domain}, the domain of {_whose(user, domain)}, {why}: give that user another one "
                                   "first, or have its DNS record lead elsewhere", field)
 
-    def _refuse_addresses(self, config: Config, before: Config) -> None:
-        asked: list[tuple[str, str, Callable[[str], str]]] = []
-        if config.panel_domain and config.panel_domain != before.panel_domain:
-            asked.append((config.panel_domain, "panel_domain", lambda why: why))
-        if config.sni_base_domain and config.sni_base_domain != before.sni_base_domain:
-            base = config.sni_base_domain
-            asked.append((base, "sni_base_domain", lambda why: why))
-            if config.sni_mode == "own":
-                asked.append((domains.random_name(base, set()), "sni_base_domain",
-                              lambda why: f"every name under {base} must lead here, by a DNS record for *.{base}; "
-                                          f"a random one does not: {why}"))
-        if asked:
-            here = self.addresses.own(config)
-            for name, field, words in asked:
-                if why := self.addresses.leads_here(name, here):
-                    raise Refused(words(why), field)
+
+def _refuse_addresses(addresses: Addresses, config: Config, before: Config) -> None:
+    asked: list[tuple[str, str, Callable[[str], str]]] = []
+    if config.panel_domain and config.panel_domain != before.panel_domain:
+        asked.append((config.panel_domain, "panel_domain", lambda why: why))
+    if config.sni_base_domain and config.sni_base_domain != before.sni_base_domain:
+        base = config.sni_base_domain
+        asked.append((base, "sni_base_domain", lambda why: why))
+        if config.sni_mode == "own":
+            asked.append((domains.random_name(base, set()), "sni_base_domain",
+                          lambda why: f"every name under {base} must lead here, by a DNS record for *.{base}; "
+                                      f"a random one does not: {why}"))
+    if asked:
+        here = addresses.own(config)
+        for name, field, words in asked:
+            if why := addresses.leads_here(name, here):
+                raise Refused(words(why), field)
 
 
 def _whose(user: User, domain: str) -> str:

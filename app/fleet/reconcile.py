@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from app.config.model import Config
 from app.edge.base import EdgeFailure, Site
@@ -47,7 +48,7 @@ class Outcome:
     reason: str = ""
     seconds: float = 0.0
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, Any]:
         return vars(self).copy()
 
 
@@ -153,13 +154,12 @@ class Reconciler:
         names = {u.id: u.name for u in config.users}
         creates = any(a.kind == CREATE for a in actions)
         older = {f.port: f for f in self.runtime.foreign()} if creates else {}
-        taken_over = [a for a in actions if a.kind == CREATE and a.workload.port in older]
+        taken_over = [(a, older[a.workload.port]) for a in actions
+                      if a.kind == CREATE and a.workload and a.workload.port in older]
+        others = [a for a in actions if all(a is not taken for taken, _ in taken_over)]
         with ThreadPoolExecutor(WORKERS) as pool:
-            outcomes = list(pool.map(lambda a: self._run(a, names.get(a.user_id, "")),
-                                     [a for a in actions if a not in taken_over]))
-        for action in taken_over:
-            outcomes.append(self._run(action, names.get(action.user_id, ""), older[action.workload.port]))
-        return outcomes
+            outcomes = list(pool.map(lambda a: self._run(a, names.get(a.user_id, "")), others))
+        return outcomes + [self._run(a, names.get(a.user_id, ""), old) for a, old in taken_over]
 
     def _serve(self, site: Site, patient: bool) -> list[Outcome]:
         """Let nginx serve this; no outcome if it does already."""
@@ -183,7 +183,7 @@ class Reconciler:
     def _run(self, action: Action, user: str, older: Foreign | None = None) -> Outcome:
         began, kind = time.monotonic(), "adopt" if older else action.kind
         try:
-            if older:
+            if older and action.workload:
                 self.runtime.adopt(action.workload, older)
             else:
                 self._act(action)
@@ -202,7 +202,7 @@ class Reconciler:
             (self.runtime.stop if action.kind == STOP else self.runtime.remove)(action.name)
             self.ledger.workloads.set_throttle(action.name, None)
             return
-        if action.kind in (CREATE, REPLACE):
+        if action.kind in (CREATE, REPLACE) and action.workload:
             self.runtime.create(action.workload)
         self.runtime.start(action.name)
 

@@ -68,7 +68,7 @@ class Sampler:
                 continue
             if sample.network is not None:
                 refused.append(Count(user_id, sample.name, sample.start, None))
-                yield _estimate(user_id, sample)
+                yield _estimate(user_id, sample, sample.network)
                 continue
             try:
                 c = self.engine.counters(sample.text)
@@ -97,7 +97,7 @@ def locked(path: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _estimate(user_id: str, sample: Sample) -> Reading:
+def _estimate(user_id: str, sample: Sample, network: tuple[int, int]) -> Reading:
     """What a user moved, from the network's counters of a relay that tells nothing itself.
 
     A relay receives each byte once and sends it once, to whichever side: half of all is what was
@@ -106,6 +106,6 @@ def _estimate(user_id: str, sample: Sample) -> Reading:
     is too much by the packets' headers (up to 5 % of full packets, more of small ones) and by the
     probes, which can't be told apart either.
     """
-    moved = sum(sample.network) // 2
+    moved = sum(network) // 2
     return Reading(user_id, sample.name, sample.start, moved - moved // 2, moved // 2, fronted=0,
                    connections=0, estimated=True)

@@ -57,13 +57,12 @@ def start_clocks(file: ConfigFile, ledger: Ledger, active: Collection[str], now:
     if not waiting(file.read()):
         return
     with file.edit() as config:
-        started = waiting(config)
-        for user in started:
-            user.expires_at = now.replace(microsecond=0) + timedelta(days=user.expires_after_days)
-            user.expires_after_days = 0
-    for user in started:
-        ledger.events.record("panel", "first use", user.name,
-                             f"expires on {user.expires_at.astimezone():%Y-%m-%d %H:%M}")
+        started = [(user, now.replace(microsecond=0) + timedelta(days=user.expires_after_days))
+                   for user in waiting(config)]
+        for user, end in started:
+            user.expires_at, user.expires_after_days = end, 0
+    for user, end in started:
+        ledger.events.record("panel", "first use", user.name, f"expires on {end.astimezone():%Y-%m-%d %H:%M}")
 
 
 def import_old_file(data_dir: Path, config: Config, ledger: Ledger) -> None:

@@ -6,6 +6,8 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
 
 from app.config import values
 from app.config.model import Config, User, new_id
@@ -22,7 +24,7 @@ CHANGEABLE = ("name", "note", "domain", "port", "limit_gb", "speed_mbps", "at_li
 _FIELDS = {"limit_gb": "traffic_limit_gb", "speed_mbps": "throttle_speed_mbps", "domain": "fake_tls_domain",
            "expires": "expires_at"}
 
-AT_LIMIT = ("throttle", "block")
+AT_LIMIT: tuple[Literal["throttle", "block"], ...] = ("throttle", "block")
 LONGEST_DAYS = 36500
 
 
@@ -164,11 +166,14 @@ def number(text: str, field: str, what: str, unit: str, most: float) -> float | 
     return float(text.replace(",", "."))
 
 
-def _at_limit(text: str) -> str:
-    if text and text not in AT_LIMIT:
-        raise Refused(f"at_limit {text!r} is not allowed: {' or '.join(AT_LIMIT)} is, or nothing for what is "
-                      "set for all", "at_limit")
-    return text
+def _at_limit(text: str) -> Literal["", "throttle", "block"]:
+    if not text:
+        return ""
+    for known in AT_LIMIT:
+        if text == known:
+            return known
+    raise Refused(f"at_limit {text!r} is not allowed: {' or '.join(AT_LIMIT)} is, or nothing for what is set for all",
+                  "at_limit")
 
 
 def _cycle(text: str) -> str:
@@ -249,7 +254,7 @@ def _port(config: Config, user: User, text: str, port_taken: Callable[[int], str
     return port
 
 
-def _expiry(text: str):
+def _expiry(text: str) -> datetime | None:
     try:
         moment = values.parse_expiry(text)
     except ValueError as error:

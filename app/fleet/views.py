@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, tzinfo
+from typing import Any
 
 from app.config import times
 from app.config.model import Config, User
@@ -107,7 +108,7 @@ class UserView:
     link_last_used: str | None
     old_links: list[OldLinkView]
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
@@ -138,7 +139,7 @@ class CertificateView:
     tried_at: str | None
     reason: str
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
@@ -176,7 +177,7 @@ class Status:
         """Whether bytes_* hold estimates; period_* may."""
         return any(view.estimated for view in self.users)
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "estimated": self.estimated}
 
 
@@ -226,8 +227,8 @@ def user_view(user: User, sight: Sight) -> UserView:
         period_since=moment(total.reset_at, sight.zone),
         now_down=round(total.down_rate) if fresh else 0, now_up=round(total.up_rate) if fresh else 0,
         last_seen=moment(total.last_seen, sight.zone), probes=total.fronted,
-        wrong_clock=refused and refused.wrong_clock, no_sni=refused and refused.no_sni,
-        other_sni=refused and refused.other_sni,
+        wrong_clock=refused.wrong_clock if refused else None, no_sni=refused.no_sni if refused else None,
+        other_sni=refused.other_sni if refused else None,
         clock_behind_s=refused.clock_behind if refused and refused.wrong_clock else None,
         hints=hints(refused, sight.now.astimezone(sight.zone)),
         estimated=total.estimated_since > 0, period_estimated=bool(total.period_estimated),
@@ -248,7 +249,7 @@ def user_view(user: User, sight: Sight) -> UserView:
         old_links=[OldLinkView(
             domain=each.domain, until=each.until.isoformat(), tg_link=tg_link(sight.server, port, each.secret),
             tme_link=tme_link(sight.server, port, each.secret),
-            last_used=_last_used(each.name, total, sight)) for each in old])
+            last_used=_last_used(each.name, total, sight)) for each in old if each.until])
 
 
 def troubles(views: list[UserView], sight: Sight) -> list[str]:
@@ -283,7 +284,7 @@ def _last_used(name: str, total: Total, sight: Sight) -> str | None:
 def _state(user: User, name: str, sight: Sight) -> tuple[str, str]:
     if not user.enabled:
         return "disabled", ""
-    if limits.expired(user, sight.now):
+    if user.expires_at and limits.expired(user, sight.now):
         end = user.expires_at.astimezone(sight.zone)
         return "expired", f"expired on {end:%Y-%m-%d %H:%M}, until a later date is set"
     total = sight.totals.get(user.id, Total())
@@ -296,9 +297,10 @@ def _state(user: User, name: str, sight: Sight) -> tuple[str, str]:
         return "running", problem or (ESTIMATING if total.estimating else "")
     if sight.config.proxies_stopped:
         return "stopped", ""
-    if problem or (there and there.reason not in ("", STOPPED)):
-        return "failed", problem or there.reason
-    return ("stopped" if there is None or there.reason == STOPPED else "starting"), ""
+    ended = there.reason if there else ""
+    if problem or ended not in ("", STOPPED):
+        return "failed", problem or ended
+    return ("stopped" if there is None or ended == STOPPED else "starting"), ""
 
 
 def changed_links(before: Iterable[UserView], after: Iterable[UserView]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from typing import Any
 
 from app.ledger.database import Database
 
@@ -63,7 +64,7 @@ class Refusals:
                 if count.refused is None:
                     db.execute("DELETE FROM refusals WHERE user_id = ?", (count.user_id,))
                     continue
-                _add(db, count, known.get(count.name), at)
+                _add(db, count, count.refused, known.get(count.name), at)
 
     def totals(self) -> dict[str, Refused]:
         """By user id; of a user whose engine does not count them, nothing."""
@@ -72,8 +73,8 @@ class Refusals:
         return {row["user_id"]: Refused(*tuple(row)[1:]) for row in rows}
 
 
-def _add(db: sqlite3.Connection, count: Count, before: tuple | None, at: float) -> None:
-    refused, old = count.refused, before[1:] if before and before[0] == count.start else (0, 0, 0)
+def _add(db: sqlite3.Connection, count: Count, refused: Refused, before: tuple[Any, ...] | None, at: float) -> None:
+    old = before[1:] if before and before[0] == count.start else (0, 0, 0)
     db.execute("INSERT OR IGNORE INTO refusals (user_id) VALUES (?)", (count.user_id,))
     for kind, value, counted in zip(_KINDS, count.baseline[1:], old, strict=True):
         # A smaller one is of an engine that has begun anew.

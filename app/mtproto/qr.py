@@ -58,7 +58,7 @@ def qr_terminal(text: str) -> str:
 
 
 def _code(text: str) -> qrcode.QRCode[PilImage]:
-    code = qrcode.QRCode(error_correction=ERROR_CORRECT_M, border=_QUIET_ZONE)
+    code = qrcode.QRCode(error_correction=ERROR_CORRECT_M, border=_QUIET_ZONE, image_factory=PilImage)
     code.add_data(text)
     code.make(fit=True)
     return code

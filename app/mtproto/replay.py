@@ -69,11 +69,10 @@ class ReplayMemory:
             return
         batch = list(itertools.islice(self._unwritten, _BATCH))
         try:
-            if self._db is None:
-                self._connect()
-            with self._db:
-                self._db.execute("BEGIN IMMEDIATE")
-                self._db.executemany("INSERT OR IGNORE INTO recent VALUES (?)", [(mark,) for mark in batch])
+            db = self._db or self._connect()
+            with db:
+                db.execute("BEGIN IMMEDIATE")
+                db.executemany("INSERT OR IGNORE INTO recent VALUES (?)", [(mark,) for mark in batch])
             self._count += len(batch)
         except sqlite3.Error as error:
             self._trouble(error)
@@ -101,21 +100,18 @@ class ReplayMemory:
         new = self._db.execute("INSERT OR IGNORE INTO recent VALUES (?)", (mark,)).rowcount > 0
         self._count += new
         if self._count >= self._half:
-            self._forget()
+            self._forget(self._db)
         return new
 
-    def _forget(self) -> None:
+    def _forget(self, db: sqlite3.Connection) -> None:
         """The older half goes, and the recent one is older from now on - unless another engine did that."""
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
-            if self._counted() >= self._half:
-                self._db.execute("DROP TABLE older")
-                self._db.execute("ALTER TABLE recent RENAME TO older")
-                self._db.execute("CREATE TABLE recent (mark INTEGER PRIMARY KEY)")
-        self._count = self._counted()
-
-    def _counted(self) -> int:
-        return self._db.execute("SELECT count(*) FROM recent").fetchone()[0]
+        with db:
+            db.execute("BEGIN IMMEDIATE")
+            if _counted(db) >= self._half:
+                db.execute("DROP TABLE older")
+                db.execute("ALTER TABLE recent RENAME TO older")
+                db.execute("CREATE TABLE recent (mark INTEGER PRIMARY KEY)")
+        self._count = _counted(db)
 
     def _open(self) -> None:
         try:
@@ -123,7 +119,7 @@ class ReplayMemory:
         except sqlite3.Error as error:
             self._trouble(error)
 
-    def _connect(self) -> None:
+    def _connect(self) -> sqlite3.Connection:
         """Open the file, or make it. Raises sqlite3.Error."""
         try:
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -136,11 +132,12 @@ class ReplayMemory:
             db.execute("PRAGMA synchronous = NORMAL")
             db.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
             db.executescript(_SCHEMA)
-            self._count = db.execute("SELECT count(*) FROM recent").fetchone()[0]
+            self._count = _counted(db)
         except BaseException:
             db.close()
             raise
         self._db = db
+        return db
 
     def _trouble(self, error: sqlite3.Error) -> None:
         """Say what is wrong; a damaged file is begun anew."""
@@ -160,3 +157,7 @@ class ReplayMemory:
             self._connect()
         except sqlite3.Error as again:
             warn_rarely("replays", f"and {self._path} can't be made: {again}")
+
+
+def _counted(db: sqlite3.Connection) -> int:
+    return int(db.execute("SELECT count(*) FROM recent").fetchone()[0])

@@ -64,7 +64,7 @@ def own_address() -> str:
         try:  # a kernel without IPv6 refuses the socket itself
             with socket.socket(family, socket.SOCK_DGRAM) as probe:
                 probe.connect((elsewhere, 9))
-                return probe.getsockname()[0]
+                return str(probe.getsockname()[0])
         except OSError:
             continue
     return "127.0.0.1"

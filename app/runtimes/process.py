@@ -20,10 +20,10 @@ from app.runtimes import ports, procfs
 from app.runtimes.base import (CREATED, EXITED, NAME_PREFIX, RUNNING, STOPPED, Foreign, Notice, Observed, Place,
                                RuntimeFailure, Sample, Workload)
 from app.runtimes.endings import copied, ending, limit_memory
-from app.runtimes.folder import (CONFIG, LIMITS, LOG, OLD_LOG, RECORD, REPLAYS, Folder, Record, locked,
+from app.runtimes.folder import (CONFIG, LIMITS, OLD_LOG, RECORD, REPLAYS, Folder, Record, locked,
                                  valid_name)
 from app.runtimes.process_logs import ProcessLogs
-from app.runtimes.procfs import Process
+from app.runtimes.procfs import LOG, Process
 from app.runtimes.scrape import ScrapeFailure, scrape, scrape_all
 
 #: The port of every workload's metrics, on a loopback address of its own.

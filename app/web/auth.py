@@ -11,12 +11,12 @@ from flask.typing import ResponseReturnValue
 
 from app.config.model import Admin
 from app.fleet import LoginBusy, LoginThrottled, Refused
+from app.ledger.sessions import HOURS as SESSION_HOURS
 from app.web import device
 from app.web.context import client_address, current_admin, door, the_fleet
 from app.web.formats import duration
 from app.web.forms import LoginForm
 from app.web.hosts import OPEN_ENDPOINTS
-from app.web.security import SESSION_HOURS
 
 log = logging.getLogger(__name__)
 blueprint = Blueprint("auth", __name__)
@@ -51,9 +51,9 @@ def login() -> ResponseReturnValue:
     form = LoginForm()
     if not form.validate_on_submit():
         return render_template("auth/login.html", form=form), 422 if form.is_submitted() else 200
-    name = form.username.data
+    name, password = form.username.data or "", form.password.data or ""
     try:
-        admin = the_fleet().check_login(name, form.password.data, client_address(), door(), device.known(name))
+        admin = the_fleet().check_login(name, password, client_address(), door(), device.known(name))
     except LoginThrottled as throttled:
         return _not_now(form, f"Too many failed attempts. Try again in {duration(throttled.seconds)}.", throttled)
     except LoginBusy as busy:
@@ -87,7 +87,7 @@ def logout() -> ResponseReturnValue:
 def first_password() -> dict[str, bool]:
     """Whether to ask for another password than the first one, on every page."""
     admin = current_admin()
-    return {"has_first_password": bool(admin) and the_fleet().accounts.has_first_password(admin.username)}
+    return {"has_first_password": admin is not None and the_fleet().accounts.has_first_password(admin.username)}
 
 
 def _not_now(form: LoginForm, message: str, refused: LoginThrottled | LoginBusy) -> ResponseReturnValue:

@@ -31,9 +31,14 @@ def remember(response: Response, username: str) -> None:
 
 
 def _serializer(username: str) -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(str(current_app.secret_key), salt=f"device:{username}")
+    return URLSafeTimedSerializer(_key(), salt=f"device:{username}")
+
+
+def _key() -> str:
+    return str(current_app.secret_key)
 
 
 def _cookie(username: str) -> str:
     """One for each admin; it names neither them nor this program."""
-    return f"d{hashlib.sha256(f'{current_app.secret_key}:{username}'.encode(errors='replace')).hexdigest()[:8]}"
+    mark = f"{_key()}:{username}".encode(errors="replace")
+    return f"d{hashlib.sha256(mark).hexdigest()[:8]}"

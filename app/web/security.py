@@ -66,7 +66,8 @@ def init_app(app: Flask) -> None:
     origin.init_app(app)
     CSRFProtect(app)
     app.after_request(add_headers)
-    app.extensions["forwarded"] = app.wsgi_app = Forwarded(app.wsgi_app, trusted_proxies())
+    app.extensions["forwarded"] = forwarded = Forwarded(app.wsgi_app, trusted_proxies())
+    app.wsgi_app = forwarded  # type: ignore[method-assign]  # Flask's own way to put a middleware before itself
 
 
 def allow_lists() -> None:

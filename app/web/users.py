@@ -209,7 +209,7 @@ def _written(user: User) -> dict[str, str]:
         "name": user.name, "note": user.note, "domain": user.fake_tls_domain,
         "limit_gb": _own(user.traffic_limit_gb), "speed_mbps": _own(user.throttle_speed_mbps),
         "at_limit": user.at_limit, "reset_cycle": user.reset_cycle,
-        "expires": date_field(user.expires_at and user.expires_at.isoformat()),
+        "expires": date_field(user.expires_at.isoformat() if user.expires_at else None),
         "expires_after_days": str(user.expires_after_days or "") if not user.expires_at else "",
     }
 
