@@ -108,11 +108,14 @@ def _ask(url: str) -> float | None:
 
     Certificates are not looked at: with a wrong clock none is valid, and a lie of one site changes no median.
     """
-    parts = urlsplit(url)
-    make = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    more = {"context": ssl._create_unverified_context()} if parts.scheme == "https" else {}
     try:
-        connection = make(parts.hostname, parts.port, timeout=_TIMEOUT, **more)
+        parts = urlsplit(url)
+        if not parts.hostname:
+            raise ValueError("it names no host")
+        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=_TIMEOUT)
+        if parts.scheme == "https":
+            connection = http.client.HTTPSConnection(parts.hostname, parts.port, timeout=_TIMEOUT,
+                                                     context=ssl._create_unverified_context())
         try:
             connection.connect()
             began = _uptime()

@@ -354,7 +354,7 @@ class ProcessRuntime:
             limit_memory(child.pid, record.memory_mb)
         except OSError as error:
             log.warning("%s: its memory could not be limited: %s", folder.name, error)
-        process = procfs.identify(child.pid)
+        process = procfs.begun(child.pid)
         record.pid, record.ticks, record.boot = process.pid, process.ticks, process.boot
         record.started_at, record.stopped, record.reason = time.time(), False, ""
         try:

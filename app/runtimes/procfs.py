@@ -75,6 +75,13 @@ def identify(pid: int) -> Process | None:
     return Process(pid, stat.ticks, boot_id()) if stat else None
 
 
+def begun(pid: int) -> Process:
+    """The process that was started with this pid just now, as a run that has ended if nothing is left of it: where
+    this program was told to ignore SIGCHLD by its parent, the dead leave no zombies."""
+    now = time.clock_gettime(time.CLOCK_BOOTTIME)
+    return identify(pid) or Process(pid, int(now * _TICKS_PER_SECOND), boot_id())
+
+
 def command_line(pid: int) -> list[str]:
     """The program's arguments, its own name first; [] for a zombie or a kernel thread."""
     return [os.fsdecode(part) for part in _raw_command_line(pid).split(b"\0")[:-1]]

@@ -92,7 +92,8 @@ def test_one_wrong_site_among_several_says_nothing_and_two_that_differ_say_nothi
 
 def test_nothing_is_known_without_two_that_agree(site: Site, ask: Callable[..., OutsideClock]) -> None:
     silent = f"http://127.0.0.1:{free_port()}/"
-    for urls in ([site()], [site(), site(ahead=500)], [silent], [site(date="x" * 5000), silent], ["none"]):
+    for urls in ([site()], [site(), site(ahead=500)], [silent], [site(date="x" * 5000), silent], ["none"],
+                 [site(), "https://"], [site(), "http://[::", "http://:80/"]):
         known = ask(*urls)
         assert known.ahead() is None and known.problem() == ""
 

@@ -128,6 +128,27 @@ def test_a_program_that_is_not_there_fails_the_start_with_its_name(lab):
         lab.runtime.start(workload.name)
 
 
+def test_a_program_that_dies_at_once_and_leaves_no_zombie_fails_the_start(lab, monkeypatch):
+    """Where the panel was started by a program that ignores SIGCHLD, and does not wait for what it starts."""
+    workload = lab.workload(die="the secret is no secret")
+    lab.runtime.create(workload)
+    identify, ignored = procfs.identify, signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+
+    def too_late(pid: int) -> procfs.Process | None:
+        eventually(lambda: not Path(f"/proc/{pid}").exists(), "it has ended")
+        return identify(pid)
+
+    try:
+        with monkeypatch.context() as late:
+            late.setattr(procfs, "identify", too_late)
+            with pytest.raises(RuntimeFailure, match="it ended; .*last line: the secret is no secret"):
+                lab.runtime.start(workload.name)
+    finally:
+        signal.signal(signal.SIGCHLD, ignored)
+    seen = only(lab)
+    assert (seen.state, seen.crashes) == (EXITED, 1) and "the secret is no secret" in seen.reason
+
+
 def test_a_run_that_has_lasted_forgets_earlier_crashes(lab, running):
     workload = running()
     lab.crash(workload.name)
