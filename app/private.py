@@ -63,5 +63,5 @@ def owner_problem(folder: Path) -> str:
         return ""
     named = ", ".join(foreign[:3]) + (", …" if len(foreign) > 3 else "")
     there = "the folder that DATA_DIR names" if in_compose() else shlex.quote(str(folder))
-    return (f"In {folder}, {named} belongs to another account than the panel's, as after a command that was run as root. "
-            f"This gives all of it back: sudo chown -R {me}:{os.getegid()} {there}")
+    return (f"In {folder}, {named} belongs to another account than the panel's, as after a command that was run as "
+            f"root. This gives all of it back: sudo chown -R {me}:{os.getegid()} {there}")

@@ -57,7 +57,7 @@ def masked(node: Any) -> Any:
     for key, value in node.items():
         if not value:
             continue
-        if key in HIDDEN or isinstance(value, str) and SOUNDS_SECRET.search(key):
+        if key in HIDDEN or (isinstance(value, str) and SOUNDS_SECRET.search(key)):
             shown[key] = MASK
         elif key == "secret":
             shown[key] = Secret.parse(value).masked()

@@ -163,8 +163,8 @@ def probe(obj: Invocation, name: str) -> None:
     clients get through. The time in the handshake is that of other clocks, where
     they can be asked.
     """
-    from app.mtproto.links import parse_link
     from app.fleet.probing import probe_link
+    from app.mtproto.links import parse_link
     from app.mtproto.probe import ProbeError
 
     fleet = obj.fleet()

@@ -65,14 +65,14 @@ def from_elsewhere(bind: str, port: int, server: str = "") -> list[str]:
         address = ipaddress.ip_address("127.0.0.1") if host == "localhost" else None
     if address and address.is_loopback:
         inside = f"[{address}]" if address.version == 6 else address
-        return [f"From your own computer:     ssh -L {port}:{inside}:{port} {server or 'THIS-SERVER'}, then open "
-                f"http://127.0.0.1:{port}"]
+        return [(f"From your own computer:     ssh -L {port}:{inside}:{port} {server or 'THIS-SERVER'}, then open "
+                 f"http://127.0.0.1:{port}")]
     there = f"http://{join(server or own_address(), port)}" if address and address.is_unspecified else here
     return [f"From your own computer:     open {there}",
-            "WARNING: whoever can reach this address can try to log in, and passwords cross the network unencrypted: "
-            "this is plain HTTP.",
-            f"Safer: --bind 127.0.0.1 and ssh -L {port}:127.0.0.1:{port} {server or 'THIS-SERVER'}, or a reverse proxy "
-            "with HTTPS (see the README)."]
+            ("WARNING: whoever can reach this address can try to log in, and passwords cross the network unencrypted: "
+             "this is plain HTTP."),
+            (f"Safer: --bind 127.0.0.1 and ssh -L {port}:127.0.0.1:{port} {server or 'THIS-SERVER'}, or a reverse "
+             "proxy with HTTPS (see the README).")]
 
 
 def listen(bind: str, port: int) -> socket.socket:

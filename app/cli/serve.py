@@ -58,8 +58,9 @@ def serve(obj: Invocation, bind: str, port: int, no_welcome: bool, no_password: 
     # create_app() reads the folder's name from here.
     os.environ["MTPROTO_DATA_DIR"] = str(obj.data_dir)
     with claim:
-        from app.cli import server
         from wsgi import app
+
+        from app.cli import server
 
         server.run(app, listener)
 

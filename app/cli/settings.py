@@ -50,8 +50,8 @@ def _typed(obj: Invocation, changes: dict[str, str], values: dict[str, object]) 
             raise Refusal(f"{key}: {MASK} stands where the password was masked; write the password itself, or "
                           f"{key}=- to type it.", key)
         elif "@" in given[key]:
-            typed.warn(obj, f"a password in an argument can be seen in the list of processes and in the shell's history; "
-                            f"with {key}=- it is read from standard input")
+            typed.warn(obj, f"a password in an argument can be seen in the list of processes and in the shell's "
+                            f"history; with {key}=- it is read from standard input")
     return changes
 
 

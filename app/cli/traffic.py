@@ -97,8 +97,8 @@ def beginning(text: str, now: float) -> float:
 
 def _totals(view: UserView) -> dict[str, object]:
     keys = ("id", "name", "state", "connections", "bytes_down", "bytes_up", "period_down", "period_up",
-            "period_since", "now_down", "now_up", "last_seen", "probes", "wrong_clock", "no_sni", "other_sni", "limit_gb", "warning", "over_limit",
-            "next_reset_at", "estimated", "period_estimated")
+            "period_since", "now_down", "now_up", "last_seen", "probes", "wrong_clock", "no_sni", "other_sni",
+            "limit_gb", "warning", "over_limit", "next_reset_at", "estimated", "period_estimated")
     return {key: getattr(view, key) for key in keys}
 
 

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from app import private
+from app.commands import shell_command
 from app.config import model, older
 from app.config.json_text import NotJson, parse
 from app.config.model import Config, InvalidConfig
 from app.config.passwords import hash_password, new_password
-from app.commands import shell_command
 
 KEPT_BACKUPS = 10
 #: Both names are read.

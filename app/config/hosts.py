@@ -75,7 +75,7 @@ def address(value: str) -> str:
 def bind_address(value: str) -> str:
     """An IP address that can be listened on, or ""."""
     value = value.strip().removeprefix("[").removesuffix("]")
-    if not value or is_ip(value) and ipaddress.ip_address(value).is_unspecified:
+    if not value or (is_ip(value) and ipaddress.ip_address(value).is_unspecified):
         return str(ipaddress.ip_address(value)) if value else ""
     return address(value)
 

@@ -212,8 +212,8 @@ class Config(_Part):
         default=7, description="days for which the old link still works on port 443 after a user's domain was "
                                "changed, a whole number from 0 to 365")
     mtg_timing: Literal["cover", "urls", "default"] = Field(
-        default="cover", description="cover (a file on this server's nginx), urls (those of mtg_timing_urls) or default "
-                                     "(mtg's own, which is slow): where mtg learns how fast a real site sends")
+        default="cover", description="cover (a file on this server's nginx), urls (those of mtg_timing_urls) or "
+                                     "default (mtg's own, which is slow): where mtg learns how fast a real site sends")
     mtg_timing_urls: HttpsUrls = Field(
         default_factory=list, description="https addresses of large files with spaces between them, or empty")
     nginx_worker_hours: Annotated[Whole, Field(ge=1, le=720)] = Field(
@@ -284,8 +284,8 @@ class Config(_Part):
 SETTINGS = ("server_domain", "server_ip", "proxy_port", "proxy_bind", "proxy_image", "proxy_tag",
             "proxy_prefer_ip", "proxy_concurrency", "proxy_anti_replay", "proxy_blocklist", "proxy_dns",
             "proxy_memory_mb", "fake_tls_domain", "traffic_limit_gb", "throttle_speed_mbps", "at_limit",
-            "reset_cycle", "monitor_seconds", "upstream_socks5", "domain_fronting_ip", "domain_fronting_port", "panel_hosts",
-            "port_443_mode", "panel_domain", "sni_mode", "domain_pool", "sni_base_domain", "unknown_sni",
+            "reset_cycle", "monitor_seconds", "upstream_socks5", "domain_fronting_ip", "domain_fronting_port",
+            "panel_hosts", "port_443_mode", "panel_domain", "sni_mode", "domain_pool", "sni_base_domain", "unknown_sni",
             "cover_site", "cover_url", "domain_grace_days", "mtg_timing", "mtg_timing_urls",
             "nginx_worker_hours", "nginx_connections_per_address", "acme_directory", "acme_email")
 

@@ -204,7 +204,7 @@ def _mend(entry: Entry, name: str, error: Any, model: type[BaseModel], field: st
 
 def _respelt(holder: Entry, name: str, error: Any) -> bool:
     """A number where a text belongs becomes that text."""
-    value = holder[name] if name in holder else None
+    value = holder.get(name)
     if error["type"] != _NO_TEXT or isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
     holder[name] = str(value)

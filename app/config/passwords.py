@@ -16,8 +16,8 @@ SHORTEST, FEWEST_KINDS = 8, 5
 _COMMON = frozenset("password passwort passwd pass admin administrator root user login welcome letmein changeme secret "
                     "default qwerty qwertz azerty iloveyou monkey dragon sunshine princess football baseball master "
                     "superman batman trustno abc test proxy telegram mtproto parol пароль privet".split())
-_RUNS = ("01234567890", "abcdefghijklmnopqrstuvwxyz", "qwertyuiop", "qwertzuiop", "asdfghjkl", "zxcvbnm", "1qaz2wsx3edc",
-         "1q2w3e4r5t6y", "йцукенгшщзхъ")
+_RUNS = ("01234567890", "abcdefghijklmnopqrstuvwxyz", "qwertyuiop", "qwertzuiop", "asdfghjkl", "zxcvbnm",
+         "1qaz2wsx3edc", "1q2w3e4r5t6y", "йцукенгшщзхъ")
 #: The first panel's own format: `<salt>:<hex>`, PBKDF2-HMAC-SHA256, 100,000 rounds, the salt taken as text.
 _OLD_FORMAT = re.compile(r"^([^:$]+):([0-9a-f]{64})$")
 _OLD_ROUNDS = 100_000
@@ -37,8 +37,8 @@ def weakness(password: str, username: str) -> str:
     if len(set(plain)) < FEWEST_KINDS:
         return f"the password has {len(set(plain))} different characters; at least {FEWEST_KINDS} are needed"
     if letters in _COMMON | {re.sub(r"[\W\d_]+", "", username.casefold())} or _is_run(plain):
-        return "the password is one of the first that are guessed; a few words that have nothing to do with each " \
-               "other are a good one"
+        return ("the password is one of the first that are guessed; a few words that have nothing to do with each "
+                "other are a good one")
     return ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
 import threading
@@ -81,10 +82,8 @@ class Addresses:
     def _declared(self, config: Config) -> frozenset[str]:
         found = frozenset([config.server_ip] if config.server_ip else [])
         if config.server_domain:
-            try:
+            with contextlib.suppress(LookupFailed):  # then it has no say; server_ip and the interfaces do
                 found |= self.of(config.server_domain)
-            except LookupFailed:
-                pass  # then it has no say; server_ip and the interfaces do
         return found
 
 

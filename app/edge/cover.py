@@ -109,8 +109,8 @@ class _Site:
         self._notes = self._written()
 
     def pages(self) -> dict[str, str]:
-        about = f"<h2>About</h2>\n<p>{self._dice.choice(self._theme.about)}</p>\n" \
-                f"<p>{' '.join(self._dice.sample(_MIDDLES, 2))}</p>"
+        about = (f"<h2>About</h2>\n<p>{self._dice.choice(self._theme.about)}</p>\n"
+                 f"<p>{' '.join(self._dice.sample(_MIDDLES, 2))}</p>")
         shown = {
             "index.html": self._page("", self._front()),
             self._about_name: self._page("About", about),
@@ -175,8 +175,8 @@ class _Site:
         paper, ink = ("16%", "88%") if self._dark else (f"{dice.randint(94, 99)}%", f"{dice.randint(12, 24)}%")
         accent = f"hsl({hue}, {dice.randint(35, 70)}%, {68 if self._dark else 34}%)"
         header = dice.choice(("text-align: center;", f"border-bottom: 2px solid {accent};",
-                              "display: flex; flex-wrap: wrap; gap: 1rem; align-items: baseline; "
-                              "justify-content: space-between;"))
+                              ("display: flex; flex-wrap: wrap; gap: 1rem; align-items: baseline; "
+                               "justify-content: space-between;")))
         return (f"body {{ margin: 0; background: hsl({hue}, {dice.randint(5, 30)}%, {paper}); "
                 f"color: hsl({hue}, 12%, {ink}); font: {dice.choice((16, 17, 18, 19))}px/1.{dice.randint(45, 70)} "
                 f"{dice.choice(_FONTS)}; }}\n"

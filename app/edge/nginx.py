@@ -126,8 +126,9 @@ class Nginx:
         seed, material = self._seed(), self._timing()
         root = f"{MOUNTED}/{material.root.relative_to(self.folder.path).as_posix()}"
         return Around(
-            panel=self._panel, status=self.panel_side, proxies=self.proxies, public_port=self._public_port, ipv6=_ipv6(), cover=cover.files(seed),
-            custom=self.folder.custom(), trusted=_trusted() if site.cover_site == "proxy" else b"",
+            panel=self._panel, status=self.panel_side, proxies=self.proxies, public_port=self._public_port,
+            ipv6=_ipv6(), cover=cover.files(seed), custom=self.folder.custom(),
+            trusted=_trusted() if site.cover_site == "proxy" else b"",
             timing=(material.chain.read_bytes(), material.key.read_bytes(), root),
             token=hashlib.sha256(b"token " + seed).hexdigest()[:20])
 

@@ -86,14 +86,14 @@ def render(site: Site, around: Around) -> dict[str, bytes]:
         files["certs/timing.pem"], files["certs/timing.key"], _ = around.timing
     files |= {f"custom.d/{name}": content for name, content in around.custom.items()}
     secure = tuple(name for name in site.own_names if name in cover_pairs)
-    values = dict(
-        panel=panel, covers=covers, panel_upstream=around.panel,
-        status=f"{around.status}:{VERSION_PORT}" if around.status else str(VERSION_PORT),
-        unknown_sees_cover=site.unknown_sni == "cover",
-        secure_names=((site.panel_domain,) if panel else ()) + secure,
-        plain_names=tuple(name for name in site.own_names if name not in cover_pairs),
-        public_port="" if around.public_port == 443 else f":{around.public_port}",
-        timing_root=around.timing[2] if around.timing else "")
+    values = {
+        "panel": panel, "covers": covers, "panel_upstream": around.panel,
+        "status": f"{around.status}:{VERSION_PORT}" if around.status else str(VERSION_PORT),
+        "unknown_sees_cover": site.unknown_sni == "cover",
+        "secure_names": ((site.panel_domain,) if panel else ()) + secure,
+        "plain_names": tuple(name for name in site.own_names if name not in cover_pairs),
+        "public_port": "" if around.public_port == 443 else f":{around.public_port}",
+        "timing_root": around.timing[2] if around.timing else ""}
     files["version"] = digest({**files, "http": text("http.conf.j2", version="", **values)}).encode()
     files["conf.d/edge.conf"] = text("http.conf.j2", version=files["version"].decode(), **values)
     return files
@@ -200,7 +200,7 @@ def _unknown(site: Site, panel: _Secured | None, covers: list[_Secured]) -> str:
 
 def _backends(site: Site, panel: _Secured | None) -> list[tuple[str, str]]:
     """(name, address) of every name that is known."""
-    known = {name: _COVER for name in site.own_names} | dict(site.routes)
+    known = dict.fromkeys(site.own_names, _COVER) | dict(site.routes)
     if site.panel_domain:
         known[site.panel_domain] = _PANEL if panel else _REJECT
     return sorted(known.items())

@@ -43,9 +43,8 @@ def wanted(panel_domain: str, own_names: Iterable[str],
     result = [Wanted(PANEL, (panel_domain,))] if panel_domain else []
     names = [name for name in dict.fromkeys(own_names) if name != panel_domain]
     places = _places(names, existing)
-    for place in sorted(set(places.values()), key=_number):
-        result.append(Wanted(place, tuple(name for name in names if places[name] == place)))
-    return result
+    return result + [Wanted(place, tuple(name for name in names if places[name] == place))
+                     for place in sorted(set(places.values()), key=_number)]
 
 
 def _number(place: str) -> int:

@@ -15,7 +15,6 @@ import random
 import ssl
 import statistics
 import time
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 

@@ -1,4 +1,4 @@
-"""Changes to the declaration whose checks take time, as look-ups do: looked at first, saved if nobody saved meanwhile."""
+"""Changes to the declaration whose checks take time, as look-ups do: saved if nobody else saved meanwhile."""
 
 from __future__ import annotations
 

@@ -32,13 +32,13 @@ from app.fleet.links import old_name, workload_name
 from app.fleet.logins import Place
 from app.fleet.port443 import NGINX_SETTINGS, Port443
 from app.fleet.reconcile import NGINX, Outcome, Reconciler
-from app.fleet.slowness import Slowness
 from app.fleet.server import Server, server_address
+from app.fleet.slowness import Slowness
 from app.fleet.users import World
 from app.fleet.views import CertificateView, Sight, Status, UserView, hint_notes, troubles, user_view
 from app.fleet.zone import server_zone, zone_problem
-from app.ledger.history import Point
 from app.ledger.events import Event
+from app.ledger.history import Point
 from app.ledger.ledger import Ledger
 from app.mtproto.public import Network
 from app.runtimes.base import Runtime, RuntimeFailure, RuntimeUnavailable
@@ -57,8 +57,8 @@ class Fleet:
         self.clock = OutsideClock(self.ledger.clocks)
         self.runtime = runtime
         self.engine = engine
-        certificates = self.ledger.certificates
-        keeper = Keeper(certbot, Store(data_dir / "certificates"), certificates, data_dir) if certbot else None
+        store = Store(data_dir / "certificates")
+        keeper = Keeper(certbot, store, self.ledger.certificates, data_dir) if certbot else None
         self.port443 = Port443(edge, keeper, addresses, public_port, networks)
         self.reconciler = Reconciler(data_dir, self.ledger, runtime, engine, self.port443)
         self.server = Server(addresses)
@@ -410,10 +410,8 @@ class Fleet:
         return None
 
     def _world(self, config: Config) -> World:
-        def refuse_domain(config: Config, domain: str, user: User | None) -> None:
-            self.port443.refuse_domain(config, domain, user, self.reconciler.now())
-
-        return World(self._port_taken(config), refuse_domain)
+        return World(self._port_taken(config), lambda config, domain, user: self.port443.refuse_domain(
+            config, domain, user, self.reconciler.now()))
 
     def _port_taken(self, config: Config) -> Callable[[int], str]:
         def taken(port: int) -> str:

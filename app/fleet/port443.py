@@ -105,9 +105,9 @@ class Port443:
             if why := self.addresses.leads_here(domain, self.addresses.own(config)):
                 raise Refused(why, "domain")
         # What the settings name for everybody was chosen by who may; the engine looks again before it connects.
-        elif config.port_443_mode or domain not in (config.fake_tls_domain, *config.domain_pool):
-            if why := self._unfit_if_known(config, domain):
-                raise Refused(f"{domain} {why}: choose a site elsewhere", "domain")
+        elif ((config.port_443_mode or domain not in (config.fake_tls_domain, *config.domain_pool))
+              and (why := self._unfit_if_known(config, domain))):
+            raise Refused(f"{domain} {why}: choose a site elsewhere", "domain")
 
     def unfit_cover(self, config: Config, domain: str) -> str:
         """Why strangers must not be passed on to the site of this name now, to be read after the name; "" if they

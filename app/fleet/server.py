@@ -30,7 +30,7 @@ class Server:
         """Ask the DNS, if the answer is old or of another name; takes some seconds where the DNS is silent."""
         asked = (config.server_domain, config.server_ip)
         known = self._found
-        if self._addresses is None or known and known[0] == asked and 0 <= self._clock() - known[1] < GOOD_FOR:
+        if self._addresses is None or (known and known[0] == asked and 0 <= self._clock() - known[1] < GOOD_FOR):
             return
         trouble = _trouble(self._addresses, *asked) if asked[0] and not is_ip(asked[0]) else ""
         self._found = (asked, self._clock(), trouble)

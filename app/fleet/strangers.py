@@ -71,8 +71,8 @@ class Watch:
         for domain, why in changed.items():
             fleet.ledger.strangers.set_cover(domain, why)
             if domain in theirs:
-                fleet.ledger.events.record("panel", "strangers passed on to nobody" if why else "strangers passed on again",
-                                           theirs[domain].name, f"{domain} {why}".strip())
+                what = "strangers passed on to nobody" if why else "strangers passed on again"
+                fleet.ledger.events.record("panel", what, theirs[domain].name, f"{domain} {why}".strip())
         if changed:
             fleet.reconcile()
 

@@ -48,8 +48,9 @@ class UserView:
     (period_since, None = never), which is what counts towards the limit; now_*: bytes/s. probes:
     connections turned away, never billed. wrong_clock, no_sni, other_sni: tries with the right key that were
     refused, which are no probes; None if the engine does not count them. clock_behind_s: of the last one of the
-    first, in seconds, negative if ahead. hints: what those of the last day mean. estimated, period_estimated: whether bytes_*, period_* hold an
-    estimate from the network's counters: about right in all, half of it in each direction.
+    first, in seconds, negative if ahead. hints: what those of the last day mean.
+    estimated, period_estimated: whether bytes_*, period_* hold an estimate from the network's counters: about
+    right in all, half of it in each direction.
     next_reset_at, last_seen, expires_at: None = never; expires_after_days: days from the first use, while
     that is awaited.
     throttled_bps: the limit in force in bits per second, None if there is none; throttle_verified_at:

@@ -69,7 +69,7 @@ class Sessions:
     def note_use(self, token: str, session: Session, address: str) -> None:
         """Note when and where a session is used, once in a while."""
         now = time.time()
-        if now - session.seen < STEP and address == session.address or time.monotonic() - self._noted_at < 1:
+        if (now - session.seen < STEP and address == session.address) or time.monotonic() - self._noted_at < 1:
             return
         self._noted_at = time.monotonic()  # on a full disk, too: a page is not to wait for this again and again
 

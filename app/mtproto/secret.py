@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import ipaddress
 import re
 import secrets
@@ -152,10 +153,8 @@ def _decodings(text: str) -> list[bytes]:
     found = [bytes.fromhex(text)] if _HEX.fullmatch(text) else []
     body = text.rstrip("=").replace("+", "-").replace("/", "_")
     if _BASE64.fullmatch(body):
-        try:
+        with contextlib.suppress(binascii.Error):  # a length that no base64 text has
             found.append(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-        except binascii.Error:
-            pass  # a length that no base64 text has
     if not found:
         raise SecretError(
             f"the secret ({len(text)} characters) is neither hex nor base64url; "

@@ -16,6 +16,7 @@ import socket
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from app.mtproto import sockets
 from app.mtproto.connection import Connection
@@ -115,7 +116,7 @@ def cannot_bind(key: str, endpoint: Endpoint, error: OSError) -> StartError:
     return StartError(f"{key}: can't listen on {endpoint}: {sockets.why(error)}")
 
 
-def _callback_failed(loop: asyncio.AbstractEventLoop, context: dict) -> None:
+def _callback_failed(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     error = context.get("exception")
     if isinstance(error, MemoryError):
         failure_rarely("the engine", error)

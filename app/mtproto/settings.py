@@ -184,7 +184,7 @@ class _Table:
         text = re.sub(r"[ \t]", "", self.text(key, allowed)).lower()
         if text in ("", "0"):
             return default
-        if not text.isascii() and "µ" not in text or not _DURATION.fullmatch(text):
+        if (not text.isascii() and "µ" not in text) or not _DURATION.fullmatch(text):
             raise bad(key, text, allowed)
         total = math.fsum(float(count) * _UNITS[unit] for count, unit in _DURATION_PART.findall(text))
         if total > _MAX_SECONDS:

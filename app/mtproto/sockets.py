@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import os
 import socket
@@ -81,10 +82,8 @@ def tune(sock: socket.socket, keep_alive: KeepAlive) -> None:
 def close(sock: socket.socket, reset: bool = False) -> None:
     """Close; with `reset` the peer gets a TCP reset instead of an orderly end."""
     if reset:
-        try:
+        with contextlib.suppress(OSError):  # already disconnected: there is nobody to reset
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
-        except OSError:
-            pass  # already disconnected: there is nobody to reset
     sock.close()
 
 

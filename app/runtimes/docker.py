@@ -143,7 +143,7 @@ class DockerRuntime:
         # An address may have gone to another container in the meantime: a text counts only for
         # one that has it before and after.
         after = [s for s in self._containers.summaries() if s["State"] == "running" and (
-            s["Id"] in counters or s["Id"] in texts and self._metrics(s) == targets[s["Id"]])
+            s["Id"] in counters or (s["Id"] in texts and self._metrics(s) == targets[s["Id"]]))
                  ] if texts or counters else []
         starts = {c.id: c.start for c in silent}
         samples = []
@@ -166,8 +166,8 @@ class DockerRuntime:
 
     def notes(self) -> list[str]:
         if any(limit and limit.going_out for _, limit, _ in list(self._limits.values())):
-            return ["whoever is slowed down has the speed for both directions together, and what waits fills the "
-                    "memory of the proxy: this kernel has no ifb device (modprobe ifb loads it)"]
+            return [("whoever is slowed down has the speed for both directions together, and what waits fills the "
+                     "memory of the proxy: this kernel has no ifb device (modprobe ifb loads it)")]
         return []
 
     def close(self) -> None:

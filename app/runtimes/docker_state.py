@@ -146,7 +146,7 @@ def refusal(trouble: str, image: str) -> str:
     port = busy_port(trouble)
     if port is not None:
         return f"port {port} is taken by another program (which one, Docker does not say)"
-    if "executable file not found" in trouble or "no such file or directory" in trouble and "exec" in trouble:
+    if "executable file not found" in trouble or ("no such file or directory" in trouble and "exec" in trouble):
         return (f"the image {image} holds no proxy program: proxy_image must name an image that starts mtg, "
                 "such as mtg-custom")
     if "no space left on device" in trouble:

@@ -213,8 +213,8 @@ class ProcessRuntime:
     def notes(self) -> list[str]:
         if os.geteuid():
             return []
-        return ["proxies run as root here, as the panel does: who breaks into one has the machine. Run the panel "
-                "under an account of its own (ports from 1024 on), or with Docker: docs/docker.md"]
+        return [("proxies run as root here, as the panel does: who breaks into one has the machine. Run the panel "
+                 "under an account of its own (ports from 1024 on), or with Docker: docs/docker.md")]
 
     def notices(self) -> list[Notice]:
         """None: what a process ended with is its Observed.reason."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
-from flask import (Blueprint, Flask, flash, g, make_response, redirect, render_template, request, session,
-                   url_for)
+from flask import Blueprint, Flask, flash, g, make_response, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
 from app.config.model import Admin

@@ -16,15 +16,16 @@ log = logging.getLogger(__name__)
 
 #: What whoever is logged in reads.
 SENTENCES = {
-    400: ("That did not work", "The browser sent something that the panel does not understand. "
-                               "Nothing was changed."),
+    400: ("That did not work", ("The browser sent something that the panel does not understand. "
+                                "Nothing was changed.")),
     403: ("Not allowed", "You are logged in, but this is not yours to see or change."),
     404: ("Nothing here", "This page does not exist, or the user it belonged to has been deleted."),
     405: ("Not this way", "This address answers only to the buttons of the panel. Nothing was changed."),
-    413: ("Too much text", f"A form may have {USUAL_FORM // 1024} kB, that of the settings {LARGEST_FORM // 1024} kB, and "
-                           "this one had more. Nothing was changed. The command line takes longer lists (settings set)."),
-    500: ("Something broke", "The panel met an error it did not expect. The proxies are not affected: "
-                             "they run on their own. The panel's log has the details."),
+    413: ("Too much text", (f"A form may have {USUAL_FORM // 1024} kB, that of the settings {LARGEST_FORM // 1024} kB, "
+                            "and this one had more. Nothing was changed. The command line takes longer lists "
+                            "(settings set).")),
+    500: ("Something broke", ("The panel met an error it did not expect. The proxies are not affected: "
+                              "they run on their own. The panel's log has the details.")),
 }
 #: What everybody else reads: neither what runs here nor what it does.
 STRANGERS = {
@@ -45,8 +46,8 @@ def init_app(app: Flask) -> None:
 
 def form_expired(error: CSRFError) -> tuple[str, int]:
     """A form without a valid token: most often one that was open when the session ended."""
-    sentence = "This form was opened before you logged in, or your session has ended. Nothing was changed. " \
-               "Go back, reload the page and send it again."
+    sentence = ("This form was opened before you logged in, or your session has ended. Nothing was changed. "
+                "Go back, reload the page and send it again.")
     return render_template("error.html", code=400, title="This form has expired", sentence=sentence), 400
 
 

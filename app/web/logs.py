@@ -70,8 +70,8 @@ def _tail(text: str) -> tuple[int, list[str]]:
         return USUAL, []
     if re.fullmatch(r"[0-9]{1,6}", text) and FEWEST <= int(text) <= MOST:
         return int(text), []
-    return USUAL, [f"The number of lines {text[:20]!r} is not allowed: a whole number from {FEWEST} to "
-                   f"{MOST} is. These are the last {USUAL}."]
+    return USUAL, [(f"The number of lines {text[:20]!r} is not allowed: a whole number from {FEWEST} to "
+                    f"{MOST} is. These are the last {USUAL}.")]
 
 
 def split(written: Sequence[str], users: Sequence[UserView]) -> list[LogLine]:

@@ -158,5 +158,5 @@ def _page(form: SettingsForm, reached: list[Reach] | None = None,
     fleet = the_fleet()
     status = fleet.status()
     return render_template("settings/index.html", form=form, edge=status.edge, engine=status.engine,
-                           server_note=status.server_note, users=len(status.users), certificates=fleet.certificates(), reached=reached,
-                           renewed=renewed)
+                           server_note=status.server_note, users=len(status.users), certificates=fleet.certificates(),
+                           reached=reached, renewed=renewed)

@@ -47,7 +47,7 @@ def declare(fleet: Fleet, count: int) -> None:
     """Users of whom nothing runs yet."""
     with fleet.file.edit() as config:
         port = max([fleet.config().proxy_port, *(u.port for u in config.users)])
-        for number in range(count):
+        for _number in range(count):
             port += 1
             secret = Secret.generate("www.example.com").hex
             config.users.append(User(id=new_id({u.id for u in config.users}), name=f"declared {port}",

@@ -106,7 +106,7 @@ def measure(fleet: Fleet, runtime: DockerRuntime, api: APIClient, count: int, pr
     ticks, parts = [], {"of it: read and account": fleet.sample, "of it: resets": fleet.carry_out_resets,
                         "of it: reconcile": lambda: fleet.reconcile(patient=True)}
     spent: dict[str, list[tuple[float, float]]] = {title: [] for title in parts}
-    for turn in range(TURNS):
+    for _turn in range(TURNS):
         greet(links)
         time.sleep(0.5)
         ticks.append(cost(monitor.tick))

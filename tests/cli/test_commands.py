@@ -52,7 +52,8 @@ def test_a_page_does_not_know_where_its_reader_is(monkeypatch: pytest.MonkeyPatc
 
 def test_in_compose_commands_go_through_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MTPROTO_EDGE", "172.28.255.254")
-    assert commands.command_line("/data", "status", anywhere=True) == "docker compose exec app python3 -m app.cli status"
+    assert commands.command_line("/data", "status", anywhere=True) == (
+        "docker compose exec app python3 -m app.cli status")
     assert commands.shell_command("cp", "/data/a b", "/data/c") == (
         "docker compose run --rm --no-deps app cp '/data/a b' /data/c")
 
@@ -78,7 +79,8 @@ def words_of_all() -> list[list[str]]:
             ["settings", "get", "proxy_port"], ["certificates", "list"], ["certificates", "renew"],
             ["domains", "check"], ["config", "check"], ["config", "show"], ["panel", "stop"],
             ["reset-password", "--username", "admin"],
-            ["first-password"], ["admin", "list"], ["admin", "set", "Bob", "--sudo"], ["admin", "remove", "Bob", "--yes"],
+            ["first-password"], ["admin", "list"], ["admin", "set", "Bob", "--sudo"],
+            ["admin", "remove", "Bob", "--yes"],
             ["create-admin", "--username", "Bob", "--password", "a-long-password-4711"]]
 
 

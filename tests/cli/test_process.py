@@ -80,7 +80,8 @@ def test_help_is_answered_without_loading_the_fleet() -> None:
 def start(data, *words: str, **options) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "-m", "app.cli", *words], cwd=ROOT,
-        env={**os.environ, "MTPROTO_DATA_DIR": str(data)}, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **options,
+        env={**os.environ, "MTPROTO_DATA_DIR": str(data)}, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        text=True, **options,
     )
 
 

@@ -52,7 +52,7 @@ def test_what_is_said_to_have_ended_has_ended(command, renamed, words: tuple[str
 
 
 def test_a_rotated_secret_is_served_by_another_process_and_the_old_one_by_none(command, renamed) -> None:
-    folder, user = renamed
+    folder, _user = renamed
     (before,) = find(folder / "proxies", CONFIG).popitem()[1]
     rotated = command("user", "rotate", "Alice", "--data", str(folder), "--json").json()
     assert rotated["state"] == "running"

@@ -51,7 +51,8 @@ def test_tries_with_the_right_key_are_told_or_said_not_to_be_known(run, data: Pa
     Ledger(data).refusals.account([Count(alice["id"], "a workload", "1", Refused(7, 600, 2))], time.time())
     told = run("traffic", "Alice", "--json").json()
     assert (told["wrong_clock"], told["no_sni"], told["other_sni"]) == (7, 2, 0)
-    assert "7 for the time, 2 without a domain, 0 for another domain" in " ".join(run("traffic", "Alice").stdout.split())
+    said = " ".join(run("traffic", "Alice").stdout.split())
+    assert "7 for the time, 2 without a domain, 0 for another domain" in said
     assert "Alice: 7 tries with the right key" in " ".join(run("status").stdout.split())
 
 

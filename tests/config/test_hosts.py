@@ -56,8 +56,9 @@ def test_an_address_that_breaks_later_is_refused(field, value):
     assert field in refused(field, value)
 
 
-@pytest.mark.parametrize("value", ["-a@example.com", "a@-example.com", "a@example", "a..b@example.com", ".a@example.com",
-                                   "a@b@c.example", "a@203.0.113.7", f"{LABEL}a@example.com", "a@example..com", "@"])
+@pytest.mark.parametrize("value", ["-a@example.com", "a@-example.com", "a@example", "a..b@example.com",
+                                   ".a@example.com", "a@b@c.example", "a@203.0.113.7", f"{LABEL}a@example.com",
+                                   "a@example..com", "@"])
 def test_an_email_address_that_is_none_is_refused(value):
     assert "acme_email" in refused("acme_email", value)
 
@@ -69,8 +70,8 @@ def test_an_email_address_that_is_none_is_refused(value):
     ("proxy_dns", "0.0.0.0"), ("proxy_dns", "https://"), ("proxy_dns", "https://a..b/q"), ("proxy_dns", "tls://x:99999"),
     ("proxy_dns", "https://exa\u202emple.com"), ("proxy_image", "a//b"), ("proxy_image", "a:"), ("proxy_image", "a::b"),
     ("proxy_image", "a@b"), ("proxy_image", "-a"), ("proxy_image", f"a:{'t' * 129}"), ("panel_domain", "203.0.113.7"),
-    ("panel_domain", "panel"), ("sni_base_domain", ".".join(["a" * 60] * 3)), ("domain_pool", "www.example.com 1.2.3.4"),
-    ("fake_tls_domain", "www.google.com:443")])
+    ("panel_domain", "panel"), ("sni_base_domain", ".".join(["a" * 60] * 3)),
+    ("domain_pool", "www.example.com 1.2.3.4"), ("fake_tls_domain", "www.google.com:443")])
 def test_a_setting_that_breaks_later_is_refused(field, value):
     assert field in refused(field, value)
 
@@ -88,7 +89,8 @@ def test_a_setting_that_can_work_is_taken(field, typed, kept):
     assert getattr(load({field: typed}), field) == kept
 
 
-texts = st.text(max_size=30) | st.lists(st.text(st.characters(min_codepoint=0x21), max_size=8), max_size=4).map(".".join)
+texts = (st.text(max_size=30)
+         | st.lists(st.text(st.characters(min_codepoint=0x21), max_size=8), max_size=4).map(".".join))
 
 
 @given(texts)

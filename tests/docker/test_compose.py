@@ -323,7 +323,8 @@ def test_a_proxy_reaches_the_cover_and_the_timing_and_nothing_of_the_panel(stack
     panels = {docker("inspect", "--format", inside % each, app) for each in (stack.network, stack.panel_network)}
     assert stack.env["PANEL_IP"] in panels and len(panels) == 2
     addresses = [*panels, stack.env["EDGE_IP"], stack.env["NGINX_IP"], f"{stack.prefix}.129"]
-    targets = [f"{address}:{port}" for address in addresses for port in (80, 443, 5000, 8000, 8080, 8081, 8082, 8444, 8445)]
+    tried = (80, 443, 5000, 8000, 8080, 8081, 8082, 8444, 8445)
+    targets = [f"{address}:{port}" for address in addresses for port in tried]
     open_to_proxies = docker("run", "--rm", "--label", "mtproto-test=compose", "--network", stack.network,
                              stack.env["PANEL_IMAGE"], "python3", "-c", _KNOCK, *targets).split()
     edge = stack.env["EDGE_IP"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -203,10 +204,8 @@ class Cable:
 
     @staticmethod
     def _cut(end: socket.socket) -> None:
-        try:
+        with contextlib.suppress(OSError):  # its other end was closed first
             end.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # its other end was closed first
         end.close()
 
     def _serve(self, listener: socket.socket, deaf: bool) -> None:

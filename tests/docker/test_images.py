@@ -162,8 +162,8 @@ def test_nothing_else_of_a_checkout_gets_into_the_image(panel: str, tmp_path: Pa
     shutil.copytree(ROOT / "app", tmp_path / "app",
                     ignore=shutil.ignore_patterns("node_modules", "__pycache__"))
     shutil.copytree(ROOT / "nginx/templates", tmp_path / "nginx/templates")
-    for planted in ("data/config.json", ".env", ".git/config", "tests/test_x.py", "nginx/my.conf", "backup.sql", "id_rsa",
-                    "app/web/frontend/node_modules/x/index.js", "app/web/static/build/old.css",
+    for planted in ("data/config.json", ".env", ".git/config", "tests/test_x.py", "nginx/my.conf", "backup.sql",
+                    "id_rsa", "app/web/frontend/node_modules/x/index.js", "app/web/static/build/old.css",
                     "app/__pycache__/stale.cpython-311.pyc", "app/web/.users.py.swp"):
         (tmp_path / planted).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / planted).write_text(MARK)
@@ -263,5 +263,5 @@ def test_nothing_in_an_image_is_made_for_one_kind_of_machine(name: str) -> None:
 def test_every_image_that_is_built_upon_can_be_replaced(name: str, sources: dict[str, str]) -> None:
     text = (ROOT / name).read_text()
     assert dict(re.findall(r"^ARG (\w+_IMAGE)=(\S+)$", text, re.MULTILINE)) == sources
-    assert {source for source in re.findall(r"^FROM (\S+)", text, re.MULTILINE)} == {
+    assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {
         f"${{{key}}}" for key in sources}

@@ -21,7 +21,7 @@ def test_a_stranger_streams_on_while_fifty_changes_are_made_to_others(lab):
                 fleet.update_user(alice.id, dice.choice((
                     {"name": f"Alice {number}"}, {"note": f"note {number}"}, {"limit_gb": "5"},
                     {"speed_mbps": "7"}, {"expires": "2099-01-01"})))
-            elif verb == "add" and len(others) < 6 or not others:
+            elif (verb == "add" and len(others) < 6) or not others:
                 others.append(fleet.add_user(f"user {number}").id)
             elif verb == "edit":
                 fleet.update_user(dice.choice(others), {"domain": dice.choice(domains)})

@@ -321,7 +321,9 @@ def dies_at(number: int, folder: Path, scene: Scene, site: Site) -> bool:
     def work() -> None:
         left = [number]
         for owner, name in STEPS:
-            def step(*args: object, original: Callable = getattr(owner, name), **options: object) -> object:
+            original: Callable = getattr(owner, name)
+
+            def step(*args: object, original: Callable = original, **options: object) -> object:
                 left[0] -= 1
                 if left[0] == 0:
                     os._exit(9)

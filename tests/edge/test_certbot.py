@@ -26,36 +26,36 @@ def unexpected(said: str) -> str:
 
 
 @pytest.mark.parametrize(("printed", "sentence", "refused"), [
-    (unchecked(("a.example.com", "connection", "203.0.113.7: Fetching http://a.example.com/.well-known/acme-challenge/"
-                "kDU0JS0agz8qQZt3e_m6ROgBmkN7uPNdIBWugF5cFkM: Timeout during connect (likely firewall problem)")),
-     "Let's Encrypt could not check a.example.com: 203.0.113.7: Fetching http://a.example.com/.well-known/"
-     "acme-challenge/…: Timeout during connect (likely firewall problem) (port 80 of this server must be open to the "
-     "internet, at every address that the A and AAAA records name)", {"a.example.com"}),
+    (unchecked(("a.example.com", "connection", ("203.0.113.7: Fetching http://a.example.com/.well-known/acme-challenge/"
+                "kDU0JS0agz8qQZt3e_m6ROgBmkN7uPNdIBWugF5cFkM: Timeout during connect (likely firewall problem)"))),
+     ("Let's Encrypt could not check a.example.com: 203.0.113.7: Fetching http://a.example.com/.well-known/"
+      "acme-challenge/…: Timeout during connect (likely firewall problem) (port 80 of this server must be open to the "
+      "internet, at every address that the A and AAAA records name)"), {"a.example.com"}),
     (unchecked(("b.example.com", "dns", "DNS problem: NXDOMAIN looking up A for b.example.com"),
                ("c.example.com", "dns", "no valid A records found for c.example.com"),
                ("a.example.com", "unauthorized", "Invalid response from http://a.example.com/x: 404")),
-     "Let's Encrypt could not check b.example.com: DNS problem: NXDOMAIN looking up A for b.example.com; "
-     "c.example.com: no valid A records found for c.example.com (A and AAAA records must lead to this server); "
-     "a.example.com: Invalid response from http://a.example.com/x: 404 (the A and AAAA records must lead to this "
-     "server, and its port 80 to this nginx)", {"a.example.com", "b.example.com", "c.example.com"}),
+     ("Let's Encrypt could not check b.example.com: DNS problem: NXDOMAIN looking up A for b.example.com; "
+      "c.example.com: no valid A records found for c.example.com (A and AAAA records must lead to this server); "
+      "a.example.com: Invalid response from http://a.example.com/x: 404 (the A and AAAA records must lead to this "
+      "server, and its port 80 to this nginx)"), {"a.example.com", "b.example.com", "c.example.com"}),
     (unchecked(*((f"n{n}.example.com", "dns", "NXDOMAIN") for n in range(5))),
-     "Let's Encrypt could not check n0.example.com: NXDOMAIN; n1.example.com: NXDOMAIN; n2.example.com: NXDOMAIN; "
-     "and 2 more like that (A and AAAA records must lead to this server)", {f"n{n}.example.com" for n in range(5)}),
+     ("Let's Encrypt could not check n0.example.com: NXDOMAIN; n1.example.com: NXDOMAIN; n2.example.com: NXDOMAIN; "
+      "and 2 more like that (A and AAAA records must lead to this server)"), {f"n{n}.example.com" for n in range(5)}),
     (unexpected('Error creating new order :: too many certificates (50) already issued for "example.com" in the last '
                 "168h0m0s, retry after 2026-11-22 10:00:00 UTC"),
-     'Let\'s Encrypt refuses: Error creating new order :: too many certificates (50) already issued for "example.com" '
-     "in the last 168h0m0s, retry after 2026-11-22 10:00:00 UTC (only waiting helps; the panel asks again by itself)",
+     ('Let\'s Encrypt refuses: Error creating new order :: too many certificates (50) already issued for "example.com" '
+      "in the last 168h0m0s, retry after 2026-11-22 10:00:00 UTC (only waiting helps; the panel asks again by itself)"),
      set()),
     (unexpected('Error creating new order :: Cannot issue for "a.example.com": The ACME server refuses to issue a '
                 "certificate for this domain name, because it is forbidden by policy"),
-     'Let\'s Encrypt refuses: Error creating new order :: Cannot issue for "a.example.com": The ACME server refuses to '
-     "issue a certificate for this domain name, because it is forbidden by policy", {"a.example.com"}),
+     ('Let\'s Encrypt refuses: Error creating new order :: Cannot issue for "a.example.com": The ACME server refuses '
+      "to issue a certificate for this domain name, because it is forbidden by policy"), {"a.example.com"}),
     (unexpected("Certification Authority Authorization (CAA) records forbid the CA from issuing a certificate :: Error "
                 "finalizing order :: While processing CAA for b.example.com: CAA record for b.example.com prevents "
                 "issuance"),
-     "Let's Encrypt refuses: Certification Authority Authorization (CAA) records forbid the CA from issuing a "
-     "certificate :: Error finalizing order :: While processing CAA for b.example.com: CAA record for b.example.com "
-     "prevents issuance (the domain's CAA record does not allow this authority)", {"b.example.com"}),
+     ("Let's Encrypt refuses: Certification Authority Authorization (CAA) records forbid the CA from issuing a "
+      "certificate :: Error finalizing order :: While processing CAA for b.example.com: CAA record for b.example.com "
+      "prevents issuance (the domain's CAA record does not allow this authority)"), {"b.example.com"}),
     (unexpected("requests.exceptions.ConnectionError: HTTPSConnectionPool(host='acme.example', port=443): Max retries "
                 "exceeded with url: /dir (Caused by NewConnectionError('<urllib3.connection.HTTPSConnection object at "
                 "0x7fd5f4aa8c90>: Failed to establish a new connection: [Errno -2] Name or service not known'))"),
@@ -66,8 +66,8 @@ def unexpected(said: str) -> str:
     (unexpected("requests.exceptions.SSLError: HTTPSConnectionPool(host='10.99.7.1', port=49449): Max retries exceeded "
                 "with url: /dir (Caused by SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] "
                 "certificate verify failed: self-signed certificate (_ssl.c:992)')))"),
-     "the certificate authority Let's Encrypt can't be reached from this server: its own certificate is not trusted "
-     "here", set()),
+     ("the certificate authority Let's Encrypt can't be reached from this server: its own certificate is not trusted "
+      "here"), set()),
     (unexpected("AttributeError: can't set attribute"), "certbot failed: AttributeError: can't set attribute", set()),
     ("Saving debug log to /var/log/letsencrypt/letsencrypt.log\n", "certbot failed: it does not say why", set()),
     ("", "certbot failed: it does not say why", set()),

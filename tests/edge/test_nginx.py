@@ -455,7 +455,7 @@ def test_nobody_keeps_the_addresses_of_those_who_use_a_proxy_or_look_at_the_cove
 def test_server_blocks_of_the_operators_own_are_served_and_picked_up_when_they_change(served: Lab, site: Site):
     own = served.folder / "custom.d" / "mine.conf"
     for text in ("one", "two"):
-        own.write_text("server { listen 80; server_name mine.test; location / { return 200 '%s'; } }\n" % text)
+        own.write_text(f"server {{ listen 80; server_name mine.test; location / {{ return 200 '{text}'; }} }}\n")
         try:
             assert served.nginx.apply(site) is True
             assert served.plain("mine.test")[1].endswith(text)

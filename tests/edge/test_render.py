@@ -192,15 +192,16 @@ def test_what_no_configuration_can_be_made_of_is_refused_with_the_value(site: Si
 
 
 @pytest.mark.parametrize("printed, words", [
-    ('nginx: [emerg] unknown directive "foo" in /run/check/edge/current/custom.d/mine.conf:2\nnginx: configuration '
-     "file /run/check/nginx.conf test failed",
+    (('nginx: [emerg] unknown directive "foo" in /run/check/edge/current/custom.d/mine.conf:2\nnginx: configuration '
+      "file /run/check/nginx.conf test failed"),
      'your own file custom.d/mine.conf, line 2 (foo bar;): unknown directive "foo"'),
     ('nginx: [emerg] cannot load certificate "/run/check/edge/current/certs/panel.pem": PEM_read_bio_X509_AUX() failed',
      'the certificate certs/panel.pem can\'t be read'),
-    ('nginx: [emerg] SSL_CTX_use_PrivateKey("/run/check/edge/current/certs/panel.key") failed (SSL: '
-     "error:05800074:x509 certificate routines::key values mismatch)", "the key certs/panel.key does not belong to its certificate"),
-    ('nginx: [emerg] cannot load certificate key "/run/check/edge/current/certs/panel.key": BIO_new_file() failed '
-     "(SSL: error:8000000D:system library::Permission denied", "the key certs/panel.key can't be read"),
+    (('nginx: [emerg] SSL_CTX_use_PrivateKey("/run/check/edge/current/certs/panel.key") failed (SSL: '
+      "error:05800074:x509 certificate routines::key values mismatch)"),
+     "the key certs/panel.key does not belong to its certificate"),
+    (('nginx: [emerg] cannot load certificate key "/run/check/edge/current/certs/panel.key": BIO_new_file() failed '
+      "(SSL: error:8000000D:system library::Permission denied"), "the key certs/panel.key can't be read"),
     ("2026/11/21 11:00:00 [emerg] 1#1: bind() to 0.0.0.0:9999 failed (98: Address already in use)",
      "bind() to 0.0.0.0:9999"),
     ("", "it says no more"), ("sh: nginx: not found\n", "nginx: not found"),

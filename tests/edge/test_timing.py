@@ -110,7 +110,7 @@ def test_damaged_certificates_are_made_again(folder, tmp_path, name, damage):
             "of another": (tmp_path / "other" / name).read_bytes(), "twice": whole + whole}[damage])
     again = material(folder, IP)
     assert trusted(again)
-    assert damage == "twice" and name == "key.pem" or again.ca != first.ca
+    assert (damage == "twice" and name == "key.pem") or again.ca != first.ca
 
 
 def test_a_damaged_file_is_made_again_and_no_certificate_with_it(folder):

@@ -284,7 +284,8 @@ def test_nothing_that_strangers_do_is_logged_with_their_address(served: Lab):
     with client(served) as stranger:
         log = len(served.log())
         hello = client_hello("example.com")
-        odd = [hello[:position] + bytes(byte ^ 0xFF for byte in hello[position:]) for position in range(9, len(hello), 120)]
+        odd = [hello[:position] + bytes(byte ^ 0xFF for byte in hello[position:])
+               for position in range(9, len(hello), 120)]
         for said in (b"GET / HTTP/1.0\r\n\r\n", b"\x16\x03\x01\x00\x02\x01\x00", *odd):
             stranger.run(lambda: answer(f"{served.front}.254", 443, said))
         assert stranger.ip not in served.log()[log:] and f"{served.front}.1" not in served.log()[log:]
@@ -302,7 +303,8 @@ def test_a_customer_has_one_share_for_all_their_ipv6_addresses(served: Lab, site
     # The containers of these tests have no IPv6 but what is put on their loopback.
     for command in (("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=0"),
                     ("sysctl", "-qw", "net.ipv6.conf.lo.disable_ipv6=0"),
-                    *(("ip", "-6", "address", "add", f"{each}/128", "dev", "lo", "nodad") for each in (*theirs, other))):
+                    *(("ip", "-6", "address", "add", f"{each}/128", "dev", "lo", "nodad")
+                      for each in (*theirs, other))):
         subprocess.run([*over_there, *command], check=True)
 
     def call(source: str) -> Call | None:

@@ -8,13 +8,16 @@ from datetime import datetime, timedelta
 import pytest
 
 from app.engines.builtin import Builtin
-from app.fleet import Fleet, LoginThrottled, Refused
+from app.fleet import Fleet, LoginThrottled, Refused, users
 from app.mtproto.links import parse_link
 from app.runtimes.base import EXITED, Foreign, Notice, RuntimeUnavailable
 from tests.fleet.conftest import metrics
 from tests.support.memory_runtime import MemoryRuntime
 
 GB = 1024 ** 3
+
+#: Every port is free, and every domain will do.
+ANYTHING_GOES = users.World(lambda port: "", lambda config, domain, user: None)
 
 
 def restarted(fleet: Fleet, machine) -> Fleet:
@@ -382,9 +385,8 @@ def test_stopping_everything_leaves_the_declaration_alone(fleet, machine):
 def test_two_panels_on_one_folder_never_act_twice(fleet, machine):
     from concurrent.futures import ThreadPoolExecutor
     with fleet.file.edit() as config:
-        from app.fleet import users
         for number in range(20):
-            users.add(config, {"name": f"u{number}"}, True, users.World(lambda port: "", lambda config, domain, user: None))
+            users.add(config, {"name": f"u{number}"}, True, ANYTHING_GOES)
     panels = [fleet, restarted(fleet, machine)]
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda panel: panel.reconcile(), panels))
@@ -447,9 +449,8 @@ def test_what_happened_unasked_is_in_the_audit_log_with_the_users_name(fleet, ma
 
 def test_proxies_of_an_older_installation_are_taken_over_one_after_the_other(fleet, machine):
     with fleet.file.edit() as config:
-        from app.fleet import users
         for number in range(3):
-            users.add(config, {"name": f"u{number}"}, True, users.World(lambda port: "", lambda config, domain, user: None))
+            users.add(config, {"name": f"u{number}"}, True, ANYTHING_GOES)
     for port in (2443, 2445):
         machine.foreign.append(Foreign(f"id{port}", f"mtg-proxy-{port}", port, running=True))
         machine.occupy(port, "an old container")
@@ -473,10 +474,9 @@ def test_lines_of_all_proxies_are_followed_as_they_are_written(fleet, machine):
 
 
 def test_a_thousand_users_are_run_shown_and_changed_one_at_a_time(fleet, machine):
-    from app.fleet import users
     with fleet.file.edit() as config:
         for number in range(1000):
-            users.add(config, {"name": f"u{number}"}, True, users.World(lambda port: "", lambda config, domain, user: None))
+            users.add(config, {"name": f"u{number}"}, True, ANYTHING_GOES)
     assert all(o.ok for o in fleet.reconcile()) and fleet.reconcile() == []
     calls = len(machine.calls)
     fleet.rotate("u500")

@@ -151,6 +151,6 @@ def test_a_changed_workload_does_not_wait_for_the_crashes_of_the_old_one():
 
 
 def test_pauses_double_up_to_five_minutes():
-    pauses = [pause(n) for n in range(0, 15)]
+    pauses = [pause(n) for n in range(15)]
     assert pauses[:5] == [0, 0, 2, 4, 8]
     assert max(pauses) == LONGEST_PAUSE and pauses == sorted(pauses)

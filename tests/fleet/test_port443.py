@@ -413,7 +413,8 @@ def test_the_trouble_of_an_nginx_that_is_away_is_told_all_the_time_and_noted_onc
     ({"sni_base_domain": ""}, "sni_base_domain"), ({"sni_base_domain": "half.example"}, "sni_base_domain"),
     ({"domain_fronting_ip": ""}, "domain_fronting_ip")])
 def test_no_change_of_settings_sends_those_who_probe_a_user_round_in_a_circle(world: World, changes, field: str):
-    pinned = {"domain_fronting_ip": "192.0.2.1"} if field == "domain_fronting_ip" else {"sni_base_domain": "mine.example"}
+    pinned = ({"domain_fronting_ip": "192.0.2.1"} if field == "domain_fronting_ip" else
+              {"sni_base_domain": "mine.example"})
     world.fleet.set_settings({"port_443_mode": True, **pinned})
     world.fleet.add_user("Anna", domain="www.mine.example")
     refused(world, changes, "www.mine.example, the domain of 'Anna'.* in a circle", field)

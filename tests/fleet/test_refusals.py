@@ -88,7 +88,8 @@ def test_a_restart_of_the_engine_and_of_the_panel_count_nothing_twice(
     assert (again.user("Alice").wrong_clock, again.user("Alice").no_sni) == (10, 2)
 
 
-def test_of_mtg_they_are_not_known_rather_than_zero(fleet: Fleet, machine: Machine, tick: Callable[[str], None]) -> None:
+def test_of_mtg_they_are_not_known_rather_than_zero(
+        fleet: Fleet, machine: Machine, tick: Callable[[str], None]) -> None:
     tick(counted(clock=7))
     tick(metrics(down=200))
     view = fleet.user("Alice")

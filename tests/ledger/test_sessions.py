@@ -37,8 +37,8 @@ def test_a_session_is_found_by_its_token_only_and_the_token_is_not_in_the_file(l
 def test_an_ended_session_is_over_in_every_process_and_no_other_one_is(ledger, tmp_path):
     token, other = (ledger.sessions.begin("ada", "stamp", "192.0.2.1") for _ in range(2))
     ledger.sessions.end(token)
-    for ledger in (ledger, Ledger(tmp_path)):
-        assert ledger.sessions.find(token) is None and ledger.sessions.find(other)
+    for each in (ledger, Ledger(tmp_path)):
+        assert each.sessions.find(token) is None and each.sessions.find(other)
 
 
 def test_sessions_are_too_old_after_twelve_hours_and_their_rows_go(ledger, monkeypatch):

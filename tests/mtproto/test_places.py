@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.mtproto.places import Places, share_of
-from tests.mtproto.parts import SECRET, CoverHost, Engine, Visit, connect, read_some, shake_hands
+from tests.mtproto.parts import CoverHost, Engine, Visit, connect, read_some, shake_hands
 from tests.mtproto.test_sessions import through
 from tests.support.dc import DataCenter
 
@@ -214,7 +214,8 @@ class Guest:
 
 
 @settings(max_examples=60)
-@given(st.integers(1, 200), st.lists(st.tuples(st.integers(0, 5), st.integers(0, 6), st.integers(0, 400)), max_size=400))
+@given(st.integers(1, 200),
+       st.lists(st.tuples(st.integers(0, 5), st.integers(0, 6), st.integers(0, 400)), max_size=400))
 def test_places_never_exceed_their_bounds_and_end_no_proven_holder(
     total: int, steps: list[tuple[int, int, int]]
 ) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -159,10 +160,8 @@ def test_any_values_are_used_or_refused_with_a_message(values: dict[str, object]
 @given(st.text(max_size=200))
 def test_any_text_is_a_configuration_or_is_refused(text: str) -> None:
     for read, error in ((parse_settings, SettingsError), (parse_limits, LimitsError)):
-        try:
+        with contextlib.suppress(error):
             read(text)
-        except error:
-            pass
 
 
 def test_limits_are_read_when_the_file_changes_and_a_broken_one_is_told_once(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -566,7 +567,7 @@ def test_a_long_log_is_rotated_while_the_program_writes_and_loses_next_to_nothin
                        for line in path.read_text().splitlines()[:-1] if line.startswith("line ")]
             assert numbers == sorted(numbers)
             # What is lost is lost at one place, between the last look and the emptying.
-            gaps = [b - a - 1 for a, b in zip(numbers, numbers[1:]) if b != a + 1]
+            gaps = [b - a - 1 for a, b in itertools.pairwise(numbers) if b != a + 1]
             assert len(gaps) <= 1
             lost.append(sum(gaps))
         time.sleep(0.01)

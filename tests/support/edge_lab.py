@@ -132,14 +132,14 @@ class Lab:
 
     def _create(self) -> str:
         host = self.api.create_host_config(
-            read_only=True, tmpfs={**{path: "" for path in ("/run", "/tmp", "/var/cache/nginx", "/var/lib/nginx")},
+            read_only=True, tmpfs={**dict.fromkeys(("/run", "/tmp", "/var/cache/nginx", "/var/lib/nginx"), ""),
                                    "/run/refused": "size=4m"},
             cap_drop=["ALL"], cap_add=["CHOWN", "SETGID", "SETUID", "NET_BIND_SERVICE"],
             security_opt=["no-new-privileges:true"], group_add=[str(os.getgid())],
             binds=[f"{ROOT}/nginx/nginx.conf:/etc/nginx/nginx.conf:ro",
                    f"{ROOT}/nginx/panel.conf:/etc/nginx/panel.conf:ro",
                    f"{self.folder}:/etc/nginx/edge:ro", f"{self.challenge}:/var/www/certbot:ro"],
-            port_bindings={port: ("127.0.0.1", None) for port in PUBLISHED})
+            port_bindings=dict.fromkeys(PUBLISHED, ("127.0.0.1", None)))
         endpoint = self.api.create_endpoint_config(ipv4_address=self.ip, aliases=["nginx"])
         door = f"{self.front}.254" if self.front else "0.0.0.0"
         start = f"echo 'listen {door}:8080 default_server;' >/run/door.conf && exec nginx -g 'daemon off;'"

@@ -15,7 +15,8 @@ from app.engines.base import Front
 class MemoryEdge:
     """Implements Edge. site: what it serves, None at first. reloads: how often that changed.
 
-    refused_connections: set it to what turned_away() is to count. gone: set it and nginx does not answer. refusal: set it and `nginx -t` says no, for this reason.
+    refused_connections: set it to what turned_away() is to count. gone: set it and nginx does not answer.
+    refusal: set it and `nginx -t` says no, for this reason.
     """
 
     def __init__(self, ip: str = "172.28.255.254") -> None:

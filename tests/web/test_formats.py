@@ -5,8 +5,23 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import pytest
-from app.web.formats import (ago, count, cycle, date_field, day, duration, last_day, moment,
-                             percent, rate, sentence, server_zone, size, speed)
+
+from app.web.formats import (
+    ago,
+    count,
+    cycle,
+    date_field,
+    day,
+    duration,
+    last_day,
+    moment,
+    percent,
+    rate,
+    sentence,
+    server_zone,
+    size,
+    speed,
+)
 
 KB, MB, GB, TB = 1024, 1024**2, 1024**3, 1024**4
 

@@ -13,7 +13,7 @@ from flask import Flask
 
 from app.config.model import load
 from app.fleet import Fleet
-from app.web.forms import LoginForm, SettingsForm, UserForm
+from app.web.forms import SettingsForm, UserForm
 from tests.web.html import text
 from tests.web.routes import every_path, paths
 from tests.web.visitor import NAME, PASSWORD, Visitor

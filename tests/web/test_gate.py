@@ -12,6 +12,7 @@ from tests.web.html import read, text
 from tests.web.routes import LOADING_ATTRIBUTES, OPEN_TO_ALL, paths
 from tests.web.visitor import Visitor
 
+
 @pytest.fixture(autouse=True)
 def bob(fleet: Fleet) -> str:
     return fleet.add_user("Bob").id

@@ -42,7 +42,8 @@ def test_under_another_name_no_page_answers_and_what_to_set_is_said(
     assert f"settings set panel_hosts={host.partition(':')[0]}" in said
 
 
-@pytest.mark.parametrize("host", ["a b", "[::1", "<b>", "evil.example/", "user@localhost", "localhost:80:80", "ä", "\x00"])
+@pytest.mark.parametrize("host", ["a b", "[::1", "<b>", "evil.example/", "user@localhost", "localhost:80:80", "ä",
+                                  "\x00"])
 def test_what_is_no_host_is_a_bad_request(stranger: Visitor, host: str) -> None:
     assert code(stranger, host) == 400
     assert code(stranger, host, "/healthz") == 400

@@ -11,7 +11,7 @@ from flask import Flask
 from app import create_app
 from app.fleet import Fleet
 from tests.web.html import text
-from tests.web.visitor import NAME, PASSWORD, Visitor
+from tests.web.visitor import NAME, Visitor
 
 NGINX = {"REMOTE_ADDR": "172.28.0.3"}
 

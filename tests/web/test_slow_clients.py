@@ -88,7 +88,8 @@ def test_who_does_not_finish_is_sent_away(panel: Flask) -> None:
 
 @pytest.mark.parametrize("piece", [b"a", b"\r\n"])
 def test_a_byte_now_and_then_wins_no_time(panel: Flask, piece: bytes) -> None:
-    with serving(panel, patience=2) as port, connect(port, b"" if piece != b"a" else UNFINISHED["half of a form"]) as slow:
+    begun = b"" if piece != b"a" else UNFINISHED["half of a form"]
+    with serving(panel, patience=2) as port, connect(port, begun) as slow:
         slow.settimeout(0.2)
         deadline = time.monotonic() + 60
         with pytest.raises((ConnectionError, EOFError)):

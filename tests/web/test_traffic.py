@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from dataclasses import replace
 from datetime import date, timedelta
@@ -51,7 +52,7 @@ def chosen(page: str, name: str) -> str:
 def details(page: str, term: str) -> str:
     """What a definition list says of a term, for every time that it does."""
     elements = [e for e in read(page) if e.tag in ("dt", "dd")]
-    return " | ".join(" ".join(after.text.split()) for before, after in zip(elements, elements[1:])
+    return " | ".join(" ".join(after.text.split()) for before, after in itertools.pairwise(elements)
                       if " ".join(before.text.split()) == term and after.tag == "dd")
 
 
