@@ -158,20 +158,21 @@ def report(obj: Invocation, outcomes: list[Outcome], nothing: str = "Nothing to 
 def probe(obj: Invocation, name: str) -> None:
     """Behave as a Telegram client: handshake and req_pq through the user's link.
 
-    It goes to the server and port of the link, as a client does. Some servers
+    It goes to the server of the link, as a client does, and to the port listened
+    on, which public_port does not change. Some servers
     can't reach their own public address; a probe from there then fails although
     clients get through. The time in the handshake is that of other clocks, where
     they can be asked.
     """
-    from app.fleet.probing import probe_link
-    from app.mtproto.links import parse_link
+    from app.fleet.probing import link_from_here, probe_link
     from app.mtproto.probe import ProbeError
 
     fleet = obj.fleet()
     view = fleet.user(name)
     document: dict[str, object] = {"name": view.name, "link": view.tg_link}
     try:
-        milliseconds = probe_link(parse_link(view.tg_link), fleet.clock, fleet.config())
+        config = fleet.config()
+        milliseconds = probe_link(link_from_here(view, config, fleet.port443.public_port), fleet.clock, config)
     except ProbeError as error:
         if view.state != "running":
             why = f"their proxy is {view.state}" + (f": {view.reason}" if view.reason else "")

@@ -55,7 +55,7 @@ def described(view: UserView) -> str:
             ("id", view.id),
             ("state", state_of(view)),
             ("port", str(view.link_port)),
-            *([("port without 443", str(view.port))] if view.link_port != view.port else []),
+            *([("own port", str(view.port))] if view.link_port != view.port else []),
             ("domain", view.domain),
             ("secret", view.masked_secret),
             ("connections", str(view.connections)),
@@ -152,14 +152,17 @@ def show(obj: Invocation, name: str) -> None:
 def set_user(obj: Invocation, name: str, pairs: tuple[str, ...]) -> None:
     """Change a user.
 
-    Keys: name, note, domain, port, limit_gb, speed_mbps, at_limit, reset_cycle,
+    Keys: name, note, domain, port, public_port, limit_gb, speed_mbps, at_limit, reset_cycle,
     expires, expires_after_days, secret. An empty value takes a limit, a speed or
     an expiry back to the default; limit_gb=none means no limit, whatever the
     setting is. With secret=- the secret is read from standard input.
     """
     changes = typed.read_dashes(assignments(pairs), ("secret",))
-    view = obj.fleet().update_user(name, changes, actor="cli")
-    obj.answer(view.to_json(), described(view))
+    fleet = obj.fleet()
+    before = fleet.user(name)
+    view = fleet.update_user(before.id, changes, actor="cli")
+    new = view.tg_link != before.tg_link
+    obj.answer(view.to_json(), described(view) + ("\n\n! The link has changed: send it again." if new else ""))
 
 
 @user.command()

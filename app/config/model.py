@@ -17,7 +17,7 @@ from app.config.values import (CYCLE_RULE, DNS_RULE, HOST_RULE, IMAGE_RULE, IP_R
                                PORT_RULE, PREFER_IP, SPEED_RULE, TIME_RULE, Address, BaseDomain, BindAddress,
                                Cycle, Dns, Domain, DomainOrEmpty, Domains, Email, Expiry, Host, HttpsSite,
                                HttpsUrl, HttpsUrls, Image, Limit, Moment, Name, Number, OwnCycle, Port, PreferIp,
-                               SecretText, Socks5, Text, Whole, now)
+                               PublicPort, SecretText, Socks5, Text, Whole, now)
 from app.config.wording import kind_of, sentence
 from app.mtproto.secret import Secret, SecretError, valid_domain
 
@@ -78,6 +78,8 @@ class User(_Part):
         repr=False, description="a proxy secret: ee + 32 hex digits + the domain in hex (or base64url), "
                                 "dd + 32 hex digits, or 32 hex digits")
     port: Port = Field(description=PORT_RULE)
+    public_port: PublicPort = Field(
+        default=0, description="the port in the link, from 1 to 65535; 0 means as the setting public_port says")
     enabled: bool = Field(default=True, description="true or false")
     fake_tls_domain: DomainOrEmpty = Field(
         default="", description="a host name; it is part of an ee secret, and the secret decides")
@@ -149,6 +151,8 @@ class Config(_Part):
     server_domain: Host = Field(default="", description=HOST_RULE)
     server_ip: Address = Field(default="", description=IP_RULE)
     proxy_port: Port = Field(default=2443, description=PORT_RULE)
+    public_port: PublicPort = Field(
+        default=0, description="the port in everybody's links, from 1 to 65535; 0 means the port listened on")
     proxy_bind: BindAddress = Field(
         default="", description="an IP address of this machine; empty means all of them")
     proxy_image: Image = Field(default="mtg-custom", description=IMAGE_RULE)
@@ -281,7 +285,7 @@ class Config(_Part):
 
 
 #: Settings that this version acts on; the others are kept for the installation they came from.
-SETTINGS = ("server_domain", "server_ip", "proxy_port", "proxy_bind", "proxy_image", "proxy_tag",
+SETTINGS = ("server_domain", "server_ip", "proxy_port", "public_port", "proxy_bind", "proxy_image", "proxy_tag",
             "proxy_prefer_ip", "proxy_concurrency", "proxy_anti_replay", "proxy_blocklist", "proxy_dns",
             "proxy_memory_mb", "fake_tls_domain", "traffic_limit_gb", "throttle_speed_mbps", "at_limit",
             "reset_cycle", "monitor_seconds", "upstream_socks5", "domain_fronting_ip", "domain_fronting_port",

@@ -30,6 +30,16 @@ def workload_name(user: User) -> str:
     return f"{NAME_PREFIX}{user.port}"
 
 
+def listened_port(port: int, config: Config, edge_port: int) -> int:
+    """Where this server takes the connections of a user with this port. edge_port: where nginx is published."""
+    return edge_port if config.port_443_mode else port
+
+
+def link_port(user: User, config: Config, edge_port: int) -> int:
+    """The port that the user's links carry: what stands before this server may listen on another than it does."""
+    return user.public_port or config.public_port or listened_port(user.port, config, edge_port)
+
+
 def links(user: User, config: Config, now: datetime) -> list[UserLink]:
     """Today's link first, then the old ones that still work.
 

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from app.config.model import Config
 from app.fleet.clock import OutsideClock, off
-from app.mtproto.links import Link
+from app.fleet.links import listened_port
+from app.fleet.views import UserView
+from app.mtproto.links import Link, parse_link
 from app.mtproto.probe import HANDSHAKE, ProbeError, probe
+
+
+def link_from_here(view: UserView, config: Config, edge_port: int) -> Link:
+    """The user's link as it is tried from this server: on the port listened on, as a public port is another
+    machine's. edge_port: where nginx is published."""
+    return replace(parse_link(view.tg_link), port=listened_port(view.port, config, edge_port))
 
 
 def probe_link(link: Link, clock: OutsideClock, config: Config) -> float:

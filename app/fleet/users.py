@@ -17,7 +17,7 @@ from app.fleet.links import replace_domain
 from app.mtproto.secret import FAKETLS, Secret, SecretError, valid_domain
 
 #: What `user set` and the panel's form may change.
-CHANGEABLE = ("name", "note", "domain", "port", "limit_gb", "speed_mbps", "at_limit", "reset_cycle",
+CHANGEABLE = ("name", "note", "domain", "port", "public_port", "limit_gb", "speed_mbps", "at_limit", "reset_cycle",
               "expires", "expires_after_days", "secret")
 
 #: Those whose field in the file is called otherwise.
@@ -107,6 +107,8 @@ def _set(config: Config, user: User, key: str, text: str, changes: Mapping[str, 
             _change_domain(config, user, _domain(text), world)
         case "port":
             user.port = _port(config, user, text, world.port_taken)
+        case "public_port":
+            user.public_port = _public_port(text)
         case "limit_gb":
             user.traffic_limit_gb = number(text, "limit_gb", "the traffic limit", "GB", 1_000_000)
         case "speed_mbps":
@@ -252,6 +254,14 @@ def _port(config: Config, user: User, text: str, port_taken: Callable[[int], str
     if by := port_taken(port):
         raise Refused(by, "port")
     return port
+
+
+def _public_port(text: str) -> int:
+    """The port in the link; "" and 0 mean the one of the settings."""
+    if text and (not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > 65535):
+        raise Refused(f"the public port {text!r} is not allowed: a whole number from 1 to 65535 is, or 0 for what is "
+                      "set for all", "public_port")
+    return int(text or 0)
 
 
 def _expiry(text: str) -> datetime | None:

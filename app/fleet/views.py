@@ -11,7 +11,7 @@ from app.config import times
 from app.config.model import Config, User
 from app.fleet import limits
 from app.fleet.hints import hints
-from app.fleet.links import links, workload_name
+from app.fleet.links import link_port, links, workload_name
 from app.ledger.refusals import Refused
 from app.ledger.traffic import Total
 from app.mtproto.links import tg_link, tme_link
@@ -55,7 +55,7 @@ class UserView:
     that is awaited.
     throttled_bps: the limit in force in bits per second, None if there is none; throttle_verified_at:
     when that was last read back. slow: why the proxy sends slower than it could, "" if it does not.
-    link_port: the port in the link: the user's own, or the one that nginx serves everybody on.
+    link_port: the port in the link: the declared public_port, else the user's own, or that of nginx.
     link_last_used: when this link, not an old one, was last used, as far as can be told. Times are ISO 8601.
     """
 
@@ -186,7 +186,7 @@ class Status:
 class Sight:
     """Everything a view is made of, read once for all users. observed: None, and `unavailable` says
     why, while the runtime does not answer. verified, last_uses: Unix seconds by workload. slow: reasons by
-    workload. public_port: the port of links on port 443. zone: the server's."""
+    workload. public_port: the one that nginx is published on. zone: the server's."""
 
     config: Config
     observed: Mapping[str, Observed] | None
@@ -214,7 +214,7 @@ def user_view(user: User, sight: Sight) -> UserView:
     state, reason = _state(user, name, sight)
     config = sight.config
     today, *old = links(user, config, sight.now)
-    secret, port = today.secret, sight.public_port if config.port_443_mode else user.port
+    secret, port = today.secret, link_port(user, config, sight.public_port)
     link = (sight.server, port, secret)
     running = state == "running"
     fresh = running and abs(sight.now.timestamp() - total.sampled_at) <= max(30, 3 * config.monitor_seconds)

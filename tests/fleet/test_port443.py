@@ -15,6 +15,7 @@ from app.config.model import User
 from app.edge.addresses import Addresses
 from app.engines.builtin import Builtin
 from app.fleet import Fleet, Refused
+from app.fleet.probing import link_from_here
 from app.fleet.slowness import AGAIN, LEARNING
 from app.mtproto.links import parse_link
 from app.mtproto.secret import Secret
@@ -502,3 +503,25 @@ def test_a_network_of_the_stack_itself_is_inside_whatever_its_addresses_are(worl
     fleet = world.open(networks=(ipaddress.ip_network(f"{ELSEWHERE}/32"),))
     with pytest.raises(Refused, match="not an address of the internet"):
         fleet.add_user("Anna", domain="far.example")
+
+
+@pytest.mark.parametrize("mode", [False, True])
+def test_a_public_port_changes_links_and_nothing_that_runs(world: World, mode: bool):
+    anna, boris = world.fleet.add_user("Anna"), world.fleet.add_user("Boris")
+    world.fleet.set_settings({"port_443_mode": mode})
+    listened = [user.link_port for user in world.fleet.users()]
+    calls = len(world.machine.calls)
+    world.fleet.set_settings({"public_port": "8443"})
+    world.fleet.update_user(boris.id, {"public_port": "9443"})
+    assert [parse_link(user.tg_link).port for user in world.fleet.users()] == [8443, 9443]
+    config = world.fleet.config()
+    assert [link_from_here(user, config, 443).port for user in world.fleet.users()] == listened
+    world.fleet.update_user(boris.id, {"public_port": ""})
+    world.fleet.set_settings({"public_port": "0"})
+    assert [user.link_port for user in world.fleet.users()] == listened
+    assert not [call for call in world.machine.calls[calls:] if call[0] in ("create", "stop", "remove", "start")]
+    for odd in ("-1", "65536", "x", "٣"):
+        with pytest.raises(Refused):
+            world.fleet.update_user(anna.id, {"public_port": odd})
+        with pytest.raises(Refused):
+            world.fleet.set_settings({"public_port": odd})

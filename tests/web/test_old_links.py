@@ -44,7 +44,7 @@ def old_links(admin: Visitor, user_id: str) -> str:
 def test_links_say_443_and_the_port_of_their_own_is_told_beside_it(
         admin: Visitor, fleet: Fleet, alice: str) -> None:
     page = read(admin.get(f"/users/{alice}").get_data(as_text=True))
-    assert "4432443 without port 443" in {e.text for e in page if e.tag == "dd"}
+    assert "443own port 2443" in {e.text for e in page if e.tag == "dd"}
     assert "www.first.example, port 443" in text(admin.get("/users").get_data(as_text=True))
     assert "www.first.example" in text(admin.get("/").get_data(as_text=True))
     assert old_links(admin, alice) == ""
