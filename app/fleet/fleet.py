@@ -344,7 +344,7 @@ class Fleet:
     def sample(self) -> None:
         """Read the counters of everything that runs into the ledger, and start the clocks of first uses."""
         with refusing():
-            active = self.reconciler.sampler.sample(self.runtime.list())
+            active = self.reconciler.sampler.sample(self.runtime.observe())
             self._sampled = time.monotonic()
             traffic.start_clocks(self.file, self.ledger, active, self.reconciler.now())
 
@@ -434,7 +434,7 @@ class Fleet:
     def _sight(self) -> Sight:
         observed, unavailable = None, ""
         try:
-            observed = {o.name: o for o in self.runtime.list()}
+            observed = {o.name: o for o in self.runtime.observe()}
         except RuntimeFailure as failure:
             unavailable = str(failure)
         config = self.config()

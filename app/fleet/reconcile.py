@@ -92,7 +92,7 @@ class Reconciler:
     def restart(self, read: Callable[[], Config], user_ids: set[str]) -> list[Outcome]:
         """Stop what these users have running, and start it again; whoever is stopped stays so."""
         with self._lock():
-            running = [o for o in self.runtime.list() if o.state == RUNNING and o.user_id in user_ids]
+            running = [o for o in self.runtime.observe() if o.state == RUNNING and o.user_id in user_ids]
             self.sampler.sample(running)
             config = read()
             stops = self._run_all([Action(STOP, o.name, o.user_id) for o in running], config)
@@ -116,7 +116,7 @@ class Reconciler:
         wanted = self._desired(config)
         names = {u.id: u.name for u in config.users}
         self._tell(self.runtime.notices(), names)
-        observed = self.runtime.list()
+        observed = self.runtime.observe()
         actions = plan(wanted.workloads, observed, self.clock() if patient else float("inf"), wanted.parked)
         if patient:
             actions = [a for a in actions if not self._resting(a, a.spec)]
@@ -135,7 +135,7 @@ class Reconciler:
                             if one.ok and one.action == STOP and one.name in wanted.blocked}):
             self.ledger.events.record("panel", "blocked at the limit", user)
         outcomes += [Outcome("refuse", name, "", False, why) for name, why in wanted.refused.items()]
-        now_there = {o.name: o for o in (self.runtime.list() if actions else observed)}
+        now_there = {o.name: o for o in (self.runtime.observe() if actions else observed)}
         outcomes += self._throttle(wanted, now_there, names)
         with self.ledger.database.best_effort("problems"):
             self._note_problems(wanted, now_there, outcomes)
@@ -144,7 +144,7 @@ class Reconciler:
     def stop_everything(self) -> list[Outcome]:
         """End every workload and leave the declaration alone: the next reconcile starts them again."""
         with self._lock():
-            running = [o for o in self.runtime.list() if o.state == RUNNING]
+            running = [o for o in self.runtime.observe() if o.state == RUNNING]
             self.sampler.sample(running)
             return [self._run(Action(STOP, o.name, o.user_id), "") for o in running]
 

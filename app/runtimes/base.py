@@ -158,7 +158,7 @@ class Runtime(Protocol):
         """Why a workload could not listen on this port, e.g. "port 2443 is taken by another program
         (nginx, pid 123)"; "" if it could. A workload of this runtime that listens there takes it too."""
 
-    def list(self) -> list[Observed]:
+    def observe(self) -> list[Observed]:
         """Every workload this installation owns, running or not."""
 
     def create(self, workload: Workload) -> None:

@@ -94,7 +94,7 @@ class DockerRuntime:
                     return f"port {port} is taken by another program (the container {_name(container)})"
         return ports.obstacle(ports.join(bind or "0.0.0.0", port)) if self._engine.on_this_machine else ""
 
-    def list(self) -> list[Observed]:
+    def observe(self) -> list[Observed]:
         """As in base.Runtime. A container that was renamed by hand gets its name back here."""
         summaries = self._containers.summaries()
         self._listed = (time.monotonic(), summaries)
@@ -220,7 +220,7 @@ class DockerRuntime:
             return
         with self._engine.api(PATIENT) as api:
             if container.wanted:
-                # First: no list() beside us takes the end for a crash, and no reboot starts it again.
+                # First: no observe() beside us takes the end for a crash, and no reboot starts it again.
                 api.update_container(container.id, restart_policy={"Name": STAY_STOPPED})
             self._containers.end(api, container)
         self._runs[name] = Run(container.id)

@@ -73,7 +73,7 @@ class ProcessRuntime:
     def port_taken(self, port: int, bind: str) -> str:
         return ports.obstacle(self.place(port, bind).listen)
 
-    def list(self) -> list[Observed]:
+    def observe(self) -> list[Observed]:
         """As in base.Runtime. Records the ends it notices, and rotates logs that have grown
         too long: it is the verb that every tick calls and that looks at every folder."""
         running = procfs.find(self._root, CONFIG)
@@ -125,7 +125,7 @@ class ProcessRuntime:
 
     def stop(self, name: str) -> None:
         folder = self._folder(name)
-        # Written down first, so that no list() beside us takes the end for a crash.
+        # Written down first, so that no observe() beside us takes the end for a crash.
         record = self._record_stop(folder)
         targets = procfs.find(self._root, CONFIG).get(name, [])
         if record and record.process and record.process not in targets:
@@ -205,7 +205,7 @@ class ProcessRuntime:
             if process and procfs.alive(process, folder.config):
                 watched.append(process)
             elif process and process.start not in self._ends_told:
-                # It ended between the last list() and now. Told once: list() may be unable to record it.
+                # It ended between the last observe() and now. Told once: observe() may be unable to record it.
                 self._ends_told.add(process.start)
                 return True
         return procfs.wait_for_any(watched, timeout)

@@ -75,13 +75,13 @@ def measure_idle(fleet: Fleet, turns: int = 9) -> None:
 
 
 def measure_memory(fleet: Fleet, api: APIClient) -> None:
-    pids = [api.inspect_container(o.name)["State"]["Pid"] for o in fleet.runtime.list()]
+    pids = [api.inspect_container(o.name)["State"]["Pid"] for o in fleet.runtime.observe()]
     row("memory per container (its processes, resident), p50", statistics.median(map(rss_mb, pids)), "MB")
 
 
 def measure_old_way(fleet: Fleet, api: APIClient) -> None:
     """One change, and one reading of the counters, as the older panels did them."""
-    names = [o.name for o in fleet.runtime.list()]
+    names = [o.name for o in fleet.runtime.observe()]
     some = names[:OLD_WAY]
     stop = seconds(lambda: [api.stop(name) for name in some])
     start = seconds(lambda: [api.start(name) for name in some])

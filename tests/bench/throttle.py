@@ -61,7 +61,7 @@ def measure(runtime: DockerRuntime, api: APIClient, name: str, link: str, center
     apply = seconds(lambda: runtime.throttle(name, round(mbps * 1e6)))
     # Another one, which has read nothing yet, but has its connection to the engine.
     reader = DockerRuntime(runtime.instance, runtime.network)
-    reader.list()
+    reader.observe()
     read_back = seconds(lambda: reader.throttled(name))
     reader.close()
     with PeakMemory(api, name) as peak:

@@ -77,7 +77,7 @@ class Lab:
         self.sockets: list[socket.socket] = []
 
     def seen(self, name: str) -> Observed | None:
-        return next((o for o in self.runtime.list() if o.name == name), None)
+        return next((o for o in self.runtime.observe() if o.name == name), None)
 
     def occupy(self, port: int) -> socket.socket:
         self.sockets.append(socket.create_server(("127.0.0.1", port)))

@@ -99,7 +99,7 @@ def test_a_look_while_a_container_is_replaced_does_not_keep_the_new_one_from_sta
 
     def and_look(*which):
         destroy(*which)
-        lab.runtime.list()  # a page of the panel: it gives the replacement its name before we do
+        lab.runtime.observe()  # a page of the panel: it gives the replacement its name before we do
 
     monkeypatch.setattr(containers, "destroy", and_look)
     lab.fleet.set_settings({"proxy_concurrency": "128"})
@@ -163,7 +163,7 @@ def test_two_panels_on_one_data_folder_make_one_container_for_each_user(lab, ima
     with ThreadPoolExecutor(6) as pool:
         views = list(pool.map(lambda n: (lab.fleet, beside)[n % 2].add_user(f"user {n}"), range(6)))
     assert [v.state for v in views] == [RUNNING] * 6
-    assert sorted(o.name for o in other.list()) == sorted(name_of(v) for v in views)
+    assert sorted(o.name for o in other.observe()) == sorted(name_of(v) for v in views)
     assert beside.reconcile() == [] == lab.fleet.reconcile()
     other.close()
 
@@ -241,7 +241,7 @@ def test_an_engine_that_goes_away_is_told_and_found_again(lab, alice, tmp_path):
     cable.cut()
     assert far.wait(30)  # the end of the events is a reason to look
     with pytest.raises(RuntimeUnavailable, match="there is no Docker engine"):
-        far.list()
+        far.observe()
     assert passes(alice.tg_link)  # the proxies do not care
     assert "Docker engine" in str(fleet.status().problems)
     lab.hands.kill(name_of(alice))
@@ -259,13 +259,13 @@ def test_an_engine_that_hangs_is_told_as_one_that_does_not_answer(tmp_path, engi
     cable.cut()
     cable.plug(deaf=True)
     with pytest.raises(RuntimeUnavailable, match="does not answer"):
-        DockerRuntime("nobody", "nowhere", f"unix://{cable.path}").list()
+        DockerRuntime("nobody", "nowhere", f"unix://{cable.path}").observe()
     cable.cut()
 
 
 def test_a_socket_that_is_missing_is_told_with_what_to_do(tmp_path):
     with pytest.raises(RuntimeUnavailable, match="DOCKER_HOST"):
-        DockerRuntime("nobody", "nowhere", f"unix://{tmp_path}/none.sock").list()
+        DockerRuntime("nobody", "nowhere", f"unix://{tmp_path}/none.sock").observe()
 
 
 def test_a_stopped_container_stays_stopped_for_docker_too(lab, alice):
@@ -288,7 +288,7 @@ def test_an_image_that_can_not_be_had_is_asked_for_once(runtime, stand_in_image)
 
 def test_another_installations_containers_are_never_touched(lab, alice, stand_in_image):
     other = DockerRuntime("somebody-else", lab.runtime.network)
-    assert other.list() == []
+    assert other.observe() == []
     with pytest.raises(RuntimeFailure, match="did not make"):
         other.create(DockerLab(other, stand_in_image).workload(port=alice.port))
     other.stop(name_of(alice))
@@ -323,4 +323,4 @@ def test_a_removed_users_container_is_gone(lab, alice):
     lab.fleet.remove(alice.id)
     with pytest.raises(NotFound):
         lab.hands.inspect_container(name_of(alice))
-    assert free_port() and lab.runtime.list() == []
+    assert free_port() and lab.runtime.observe() == []

@@ -85,7 +85,7 @@ def test_an_older_container_runs_on_when_ours_does_not_start(lab, older):
     (outcome,) = lab.fleet.reconcile()
     assert not outcome.ok and "left as it was" in outcome.reason and "no proxy program" in outcome.reason
     (old,) = [f for f in lab.runtime.foreign() if f.port == alice.port]
-    assert old.running and old.name == f"mtg-proxy-{alice.port}" and lab.runtime.list() == []
+    assert old.running and old.name == f"mtg-proxy-{alice.port}" and lab.runtime.observe() == []
 
 
 def test_a_foreign_container_with_a_users_name_is_not_removed_by_create(lab, older, image):

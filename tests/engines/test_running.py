@@ -38,7 +38,7 @@ def runtime(tmp_path) -> Iterator[ProcessRuntime]:
     runtime = ProcessRuntime(tmp_path / "data")
     runtime.start_timeout = runtime.stop_timeout = runtime.scrape_timeout = runtime.throttle_timeout = 60.0
     yield runtime
-    for observed in runtime.list():
+    for observed in runtime.observe():
         runtime.remove(observed.name)
 
 
@@ -88,7 +88,7 @@ def test_a_client_gets_its_answer_and_is_counted_until_the_stop_ends_it(
 
     asyncio.run(talk())
     assert dc.requests == 1
-    (observed,) = runtime.list()
+    (observed,) = runtime.observe()
     assert (observed.state, observed.crashes) == (EXITED, 0)
 
 
@@ -134,7 +134,7 @@ def test_all_addresses_and_a_restart_on_the_same_port(runtime, engine, declared,
                 assert client.recv(1) == b""
             client.close()
         runtime.start(workload.name)
-    (observed,) = runtime.list()
+    (observed,) = runtime.observe()
     assert observed.state == RUNNING
 
 

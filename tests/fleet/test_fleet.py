@@ -425,7 +425,7 @@ def test_while_the_runtime_does_not_answer_the_panel_stays_up_and_catches_up_lat
     def away(*_):
         raise RuntimeUnavailable("the Docker engine is not running: systemctl start docker")
 
-    for verb in ("list", "port_taken"):
+    for verb in ("observe", "port_taken"):
         monkeypatch.setattr(fleet.runtime, verb, away)
     view = fleet.add_user("Bob")
     assert view.state == "unknown" and "systemctl start docker" in view.reason

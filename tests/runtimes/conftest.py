@@ -45,7 +45,7 @@ class Lab:
         return stand_in(port, place, user, **options)
 
     def state(self, name: str) -> str | None:
-        return next((o.state for o in self.runtime.list() if o.name == name), None)
+        return next((o.state for o in self.runtime.observe() if o.name == name), None)
 
 
 class MemoryLab(Lab):
@@ -72,7 +72,7 @@ class ProcessLab(Lab):
         return docker_lab.patient(ProcessRuntime(self.data))
 
     def pid(self, name: str) -> int:
-        return next(int(o.start.split("-")[0]) for o in self.runtime.list() if o.name == name)
+        return next(int(o.start.split("-")[0]) for o in self.runtime.observe() if o.name == name)
 
     def crash(self, name: str) -> None:
         pid = self.pid(name)
@@ -95,9 +95,9 @@ class ProcessLab(Lab):
         for each in self.sockets:
             each.close()
         runtime = self.again()
-        for observed in runtime.list():
+        for observed in runtime.observe():
             runtime.remove(observed.name)
-        assert runtime.list() == []
+        assert runtime.observe() == []
 
 
 class DockerLab(Lab):

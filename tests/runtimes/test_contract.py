@@ -12,12 +12,12 @@ from tests.support.docker_lab import eventually
 
 
 def only(lab) -> Observed:
-    (observed,) = lab.runtime.list()
+    (observed,) = lab.runtime.observe()
     return observed
 
 
 def test_nothing_runs_on_a_fresh_machine(lab):
-    assert lab.runtime.list() == []
+    assert lab.runtime.observe() == []
     assert lab.runtime.samples() == []
 
 
@@ -103,7 +103,7 @@ def test_a_stopped_workload_starts_again_as_another_start(lab, running):
 def test_a_removed_workload_is_gone_and_its_log_with_it(lab, running):
     workload = running()
     lab.runtime.remove(workload.name)
-    assert lab.runtime.list() == []
+    assert lab.runtime.observe() == []
     assert lab.runtime.logs(workload.name) == ""
 
 
@@ -112,24 +112,24 @@ def test_removing_twice_or_what_is_not_there_is_no_failure(lab, running):
     lab.runtime.remove(workload.name)
     lab.runtime.remove(workload.name)
     lab.runtime.remove("mtg-proxy-1234")
-    assert lab.runtime.list() == []
+    assert lab.runtime.observe() == []
 
 
 def test_what_is_done_to_one_workload_leaves_the_others_alone(lab, running):
     first, second, third = running(), running(), running()
-    kept = next(o for o in lab.runtime.list() if o.name == second.name)
+    kept = next(o for o in lab.runtime.observe() if o.name == second.name)
     lab.runtime.stop(first.name)
     lab.runtime.remove(third.name)
-    assert next(o for o in lab.runtime.list() if o.name == second.name) == kept
+    assert next(o for o in lab.runtime.observe() if o.name == second.name) == kept
 
 
 def test_a_new_instance_adopts_what_runs(lab, running):
     workload = running()
     before = only(lab)
     adopted = lab.again()
-    assert adopted.list() == [before]
+    assert adopted.observe() == [before]
     adopted.start(workload.name)
-    assert adopted.list() == [before]
+    assert adopted.observe() == [before]
     adopted.stop(workload.name)
     assert only(lab).state == EXITED
 
@@ -146,7 +146,7 @@ def test_a_crash_is_noticed_and_counted(lab, running):
 def test_crashes_in_a_row_add_up_and_a_stop_forgets_them(lab, running):
     workload = running()
     lab.crash(workload.name)
-    lab.runtime.list()
+    lab.runtime.observe()
     lab.runtime.start(workload.name)
     assert only(lab).crashes == 1
     lab.crash(workload.name)
@@ -202,7 +202,7 @@ def test_samples_are_of_the_running_start(lab, running):
     assert lab.state(second.name) == EXITED
     (sample,) = lab.runtime.samples()
     assert sample.name == first.name
-    assert sample.start == next(o.start for o in lab.runtime.list() if o.name == first.name)
+    assert sample.start == next(o.start for o in lab.runtime.observe() if o.name == first.name)
     assert "up 1\n" in sample.text
 
 

@@ -55,7 +55,7 @@ def test_a_process_that_needs_more_than_is_allowed_ends_and_says_so(process_lab,
     assert 64 << 20 < allowed <= (64 << 20) + (256 << 20)
     (tmp_path / "eat").touch()
     eventually(lambda: not lives(process), "it has ended")
-    (seen,) = lab.runtime.list()
+    (seen,) = lab.runtime.observe()
     assert (seen.state, seen.crashes) == (EXITED, 1)
     assert seen.reason == ("it ran out of memory: 64 MB are allowed (proxy_memory_mb); it exited with code 1; its "
                            "last line: error: out of memory")
@@ -125,5 +125,5 @@ def test_the_engine_itself_ends_and_says_so(process_lab):
         return not lives(process)
 
     eventually(ended, "it has ended")
-    (seen,) = lab.runtime.list()
+    (seen,) = lab.runtime.observe()
     assert seen.state == EXITED and seen.reason.startswith("it ran out of memory: 256 MB are allowed")

@@ -79,7 +79,7 @@ def renamed_and_another_installed_in_its_place(lab: ProcessLab) -> None:
     where = lab.data.parents[1]
     shutil.copytree(where / "b", where / "a")
     other = ProcessLab(where / "a" / "data").runtime
-    for observed in other.list():
+    for observed in other.observe():
         assert observed.state == EXITED
         other.remove(observed.name)
 
@@ -92,9 +92,9 @@ WAYS = [renamed, moved_to_another_disk, linked, renamed_behind_a_link, renamed_a
 @pytest.mark.parametrize("way", WAYS)
 def test_whatever_became_of_its_folder_a_process_is_seen_and_ended(lab, running, way, verb):
     workload = running()
-    start = lab.runtime.list()[0].start
+    start = lab.runtime.observe()[0].start
     way(lab)
-    assert [(o.name, o.state, o.start) for o in lab.runtime.list()] == [(workload.name, RUNNING, start)]
+    assert [(o.name, o.state, o.start) for o in lab.runtime.observe()] == [(workload.name, RUNNING, start)]
     getattr(lab.runtime, verb)(workload if verb == "create" else workload.name)
     assert lab.state(workload.name) != RUNNING
     with pytest.raises(ConnectionRefusedError):
@@ -121,23 +121,23 @@ def test_a_moved_workload_starts_again_with_its_files_of_now(lab, running):
     assert config in procfs.command_line(lab.pid(workload.name))
 
 
-@pytest.mark.parametrize("verbs", [["list"], ["samples"], ["stop"], ["remove"], ["create"], ["start"],
-                                   ["list", "stop", "remove"]])
+@pytest.mark.parametrize("verbs", [["observe"], ["samples"], ["stop"], ["remove"], ["create"], ["start"],
+                                   ["observe", "stop", "remove"]])
 def test_a_copy_neither_ends_nor_claims_what_runs_for_the_original(lab, running, verbs):
     workload = running()
-    start = lab.runtime.list()[0].start
+    start = lab.runtime.observe()[0].start
     copy = lab.data.parents[1] / "copy"
     shutil.copytree(lab.data, copy, symlinks=True)
     other = ProcessLab(copy).runtime
     for verb in verbs:
-        arguments = {"list": [], "samples": [], "create": [workload]}.get(verb, [workload.name])
+        arguments = {"observe": [], "samples": [], "create": [workload]}.get(verb, [workload.name])
         if verb == "start":
             with pytest.raises(RuntimeFailure, match=f"port {workload.port} is taken"):
                 other.start(workload.name)
         else:
             getattr(other, verb)(*arguments)
-    assert [o.state for o in other.list() if o.state == RUNNING] == []
-    assert lab.runtime.list()[0].start == start
+    assert [o.state for o in other.observe() if o.state == RUNNING] == []
+    assert lab.runtime.observe()[0].start == start
     lab.connect(workload)
 
 
@@ -146,7 +146,7 @@ def test_a_copy_says_whose_process_it_names_and_what_ends_it(lab, running):
     pid = lab.pid(workload.name)
     copy = lab.data.parents[1] / "copy"
     shutil.copytree(lab.data, copy)
-    (seen,) = ProcessLab(copy).runtime.list()
+    (seen,) = ProcessLab(copy).runtime.observe()
     assert f"(pid {pid}) works for {lab.data / 'proxies' / workload.name}" in seen.reason
     assert f"kill {pid}" in seen.reason and seen.crashes == 0
 

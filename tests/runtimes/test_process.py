@@ -35,7 +35,7 @@ def lab(process_lab):
 
 
 def only(lab):
-    (observed,) = lab.runtime.list()
+    (observed,) = lab.runtime.observe()
     return observed
 
 
@@ -153,7 +153,7 @@ def test_a_program_that_dies_at_once_and_leaves_no_zombie_fails_the_start(lab, m
 def test_a_run_that_has_lasted_forgets_earlier_crashes(lab, running):
     workload = running()
     lab.crash(workload.name)
-    lab.runtime.list()
+    lab.runtime.observe()
     lab.runtime.start(workload.name)
     assert only(lab).crashes == 1
     lab.runtime.settled_after = 0.0
@@ -174,7 +174,7 @@ def test_many_who_look_at_one_crash_count_it_once(lab, running):
     workload = running()
     lab.crash(workload.name)
     with ThreadPoolExecutor(8) as pool:
-        seen = list(pool.map(lambda _: lab.again().list()[0], range(24)))
+        seen = list(pool.map(lambda _: lab.again().observe()[0], range(24)))
     assert {(o.state, o.crashes, o.reason) for o in seen} == {(EXITED, 1, seen[0].reason)}
     assert "SIGSEGV" in seen[0].reason
 
@@ -223,7 +223,7 @@ def test_a_kill_of_the_panel_leaves_its_workloads_and_their_connections(lab):
     other.wait()
     client.sendall(b"alive")
     assert client.recv(5) == b"alive"
-    assert lab.again().list() == [before]
+    assert lab.again().observe() == [before]
     # The kernel gives its exit code to nobody now.
     os.kill(lab.pid(workload.name), signal.SIGTERM)
     assert lab.runtime.wait(30)
@@ -249,7 +249,7 @@ def test_a_workload_that_nobody_recorded_is_adopted(lab, unrecorded):
     seen = only(lab)
     assert (seen.state, seen.start, seen.spec) == (RUNNING, process.start, workload.spec)
     assert abs(seen.started_at - time.time()) < 30
-    assert lab.again().list() == [seen]
+    assert lab.again().observe() == [seen]
 
 
 def test_starting_a_workload_that_nobody_recorded_starts_no_second_one(lab, unrecorded):
@@ -290,10 +290,10 @@ def test_a_foreign_process_with_the_recorded_pid_is_never_signalled(lab, genuine
         eventually(lambda: procfs.command_line(foreign.pid), "it has its arguments a moment after it is there")
         process = procfs.identify(foreign.pid)
         ticks = process.ticks if genuine else process.ticks - 1
-        for verb in ("list", "samples", "stop", "start", "stop", "remove"):
+        for verb in ("observe", "samples", "stop", "start", "stop", "remove"):
             if (lab.data / "proxies" / workload.name / "state.json").exists():
                 edit_record(lab, workload.name, pid=foreign.pid, ticks=ticks, boot=process.boot)
-            getattr(lab.runtime, verb)(*([] if verb in ("list", "samples") else [workload.name]))
+            getattr(lab.runtime, verb)(*([] if verb in ("observe", "samples") else [workload.name]))
             assert foreign.poll() is None
     finally:
         foreign.kill()
@@ -353,7 +353,7 @@ def test_a_command_that_does_not_name_its_config_is_refused(lab):
     workload = lab.workload()
     with pytest.raises(RuntimeFailure, match="must name {config}"):
         lab.runtime.create(type(workload)(**{**vars(workload), "command": ("/bin/true",)}))
-    assert lab.runtime.list() == []
+    assert lab.runtime.observe() == []
 
 
 def test_a_program_that_only_reads_the_config_is_not_taken_for_the_workload(lab):
@@ -470,7 +470,7 @@ def test_a_file_name_that_is_a_path_or_the_runtimes_own_is_refused(lab, file):
     workload = type(workload)(**{**vars(workload), "files": {file: ""}})
     with pytest.raises(RuntimeFailure, match="can't be the name of a workload's file"):
         lab.runtime.create(workload)
-    assert lab.runtime.list() == []
+    assert lab.runtime.observe() == []
 
 
 def test_nobody_else_may_read_the_folder_or_its_files(lab, running):
@@ -486,11 +486,11 @@ def test_a_damaged_record_costs_one_replacement_and_no_error(lab, running, text)
     damaged, other = running(), running()
     path = lab.data / "proxies" / damaged.name / "state.json"
     path.write_text(text or json.dumps({**json.loads(path.read_text()), "pid": "many"}), encoding="latin-1")
-    seen = {o.name: o for o in lab.runtime.list()}
+    seen = {o.name: o for o in lab.runtime.observe()}
     assert seen[damaged.name].spec == "" and seen[other.name].spec == other.spec
     lab.runtime.create(damaged)
     lab.runtime.start(damaged.name)
-    assert {o.spec for o in lab.runtime.list()} == {damaged.spec, other.spec}
+    assert {o.spec for o in lab.runtime.observe()} == {damaged.spec, other.spec}
 
 
 def full_disk(lab, name: str, file: str) -> None:
@@ -540,14 +540,14 @@ def test_looking_never_fails_while_others_create_and_remove(lab):
         looks = 0
         deadline = time.monotonic() + 1.5
         while time.monotonic() < deadline or looks < 10:
-            assert {o.state for o in lab.runtime.list()} <= {CREATED}
+            assert {o.state for o in lab.runtime.observe()} <= {CREATED}
             assert lab.runtime.samples() == []
             assert lab.runtime.logs(workloads[0].name) == ""
             looks += 1
         done.set()
         for future in futures:
             future.result()
-    assert lab.runtime.list() == []
+    assert lab.runtime.observe() == []
 
 
 # -- logs --------------------------------------------------------------------------------------
@@ -559,7 +559,7 @@ def test_a_long_log_is_rotated_while_the_program_writes_and_loses_next_to_nothin
     lab.runtime.rotate_above = 50_000
     rotations, lost = [], []
     while len(rotations) < 5:
-        lab.runtime.list()
+        lab.runtime.observe()
         old = folder / "proxy.log.1"
         if old.exists() and (not rotations or rotations[-1] != old.stat().st_ino):
             rotations.append(old.stat().st_ino)
@@ -579,7 +579,7 @@ def test_a_long_log_is_rotated_while_the_program_writes_and_loses_next_to_nothin
 
 def test_the_log_is_not_rotated_before_it_is_long(lab, running):
     workload = running()
-    lab.runtime.list()
+    lab.runtime.observe()
     assert not (lab.data / "proxies" / workload.name / "proxy.log.1").exists()
     assert lab.runtime.rotate_above == 5 << 20
 
@@ -603,7 +603,7 @@ def test_a_limit_outlives_a_crash(lab, running):
     lab.runtime.throttle(workload.name, 1_000_000)
     lab.crash(workload.name)
     assert lab.runtime.throttled(workload.name) is None
-    lab.runtime.list()
+    lab.runtime.observe()
     lab.runtime.start(workload.name)
     assert lab.runtime.throttled(workload.name) == 1_000_000
 

@@ -103,7 +103,7 @@ class MemoryRuntime:
         culprit = self.machine.taken.get(port) or users.get(port)
         return f"port {port} is taken by another program ({culprit})" if culprit else ""
 
-    def list(self) -> list[Observed]:
+    def observe(self) -> list[Observed]:
         observed = []
         for name, box in sorted(self.machine.boxes.items()):
             settled = box.state == RUNNING and self.machine.now() - box.started_at >= SETTLED_AFTER

@@ -38,25 +38,25 @@ def test_no_page_is_shown_to_a_stranger(panel: Flask, fleet: Fleet, stranger: Vi
 
 def test_nothing_can_be_changed_by_a_stranger_even_with_a_valid_token(
         panel: Flask, fleet: Fleet, stranger: Visitor, declaration: Path) -> None:
-    before = declaration.read_bytes(), fleet.runtime.list()
+    before = declaration.read_bytes(), fleet.runtime.observe()
     for path in set(paths(panel, fleet, "POST")) - OPEN_TO_ALL:
         answer = stranger.post(path, {"name": "Mallory"})
         assert (answer.status_code, answer.location) == (302, "/login"), path
-    assert (declaration.read_bytes(), fleet.runtime.list()) == before
+    assert (declaration.read_bytes(), fleet.runtime.observe()) == before
 
 
 @pytest.mark.parametrize("token", [None, "", "forged", "IjEyMyI.aaaa.bbbb"])
 def test_nothing_can_be_changed_without_a_valid_csrf_token(
         panel: Flask, fleet: Fleet, admin: Visitor, stranger: Visitor, declaration: Path,
         token: str | None) -> None:
-    before = declaration.read_bytes(), fleet.runtime.list()
+    before = declaration.read_bytes(), fleet.runtime.observe()
     fields = {"name": "Mallory"} if token is None else {"name": "Mallory", "csrf_token": token}
     for path in paths(panel, fleet, "POST"):
         for visitor in (admin, stranger):
             answer = visitor.client.post(path, data=fields)
             assert answer.status_code == 400, path
             assert "This form has expired" in answer.get_data(as_text=True)
-    assert (declaration.read_bytes(), fleet.runtime.list()) == before
+    assert (declaration.read_bytes(), fleet.runtime.observe()) == before
     assert admin.get("/").status_code == 200, "the admin is still logged in"
 
 
@@ -67,7 +67,7 @@ def test_a_token_of_another_session_is_refused(panel: Flask, admin: Visitor, str
 
 def test_a_get_changes_nothing(panel: Flask, fleet: Fleet, admin: Visitor, declaration: Path) -> None:
     def everything() -> tuple[object, ...]:
-        return declaration.read_bytes(), fleet.ledger.events.recent(100), fleet.runtime.list()
+        return declaration.read_bytes(), fleet.ledger.events.recent(100), fleet.runtime.observe()
 
     before = everything()
     for path in paths(panel, fleet, "GET"):

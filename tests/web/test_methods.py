@@ -47,7 +47,7 @@ def everything(fleet: Fleet, declaration: Path) -> Callable[[], tuple[object, ..
     """Call it for all that a request could change: the declaration, the ledger, and what runs."""
     def look() -> tuple[object, ...]:
         with closing(sqlite3.connect(fleet.data_dir / "panel.db")) as ledger:
-            return declaration.read_bytes(), list(ledger.iterdump()), fleet.runtime.list()
+            return declaration.read_bytes(), list(ledger.iterdump()), fleet.runtime.observe()
     return look
 
 

@@ -73,7 +73,7 @@ def test_after_a_change_of_domain_the_old_link_is_shown_until_its_time_is_over(
 def test_it_is_said_which_link_was_used_last(admin: Visitor, fleet: Fleet, alice: str) -> None:
     assert "Not used yet" in text(admin.get(f"/users/{alice}").get_data(as_text=True))
     fleet.update_user(alice, {"domain": "www.second.example"})
-    today, old = sorted((o.name for o in fleet.runtime.list()), key=len)
+    today, old = sorted((o.name for o in fleet.runtime.observe()), key=len)
 
     def use(name: str, total: int, seconds: float) -> None:
         moved = [Reading(alice, name, "1", total, 0, 0, 1)]
@@ -89,7 +89,7 @@ def test_it_is_said_which_link_was_used_last(admin: Visitor, fleet: Fleet, alice
 
 
 def test_a_slow_proxy_says_why(admin: Visitor, fleet: Fleet, alice: str) -> None:
-    observed = fleet.runtime.list()[0]
+    observed = fleet.runtime.observe()[0]
     fleet.ledger.workloads.set_slow(observed.name, observed.start, "nginx was down when it started")
     for path in (f"/users/{alice}", f"/users/{alice}/state"):
         assert "Slow. Nginx was down when it started" in text(

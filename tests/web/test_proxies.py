@@ -32,7 +32,7 @@ def states(fleet: Fleet) -> list[str]:
 
 
 def starts(fleet: Fleet) -> list[str]:
-    return [run.start for run in fleet.runtime.list()]
+    return [run.start for run in fleet.runtime.observe()]
 
 
 def offered(page: str) -> set[str]:
@@ -193,7 +193,7 @@ def test_a_broken_configuration_stops_nothing_and_is_told(
         assert answer.status_code == 200 and "'many' is not allowed" in notices(page), path
         assert "is declared" not in page or path == "/start", "only what was declared before"
     assert declaration.read_bytes() == broken
-    assert {run.state for run in fleet.runtime.list()} == {"running"}
+    assert {run.state for run in fleet.runtime.observe()} == {"running"}
 
 
 def test_without_users_there_is_nothing_to_stop(admin: Visitor, fleet: Fleet) -> None:

@@ -11,7 +11,7 @@ from tests.web.html import read, text
 from tests.web.visitor import Visitor
 
 WHY = "Docker does not answer: start it with systemctl start docker"
-VERBS = ("place", "port_taken", "list", "create", "start", "stop", "remove", "logs", "merged_logs",
+VERBS = ("place", "port_taken", "observe", "create", "start", "stop", "remove", "logs", "merged_logs",
          "followed_logs", "samples", "throttle", "throttled", "wait", "foreign", "adopt", "notices")
 
 
@@ -78,7 +78,7 @@ def test_every_button_answers_and_what_was_declared_is_done_when_the_runtime_is_
     silent.undo()
     fleet.reconcile()
     assert {user.name: user.state for user in fleet.users()} == {"Caroline": "running", "Dora": "running"}
-    assert {run.user_id for run in fleet.runtime.list()} == {user.id for user in fleet.users()}
+    assert {run.user_id for run in fleet.runtime.observe()} == {user.id for user in fleet.users()}
     assert WHY not in text(admin.get("/").get_data(as_text=True))
 
 

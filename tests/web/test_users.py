@@ -111,13 +111,13 @@ def test_the_edit_form_starts_with_what_is_declared_and_saving_it_changes_nothin
 
 def test_editing_changes_what_differs_and_keeps_the_link(admin: Visitor, fleet: Fleet, bob: str) -> None:
     before = fleet.user(bob)
-    runs = fleet.runtime.list()
+    runs = fleet.runtime.observe()
     admin.post(f"/users/{bob}/edit", {"name": "Robert", "domain": before.domain, "limit_gb": "5",
                                       "speed_mbps": "", "expires": "", "note": "renamed"})
     after = fleet.user(bob)
     assert (after.name, after.own_limit_gb, after.note) == ("Robert", 5, "renamed")
     assert after.tg_link == before.tg_link
-    assert fleet.runtime.list() == runs, "nothing was restarted"
+    assert fleet.runtime.observe() == runs, "nothing was restarted"
 
 
 def test_limits_and_expiry_can_be_cleared_again(admin: Visitor, fleet: Fleet) -> None:

@@ -34,8 +34,8 @@ class PartlyReal(MemoryRuntime):
     def place(self, port: int, bind: str) -> Place:
         return self._docker.place(port, bind)
 
-    def list(self) -> list[Observed]:
-        return self._docker.list() + super().list()
+    def observe(self) -> list[Observed]:
+        return self._docker.observe() + super().observe()
 
     def samples(self) -> list[Sample]:
         return self._docker.samples() + super().samples()
@@ -72,7 +72,7 @@ def test_fifty_sessions_lose_no_byte_while_a_hundred_changes_reload_nginx(stage,
     links = [user.tg_link for user in streamers[:4]] + [streamers[0].tg_link]
     done: dict[str, int] = {}
     with Crowd(links, each=STREAMS // len(links)) as crowd:
-        before = [(o.name, o.start) for o in fleet.runtime.list() if o.name != f"mtg-proxy-{neighbour.port}"]
+        before = [(o.name, o.start) for o in fleet.runtime.observe() if o.name != f"mtg-proxy-{neighbour.port}"]
         for number in range(CHANGES):
             verb = _change(fleet, dice, number, others, neighbour.id)
             done[verb] = done.get(verb, 0) + 1
@@ -82,7 +82,7 @@ def test_fifty_sessions_lose_no_byte_while_a_hundred_changes_reload_nginx(stage,
     assert not crowd.broken and len(crowd.members) == STREAMS
     assert min(member.rounds for member in crowd.members) >= 10, "they did not run beside the changes"
     # What was relayed is what was counted, and nothing of these five was started anew.
-    there = {(o.name, o.start) for o in fleet.runtime.list()}
+    there = {(o.name, o.start) for o in fleet.runtime.observe()}
     assert set(before) <= there and len(before) == 4
     fleet.sample()
     rounds = sum(member.rounds for member in crowd.members)

@@ -68,7 +68,7 @@ def test_the_old_link_works_beside_the_new_one_until_the_grace_period_is_over(st
         assert not passes(alice.tg_link) and passes(new.tg_link)
         assert not stranger.finish().broken
     assert stage.fleet.user(alice.id).old_links == []
-    assert sorted(o.name for o in stage.fleet.runtime.list()) == sorted(
+    assert sorted(o.name for o in stage.fleet.runtime.observe()) == sorted(
         f"mtg-proxy-{user.port}" for user in (alice, bob))
 
 
