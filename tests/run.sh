@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests need on a bare Debian or Ubuntu machine, and runs every test.
+# Installs what the tests need on a bare Debian or Ubuntu machine, checks the code, and runs every test.
 # Arguments go to pytest: bash tests/run.sh tests/cli -k probe
 # With CI=true, a test that is skipped has failed.
 set -euo pipefail
@@ -78,6 +78,13 @@ check_shell_scripts() {
     shellcheck "${scripts[@]}" || fail "shellcheck found something"
 }
 
+check_python() {
+    say "ruff"
+    "$VENV/bin/ruff" check --quiet --config tests/ruff.toml --cache-dir tests/.ruff_cache app wsgi.py tests || fail "ruff found something"
+    say "mypy"
+    "$VENV/bin/mypy" --config-file tests/mypy.ini app wsgi.py || fail "mypy found something"
+}
+
 # The tests that run beside the others: their process, and what it prints.
 docker_run='' log=''
 
@@ -119,6 +126,7 @@ main() {
     bash install.sh --local --no-start --venv "$VENV"
     install_test_packages
     check_shell_scripts
+    [ $# -gt 0 ] || check_python
     run_pytest "$@"
 }
 

@@ -268,8 +268,9 @@ def test_another_threads_start_and_another_process_leave_this_ones_file_whole(tm
     thread = threading.Thread(target=lambda: ledger.events.record("panel", "second"))  # with a connection of its own
     thread.start()
     thread.join()
-    subprocess.run([sys.executable, "-c", "import sys; from pathlib import Path; from app.ledger.ledger import Ledger; "
-                                          "Ledger(Path(sys.argv[1])).events.record('cli', 'third')", str(tmp_path)],
+    code = ("import sys; from pathlib import Path; from app.ledger.ledger import Ledger; "
+            "Ledger(Path(sys.argv[1])).events.record('cli', 'third')")
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)],
                    check=True, timeout=60, cwd=Path(__file__).resolve().parents[2])
     assert (tmp_path / "panel.db-wal").exists()
     ledger.events.record("panel", "fourth")
