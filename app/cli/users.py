@@ -91,6 +91,8 @@ def described(view: UserView) -> str:
 @click.option("--reset-cycle", metavar="C", help="never, daily, weekly monday or monthly 1.")
 @click.option("--expires", metavar="DATE", help="Last moment of access: 2027-01-31 or 2027-01-31T18:00Z.")
 @click.option("--expires-after-days", metavar="N", help="Access ends so many days after the first use.")
+@click.option("--link", "brought_link", metavar="LINK",
+              help="Take over key, domain and port of another proxy's link or secret; - reads it.")
 @click.option("--disabled", is_flag=True, help="Declare the user, start nothing.")
 @click.pass_obj
 def add(
@@ -103,9 +105,14 @@ def add(
     reset_cycle: str | None,
     expires: str | None,
     expires_after_days: str | None,
+    brought_link: str | None,
     disabled: bool,
 ) -> None:
     """Declare a user and start their proxy."""
+    from app.fleet.brought import not_kept
+
+    if brought_link == "-":
+        brought_link = typed.secret_line("Link")
     view = obj.fleet().add_user(
         name,
         domain=domain,
@@ -115,10 +122,12 @@ def add(
         reset_cycle=reset_cycle,
         expires=expires,
         expires_after_days=expires_after_days,
+        link=brought_link,
         enabled=not disabled,
         actor="cli",
     )
-    obj.answer(view.to_json(), described(view))
+    lost = not_kept(brought_link, view.tg_link) if brought_link else []
+    obj.answer(view.to_json(), described(view) + "".join(f"\n\n! Not kept of the link: {what}." for what in lost))
 
 
 @user.command(name="list")

@@ -11,7 +11,7 @@ from typing import Literal
 
 from app.config import values
 from app.config.model import Config, User, new_id
-from app.fleet import domains
+from app.fleet import brought, domains
 from app.fleet.errors import Refused
 from app.fleet.links import replace_domain
 from app.mtproto.secret import FAKETLS, Secret, SecretError, valid_domain
@@ -62,18 +62,28 @@ def add(config: Config, changes: Mapping[str, object], enabled: bool, world: Wor
     """
     changes = {key: value for key, value in changes.items() if value is not None}
     refused: list[Refused] = []
+    link = changes.pop("link", "")
     name, domain = "new", config.fake_tls_domain
     try:
         name = _name(config, changes.pop("name", ""), None)
     except Refused as refusal:
         refused.append(refusal)
     try:
-        domain = _domain(changes.pop("domain", "") or domains.pick(config, values.now()))
-        world.refuse_domain(config, domain, None)
+        if link and changes.get("domain"):
+            raise Refused("a link brings its domain along: leave the domain out, or the link", "domain")
+        if not link:
+            domain = _domain(changes.pop("domain", "") or domains.pick(config, values.now()))
+            world.refuse_domain(config, domain, None)
+        changes.pop("domain", "")
     except Refused as refusal:
         refused.append(refusal)
     user = User(id=new_id({u.id for u in config.users}), name=name, enabled=enabled,
                 secret=Secret.generate(domain).hex, port=free_port(config, world.port_taken))
+    try:
+        if link:
+            _bring(config, user, str(link), world)
+    except Refused as refusal:
+        refused.append(refusal)
     config.users.append(user)
     try:
         change(config, user, changes, world)
@@ -136,6 +146,17 @@ def _set(config: Config, user: User, key: str, text: str, changes: Mapping[str, 
             user.old_links = []
         case _:
             raise Refused(f"a user has no field {key!r}; there are: {', '.join(CHANGEABLE)}", key)
+
+
+def _bring(config: Config, user: User, text: str, world: World) -> None:
+    """Give a new user the secret of this link, and its port where that can be had."""
+    secret, link = brought.read(text)
+    brought.refuse_ours(config, secret)
+    _refuse_secret(config, user, secret, world)
+    user.secret, user.fake_tls_domain = secret.hex, secret.domain
+    if link and not config.port_443_mode and all(link.port != other.port for other in config.users) \
+            and not world.port_taken(link.port):
+        user.port = link.port
 
 
 def rotate(user: User) -> None:

@@ -1,0 +1,40 @@
+"""Links of another proxy that a new user brings along: what is taken over, and what can't be kept. Pure."""
+
+from __future__ import annotations
+
+from app.config.model import Config
+from app.fleet.errors import Refused
+from app.mtproto.links import Link, LinkError, parse_link
+from app.mtproto.secret import Secret, SecretError
+
+
+def read(text: str) -> tuple[Secret, Link | None]:
+    """The secret of a link, or of a secret alone, for which there is no link. Raises Refused."""
+    text = text.strip().removeprefix("<").removesuffix(">").strip()
+    try:
+        if ":" in text or "?" in text:
+            link = parse_link(text)
+            return link.secret, link
+        return Secret.parse(text), None
+    except (LinkError, SecretError) as error:
+        raise Refused(str(error), "link") from None
+
+
+def refuse_ours(config: Config, secret: Secret) -> None:
+    """Raise Refused for a secret that a user has already, in today's link or an old one."""
+    for user in config.users:
+        if secret.hex in (user.secret, *(old.secret for old in user.old_links)):
+            raise Refused(f"this link's secret belongs to {user.name!r} already", "link")
+
+
+def not_kept(text: str, now: str) -> list[str]:
+    """What of the link that was brought along is another in the link `now`, for people."""
+    link, ours = read(text)[1], parse_link(now)
+    if link is None:
+        return []
+    found = []
+    if link.server.lower() != ours.server.lower():
+        found.append(f"it leads to the server {link.server}, and links here to {ours.server}")
+    if link.port != ours.port:
+        found.append(f"its port is {link.port}, and here it is {ours.port}")
+    return found
