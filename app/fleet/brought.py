@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote
+
 from app.config.model import Config
 from app.fleet.errors import Refused
 from app.mtproto.links import Link, LinkError, parse_link
@@ -11,6 +13,10 @@ from app.mtproto.secret import Secret, SecretError
 def read(text: str) -> tuple[Secret, Link | None]:
     """The secret of a link, or of a secret alone, for which there is no link. Raises Refused."""
     text = text.strip().removeprefix("<").removesuffix(">").strip()
+    if "%3f" in text.lower():
+        text = unquote(text)  # a link that was copied out of another one's query
+    if text.lower().startswith(("t.me/", "telegram.me/")):
+        text = f"https://{text}"
     try:
         if ":" in text or "?" in text:
             link = parse_link(text)

@@ -52,6 +52,8 @@ def parse_link(url: str) -> Link:
     for name in ("server", "port", "secret"):
         if not fields.get(name, [""])[0]:
             raise LinkError(f"the proxy link has no {name}")
+        if len(set(fields[name])) > 1:
+            raise LinkError(f"the proxy link has {name} twice, with different values")
         found[name] = fields[name][0]
     try:
         # A "+" of a standard-alphabet base64 secret arrives here as a space.

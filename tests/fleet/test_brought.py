@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -21,7 +22,8 @@ def fleet(tmp_path: Path) -> Fleet:
 
 @pytest.mark.parametrize("text", [
     tg_link("old.example.com", 24430, SECRET), f" <{tme_link('old.example.com', 24430, SECRET)}> ", SECRET.hex.upper(),
-    SECRET.base64url])
+    SECRET.base64url, quote(tg_link('old.example.com', 24430, SECRET), safe=''),
+    tme_link('old.example.com', 24430, SECRET).removeprefix('https://')])
 def test_a_link_or_a_secret_is_taken_over_once(fleet: Fleet, text: str):
     anna = fleet.add_user("Anna", link=text)
     assert (anna.secret, anna.domain) == (SECRET.hex, "www.example.com")
@@ -38,7 +40,8 @@ def test_a_port_that_is_taken_is_told(fleet: Fleet):
     assert boris.secret == SECRET.hex and any("port" in what for what in not_kept(text, boris.tg_link))
 
 
-@pytest.mark.parametrize("text", ["tg://socks?server=a&port=1", "nonsense", "tg://proxy?port=1&server=a"])
+@pytest.mark.parametrize("text", ["tg://socks?server=a&port=1", "nonsense", "tg://proxy?port=1&server=a",
+                                  f"tg://proxy?port=1&port=2&server=a&secret={SECRET.hex}"])
 def test_what_is_no_link_adds_nobody(fleet: Fleet, text: str):
     with pytest.raises(Refused):
         fleet.add_user("Anna", link=text)
