@@ -93,6 +93,7 @@ def described(view: UserView) -> str:
 @click.option("--expires-after-days", metavar="N", help="Access ends so many days after the first use.")
 @click.option("--link", "brought_link", metavar="LINK",
               help="Take over key, domain and port of another proxy's link or secret; - reads it.")
+@click.option("--public-port", metavar="P", help="Port in the link, if it is not the one listened on.")
 @click.option("--disabled", is_flag=True, help="Declare the user, start nothing.")
 @click.pass_obj
 def add(
@@ -106,6 +107,7 @@ def add(
     expires: str | None,
     expires_after_days: str | None,
     brought_link: str | None,
+    public_port: str | None,
     disabled: bool,
 ) -> None:
     """Declare a user and start their proxy."""
@@ -123,6 +125,7 @@ def add(
         expires=expires,
         expires_after_days=expires_after_days,
         link=brought_link,
+        public_port=public_port,
         enabled=not disabled,
         actor="cli",
     )

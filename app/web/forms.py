@@ -122,6 +122,7 @@ class UserForm(ShownForm):
     reset_cycle = SelectField("Reset traffic", validate_choice=False)
     expires = StringField("Expires on", filters=[_strip])
     expires_after_days = StringField("Or expires after", filters=[_strip])
+    public_port = StringField("Port in the link", filters=[_strip])
     note = StringField("Note", filters=[_strip])
 
     def offer(self, config: Config) -> None:
@@ -132,6 +133,12 @@ class UserForm(ShownForm):
             (value, sentence(cycle(value))) for value in CYCLES]
 
 
+class NewUserForm(UserForm):
+    """The same for somebody who may have a link already, of another proxy."""
+
+    link = StringField("A link that they have", filters=[_strip])
+
+
 class SettingsForm(ShownForm):
     """The settings that the panel offers, by their own names; lists are words between spaces or line ends.
 
@@ -140,6 +147,7 @@ class SettingsForm(ShownForm):
 
     server_domain = StringField("Host name in links", filters=[_strip])
     server_ip = StringField("IP address in links", filters=[_strip])
+    public_port = StringField("Port in links", filters=[_strip])
     panel_domain = StringField("This panel's own host name", filters=[_strip])
     port_443_mode = BooleanField("Everybody on port 443")
     sni_mode = StringField("Where new users' names come from")

@@ -11,13 +11,13 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, s
 from flask.typing import ResponseReturnValue
 
 from app.config.model import Config, User
-from app.fleet import Refused
+from app.fleet import Refused, brought
 from app.fleet.views import OldLinkView, UserView
 from app.mtproto.qr import qr_png, qr_svg
 from app.runtimes.base import NAME_PREFIX
 from app.web.context import actor, the_fleet
 from app.web.formats import count, date_field
-from app.web.forms import UserForm
+from app.web.forms import NewUserForm, UserForm
 from app.web.outcomes import failures
 
 #: Fields that say one thing, when access ends: of them one counts.
@@ -41,12 +41,14 @@ def rows() -> str:
 @blueprint.route("/new", methods=["GET", "POST"])
 def new() -> ResponseReturnValue:
     """Adds a user and shows the link to send."""
-    form = UserForm()
+    form = NewUserForm()
     form.offer(the_fleet().config())
     if form.validate_on_submit():
+        link = form.link.data or ""
         try:
             user = the_fleet().add_user(
-                form.name.data or "", domain=form.domain.data or None, limit_gb=form.limit_gb.data or None,
+                form.name.data or "", domain=form.domain.data or None, link=link or None,
+                public_port=form.public_port.data or None, limit_gb=form.limit_gb.data or None,
                 speed_mbps=form.speed_mbps.data or None, at_limit=form.at_limit.data or None,
                 reset_cycle=form.reset_cycle.data or None, expires=form.expires.data or None,
                 expires_after_days=form.expires_after_days.data or None,
@@ -60,7 +62,7 @@ def new() -> ResponseReturnValue:
                 flash(f"{user.name} is added, and their link works as soon as the proxies can be reached. "
                       f"Now they can't: {user.reason}", "error")
             else:
-                flash(f"{user.name} is added. Send them the link below.")
+                flash(f"{user.name} is added. {_to_send(link, user)}")
             return redirect(url_for("users.show", user_id=user.id))
     config = the_fleet().config()
     page = render_template("users/new.html", form=form, common=config, domain_hint=_domain_hint(config),
@@ -197,6 +199,16 @@ def qr_download(user_id: str) -> ResponseReturnValue:
                      download_name=f"telegram-proxy-{user.id}.png")
 
 
+def _to_send(link: str, user: UserView) -> str:
+    """What to do with the link of a new user who brought this one along ("" for none)."""
+    if not link:
+        return "Send them the link below."
+    lost = brought.not_kept(link, user.tg_link)
+    if not lost:
+        return "The link that they have leads here as it is."
+    return f"Send them the link below, as not all of theirs could be kept: {'; '.join(lost)}."
+
+
 def _user(user_id: str) -> UserView:
     """The user with this id. A name is no address here: names change, and need not be unique."""
     found = next((user for user in the_fleet().users() if user.id == user_id), None)
@@ -211,6 +223,7 @@ def _written(user: User) -> dict[str, str]:
         "at_limit": user.at_limit, "reset_cycle": user.reset_cycle,
         "expires": date_field(user.expires_at.isoformat() if user.expires_at else None),
         "expires_after_days": str(user.expires_after_days or "") if not user.expires_at else "",
+        "public_port": str(user.public_port or ""),
     }
 
 
