@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 
 NAME_LENGTH = 64
 NOTE_LENGTH = 1000
@@ -13,6 +14,8 @@ _JOINERS = "\u200c\u200d"
 _DROPPED = dict.fromkeys(map(ord, "\u00ad\u061c\u180e\u200b\u200e\u200f\u2060\ufeff"))
 #: Embeddings, overrides and isolates: they turn round what stands after them, on every page.
 _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+#: Accents, vowel signs and invisible marks: what a search does not look at.
+_UNCOMPARED = ("Mn", "Mc", "Me", "Cf")
 #: Letters that are drawn as nothing.
 _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 
@@ -39,6 +42,17 @@ def clean_note(text: str) -> str:
     if len(note) > NOTE_LENGTH:
         raise ValueError(f"the note has {len(note)} characters; {NOTE_LENGTH:,} are allowed")
     return note
+
+
+@lru_cache(maxsize=16_384)
+def fold(text: str) -> str:
+    """What a search compares: without accents, joiners and the difference between upper and lower case.
+
+    Character by character, so that none depends on those beside it, as a Greek sigma would; panel.js does the same.
+    fold(fold(x)) == fold(x).
+    """
+    return "".join(character.lower().upper().lower() for character in unicodedata.normalize("NFKD", text)
+                   if unicodedata.category(character) not in _UNCOMPARED)
 
 
 def _clean(text: str, what: str, allowed: str) -> str:

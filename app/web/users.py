@@ -11,6 +11,7 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, s
 from flask.typing import ResponseReturnValue
 
 from app.config.model import Config, User
+from app.config.names import fold
 from app.fleet import Refused, brought
 from app.fleet.views import OldLinkView, UserView
 from app.mtproto.qr import qr_png, qr_svg
@@ -269,7 +270,7 @@ def _found() -> dict[str, object]:
     """The users that match the search, how many there are in all, and what was searched for."""
     users = the_fleet().users()
     query = request.args.get("q", "").strip()
-    matches = [user for user in users if query.casefold() in haystack(user)]
+    matches = [user for user in users if fold(query) in haystack(user)]
     return {"users": matches, "total": len(users), "query": query, "haystack": haystack,
             "silence": _silence(users)}
 
@@ -280,8 +281,8 @@ def _silence(users: Iterable[UserView]) -> str:
 
 
 def haystack(user: UserView) -> str:
-    """What the search looks through, here and in the browser, in lower case."""
-    return " ".join((user.name, user.note, user.domain, str(user.link_port), user.state)).casefold()
+    """What the search looks through, here and in the browser."""
+    return fold(" ".join((user.name, user.note, user.domain, str(user.link_port), user.state)))
 
 
 def _act(user_id: str, verb: Callable[..., UserView], done: str, then: str = "") -> ResponseReturnValue:

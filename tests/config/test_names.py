@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.config.names import fold
 from app.config.values import NAME_LENGTH, clean_name, clean_note
 
 #: Every category, half surrogates too; the default alphabet leaves those out.
@@ -68,3 +69,20 @@ def test_a_note_may_have_lines_and_nothing_that_deceives():
     for bad in ("a\x1bb", "a\u202eb", "\udcff", "x" * 1001):
         with pytest.raises(ValueError):
             clean_note(bad)
+
+
+@pytest.mark.parametrize(("typed", "called"), [
+    ("ΓΙΏΡΓΟΣ", "Γιώργος"), ("γιωργος", "Γιώργος"), ("γιωργοσ", "Γιώργος"), ("strauss", "Strauß"), ("STRAUẞ", "Strauß"),
+    ("jurgen", "Jürgen"), ("istanbul", "İstanbul"), ("ışık", "IŞIK"), ("علیرضا", "علی\u200cرضا"), ("дарим", "ДАРИ́М"),
+    ("rene", "Rene\u0301"), ("ｆｕｌｌ", "full"), ("ﬁona", "Fiona")])
+def test_a_search_finds_a_name_however_it_is_typed(typed, called):
+    assert fold(typed) == fold(called) != ""
+
+
+@given(st.text(CHARACTERS, max_size=40), st.text(CHARACTERS, max_size=5))
+@settings(max_examples=600, deadline=None)
+def test_what_is_compared_stays_the_same_and_hangs_on_nothing_beside_it(text, more):
+    folded = fold(text)
+    assert fold(folded) == folded
+    assert folded in fold(text + more) or unicodedata.normalize("NFKD", text + more) != (
+        unicodedata.normalize("NFKD", text) + unicodedata.normalize("NFKD", more))

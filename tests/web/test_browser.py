@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import io
+import itertools
+import unicodedata
+from pathlib import Path
 
 import pytest
 import zxingcpp
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from app.config.names import fold
 from app.fleet import Fleet
 from app.ledger.traffic import Reading
 from tests.web.desk import Desk, open_desk
+
+ROOT = Path(__file__).resolve().parents[2]
 
 #: For every visible piece of text: its contrast with what is behind it, where that is below WCAG's AA.
 CONTRAST = """() => {
@@ -225,6 +231,24 @@ def test_search_finds_while_typing_and_outlives_a_refresh(desk: Desk, fleet: Fle
     expect(rows).to_have_count(1)
     search.fill("")
     expect(rows).to_have_count(3)
+
+
+#: Letters of many scripts, alone and beside each other.
+SCRIPTS = ("AZÀÿĀſƀɏ", "ͰϿ", "ЀӿԀԯ", "Ա֏", "א״", "ءۿݐݿ", "ऀॿ", "ঀ৾", "กๆ", "Ⴀჿ", "ᄀᄒ", "Ḁỿ", "ἀῼ", "ⁿₜ", "ℂℶ", "Ⅰↈ", "あん", "アン",
+           "ﬀﬗ", "ﭐﭑ", "！～", "𐐀𐐧", "😀😅")
+
+
+def test_browser_and_server_compare_names_alike(desk: Desk) -> None:
+    """Else a search would find somebody, and lose them when the page is loaded again."""
+    letters = [chr(code) for pair in (s[i:i + 2] for s in SCRIPTS for i in range(0, len(s) - 1, 2))
+               for code in range(ord(pair[0]), ord(pair[1]) + 1) if unicodedata.category(chr(code)) != "Cn"]
+    names = [*letters, *("".join(pair) for pair in itertools.pairwise(letters)), "علی\u200cرضا", "Γιώργος",
+             "O'Brien <b>\"&\\"]
+    assert len(names) > 3000
+    line = next(line for line in (ROOT / "app/web/static/panel.js").read_text().splitlines()
+                if line.startswith("const fold = "))
+    folded = desk.page.evaluate(f"(names) => {{ {line} return names.map(fold); }}", names)
+    assert [(n, f) for n, f in zip(names, folded, strict=True) if f != fold(n)] == []
 
 
 def test_the_theme_is_changed_at_once_and_kept(desk: Desk) -> None:

@@ -117,13 +117,15 @@ async function keepFresh(region) {
   }
 }
 
-// --- search as you type
+// --- search as you type: as the server compares (fold in app/config/names.py)
+
+const fold = (text) => Array.from(text.normalize("NFKD").replace(/[\p{M}\p{Cf}]/gu, ""), (c) => c.toLowerCase().toUpperCase().toLowerCase()).join("");
 
 const search = document.querySelector("[data-filter]");
 
 function filter() {
   if (!search) return;
-  const words = search.value.trim().toLowerCase();
+  const words = fold(search.value.trim());
   let shown = 0;
   for (const row of document.querySelectorAll("[data-haystack]")) {
     row.hidden = !row.dataset.haystack.includes(words);
