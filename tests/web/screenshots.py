@@ -5,6 +5,7 @@ The panel is the real one, over a real fleet whose runtime runs nothing: names a
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 import time
@@ -180,6 +181,8 @@ def served(fleet: Fleet) -> Iterator[str]:
 
 def main() -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
+    # Commands as pages show them with docker-compose.yml: no folder of whoever makes the pictures.
+    os.environ["MTPROTO_EDGE"] = "172.28.255.254"
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
         fleet = demo_fleet(Path(folder) / "ports")

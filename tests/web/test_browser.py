@@ -234,8 +234,9 @@ def test_search_finds_while_typing_and_outlives_a_refresh(desk: Desk, fleet: Fle
 
 
 #: Letters of many scripts, alone and beside each other.
-SCRIPTS = ("AZÀÿĀſƀɏ", "ͰϿ", "ЀӿԀԯ", "Ա֏", "א״", "ءۿݐݿ", "ऀॿ", "ঀ৾", "กๆ", "Ⴀჿ", "ᄀᄒ", "Ḁỿ", "ἀῼ", "ⁿₜ", "ℂℶ", "Ⅰↈ", "あん", "アン",
-           "ﬀﬗ", "ﭐﭑ", "！～", "𐐀𐐧", "😀😅")
+SCRIPTS = (
+    "AZÀÿĀſƀɏ", "ͰϿ", "ЀӿԀԯ", "Ա֏", "א״", "ءۿݐݿ", "ऀॿ", "ঀ৾", "กๆ", "Ⴀჿ", "ᄀᄒ", "Ḁỿ", "ἀῼ", "ⁿₜ",
+    "ℂℶ", "Ⅰↈ", "あん", "アン", "ﬀﬗ", "ﭐﭑ", "！～", "𐐀𐐧", "😀😅")
 
 
 def test_browser_and_server_compare_names_alike(desk: Desk) -> None:
