@@ -28,7 +28,7 @@ from app.fleet.choice import beside, choose
 from app.fleet.clock import OutsideClock
 from app.fleet.declare import T, declare
 from app.fleet.errors import Refused, after_saving, refusing
-from app.fleet.links import old_name, workload_name
+from app.fleet.links import workload_name
 from app.fleet.logins import Place
 from app.fleet.port443 import NGINX_SETTINGS, Port443
 from app.fleet.reconcile import NGINX, Outcome, Reconciler
@@ -179,22 +179,15 @@ class Fleet:
     def update_user(self, ref: str, changes: Mapping[str, object], actor: str = "cli",
                     check: Callable[[User], None] = lambda user: None) -> UserView:
         """check: raises Refused for a user who is not as the person saw them; asked of what is then changed."""
-        def change(config: Config) -> tuple[User, str]:
+        def change(config: Config) -> tuple[User, User]:
             user = users.find(config, ref)
             check(user)
-            secret = user.secret
+            before = user.model_copy()
             users.change(config, user, changes, self._world(config))
-            return user, secret
+            return user, before
 
-        user, secret = self._declare(change)
-        view = self._changed(user.id, "user changed", actor, ", ".join(changes))
-        became_old = next((old for old in user.old_links if old.secret == secret), None)
-        if became_old is None:
-            return view
-        # Now, as the last use was read when its workload was replaced.
-        with self.ledger.database.best_effort("the last use of a link"):
-            self.ledger.traffic.move_use(workload_name(user), old_name(user, became_old))
-        return self.user(user.id)
+        user, before = self._declare(change)
+        return self._changed(user.id, "user changed", actor, ", ".join(changes), (before, user))
 
     def enable(self, ref: str, actor: str = "cli") -> UserView:
         with self._edit() as config:
@@ -212,8 +205,9 @@ class Fleet:
         """A new secret: the old link stops working at once."""
         with self._edit() as config:
             user = users.find(config, ref)
+            before = user.model_copy()
             users.rotate(user)
-        return self._changed(user.id, "secret rotated", actor)
+        return self._changed(user.id, "secret rotated", actor, links=(before, user))
 
     def remove(self, ref: str, actor: str = "cli") -> UserView:
         """Delete a user for good; returns how the user last looked."""
@@ -225,6 +219,7 @@ class Fleet:
             self._attempt(self.reconcile)
             with self.ledger.database.best_effort("the end of a user's traffic"):
                 self.ledger.traffic.forget(last.id)
+                self.ledger.traffic.forget_use(workload_name(user))
             self.ledger.events.record(actor, "user removed", last.name)
         return last
 
@@ -363,11 +358,15 @@ class Fleet:
         with refusing():
             return self.reconciler.stop_everything()
 
-    def _changed(self, user_id: str, action: str, actor: str, detail: str = "") -> UserView:
-        """The declaration is saved: what can't be applied now is told in the view, and applied later."""
+    def _changed(self, user_id: str, action: str, actor: str, detail: str = "",
+                 links: tuple[User, User] | None = None) -> UserView:
+        """The declaration is saved: what can't be applied now is told in the view, and applied later. links: the user
+        before and after a change that may have made another link."""
         with after_saving(f"It is saved ({action})."):
             self.ledger.events.record(actor, action, users.find(self.config(), user_id).name, detail)
             self._attempt(self.reconcile)
+            if links:
+                traffic.follow_link(self.ledger, *links, by_name=self.config().port_443_mode)
             return self.user(user_id)
 
     def _stop_or_start(self, stopped: bool, action: str, actor: str) -> list[Outcome]:

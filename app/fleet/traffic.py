@@ -14,6 +14,7 @@ from app.config.file import ConfigFile
 from app.config.model import Config, User
 from app.fleet import cycles
 from app.fleet.limits import GB, reset_cycle
+from app.fleet.links import old_name, workload_name
 from app.fleet.zone import server_zone
 from app.ledger.ledger import Ledger
 from app.ledger.traffic import Total
@@ -30,6 +31,23 @@ def reset(ledger: Ledger, users: Iterable[User], now: datetime, actor: str) -> N
     ledger.traffic.reset([u.id for u in users], now.timestamp())
     for user in users:
         ledger.events.record(actor, "traffic reset", user.name, _amount(before.get(user.id, Total())))
+
+
+def follow_link(ledger: Ledger, before: User, after: User, by_name: bool) -> None:
+    """Note what became of the last use of a user's link, when a change was carried out.
+
+    by_name: on port 443, where the user's own port is not in the link. The use of a link that became an old one goes
+    with it. To be called when the change is carried out, as the last use is read when a workload is replaced.
+    """
+    was, now = workload_name(before), workload_name(after)
+    old = next((each for each in after.old_links if each.secret == before.secret), None)
+    with ledger.database.best_effort("the last use of a link"):
+        if before.secret != after.secret and old:
+            ledger.traffic.move_use(was, old_name(after, old))
+        elif before.secret != after.secret or (was != now and not by_name):
+            ledger.traffic.forget_use(was, now)
+        elif was != now:
+            ledger.traffic.move_use(was, now)
 
 
 def carry_out_resets(ledger: Ledger, config: Config, now: datetime) -> list[str]:

@@ -148,6 +148,11 @@ class Traffic:
         with self._database.transaction() as db:
             db.execute("UPDATE OR REPLACE link_uses SET name = ? WHERE name = ?", (to, name))
 
+    def forget_use(self, *names: str) -> None:
+        """The links that these workloads serve from now on were never used."""
+        with self._database.transaction() as db:
+            db.executemany("DELETE FROM link_uses WHERE name = ?", [(name,) for name in names])
+
     def totals(self) -> dict[str, Total]:
         """Totals by user id; a user who was never sampled may be missing."""
         columns = ", ".join(field.name for field in fields(Total))

@@ -62,6 +62,32 @@ def test_a_new_user_on_a_freed_port_does_not_inherit_the_last_use_of_the_link(fl
     assert bob.link_last_used == bob.last_seen is not None
 
 
+@pytest.mark.parametrize("change", [
+    lambda fleet: fleet.rotate("Alice"),
+    lambda fleet: fleet.update_user("Alice", {"secret": "ee" + "5" * 32 + b"www.example.com".hex()}),
+    lambda fleet: fleet.update_user("Alice", {"port": "2999"}),
+    lambda fleet: fleet.update_user("Alice", {"domain": "www.example.org"})],
+    ids=["a new secret", "a secret of the operator's", "another port", "another domain"])
+def test_a_link_that_is_seconds_old_was_never_used(fleet, machine, change):
+    fleet.add_user("Alice")
+    moved(fleet, machine, 5, connections=1)
+    seen = fleet.user("Alice").last_seen
+    assert fleet.user("Alice").link_last_used == seen is not None
+    alice = change(fleet)
+    assert (alice.link_last_used, alice.last_seen) == (None, seen)
+    assert fleet.user("Alice").link_last_used is None
+    bob = fleet.add_user("Bob")
+    assert bob.link_last_used is None and (bob.port == 2443) == (alice.port == 2999), "a freed port, too"
+
+
+@pytest.mark.parametrize("change", [{"name": "Alisa"}, {"note": "her phone"}, {"limit_gb": "5"}])
+def test_a_link_that_stays_the_same_was_used_when_it_was(fleet, machine, change):
+    fleet.add_user("Alice")
+    moved(fleet, machine, 5, connections=1)
+    seen = fleet.user("Alice").last_seen
+    assert fleet.update_user("Alice", change).link_last_used == seen is not None
+
+
 def test_an_expiry_is_told_in_the_servers_zone_however_it_was_written(fleet, monkeypatch):
     monkeypatch.setenv("TZ", "Europe/Berlin")
     fleet.add_user("Alice")
