@@ -28,14 +28,17 @@ def opener(path: str, flags: int) -> int:
 
 
 def close_folder(folder: Path) -> None:
-    """Nobody else looks into a data folder that was there before, from an older version or made by hand.
-
-    Left alone are one of another account, and one that holds anything else. Raises OSError.
+    """Nobody else looks into a data folder that was there before, from an older version or made by hand, nor into
+    its files. Left alone are a folder of another account, and one that holds anything else. Raises OSError.
     """
     there = folder.stat()
-    if there.st_uid != os.geteuid() or not there.st_mode & 0o077:
+    if there.st_uid != os.geteuid():
         return
-    if all(name.lstrip(".").startswith(_OURS) for name in os.listdir(folder)):
+    ours = [folder / name for name in os.listdir(folder) if name.lstrip(".").startswith(_OURS)]
+    for path in ours:
+        if path.is_file() and not path.is_symlink():
+            close_file(path)
+    if there.st_mode & 0o077 and len(ours) == len(os.listdir(folder)):
         folder.chmod(0o700)
 
 

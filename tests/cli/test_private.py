@@ -69,7 +69,7 @@ def test_an_older_versions_folder_is_closed(tmp_path: Path) -> None:
     data = tmp_path / "data"
     ConfigFile(data).prepare()
     ledger = Ledger(data)  # as long as it is open, SQLite keeps its two files beside
-    for name in ("", "panel.db", "panel.db-wal", "panel.db-shm"):
+    for name in ("", "config.lock", "panel.db", "panel.db-wal", "panel.db-shm"):
         (data / name).chmod(0o755 if not name else 0o644)
     ConfigFile(data).prepare()
     again = Ledger(data)
@@ -84,6 +84,9 @@ def test_a_folder_with_other_uses_keeps_its_rights(also: str, tmp_path: Path) ->
     for _ in range(2):
         ConfigFile(tmp_path).prepare()
         assert mode(tmp_path) == 0o755
+        assert mode(tmp_path / "config.lock") == 0o600
+        (tmp_path / "config.lock").chmod(0o644)  # as an older version left it
+    ConfigFile(tmp_path).prepare()
     (tmp_path / also).rmdir()
     inside = [each for each in open_to_others(tmp_path) if each != f"{tmp_path} 755"]
     assert inside == []
