@@ -55,7 +55,7 @@ def remove(obj: Invocation, username: str, yes: bool) -> None:
 @click.pass_obj
 def create_admin(obj: Invocation, username: str, password: str | None, sudo: bool) -> None:
     """Add a person who may log in to the panel."""
-    obj.fleet().create_admin(username, typed.password(obj, password), sudo, actor="cli")
+    username = obj.fleet().create_admin(username, typed.password(obj, password), sudo, actor="cli")
     kind = "an admin with sudo" if sudo else "an admin"
     obj.answer({"username": username, "sudo": sudo}, f"{username} is {kind} now.")
 

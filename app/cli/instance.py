@@ -83,7 +83,7 @@ def listen(bind: str, port: int) -> socket.socket:
         raise PanelError(f"{bind!r} is not an address of this machine; 127.0.0.1 is one.") from None
     ip = str(address[0])
     if why := obstacle(join(ip, port)):
-        free = (p for p in range(port + 1, 65536) if not obstacle(join(ip, p)))
+        free = (p for p in (*range(port + 1, 65536), *range(1024, port)) if not obstacle(join(ip, p)))
         raise PanelError(f"{why}. Stop that program, or choose another port: --port {next(free)}"
                          if "taken" in why else f"{why}.")
     # "::" takes IPv4 as well, whatever the system's default is: as the proxies do.

@@ -37,10 +37,12 @@ class Accounts:
         with refusing():
             return self.logins.check(username, password, place)
 
-    def create(self, username: str, password: str, sudo: bool = False, actor: str = "cli") -> None:
+    def create(self, username: str, password: str, sudo: bool = False, actor: str = "cli") -> str:
+        """The name of the new admin, in the spelling that is kept."""
         with refusing():
             admin = admins.create(self._file, username, password, sudo)
         self._ledger.events.record(actor, "admin created", admin.username, "may change settings" if sudo else "")
+        return admin.username
 
     def set_password(self, username: str, password: str | None = None, actor: str = "cli") -> str:
         """Give an admin this password, or a new random one, and return it. Ends that admin's sessions, and lets in

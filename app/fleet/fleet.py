@@ -323,8 +323,8 @@ class Fleet:
         """See Logins.check."""
         return self.accounts.check_login(username, password, Place(client, door, device))
 
-    def create_admin(self, username: str, password: str, sudo: bool = False, actor: str = "cli") -> None:
-        self.accounts.create(username, password, sudo, actor)
+    def create_admin(self, username: str, password: str, sudo: bool = False, actor: str = "cli") -> str:
+        return self.accounts.create(username, password, sudo, actor)
 
     def reset_password(self, username: str, actor: str = "cli") -> str:
         """The admin's new random password."""

@@ -20,12 +20,15 @@ from app.config.model import Admin, Config
 from app.config.passwords import hash_password, verify_among
 from app.fleet import admins
 from app.fleet.errors import LoginBusy, LoginThrottled
+from app.ledger.buckets import Place as Counted
 from app.ledger.fallback import PATIENCE
 from app.ledger.ledger import Ledger
 from app.ledger.sessions import Session
 
 #: Failures in five minutes: of one name from one place, and of one name from all places but known browsers.
 FAILURES, FAILURES_OF_NAME = 5, 20
+#: The same from one place under all names together: many people may share it, but none needs the hashing for itself.
+FAILURES_OF_PLACE = 60
 #: Passwords that are hashed at a time (each takes 32 MB), and how many more wait for their turn: for strangers, and
 #: apart from them for known browsers and the local door. The panel's other threads go on answering.
 AT_ONCE, WAITING = 1, 2
@@ -76,13 +79,13 @@ class Logins:
         login of the first admin ends the initial password's stay in the file, and an old hash is replaced by one of
         today; neither keeps anybody from logging in.
         """
+        buckets = self._ledger.buckets
+        # Before the turn: whoever is to wait anyway keeps nobody else waiting.
+        counted = buckets.take({} if buckets.is_marked(_opened(username)) else _allowed(username, place))
+        if counted.wait:
+            raise LoginThrottled(counted.wait)
         turn = self._known if place.device or place.door == "local" else self._strangers
-        with turn.taken():
-            buckets = self._ledger.buckets
-            allowed = {} if buckets.is_marked(_opened(username)) else _allowed(username, place)
-            counted = buckets.take(allowed)
-            if counted.wait:
-                raise LoginThrottled(counted.wait)
+        with self._given_back_if_busy(counted), turn.taken():
             config = self._config()
             people = admins.everybody(config)
             admin = admins.find(config, username)
@@ -99,6 +102,15 @@ class Logins:
             admin = self._renew(admin, password, outdated)
         self._ledger.events.record(f"admin:{username}", "login", username, f"from {place}", PATIENCE)
         return admin
+
+    @contextmanager
+    def _given_back_if_busy(self, counted: Counted) -> Iterator[None]:
+        """An attempt that nobody looked at is none."""
+        try:
+            yield
+        except LoginBusy:
+            self._ledger.buckets.give_back(counted)
+            raise
 
     def let_in(self, username: str) -> None:
         """A new random password was made: what was tried before counts no longer, and for five minutes nothing
@@ -176,7 +188,8 @@ def _allowed(username: str, place: Place) -> dict[str, int]:
     """The buckets that an attempt counts in, and how many each takes."""
     if place.device:
         return {_pair(username, place): FAILURES}
-    return {_pair(username, place): FAILURES, f"{_name(username)}/all/{place.door}": FAILURES_OF_NAME}
+    return {_pair(username, place): FAILURES, f"{_name(username)}/all/{place.door}": FAILURES_OF_NAME,
+            f"place/{place.door} {place.network}": FAILURES_OF_PLACE}
 
 
 def _name(username: str) -> str:

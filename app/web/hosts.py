@@ -26,8 +26,9 @@ def refuse_foreign_names() -> ResponseReturnValue | None:
     name = name_of(request.environ.get("HTTP_HOST", ""))
     if _is_local(name) or name in _declared():
         return None
-    sentence = (f"{name[:253]} is not one of the names that lead to this page. If it is yours, this makes it one, on "
-                f"the server: settings set panel_hosts={name[:253]}")
+    # Not the whole command: it would have to hold the names that are declared already, which are not for strangers.
+    sentence = (f"{name[:253]} is not one of the names that lead to this page. If it is yours, add it to the setting "
+                "panel_hosts, on the server.")
     return render_template("error.html", code=421, title="Not under this name", sentence=sentence), 421
 
 

@@ -144,3 +144,10 @@ def test_fields_of_other_versions_that_sound_like_secrets_are_masked(run, data: 
     (data / "config.json").write_text(json.dumps({**declared(data), "bot_token": "swordfish", "wallpaper": "blue"}))
     shown = run("config", "show").stdout
     assert "swordfish" not in shown and "blue" in shown
+
+
+def test_the_name_that_is_printed_is_the_one_that_is_kept(run) -> None:
+    """In one spelling, however it was typed: the next command has to find it."""
+    made = run("create-admin", "--username", "  Rene\u0301 ", "--password", "a-long-password-4711", "--json").json()
+    assert made["username"] == "René"
+    assert "René" in [admin["username"] for admin in run("admin", "list", "--json").json()]

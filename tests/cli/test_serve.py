@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.instance import PanelError, PanelFile, Running, from_elsewhere
+from app.cli.instance import PanelError, PanelFile, Running, from_elsewhere, listen
 from app.cli.panellog import LOG_BYTES
 from app.runtimes.ports import join, own_address
 from tests.cli.conftest import ROOT
@@ -265,3 +265,9 @@ def test_what_is_written_past_the_log_is_in_it_and_counts(tmp_path: Path) -> Non
     subprocess.run([sys.executable, "-c", program.replace("range(100)", "range(0)")], cwd=ROOT, check=True, timeout=90)
     everything = file.with_name("panel.log.1").read_text() + file.read_text()
     assert "by hand" in everything and "printed" in everything and "ZeroDivisionError" in everything
+
+
+def test_the_last_port_is_taken_and_another_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.cli.instance.obstacle", lambda at: "port 65535 is taken" if at.endswith(":65535") else "")
+    with pytest.raises(PanelError, match="--port 1024"):
+        listen("127.0.0.1", 65535)

@@ -39,7 +39,8 @@ def test_under_another_name_no_page_answers_and_what_to_set_is_said(
             answer = visitor.client.get(path, environ_overrides={"HTTP_HOST": host})
             assert answer.status_code == 421 and "Bob" not in answer.get_data(as_text=True), path
     said = text(answer.get_data(as_text=True))
-    assert f"settings set panel_hosts={host.partition(':')[0]}" in said
+    assert host.partition(":")[0] in said and "add it to the setting panel_hosts" in said
+    assert "other.example" not in said, "a name that is declared is not for strangers"
 
 
 @pytest.mark.parametrize("host", ["a b", "[::1", "<b>", "evil.example/", "user@localhost", "localhost:80:80", "ä",
