@@ -43,11 +43,12 @@ def close_folder(folder: Path) -> None:
 
 
 def close_file(path: Path) -> None:
-    """The same for a file; nothing where there is none. Raises OSError."""
+    """The same for a file, whose owner's rights stay as they are; nothing where there is none. Raises OSError."""
     try:
         # Asked first, as a disk that takes no writes refuses even the mode that it has.
-        if path.stat().st_mode & 0o777 != 0o600:
-            path.chmod(0o600)
+        mode = path.stat().st_mode & 0o777
+        if mode & 0o077:
+            path.chmod(mode & 0o700)
     except FileNotFoundError:
         pass
 
