@@ -83,7 +83,8 @@ def test_the_engine_with_500_idle_connections_is_far_below_its_limit(process_lab
     for _ in range(500):
         lab.sockets.append(socket.create_connection(("127.0.0.1", port), timeout=60))
     pid = lab.pid(workload.name)
-    eventually(lambda: len(os.listdir(f"/proc/{pid}/fd")) > 300, "most are taken in")
+    # One address has a share of the places, 256 of 4,096: the oldest of the others are ended.
+    eventually(lambda: len(os.listdir(f"/proc/{pid}/fd")) > 200, "as many as it may have are taken in")
     assert data_bytes(pid) < resource.prlimit(pid, resource.RLIMIT_DATA)[0] / 4
 
 
