@@ -21,7 +21,8 @@ def create_app(fleet: Fleet | None = None) -> Flask:
     from flask import Flask
 
     from app.fleet import Fleet
-    from app.web import auth, dashboard, errors, formats, health, logs, security, settings, users
+    from app.web import auth, errors, formats, security
+    from app.web.pages import dashboard, health, logs, settings, users
 
     app = Flask(__name__, template_folder="web/templates", static_folder="web/static")
     app.extensions["fleet"] = fleet or Fleet.open(os.environ.get("MTPROTO_DATA_DIR", "data"))

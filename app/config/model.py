@@ -18,7 +18,7 @@ from app.config.values import (CYCLE_RULE, DNS_RULE, HOST_RULE, IMAGE_RULE, IP_R
                                Cycle, Dns, Domain, DomainOrEmpty, Domains, Email, Expiry, Host, HttpsSite,
                                HttpsUrl, HttpsUrls, Image, Limit, Moment, Name, Number, OwnCycle, Port, PreferIp,
                                PublicPort, SecretText, Socks5, Text, Whole, now)
-from app.config.wording import kind_of, sentence
+from app.config.validation_messages import kind_of, sentence
 from app.mtproto.secret import Secret, SecretError, valid_domain
 
 #: Domains that many people visit and that speak TLS 1.3: the SNI of a user who asked for none.

@@ -1,4 +1,4 @@
-"""The built-in engine: app/mtproto/server.py as a process of its own."""
+"""The built-in engine: app/builtin/server.py as a process of its own."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 from app.config.model import Config, User
 from app.engines.base import NO_FRONT, Counters, EngineRefusal, Front
-from app.engines.mtgmetrics import read_counters
-from app.engines.mtgtoml import METRICS_PATH, render_config
+from app.engines.mtg.config_file import METRICS_PATH, render_config
+from app.engines.mtg.metrics import read_counters
 from app.mtproto.secret import Secret, SecretError
 from app.runtimes.base import NAME_PREFIX, Place, Workload
 
@@ -31,7 +31,7 @@ class Builtin:
             user_id=user.id,
             engine=self.name,
             image="",
-            command=(_python(), "-m", "app.mtproto.server", "run", "{config}"),
+            command=(_python(), "-m", "app.builtin.server", "run", "{config}"),
             files={"config.toml": render_config(user, config, place, front)},
             port=user.port,
             place=place,

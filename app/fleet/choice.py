@@ -11,11 +11,11 @@ from typing import Any, Literal
 from app.config.file import ConfigFile
 from app.engines.base import Engine
 from app.engines.builtin import Builtin
-from app.engines.mtg import Mtg, MtgImage, find_mtg
+from app.engines.mtg.engine import Mtg, MtgImage, find_mtg
 from app.fleet.errors import Refused
-from app.mtproto.public import Network
+from app.lib.public import Network
 from app.runtimes.base import Runtime, RuntimeFailure
-from app.runtimes.process import ProcessRuntime
+from app.runtimes.process.runtime import ProcessRuntime
 
 RUNTIMES: tuple[Literal["auto", "docker", "process"], ...] = ("auto", "docker", "process")
 
@@ -41,7 +41,7 @@ def choose(file: ConfigFile) -> tuple[Runtime, Engine]:
             config.runtime = chosen
     if chosen == "process":
         return ProcessRuntime(file.data_dir), Mtg() if find_mtg() else Builtin()
-    from app.runtimes.docker import NETWORK, DockerRuntime
+    from app.runtimes.docker.runtime import NETWORK, DockerRuntime
 
     return DockerRuntime(instance(config.secret_key), os.environ.get("MTPROTO_NETWORK") or NETWORK), MtgImage()
 
@@ -52,15 +52,15 @@ def beside(data_dir: Path, runtime: Runtime) -> dict[str, Any]:
     MTPROTO_HTTPS_PORT: the port of the machine that it publishes as 443, as a number or address:number.
     MTPROTO_NGINX: its address in the panel's network, which MTPROTO_PANEL_NETWORK names; MTPROTO_PROXY_SUBNET,
     MTPROTO_PANEL_SUBNET: the networks' addresses. Raises Refused for other values."""
-    from app.edge.addresses import Addresses
+    from app.checks.addresses import Addresses
 
     ip = (os.environ.get("MTPROTO_EDGE") or "").strip()
     if not ip:
         return {"addresses": Addresses()}
-    from app.edge.certbot import Certbot
-    from app.edge.nginx import Nginx
-    from app.runtimes.docker import DockerRuntime
-    from app.runtimes.docker_service import Service
+    from app.certificates.certbot import Certbot
+    from app.edge.nginx.edge import Nginx
+    from app.runtimes.docker.runtime import DockerRuntime
+    from app.runtimes.docker.service import Service
 
     if not isinstance(runtime, DockerRuntime):
         return {"addresses": Addresses()}
@@ -111,7 +111,7 @@ def _docker_is_ready(image: str) -> bool:
     # Imported here, as above: local processes need not load Docker's client for every command.
     from docker.errors import NotFound
 
-    from app.runtimes.docker_client import Connection
+    from app.runtimes.docker.client import Connection
 
     try:
         with Connection().api() as api:

@@ -13,19 +13,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from app import private
+from app.certificates.certbot import Certbot
+from app.certificates.manager import Keeper, Store
+from app.checks.addresses import Addresses
+from app.checks.clock import OutsideClock
+from app.checks.tls import Reach, check_all
 from app.config import model
 from app.config.file import ConfigError, ConfigFile
 from app.config.model import Admin, Config, User
-from app.edge.addresses import Addresses
 from app.edge.base import Edge, EdgeFailure, EdgeUnavailable
-from app.edge.certbot import Certbot
-from app.edge.certificates import Keeper, Store
-from app.edge.reach import Reach, check_all
 from app.engines.base import Engine
 from app.fleet import certificates, settings, strangers, traffic, users
 from app.fleet.accounts import Accounts
 from app.fleet.choice import beside, choose
-from app.fleet.clock import OutsideClock
 from app.fleet.declare import T, declare
 from app.fleet.errors import Refused, after_saving, refusing
 from app.fleet.links import workload_name
@@ -40,7 +40,7 @@ from app.fleet.zone import server_zone, zone_problem
 from app.ledger.events import Event
 from app.ledger.history import Point
 from app.ledger.ledger import Ledger
-from app.mtproto.public import Network
+from app.lib.public import Network
 from app.runtimes.base import Runtime, RuntimeFailure, RuntimeUnavailable
 
 

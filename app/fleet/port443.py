@@ -7,15 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
+from app.certificates.manager import Keeper
+from app.checks.addresses import Addresses, LookupFailed
 from app.config.model import Config, User
-from app.edge.addresses import Addresses, LookupFailed
 from app.edge.base import Certificate, Edge, Site
-from app.edge.certificates import Keeper
 from app.engines.base import NO_FRONT, Front
 from app.fleet import domains
 from app.fleet.errors import Refused
 from app.fleet.views import EdgeStatus
-from app.mtproto.public import Network, is_public
+from app.lib.public import Network, is_public
 from app.mtproto.secret import FAKETLS, Secret
 
 #: Settings that nginx is told of: a value that it refuses is not kept.

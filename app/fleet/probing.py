@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+from app.checks.clock import OutsideClock, off
 from app.config.model import Config
-from app.fleet.clock import OutsideClock, off
 from app.fleet.links import listened_port
 from app.fleet.views import UserView
 from app.mtproto.links import Link, parse_link

@@ -6,9 +6,9 @@ import ipaddress
 import time
 from collections.abc import Callable
 
+from app.checks.addresses import Addresses, LookupFailed
 from app.config.model import Config
 from app.config.values import is_ip
-from app.edge.addresses import Addresses, LookupFailed
 from app.runtimes.ports import own_address
 
 #: Seconds for which an answer of the DNS is good.

@@ -8,8 +8,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from app.checks.addresses import LookupFailed
 from app.config.model import Config
-from app.edge.addresses import LookupFailed
 from app.edge.base import EdgeFailure
 from app.engines.base import Front
 from app.fleet import domains

@@ -16,6 +16,9 @@ from typing import Protocol
 #: The name every runtime gives a user's proxy, and the one seen in `docker ps`.
 NAME_PREFIX = "mtg-proxy-"
 
+#: The built-in engine's module had this name when proxies that still run were started: no update restarts them.
+_HASHED_AS = {"app.builtin.server": "app.mtproto.server"}
+
 
 class RuntimeFailure(Exception):
     """A verb could not be carried out. The message is for the operator: what
@@ -73,7 +76,9 @@ class Workload:
     @property
     def spec(self) -> str:
         """Hash of all of the above (16 hex digits): another spec, another workload."""
-        text = json.dumps(asdict(self), sort_keys=True)
+        described = asdict(self)
+        described["command"] = [_HASHED_AS.get(word, word) for word in self.command]
+        text = json.dumps(described, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

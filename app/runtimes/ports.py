@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.runtimes import procfs
+from app.lib import procfs
 
 _LISTEN = "0A"  # TCP state in /proc/net/tcp (include/net/tcp_states.h)
 

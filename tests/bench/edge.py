@@ -25,11 +25,11 @@ from pathlib import Path
 from app.config.model import User, new_id
 from app.edge.base import Site
 from app.engines.base import NO_FRONT, Front
-from app.engines.mtg import MtgImage
+from app.engines.mtg.engine import MtgImage
 from app.fleet import Fleet
 from app.mtproto.links import tg_link
 from app.mtproto.secret import Secret
-from app.runtimes.docker import LISTEN_PORT
+from app.runtimes.docker.runtime import LISTEN_PORT
 from tests.bench import measure
 from tests.bench.edge_mtg import learning
 from tests.bench.edge_setup import Bench, row, say, start_engine, started

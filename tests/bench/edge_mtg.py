@@ -7,11 +7,11 @@ import time
 
 from app.edge.base import Site
 from app.engines.base import Front
-from app.engines.mtg import MtgImage
-from app.engines.mtgtiming import OWN_EACH
+from app.engines.mtg.engine import MtgImage
+from app.engines.mtg.timing import OWN_EACH
 from app.mtproto.faketls_client import AnswerError
 from app.mtproto.secret import Secret
-from app.runtimes.docker import LISTEN_PORT
+from app.runtimes.docker.runtime import LISTEN_PORT
 from tests.bench import measure
 from tests.bench.edge_setup import Bench, check, row, say, start_engine
 from tests.bench.measure import Subject, percentile

@@ -13,12 +13,12 @@ from pathlib import Path
 from docker import APIClient
 
 from app.config.model import Config, User
-from app.edge import timing
+from app.edge.nginx import timing
 from app.engines.base import Front
-from app.engines.mtg import MtgImage
+from app.engines.mtg.engine import MtgImage
 from app.mtproto.links import tg_link
 from app.mtproto.secret import Secret
-from app.runtimes.docker import DockerRuntime
+from app.runtimes.docker.runtime import DockerRuntime
 from tests.docker import images
 from tests.support import edge_lab
 from tests.support.dc import DataCenterProcess

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from docker import APIClient
 
-from app.engines.mtg import MtgImage
+from app.engines.mtg.engine import MtgImage
 from app.fleet import Fleet
-from app.runtimes.docker import DockerRuntime
+from app.runtimes.docker.runtime import DockerRuntime
 from tests.docker import images
 from tests.support.cover import free_port
 from tests.support.dc import DataCenter

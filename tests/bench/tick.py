@@ -23,11 +23,11 @@ from pathlib import Path
 
 from docker import APIClient
 
-from app.engines.mtg import MtgImage
+from app.engines.mtg.engine import MtgImage
 from app.fleet import Fleet
 from app.fleet.monitor import Monitor
-from app.runtimes import docker_counters
-from app.runtimes.docker import DockerRuntime
+from app.runtimes.docker import counters as docker_counters
+from app.runtimes.docker.runtime import DockerRuntime
 from tests.bench.docker import declare
 from tests.docker import images
 from tests.support.cover import free_port

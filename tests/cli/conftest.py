@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from app.cli.__main__ import cli
 from app.config.file import ConfigFile
-from app.runtimes.process import ProcessRuntime
+from app.runtimes.process.runtime import ProcessRuntime
 
 ROOT = Path(__file__).resolve().parents[2]
 

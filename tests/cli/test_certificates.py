@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from app.certificates.certbot import CertificateFailure
+from app.checks.tls import check_all
 from app.config.model import DOMAIN_POOL
-from app.edge.certbot import CertificateFailure
-from app.edge.reach import check_all
 from app.fleet import Fleet
 from tests.support.cover import Cover
 from tests.support.memory_runtime import MemoryRuntime

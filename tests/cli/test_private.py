@@ -119,7 +119,7 @@ def test_an_engines_files_are_closed_too(tmp_path: Path) -> None:
     config.write_text(f'secret = "ee{"0" * 32}{b"www.example.com".hex()}"\nbind-to = "127.0.0.1:{port}"\n'
                       "[defense.anti-replay]\nenabled = true\n")
     config.chmod(0o600)
-    engine = subprocess.Popen([sys.executable, "-m", "app.mtproto.server", "run", str(config)], cwd=ROOT, umask=0,
+    engine = subprocess.Popen([sys.executable, "-m", "app.builtin.server", "run", str(config)], cwd=ROOT, umask=0,
                               stderr=subprocess.DEVNULL)
     try:
         for _ in range(600):

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from app.cli.instance import PanelFile
-from app.runtimes.folder import CONFIG
-from app.runtimes.procfs import find, identify, lives
+from app.lib.procfs import find, identify, lives
+from app.runtimes.process.folder import CONFIG
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from app.checks.addresses import LookupFailed
 from app.config.passwords import verify_password
-from app.edge.addresses import LookupFailed
 
 OF_OTHER_PROGRAMS = {
     "server_domain": "proxy.example.com", "server_ip": "192.0.2.7", "proxy_port": "24430",
@@ -82,7 +82,7 @@ def test_a_reset_password_works_and_the_old_one_no_longer(run, data: Path) -> No
 
 
 def test_a_change_that_makes_other_links_is_said_and_a_name_that_leads_nowhere_stays_told(run, monkeypatch) -> None:
-    monkeypatch.setattr("app.edge.addresses.Addresses.of", no_dns)
+    monkeypatch.setattr("app.checks.addresses.Addresses.of", no_dns)
     run("settings", "set", "server_ip=203.0.113.7")
     run("user", "add", "Alice", "--disabled")
     assert "links have changed" not in run("settings", "set", "traffic_limit_gb=5").stdout

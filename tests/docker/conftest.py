@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from docker import APIClient
 
-from app.engines.mtg import MtgImage
+from app.engines.mtg.engine import MtgImage
 from app.fleet import Fleet
 from app.fleet.monitor import Monitor
 from app.runtimes.base import RUNNING, Observed
-from app.runtimes.docker import DockerRuntime
+from app.runtimes.docker.runtime import DockerRuntime
 from tests.docker import images
 from tests.support import docker_lab
 from tests.support.cover import free_port

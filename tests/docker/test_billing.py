@@ -17,10 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from app.engines.mtg import MtgImage
+from app.engines.mtg.engine import MtgImage
 from app.fleet import Fleet, Refused
 from app.runtimes.base import RUNNING
-from app.runtimes.docker import DockerRuntime
+from app.runtimes.docker.runtime import DockerRuntime
 from tests.docker.conftest import Lab
 from tests.docker.test_faults import Cable
 from tests.support.stream import Stream
@@ -32,9 +32,9 @@ DOWN, UP = 2_000_000, 700_000
 SAMPLING_PANEL = """
 import sys
 from pathlib import Path
-from app.engines.mtg import MtgImage
+from app.engines.mtg.engine import MtgImage
 from app.fleet import Fleet
-from app.runtimes.docker import DockerRuntime
+from app.runtimes.docker.runtime import DockerRuntime
 fleet = Fleet(Path(sys.argv[1]), DockerRuntime(*sys.argv[2:]), MtgImage())
 while True:
     fleet.sample()

@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from app.certificates.certbot import START, Certbot
+from app.certificates.manager import Keeper, Result, Store
 from app.config.model import Config
 from app.edge.base import Site
-from app.edge.certbot import START, Certbot
-from app.edge.certificates import Keeper, Result, Store
 from app.ledger.ledger import Ledger
-from app.runtimes.docker_service import ROLE, Service
+from app.runtimes.docker.service import ROLE, Service
 from tests.docker import images
 from tests.support import edge_lab
 from tests.support.pebble import Pebble

@@ -9,12 +9,12 @@ from dataclasses import replace
 
 import pytest
 
-from app.engines.mtg import MtgImage
+from app.engines.mtg.engine import MtgImage
 from app.fleet import Fleet
-from app.runtimes import docker_counters
 from app.runtimes.base import RUNNING
-from app.runtimes.docker import DockerRuntime
-from app.runtimes.docker_state import Told
+from app.runtimes.docker import counters as docker_counters
+from app.runtimes.docker.runtime import DockerRuntime
+from app.runtimes.docker.state import Told
 from tests.docker import images
 from tests.docker.conftest import Lab, passes
 from tests.docker.test_billing import Client

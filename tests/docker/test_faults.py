@@ -16,11 +16,11 @@ import pytest
 from docker import APIClient
 from docker.errors import APIError, NotFound
 
-from app.engines.mtg import MtgImage
+from app.engines.mtg.engine import MtgImage
 from app.fleet import Fleet
 from app.runtimes.base import EXITED, RUNNING, ImageMissing, RuntimeFailure, RuntimeUnavailable
-from app.runtimes.docker import DockerRuntime
-from app.runtimes.docker_spec import INSTANCE
+from app.runtimes.docker.runtime import DockerRuntime
+from app.runtimes.docker.spec import INSTANCE
 from tests.docker import images
 from tests.docker.conftest import passes
 from tests.runtimes.conftest import DockerLab
@@ -254,7 +254,7 @@ def test_an_engine_that_goes_away_is_told_and_found_again(lab, alice, tmp_path):
 
 
 def test_an_engine_that_hangs_is_told_as_one_that_does_not_answer(tmp_path, engine_answers, monkeypatch):
-    monkeypatch.setattr("app.runtimes.docker_client.QUICK", 0.5)
+    monkeypatch.setattr("app.runtimes.docker.client.QUICK", 0.5)
     cable = Cable(tmp_path / "docker.sock")
     cable.cut()
     cable.plug(deaf=True)

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from app.runtimes import docker_spec
+from app.runtimes.docker import spec as docker_spec
 from tests.docker import images
 from tests.docker.images import ROOT, ImageFailure, docker
 
 #: Making the bases the first time on a machine takes about two minutes.
 pytestmark = pytest.mark.timeout(600)
 
-#: How the panel runs a proxy (app/runtimes/docker_spec.py), but for labels and limits.
+#: How the panel runs a proxy (app/runtimes/docker/spec.py), but for labels and limits.
 HARDENED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--volume", "/config")
 MARK = "marker-of-a-secret-6b1f"
 

@@ -11,8 +11,8 @@ import pytest
 
 from app.config.model import User
 from app.mtproto.secret import Secret
-from app.runtimes import docker_spec
 from app.runtimes.base import Place, RuntimeFailure, Workload
+from app.runtimes.docker import spec as docker_spec
 from tests.docker import images
 from tests.docker.conftest import passes
 from tests.support import docker_lab

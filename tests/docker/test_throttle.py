@@ -15,8 +15,8 @@ from contextlib import contextmanager
 import pytest
 
 from app.fleet.monitor import Monitor
-from app.runtimes import docker_shaper
-from app.runtimes.docker import DockerRuntime
+from app.runtimes.docker import shaper as docker_shaper
+from app.runtimes.docker.runtime import DockerRuntime
 from tests.docker.conftest import Lab
 from tests.support.docker_lab import eventually, patient
 from tests.support.goodput import download_speed, memory_in_use, upload_speed, use_cubic

@@ -8,13 +8,14 @@ from dataclasses import replace
 
 import pytest
 
-from app.runtimes import docker_spec, docker_state
 from app.runtimes.base import CREATED, EXITED, RUNNING, Place, Workload
-from app.runtimes.docker_client import Connection
-from app.runtimes.docker_events import Watcher
-from app.runtimes.docker_images import sentence, split
-from app.runtimes.docker_logs import parse
-from app.runtimes.docker_state import Run, Told
+from app.runtimes.docker import spec as docker_spec
+from app.runtimes.docker import state as docker_state
+from app.runtimes.docker.client import Connection
+from app.runtimes.docker.events import Watcher
+from app.runtimes.docker.images import sentence, split
+from app.runtimes.docker.logs import parse
+from app.runtimes.docker.state import Run, Told
 
 WORKLOAD = Workload("mtg-proxy-2443", "alice", "mtg", "mtg-custom", ("run", "{config}"), {"config.toml": "é"},
                     2443, Place("0.0.0.0:3128", "0.0.0.0:3129", ":2443"), memory_mb=256)

@@ -19,7 +19,7 @@ from tests.support.cover import Cover
 from tests.support.dc import DataCenter
 from tests.support.engine import Engine
 
-#: Telegram's own addresses of its DCs (core.telegram.org, TDLib), written down apart from app/mtproto/dc.py.
+#: Telegram's own addresses of its DCs (core.telegram.org, TDLib), written down apart from app/builtin/dc.py.
 ADDRESSES = {
     1: {"149.154.175.50", "149.154.175.53"},
     2: {"149.154.167.51", "149.154.167.50", "95.161.76.100"},

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from app.checks.addresses import Addresses, LookupFailed, interfaces
 from app.config.model import Config
-from app.edge.addresses import Addresses, LookupFailed, interfaces
 
 HERE, HERE6, ELSEWHERE, ELSEWHERE6 = "203.0.113.7", "2001:db8::7", "198.51.100.1", "2001:db8:1::1"
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from app.edge import nginx as nginx_module
 from app.edge.base import EdgeFailure, EdgeUnavailable, Site
-from app.edge.folder import Folder
-from app.edge.nginx import Nginx
-from app.runtimes.docker_service import Service
+from app.edge.nginx import edge as nginx_module
+from app.edge.nginx.edge import Nginx
+from app.edge.nginx.folder import Folder
+from app.runtimes.docker.service import Service
 from tests.support import edge_lab
 from tests.support.docker_lab import eventually
 from tests.support.edge_backend import Backend, Call

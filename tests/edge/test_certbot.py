@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.edge.certbot import CertificateFailure, NotAsked, failure
+from app.certificates.certbot import CertificateFailure, NotAsked, failure
 
 NAMES = ("example.com", "a.example.com", "b.example.com", "c.example.com", "d.example.com", "xa.example.com")
 END = ("Ask for help or search for solutions at https://community.letsencrypt.org. See the logfile "

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from app.certificates.certbot import START, CertificateFailure, NotAsked
+from app.certificates.manager import COLLECT, Keeper, Result, Store
+from app.certificates.renewal import BETWEEN_ADDITIONS
 from app.config.model import Config
-from app.edge.certbot import START, CertificateFailure, NotAsked
-from app.edge.certificates import COLLECT, Keeper, Result, Store
-from app.edge.renewal import BETWEEN_ADDITIONS
 from app.ledger.ledger import Ledger
 from tests.support.memory_certbot import MemoryCertbot, issue
 

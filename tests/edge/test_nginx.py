@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from app.edge import nginx as nginx_module
 from app.edge.base import Site
-from app.edge.render import render
+from app.edge.nginx import edge as nginx_module
+from app.edge.nginx.render import render
 from tests.docker import images
 from tests.docker.images import ROOT
 from tests.support import edge_lab

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.edge.reach import check, check_all
+from app.checks.tls import check, check_all
 from tests.support.cover import Cover, certificate, free_port, wait_until_it_accepts
 
 #: Seconds for each step: more than a busy machine needs.

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.edge import cover
 from app.edge.base import Certificate, EdgeFailure, Site
-from app.edge.render import Around, render
-from app.edge.words import refusal
+from app.edge.nginx import cover
+from app.edge.nginx.nginx_errors import refusal
+from app.edge.nginx.render import Around, render
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

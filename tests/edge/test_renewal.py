@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.certificates.renewal import BETWEEN_ADDITIONS, MOST_NAMES, Wanted, due, pause, wanted, without
 from app.edge.base import Certificate
-from app.edge.renewal import BETWEEN_ADDITIONS, MOST_NAMES, Wanted, due, pause, wanted, without
 from app.ledger.certificates import Row
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC).timestamp()

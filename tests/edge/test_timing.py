@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from app.config.model import Config
-from app.edge import timing
 from app.edge.base import Site
-from app.edge.nginx import Nginx
-from app.edge.timing import FILE_BYTES, Material, material
-from app.runtimes import docker_shaper
-from app.runtimes.docker_service import Service
+from app.edge.nginx import timing
+from app.edge.nginx.edge import Nginx
+from app.edge.nginx.timing import FILE_BYTES, Material, material
+from app.runtimes.docker import shaper as docker_shaper
+from app.runtimes.docker.service import Service
 from tests.support import edge_lab
 
 IP = "172.28.255.254"
@@ -286,7 +286,7 @@ def test_a_throttle_lets_the_file_pass_at_full_speed() -> None:
 
 
 def test_while_the_folder_can_not_be_used_mtg_serves_without_and_will_say_so_itself(tmp_path: Path) -> None:
-    """An engine that is told of a file which it then can't trust is slow, and logs why (app/engines/mtgtiming.py)."""
+    """An engine that is told of a file which it then can't trust is slow, and logs why (app/engines/mtg/timing.py)."""
     (tmp_path / "data").write_text("a file where the folder should be")
     nginx = Nginx(tmp_path / "data" / "nginx", Service("nginx", "none"), IP)
     told = nginx.front(Config(port_443_mode=True), "www.pool.test")

@@ -12,7 +12,7 @@ import pytest
 from app.config.model import Config
 from app.engines.base import EngineRefusal
 from app.engines.builtin import Builtin
-from app.engines.mtg import Mtg, MtgImage, find_mtg
+from app.engines.mtg.engine import Mtg, MtgImage, find_mtg
 
 KEY = "00112233445566778899aabbccddeeff"
 ENGINES = [Builtin(), Mtg("/opt/mtg"), MtgImage()]

@@ -6,11 +6,11 @@ import tomllib
 
 import pytest
 
+from app.builtin.settings import Endpoint, parse_settings
 from app.config.model import Config
 from app.engines.base import NO_FRONT, Front
 from app.engines.builtin import Builtin
-from app.engines.mtg import Mtg, MtgImage
-from app.mtproto.settings import Endpoint, parse_settings
+from app.engines.mtg.engine import Mtg, MtgImage
 
 ENGINES = [Builtin(), Mtg("/opt/mtg"), MtgImage()]
 URL = "https://172.28.255.254:8445/timing.bin"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.engines.base import Counters
-from app.engines.mtgmetrics import read_counters
+from app.engines.mtg.metrics import read_counters
 
 SAMPLE = """\
 # HELP mtg_client_connections A number of actively processing client connections.

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from app.engines.builtin import Builtin
-from app.engines.mtg import Mtg, MtgImage
+from app.engines.mtg.engine import Mtg, MtgImage
 
 START = 1_795_259_900.0
 OURS = "https://172.28.255.254:8445/timing.bin"

@@ -17,11 +17,11 @@ import pytest
 from app.config.model import Config
 from app.engines.base import Counters
 from app.engines.builtin import Builtin
-from app.engines.mtg import Mtg, find_mtg
+from app.engines.mtg.engine import Mtg, find_mtg
 from app.mtproto.links import tg_link
 from app.mtproto.secret import Secret
 from app.runtimes.base import EXITED, RUNNING, RuntimeFailure, Workload
-from app.runtimes.process import ProcessRuntime
+from app.runtimes.process.runtime import ProcessRuntime
 from tests.support.dc import DataCenter
 from tests.support.stream import Stream
 

@@ -7,7 +7,7 @@ import pytest
 from app.config.file import ConfigFile
 from app.fleet import Refused
 from app.fleet.choice import beside, choose, instance
-from app.runtimes.docker import DockerRuntime
+from app.runtimes.docker.runtime import DockerRuntime
 
 
 @pytest.fixture

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from app.checks import clock
+from app.checks.clock import OutsideClock, sites_of
 from app.config.model import Config
 from app.engines.builtin import Builtin
-from app.fleet import Fleet, clock
-from app.fleet.clock import OutsideClock, sites_of
+from app.fleet import Fleet
 from app.fleet.monitor import Monitor
 from app.fleet.probing import probe_link
 from app.ledger.ledger import Ledger

@@ -14,7 +14,7 @@ import pytest
 
 from app.engines.builtin import Builtin
 from app.fleet import Fleet
-from app.runtimes.process import ProcessRuntime
+from app.runtimes.process.runtime import ProcessRuntime
 from tests.support.cover import Cover
 from tests.support.dc import DataCenter
 from tests.support.stream import BackgroundStream

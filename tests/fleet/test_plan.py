@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.config.model import Config, User
 from app.engines.builtin import Builtin
-from app.engines.mtg import Mtg
+from app.engines.mtg.engine import Mtg
 from app.fleet.desired import desired
 from app.fleet.limits import GB
 from app.fleet.plan import CREATE, LONGEST_PAUSE, REMOVE, REPLACE, START, STOP, pause, plan, retry_at

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from app.checks.addresses import Addresses
 from app.config.model import User
-from app.edge.addresses import Addresses
 from app.engines.builtin import Builtin
 from app.fleet import Fleet, Refused
 from app.fleet.probing import link_from_here

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from app.engines.builtin import Builtin
-from app.engines.mtg import Mtg
+from app.engines.mtg.engine import Mtg
 from app.fleet import Fleet
 from app.fleet.monitor import Monitor
 from app.ledger.refusals import Refused

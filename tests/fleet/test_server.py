@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
+from app.checks.addresses import Addresses
 from app.config.model import load
-from app.edge.addresses import Addresses
 from app.engines.builtin import Builtin
 from app.fleet import Fleet
 from app.fleet.monitor import Monitor

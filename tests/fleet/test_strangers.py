@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.edge.addresses import Addresses
-from app.engines.mtg import Mtg
+from app.checks.addresses import Addresses
+from app.engines.mtg.engine import Mtg
 from app.fleet import Fleet
 from app.fleet.monitor import Monitor
 from app.fleet.strangers import COUNT_AGAIN, NAMES_AGAIN, NOBODY, Watch

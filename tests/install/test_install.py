@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from app.config.passwords import verify_password
-from app.runtimes import procfs
+from app.lib import procfs
 from tests.install.conftest import NOBODY, Tree
 
 #: Packages come from registries, and those take their time.

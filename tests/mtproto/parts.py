@@ -133,7 +133,7 @@ class Engine:
 PROGRAM = """\
 import resource
 import sys
-from app.mtproto import server
+from app.builtin import server
 server._DRAIN_SECONDS = float(sys.argv.pop(1))
 if files := int(sys.argv.pop(1)):
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))

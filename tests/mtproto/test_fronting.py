@@ -18,9 +18,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from app.builtin.logs import QUIET_SECONDS
+from app.builtin.proxyprotocol import read_header
 from app.mtproto.faketls_client import client_hello
-from app.mtproto.logs import QUIET_SECONDS
-from app.mtproto.proxyprotocol import read_header
 from app.mtproto.records import frame
 from app.mtproto.secret import FAKETLS, Secret
 from tests.mtproto.parts import (

@@ -14,10 +14,10 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 
+from app.builtin.proxyprotocol import ProxyHeaderError, make_header, read_header
 from app.mtproto import faketls, obfuscated2
 from app.mtproto.faketls import NotAHello, Refused
 from app.mtproto.faketls_client import AnswerError, check_answer, client_hello
-from app.mtproto.proxyprotocol import ProxyHeaderError, make_header, read_header
 from app.mtproto.records import RecordError, RecordReader, StreamEnd, frame
 from tests.mtproto.parts import SECRET, CoverHost, Engine
 from tests.support.dc import DataCenter

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.mtproto.metrics import Metrics
-from app.mtproto.proxyprotocol import ProxyHeader, ProxyHeaderError, make_header, read_header
-from app.mtproto.ratelimit import BURST_SECONDS, Bucket, Limits, RateLimiter
+from app.builtin.metrics import Metrics
+from app.builtin.proxyprotocol import ProxyHeader, ProxyHeaderError, make_header, read_header
+from app.builtin.ratelimit import BURST_SECONDS, Bucket, Limits, RateLimiter
 
 PORTS = st.integers(0, 65535)
 

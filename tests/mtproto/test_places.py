@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.mtproto.places import Places, share_of
+from app.builtin.places import Places, share_of
 from tests.mtproto.parts import CoverHost, Engine, Visit, connect, read_some, shake_hands
 from tests.mtproto.test_sessions import through
 from tests.support.dc import DataCenter

@@ -22,7 +22,7 @@ Start = Callable[..., Engine]
 
 
 def run(config: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "app.mtproto.server", "run", str(config), *more]
+    command = [sys.executable, "-m", "app.builtin.server", "run", str(config), *more]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
 
 
@@ -58,7 +58,7 @@ def test_a_busy_port_ends_it_with_a_sentence_that_names_it(key: str, tmp_path: P
 
 def test_it_imports_none_of_the_panels_libraries() -> None:
     code = (
-        "import sys, app.mtproto.server\n"
+        "import sys, app.builtin.server\n"
         "print(*sorted({'flask', 'pydantic', 'click', 'docker', 'qrcode', 'PIL'} & set(sys.modules)))"
     )
     done = subprocess.run(

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from app.mtproto.public import is_public
+from app.lib.public import is_public
 
 INSIDE = ("10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "127.0.0.1", "127.8.9.10", "0.0.0.0", "0.1.2.3",
           "169.254.169.254", "100.64.0.1", "100.100.100.200", "100.127.255.255", "192.0.0.192", "192.88.99.1",

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from app.mtproto import replay
+from app.builtin import replay
+from app.builtin.replay import ReplayMemory
+from app.builtin.settings import parse_settings
 from app.mtproto.faketls import RANDOM_AT
 from app.mtproto.faketls_client import client_hello
-from app.mtproto.replay import ReplayMemory
-from app.mtproto.settings import parse_settings
-from app.runtimes.folder import REPLAYS
+from app.runtimes.process.folder import REPLAYS
 from tests.mtproto.parts import (
     SECRET,
     CoverHost,

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.mtproto.dc import PREFER_IP, addresses, known
-from app.mtproto.ratelimit import Limits, LimitsError, LimitsFile, parse_limits
+from app.builtin.dc import PREFER_IP, addresses, known
+from app.builtin.ratelimit import Limits, LimitsError, LimitsFile, parse_limits
+from app.builtin.settings import Endpoint, SettingsError, parse_settings, read_settings
 from app.mtproto.secret import Secret
-from app.mtproto.settings import Endpoint, SettingsError, parse_settings, read_settings
 
 SECRET = Secret.generate("cover.example.com")
 MINIMAL = f'secret = "{SECRET.base64url}"\nbind-to = "[::]:2443"\n'

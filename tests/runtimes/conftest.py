@@ -14,8 +14,8 @@ import pytest
 from docker import APIClient
 
 from app.runtimes.base import RUNNING, Place, Runtime, Workload
-from app.runtimes.docker import DockerRuntime
-from app.runtimes.process import ProcessRuntime
+from app.runtimes.docker.runtime import DockerRuntime
+from app.runtimes.process.runtime import ProcessRuntime
 from tests.support import docker_lab
 from tests.support.cover import free_port
 from tests.support.memory_runtime import MemoryRuntime

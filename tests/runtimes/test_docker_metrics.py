@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from app.runtimes import docker_counters, docker_metrics
-from app.runtimes.docker_client import Connection
-from app.runtimes.docker_state import Told
+from app.runtimes.docker import counters as docker_counters
+from app.runtimes.docker import metrics as docker_metrics
+from app.runtimes.docker.client import Connection
+from app.runtimes.docker.state import Told
 
 AGE, PAUSE = 30.0, 60.0
 NET_DEV = """\

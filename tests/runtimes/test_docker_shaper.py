@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.runtimes.docker_shaper import Limit, in_force, script
+from app.runtimes.docker.shaper import Limit, in_force, script
 
 
 def qdisc(device: str, kind: str, bits_per_second: int = 0) -> dict:

@@ -13,16 +13,16 @@ import pytest
 
 from app.config.model import Config, User
 from app.engines.builtin import Builtin
+from app.lib.procfs import identify, lives
 from app.runtimes.base import EXITED, RUNNING
-from app.runtimes.endings import ending
-from app.runtimes.procfs import identify, lives
+from app.runtimes.process.endings import ending
 from tests.support.docker_lab import eventually
 
 #: The stand-in with a thread that takes memory until there is no more, and ends as the built-in engine does.
 GREEDY = """
 import sys, time
 sys.path.insert(0, {repository!r})
-from app.mtproto.logs import failure_rarely
+from app.builtin.logs import failure_rarely
 import runpy, threading
 def eat():
     while not __import__("pathlib").Path({folder!r}, "eat").exists():

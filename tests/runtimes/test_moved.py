@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from app.runtimes import procfs
+from app.lib import procfs
 from app.runtimes.base import EXITED, RUNNING, RuntimeFailure
 from tests.runtimes.conftest import ProcessLab
 from tests.support import docker_lab

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import pytest
 
-from app.runtimes import procfs
+from app.lib import procfs
 from app.runtimes.base import CREATED, EXITED, RUNNING, RuntimeFailure
-from app.runtimes.folder import CONFIG, LIMITS, LOG, RECORD, REPLAYS, Folder
-from app.runtimes.process import ProcessRuntime
+from app.runtimes.process.folder import CONFIG, LIMITS, LOG, RECORD, REPLAYS, Folder
+from app.runtimes.process.runtime import ProcessRuntime
 from tests.runtimes.conftest import stand_in
 from tests.support.docker_lab import eventually
 
@@ -191,7 +191,7 @@ def test_waiting_is_told_once_of_an_end_between_the_look_and_the_wait(lab, runni
 
 
 START = """
-import sys; from pathlib import Path; from app.runtimes.process import ProcessRuntime
+import sys; from pathlib import Path; from app.runtimes.process.runtime import ProcessRuntime
 from tests.runtimes.conftest import stand_in
 runtime = ProcessRuntime(Path(sys.argv[1])); runtime.start(sys.argv[2]); print("started", flush=True)
 sys.stdin.read() if len(sys.argv) < 4 else None
@@ -200,7 +200,7 @@ import time; time.sleep(60)
 
 KILLED_BEFORE_THE_RECORD = """
 import os, signal, sys; from pathlib import Path
-from app.runtimes.folder import Folder; from app.runtimes.process import ProcessRuntime
+from app.runtimes.process.folder import Folder; from app.runtimes.process.runtime import ProcessRuntime
 from tests.runtimes.conftest import stand_in
 write = Folder.write
 def die(self, record):

@@ -13,10 +13,10 @@ import pytest
 from docker import APIClient
 from docker.errors import APIError, NotFound
 
-from app.runtimes.docker import DockerRuntime
-from app.runtimes.docker_client import Connection
-from app.runtimes.docker_spec import INSTANCE
-from app.runtimes.process import ProcessRuntime
+from app.runtimes.docker.client import Connection
+from app.runtimes.docker.runtime import DockerRuntime
+from app.runtimes.docker.spec import INSTANCE
+from app.runtimes.process.runtime import ProcessRuntime
 from tests.docker import images
 
 STAND_IN = Path(__file__).parents[1] / "runtimes" / "stand_in.py"

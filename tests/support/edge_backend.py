@@ -11,7 +11,7 @@ import socket
 import ssl
 import threading
 
-from app.mtproto.proxyprotocol import read_header
+from app.builtin.proxyprotocol import read_header
 
 
 class Backend:

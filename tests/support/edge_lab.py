@@ -29,8 +29,8 @@ from docker.errors import APIError
 from docker.types import IPAMConfig, IPAMPool
 
 from app.edge.base import Certificate
-from app.edge.nginx import Nginx
-from app.runtimes.docker_service import ROLE, Service
+from app.edge.nginx.edge import Nginx
+from app.runtimes.docker.service import ROLE, Service
 from tests.docker import images
 from tests.docker.images import ROOT
 from tests.support.docker_lab import engine_or_skip, forget, unhurried

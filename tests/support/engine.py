@@ -16,7 +16,7 @@ from app.mtproto.secret import Secret
 from tests.support.cover import free_port, wait_until_it_accepts
 
 ROOT = Path(__file__).resolve().parents[2]
-BUILTIN = (sys.executable, "-m", "app.mtproto.server", "run")
+BUILTIN = (sys.executable, "-m", "app.builtin.server", "run")
 
 
 @dataclass

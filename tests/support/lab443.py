@@ -25,13 +25,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from docker import APIClient
 
-from app.edge.addresses import Addresses
+from app.checks.addresses import Addresses
 from app.edge.base import Certificate
-from app.engines.mtg import MtgImage
+from app.engines.mtg.engine import MtgImage
 from app.fleet import Fleet
 from app.fleet.views import UserView
-from app.runtimes.docker import METRICS_PORT, DockerRuntime
-from app.runtimes.docker_spec import INSTANCE
+from app.runtimes.docker.runtime import METRICS_PORT, DockerRuntime
+from app.runtimes.docker.spec import INSTANCE
 from tests.docker import images
 from tests.support import edge_lab
 from tests.support.cover import free_port

@@ -9,9 +9,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from app.edge import pem
+from app.certificates import pem
+from app.certificates.certbot import CertificateFailure
 from app.edge.base import Certificate
-from app.edge.certbot import CertificateFailure
 
 
 def issue(name: str, domains: Sequence[str], begins: float, days: float = 90) -> Certificate:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from app.config.model import Config
 from app.edge.base import EdgeFailure, EdgeUnavailable, Site
-from app.edge.nginx import front
-from app.edge.render import Around, render
-from app.edge.timing import Material
+from app.edge.nginx.edge import front
+from app.edge.nginx.render import Around, render
+from app.edge.nginx.timing import Material
 from app.engines.base import Front
 
 

@@ -6,7 +6,7 @@ import socket
 import time
 from pathlib import Path
 
-from app.edge.addresses import Addresses
+from app.checks.addresses import Addresses
 from app.engines.builtin import Builtin
 from app.fleet import Fleet
 from app.runtimes.base import Runtime

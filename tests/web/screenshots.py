@@ -49,7 +49,7 @@ mtg_domain_fronting {probes}
 """
 
 
-#: port, what the built-in engine writes in that case (app/mtproto/connection.py)
+#: port, what the built-in engine writes in that case (app/builtin/connection.py)
 LINES = (
     (2443, "2026-11-20T06:12:03Z WARNING DC 2 can't be reached: timed out"),
     (2445, ("2026-11-20T06:12:07Z WARNING DC 2 can't be reached: timed out (3 more like it since the last "

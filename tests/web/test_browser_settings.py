@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from app.edge.reach import Reach
+from app.checks.tls import Reach
 from app.fleet import Fleet
 from tests.support.memory_runtime import MemoryRuntime
 from tests.web.behind_nginx import fleet_behind_nginx

@@ -8,7 +8,7 @@ import pytest
 
 from app import create_app
 from app.engines.builtin import Builtin
-from app.engines.mtg import MtgImage
+from app.engines.mtg.engine import MtgImage
 from app.fleet import Fleet
 from app.fleet.reconcile import Outcome
 from app.web.outcomes import failures

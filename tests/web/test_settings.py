@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from app.certificates.certbot import CertificateFailure
+from app.checks.tls import check_all
 from app.config.model import SETTINGS
-from app.edge.certbot import CertificateFailure
-from app.edge.reach import check_all
 from app.fleet import Fleet
-from app.web.settings import NAMES
+from app.web.pages.settings import NAMES
 from tests.support.cover import Cover
 from tests.support.memory_runtime import MemoryRuntime
 from tests.web.behind_nginx import fleet_behind_nginx

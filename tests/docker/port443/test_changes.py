@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.engines.mtg import MtgImage
+from app.engines.mtg.engine import MtgImage
 from app.fleet import Fleet
 from app.runtimes.base import Observed, Place, Sample, Workload
-from app.runtimes.docker import DockerRuntime
+from app.runtimes.docker.runtime import DockerRuntime
 from tests.support.crowd import DOWN, UP, Crowd
 from tests.support.docker_lab import eventually
 from tests.support.lab443 import Stage

@@ -1,0 +1,1 @@
+"""The built-in engine, a program of its own."""

@@ -1,0 +1,157 @@
+"""certbot, which runs in a container of its own and is asked by exec; its words turned into ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from app.certificates import pem
+from app.edge.base import Certificate
+from app.runtimes.base import RuntimeFailure
+
+if TYPE_CHECKING:  # Docker's client is not loaded for installations without it
+    from app.runtimes.docker.service import Service
+
+#: What starts its container; the operator is told.
+START = "docker compose --profile ssl up -d"
+
+WEBROOT, LIVE = "/var/www/certbot", "/etc/letsencrypt/live"
+
+#: Seconds for one request: with a hundred names, the authority takes minutes.
+PATIENCE = 900.0
+
+_SHOWN = 3
+
+_ADVICE = {
+    "dns": "A and AAAA records must lead to this server",
+    "connection": "port 80 of this server must be open to the internet, at every address that the A and AAAA records "
+                  "name",
+    "unauthorized": "the A and AAAA records must lead to this server, and its port 80 to this nginx",
+    "caa": "the domain's CAA record does not allow this authority",
+    "ratelimited": "only waiting helps; the panel asks again by itself",
+}
+
+#: One of certbot's list of names that could not be checked. "dns", "connection", …: the authority's types of errors.
+_PROBLEM = re.compile(r"^ *Domain: (?P<domain>\S+)\n *Type: *(?P<type>\S+)\n *Detail: (?P<detail>.*)", re.MULTILINE)
+
+#: What tells the type of an error that is not about the check of a name.
+_KINDS = (("ratelimited", r"too many|rate.?limit"), ("caa", r"\bCAA\b"),
+          ("rejected", r"cannot issue|refuses to issue|forbidden by policy"))
+
+_UNREACHABLE = re.compile(r"ConnectionError|Max retries exceeded|Timeout\b|SSLError|Requesting \S+: ")
+
+
+class CertificateFailure(Exception):
+    """There is no new certificate; the message says why, for the operator.
+
+    refused: the names that the authority won't have, as far as it is up to them.
+    """
+
+    def __init__(self, reason: str, refused: Sequence[str] = ()) -> None:
+        super().__init__(reason)
+        self.refused = frozenset(refused)
+
+
+class NotAsked(CertificateFailure):
+    """Nobody was asked: certbot does not run, or is busy. Trying again costs nothing."""
+
+
+class Certbot:
+    """The certbot of the compose stack."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def obtain(self, name: str, domains: Sequence[str], directory: str = "", email: str = "",
+               force: bool = False) -> None:
+        """Have a certificate of this name issued for exactly these domains.
+
+        directory: of another ACME authority than Let's Encrypt. force: even if there is one that lasts.
+        Returns when certbot has it. Raises CertificateFailure, NotAsked.
+        """
+        command = ["certbot", "certonly", "--non-interactive", "--agree-tos", "--webroot", "--webroot-path", WEBROOT,
+                   "--cert-name", name, "--key-type", "ecdsa", "--renew-with-new-domains", "--max-log-backups", "20",
+                   "--force-renewal" if force else "--keep-until-expiring",
+                   *(("--server", directory) if directory else ()),
+                   *(("--email", email, "--no-eff-email") if email else ("--register-unsafely-without-email",)),
+                   *(part for domain in domains for part in ("--domain", domain))]
+        code, printed = self._run(command, PATIENCE)
+        if code:
+            raise failure(printed, domains, directory)
+
+    def read(self, name: str) -> Certificate | None:
+        """The certificate as certbot has it; None if it has none of this name. Raises CertificateFailure."""
+        code, printed = self._run(["sh", "-c", 'cat "$1/fullchain.pem" "$1/privkey.pem" 2>/dev/null', "sh",
+                                   f"{LIVE}/{name}"], 30)
+        if code:
+            return None
+        try:
+            return pem.parse(name, printed)
+        except ValueError as error:
+            raise CertificateFailure(f"certbot's files are damaged: {error}") from None
+
+    def _run(self, command: Sequence[str], seconds: float) -> tuple[int, str]:
+        from app.runtimes.docker.service import ServiceMissing
+
+        try:
+            return self._service.run(command, seconds)
+        except ServiceMissing:
+            raise NotAsked(f"certbot does not run; start it with: {START}") from None
+        except RuntimeFailure as error:
+            raise NotAsked(f"certbot could not be asked: {error}") from None
+
+
+def failure(printed: str, domains: Sequence[str], directory: str = "") -> CertificateFailure:
+    """What certbot printed when it failed, as a sentence for the operator."""
+    if "Another instance of Certbot is already running" in printed:
+        return NotAsked("certbot is busy with another request")
+    authority = directory or "Let's Encrypt"
+    if problems := [match.groupdict() for match in _PROBLEM.finditer(printed)]:
+        return _per_name(problems, authority)
+    said = _said(printed)
+    if _UNREACHABLE.search(said):
+        return CertificateFailure(f"the certificate authority {authority} can't be reached from this server: "
+                                  f"{_unreachable(said)}")
+    kind = next((kind for kind, pattern in _KINDS if re.search(pattern, said, re.IGNORECASE)), "")
+    if not kind and " :: " not in said:
+        return CertificateFailure(f"certbot failed: {said}")
+    advice = f" ({_ADVICE[kind]})" if kind in _ADVICE else ""
+    named = [domain for domain in domains if re.search(rf"(?<![\w.-]){re.escape(domain)}(?![\w-]|\.\w)", said)]
+    return CertificateFailure(f"{authority} refuses: {said}{advice}", named if kind in ("caa", "rejected") else ())
+
+
+def _per_name(problems: list[dict[str, str]], authority: str) -> CertificateFailure:
+    """From certbot's list of names with what was wrong with each."""
+    sentences = []
+    for kind in dict.fromkeys(problem["type"].lower() for problem in problems):
+        of_kind = [problem for problem in problems if problem["type"].lower() == kind]
+        shown = "; ".join(f"{problem['domain']}: {_one_line(problem['detail'])}" for problem in of_kind[:_SHOWN])
+        more = f"; and {len(of_kind) - _SHOWN} more like that" if len(of_kind) > _SHOWN else ""
+        sentences.append(f"{shown}{more}" + (f" ({_ADVICE[kind]})" if kind in _ADVICE else ""))
+    return CertificateFailure(f"{authority} could not check {'; '.join(sentences)}",
+                              [problem["domain"] for problem in problems])
+
+
+def _said(printed: str) -> str:
+    """The part that tells what went wrong, on one line."""
+    marker = "An unexpected error occurred:"
+    text = printed[printed.rindex(marker) + len(marker):] if marker in printed else printed
+    lines = [line for line in text.splitlines() if line.strip() and not re.match(
+        r"Saving debug log|Ask for help|Requesting a|Account registered|Renewing an|Plugins selected|See the logfile|"
+        r"Hint:|Certificate not yet due", line.strip())]
+    return _one_line(" ".join(lines).split(" Ask for help")[0])[:600] or "it does not say why"
+
+
+def _unreachable(said: str) -> str:
+    for pattern, words in ((r"CERTIFICATE_VERIFY_FAILED|SSLError", "its own certificate is not trusted here"),
+                           (r"NameResolutionError|Name or service not known|name resolution",
+                            "its name has no address in the DNS"),
+                           (r"refused", "nothing listens there"), (r"[Tt]imed? ?out", "no answer in time")):
+        if re.search(pattern, said):
+            return words
+    return said[:200]
+
+
+def _one_line(text: str) -> str:
+    return re.sub(r"(/\.well-known/acme-challenge/)[\w-]+", r"\1…", " ".join(text.split()))

@@ -1,0 +1,1 @@
+"""What is looked at from here: names and addresses, TLS, clocks."""

@@ -1,0 +1,246 @@
+"""nginx in its container: a configuration is staged, checked by nginx itself, swapped in and reloaded."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import ipaddress
+import os
+import secrets
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import certifi
+
+from app.config.model import Config
+from app.edge.base import EdgeFailure, EdgeUnavailable, Site
+from app.edge.files import put
+from app.edge.nginx import cover, timing
+from app.edge.nginx.folder import Folder
+from app.edge.nginx.nginx_errors import refusal
+from app.edge.nginx.render import COVER_PORT, MOUNTED, VERSION_PORT, Around, render
+from app.engines.base import Front
+from app.runtimes.base import RuntimeFailure, RuntimeUnavailable
+from app.runtimes.docker.service import Service, ServiceMissing
+
+#: Seconds for nginx to serve a new configuration after it was told to.
+RELOAD_SECONDS = 15.0
+
+#: Seconds between two signals to read it: an nginx that is just starting does not hear the first.
+_AGAIN = 4.0
+
+#: Seconds between two looks at whether it has given up.
+_LOOK = 0.5
+
+#: Workers of the old configuration take connections until a tenth of a second after the new ones do.
+_SETTLE = 0.25
+
+#: Where nginx.conf has it write why it could not take a configuration.
+REFUSED = "/run/refused.log"
+
+_COUNT = "wc -c </run/refused/count && : >/run/refused/count"
+
+_KEPT = "What it served before is served on."
+
+#: $1: the version. The paths of a configuration are relative to where its main file is.
+_CHECK = f"""
+[ "$(cat {MOUNTED}/staged/version 2>/dev/null)" = "$1" ] || exit 99
+mkdir -p /run/check/edge &&
+ln -sfn /etc/nginx/nginx.conf /run/check/nginx.conf &&
+ln -sfn {MOUNTED}/staged /run/check/edge/current &&
+nginx -t -q -c /run/check/nginx.conf && : >{REFUSED}
+"""
+
+
+class Nginx:
+    """The nginx of docker-compose.yml. Implements Edge.
+
+    folder: data/nginx, which the container sees at /etc/nginx/edge. ip: the container's address in the
+    proxies' network; proxies: that network (CIDR), "" to take everybody. panel_side: its address in the
+    panel's network, "" where that is the same one. panel: "host:port" of the panel in there. public_port:
+    the machine's port that leads to nginx's 443.
+    """
+
+    def __init__(self, folder: Path, service: Service, ip: str, panel: str = "panel:8080",
+                 public_port: int = 443, proxies: str = "", panel_side: str = "") -> None:
+        self.ip = str(ipaddress.ip_address(ip))
+        self.proxies = proxies
+        self.panel_side = panel_side
+        self.folder = Folder(Path(folder))
+        self.service = service
+        self._panel = panel
+        self._public_port = public_port
+
+    def apply(self, site: Site) -> bool:
+        with _failures(), self.folder.lock():
+            self.folder.prepare()
+            files = render(site, self._around(site))
+            version, current = files["version"].decode(), self.folder.target("current")
+            whole = self.folder.holds(current, files)
+            self.service.find()
+            served = self.served(5.0)  # patient: a slow answer would cost a reload that nobody needs
+            if served and current.partition("-")[0] == served and self.folder.target("served") != current:
+                # An apply was cut off before it noted this; a failure must not lead back past it.
+                self.folder.point("served", current)
+            if whole and served == version:
+                if os.path.lexists(self.folder.path / "staged"):  # left by an apply that was cut off
+                    self._forget_staged()
+                return False
+            fresh = current if whole else self.folder.write(version, files)
+            try:
+                self.folder.point("staged", fresh)
+                self._check(version, files)
+                self._swap(fresh, version)
+            finally:
+                self._forget_staged()
+            return True
+
+    def front(self, config: Config, domain: str) -> Front:
+        return front(config, domain, self.ip, self._timing)
+
+    def served(self, seconds: float = 1.0) -> str:
+        """The version that nginx serves now; "" if it serves none, or does not answer in so many seconds."""
+        connection = http.client.HTTPConnection(self.panel_side or self.ip, VERSION_PORT, timeout=seconds)
+        try:
+            connection.request("GET", "/version")
+            answer = connection.getresponse()
+            return answer.read(100).decode(errors="replace").strip() if answer.status == 200 else ""
+        except (OSError, http.client.HTTPException):
+            return ""
+        finally:
+            connection.close()
+
+    def turned_away(self) -> int:
+        with _failures():
+            code, printed = self.service.run(["sh", "-c", _COUNT])
+        # A line of two bytes for each, in a folder that holds no more than 4 MB.
+        return int(printed) // 2 if code == 0 and printed.strip().isdigit() else 0
+
+    def _timing(self) -> timing.Material:
+        return timing.material(self.folder.path / "timing", self.ip)
+
+    def _around(self, site: Site) -> Around:
+        seed, material = self._seed(), self._timing()
+        root = f"{MOUNTED}/{material.root.relative_to(self.folder.path).as_posix()}"
+        return Around(
+            panel=self._panel, status=self.panel_side, proxies=self.proxies, public_port=self._public_port,
+            ipv6=_ipv6(), cover=cover.files(seed), custom=self.folder.custom(),
+            trusted=_trusted() if site.cover_site == "proxy" else b"",
+            timing=(material.chain.read_bytes(), material.key.read_bytes(), root),
+            token=hashlib.sha256(b"token " + seed).hexdigest()[:20])
+
+    def _seed(self) -> bytes:
+        """Random bytes of this installation, made once: its built-in cover site is like no other's."""
+        path = self.folder.path / "seed"
+        with suppress(FileNotFoundError):
+            if len(seed := path.read_bytes()) >= 16:
+                return seed
+        seed = secrets.token_bytes(32)
+        put(path, seed, 0o600)
+        return seed
+
+    def _check(self, version: str, files: Mapping[str, bytes]) -> None:
+        code, printed = self.service.run(["sh", "-c", _CHECK, "check", version])
+        if code == 99:
+            raise EdgeFailure(f"nginx does not see what is in {self.folder.path}: that folder has to be mounted in "
+                              f"its container at {MOUNTED}, as docker-compose.yml does. {_KEPT}")
+        if code:
+            raise EdgeFailure(f"nginx refuses the new configuration: {refusal(printed, files)}. {_KEPT}")
+
+    def _swap(self, fresh: str, version: str) -> None:
+        self.folder.point("current", fresh)
+        try:
+            if self._reloaded(version):
+                self.folder.point("served", fresh)
+                return
+            _, printed = self.service.run(["cat", REFUSED])
+        except RuntimeFailure:
+            self._back(fresh)
+            raise
+        self._back(fresh)
+        with suppress(RuntimeFailure):
+            self.service.signal("SIGHUP")
+        said = refusal(printed, {}) if printed.strip() else \
+            f"it did not serve it within {RELOAD_SECONDS:g} seconds; `docker compose logs nginx` may say why"
+        raise EdgeFailure(f"nginx can't serve the new configuration, although it passed the check: {said}. {_KEPT}")
+
+    def _back(self, fresh: str) -> None:
+        """Put back what nginx was last seen to serve; a restart would read what is there."""
+        if self.folder.target("served") != fresh:
+            self.folder.point("current", self.folder.target("served"))
+
+    def _reloaded(self, version: str) -> bool:
+        """Tell nginx to read its files; whether it serves this version, with no old worker taking part."""
+        start = time.monotonic()
+        self.service.signal("SIGHUP")
+        told = looked = start
+        since = 0.0
+        while (now := time.monotonic()) < start + RELOAD_SECONDS:
+            if self.served() == version:
+                since = since or now
+                if now - since > _SETTLE:
+                    return True
+            else:
+                since = 0.0
+                if now - looked > _LOOK:
+                    looked = now
+                    if self.service.run(["test", "-s", REFUSED])[0] == 0:
+                        return False
+                if now - told > _AGAIN:
+                    told = now
+                    self.service.signal("SIGHUP")
+            time.sleep(0.02)
+        return False
+
+    def _forget_staged(self) -> None:
+        # Only tidying: what can't be removed now is removed by the next one.
+        with suppress(OSError):
+            self.folder.point("staged", "")
+            self.folder.clean()
+
+
+def front(config: Config, domain: str, ip: str, material: Callable[[], timing.Material]) -> Front:
+    """What an engine is told of an nginx at `ip`. material: called when mtg learns from its file."""
+    urls: tuple[str, ...] = ()
+    trusted = ""
+    if config.mtg_timing == "urls":
+        urls = tuple(config.mtg_timing_urls)
+    elif config.mtg_timing == "cover":
+        try:
+            learned = material()
+            urls, trusted = (learned.url,), learned.ca
+        except OSError:
+            # apply() tells why. Nobody's proxy has to wait for it: mtg serves, slowly, and its log says so.
+            urls = (timing.url(ip),)
+    host = f"[{ip}]" if ":" in ip else ip
+    return Front(config.port_443_mode, f"{host}:{COVER_PORT}" if config.is_own_name(domain) else "", urls, trusted)
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """Tell every failure as one of the edge's."""
+    try:
+        yield
+    except ServiceMissing as error:
+        raise EdgeUnavailable(f"nginx is not there: {error}. Start it: docker compose up -d nginx. "
+                              "If it does not stay up, docker compose logs nginx says why") from error
+    except RuntimeUnavailable as error:
+        raise EdgeUnavailable(str(error)) from error
+    except RuntimeFailure as error:
+        raise EdgeUnavailable(f"nginx can't be reached: {error}") from error
+    except OSError as error:
+        raise EdgeFailure(f"{error.filename or 'the folder of nginx'} can't be written or read "
+                          f"({error.strerror or error}). {_KEPT}") from error
+
+
+def _ipv6() -> bool:
+    """Whether nginx can listen on IPv6; it shares this machine's kernel, as it shares the folder."""
+    return Path("/proc/net/if_inet6").exists()
+
+
+def _trusted() -> bytes:
+    """The certificate authorities that this machine trusts (PEM)."""
+    return Path(ssl.get_default_verify_paths().cafile or certifi.where()).read_bytes()

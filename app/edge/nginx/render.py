@@ -1,0 +1,224 @@
+"""What nginx should serve, as the files of its configuration. Pure: the same input, the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from app.edge.base import Certificate, EdgeFailure, Site
+from app.mtproto.secret import SecretError, valid_domain
+
+TEMPLATES = Path(__file__).resolve().parents[3] / "nginx" / "templates"
+
+#: Where the folder of the panel is in the nginx container.
+MOUNTED = "/etc/nginx/edge"
+
+#: The ports that the panel uses inside its own network, and those that the engines use in the proxies'.
+VERSION_PORT, COVER_PORT, TIMING_PORT = 8082, 8444, 8445
+
+_PANEL, _COVER, _REJECT, _CLOSE = (f"127.0.0.1:{port}" for port in (8443, COVER_PORT, 8446, 8447))
+_ADDRESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*:\d{1,5}")
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
+_URL = re.compile(r"https://(?P<host>[A-Za-z0-9.-]+)(?P<port>:\d{1,5})?")
+
+
+@dataclass(frozen=True)
+class Around:
+    """What the configuration depends on beside the Site.
+
+    panel: "host:port" of the panel in its network. status: the address there at which nginx says what it
+    serves, "" for all of them. proxies: the network of the proxies (CIDR), which come to 443 only when
+    a name leads them in a circle; "" to take everybody. public_port: where people reach port 443.
+    ipv6: whether nginx can listen on IPv6. cover: the files of the built-in cover site. custom: the
+    operator's own *.conf files. trusted: PEM of the authorities that a cover_url is checked by.
+    timing: chain and key (PEM) and the folder, as nginx sees it, of the server that mtg learns from.
+    token: letters and digits that mark this installation's own requests.
+    """
+
+    panel: str = "panel:8080"
+    status: str = ""
+    proxies: str = ""
+    public_port: int = 443
+    ipv6: bool = True
+    cover: Mapping[str, bytes] = field(default_factory=dict)
+    custom: Mapping[str, bytes] = field(default_factory=dict)
+    trusted: bytes = b""
+    timing: tuple[bytes, bytes, str] | None = field(default=None, repr=False)
+    token: str = "edge"
+
+
+@dataclass(frozen=True)
+class _Secured:
+    """A server with a certificate. names: its host names; chain, key: paths in the tree."""
+
+    names: tuple[str, ...]
+    chain: str
+    key: str = field(repr=False)
+
+
+def render(site: Site, around: Around) -> dict[str, bytes]:
+    """Relative path -> content. Raises EdgeFailure for what no configuration can be made of."""
+    _refuse_names(site)
+    panel_pair = _best((site.panel_domain,), site.certificates).get(site.panel_domain)
+    cover_pairs = _best(site.own_names, site.certificates)
+    panel = _secured((site.panel_domain,), panel_pair) if panel_pair else None
+    covers = _covers(site.own_names, cover_pairs)
+    files = _pem_files([pair for pair in (panel_pair, *cover_pairs.values()) if pair])
+
+    def text(template: str, **values: object) -> bytes:
+        return _templates().get_template(template).render(listen=_listen(around.ipv6), **values).encode()
+
+    files["main.d/limits.conf"] = text("limits.conf.j2", worker_hours=int(site.nginx_worker_hours))
+    files["stream.d/port443.conf"] = text(
+        "stream.conf.j2", unknown=_unknown(site, panel, covers), backends=_backends(site, panel),
+        fence=_fence(around.proxies), share=int(site.nginx_connections_per_address))
+    files["parts/challenge.conf"] = text("challenge.conf.j2")
+    files |= _cover_site(site, around, text)
+    if around.timing:
+        files["certs/timing.pem"], files["certs/timing.key"], _ = around.timing
+    files |= {f"custom.d/{name}": content for name, content in around.custom.items()}
+    secure = tuple(name for name in site.own_names if name in cover_pairs)
+    values = {
+        "panel": panel, "covers": covers, "panel_upstream": around.panel,
+        "status": f"{around.status}:{VERSION_PORT}" if around.status else str(VERSION_PORT),
+        "unknown_sees_cover": site.unknown_sni == "cover",
+        "secure_names": ((site.panel_domain,) if panel else ()) + secure,
+        "plain_names": tuple(name for name in site.own_names if name not in cover_pairs),
+        "public_port": "" if around.public_port == 443 else f":{around.public_port}",
+        "timing_root": around.timing[2] if around.timing else ""}
+    files["version"] = digest({**files, "http": text("http.conf.j2", version="", **values)}).encode()
+    files["conf.d/edge.conf"] = text("http.conf.j2", version=files["version"].decode(), **values)
+    return files
+
+
+def digest(files: Mapping[str, bytes]) -> str:
+    """16 hex digits that are others for other files, or other content."""
+    seen = hashlib.sha256()
+    for path in sorted(files):
+        # fsencode: a file of the operator's may be called by bytes that are no text.
+        seen.update(os.fsencode(path) + b"\0" + hashlib.sha256(files[path]).digest())
+    return seen.hexdigest()[:16]
+
+
+@cache
+def _templates() -> Environment:
+    # Nothing is HTML here; every value that gets in was checked against what it may be.
+    return Environment(loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, autoescape=False,
+                       trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
+
+
+def _listen(ipv6: bool) -> Callable[[int], list[str]]:
+    """Port -> the addresses of a `listen` for it."""
+    return lambda port: [str(port), f"[::]:{port}"] if ipv6 else [str(port)]
+
+
+def _fence(proxies: str) -> str:
+    """What turns the proxies away at once; but not this machine, whose address is the first in their network."""
+    if not proxies:
+        return "# Everybody may come."
+    network = ipaddress.ip_network(proxies)
+    return f"allow {network[1]}; deny {network};"
+
+
+def _refuse_names(site: Site) -> None:
+    for name in (*site.routes, *site.own_names, *filter(None, (site.panel_domain,))):
+        try:
+            if valid_domain(name) != name:
+                raise EdgeFailure(f"nginx can't be told of {name!r}: the name would be {valid_domain(name)}")
+        except SecretError as error:
+            raise EdgeFailure(f"nginx can't be told of {error}") from error
+    for name, address in site.routes.items():
+        if not _ADDRESS.fullmatch(address):
+            raise EdgeFailure(f"the proxy of {name} has the address {address!r}; HOST:PORT is expected")
+    if site.panel_domain and site.panel_domain in site.routes:
+        raise EdgeFailure(f"{site.panel_domain} is the panel's own name (panel_domain) and a user's domain: "
+                          "give that user another one")
+    if site.panel_domain and site.panel_domain in site.own_names:
+        raise EdgeFailure(f"{site.panel_domain} is the panel's own name (panel_domain) and the cover site's: "
+                          "give one of them another")
+
+
+def _covering(name: str, certificate: Certificate) -> bool:
+    parent = name.partition(".")[2]
+    return any(domain in (name, f"*.{parent}") for domain in map(str.lower, certificate.domains))
+
+
+def _best(names: Iterable[str], certificates: Iterable[Certificate]) -> dict[str, Certificate]:
+    """Name -> the certificate for it that is good for longest."""
+    ranked = sorted(certificates, key=lambda c: (c.not_after, c.name), reverse=True)
+    found = {name: next((c for c in ranked if name and _covering(name, c)), None) for name in names}
+    return {name: certificate for name, certificate in found.items() if certificate}
+
+
+def _paths(certificate: Certificate) -> tuple[str, str]:
+    if not _FILE_NAME.fullmatch(certificate.name) or certificate.name in ("timing", "trusted"):
+        raise EdgeFailure(f"a certificate can't be called {certificate.name!r}")
+    return f"certs/{certificate.name}.pem", f"certs/{certificate.name}.key"
+
+
+def _secured(names: tuple[str, ...], certificate: Certificate) -> _Secured:
+    return _Secured(names, *_paths(certificate))
+
+
+def _covers(names: Iterable[str], pairs: Mapping[str, Certificate]) -> list[_Secured]:
+    """One server for each certificate; the first, for names without one, has that of the first name."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        if name in pairs:
+            groups.setdefault(pairs[name].name, []).append(name)
+    return [_secured(tuple(group), pairs[group[0]]) for group in groups.values()]
+
+
+def _pem_files(certificates: Iterable[Certificate]) -> dict[str, bytes]:
+    files: dict[str, bytes] = {}
+    for certificate in certificates:
+        pems = dict(zip(_paths(certificate), (certificate.chain.encode(), certificate.key.encode()), strict=True))
+        if any(files.get(path, pem) != pem for path, pem in pems.items()):
+            raise EdgeFailure(f"two certificates are called {certificate.name!r}")
+        files |= pems
+    return files
+
+
+def _unknown(site: Site, panel: _Secured | None, covers: list[_Secured]) -> str:
+    """Where a name goes that nobody has. What needs a certificate that is not there rejects instead."""
+    if site.unknown_sni == "close":
+        return _CLOSE
+    if site.unknown_sni == "cover" and covers:
+        return _COVER
+    if site.unknown_sni == "panel" and panel:
+        return _PANEL
+    return _REJECT
+
+
+def _backends(site: Site, panel: _Secured | None) -> list[tuple[str, str]]:
+    """(name, address) of every name that is known."""
+    known = dict.fromkeys(site.own_names, _COVER) | dict(site.routes)
+    if site.panel_domain:
+        known[site.panel_domain] = _PANEL if panel else _REJECT
+    return sorted(known.items())
+
+
+def _cover_site(site: Site, around: Around, text: Callable[..., bytes]) -> dict[str, bytes]:
+    if site.cover_site == "proxy":
+        address = _URL.fullmatch(site.cover_url)
+        if not address:
+            raise EdgeFailure(f"cover_url is {site.cover_url!r}; https:// and a host name is expected")
+        host = address["host"].lower()
+        if host in (site.panel_domain, *site.own_names, *site.routes):
+            raise EdgeFailure(f"cover_url is {site.cover_url}, which leads back to this server: "
+                              "name a site elsewhere")
+        shown = text("cover-proxy.conf.j2", site=host + (address["port"] or ""), host=host,
+                     token=around.token)
+        return {"parts/cover.conf": shown, "certs/trusted.pem": around.trusted}
+    if site.cover_site == "folder":
+        return {"parts/cover.conf": text("cover-files.conf.j2", root=f"{MOUNTED}/cover", foreign=True)}
+    shown = text("cover-files.conf.j2", root=f"{MOUNTED}/current/cover", foreign=False)
+    return {"parts/cover.conf": shown, **{f"cover/{name}": body for name, body in around.cover.items()}}

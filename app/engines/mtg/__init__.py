@@ -1,0 +1,1 @@
+"""mtg as an engine."""

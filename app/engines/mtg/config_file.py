@@ -1,0 +1,88 @@
+"""mtg's configuration file, which the built-in engine reads too.
+
+Keys as in mtg 2.2.8 (internal/config/parse.go). An unknown key is ignored there,
+but a wrong type or a bad address stops it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from app.config.model import Config, User
+from app.config.values import parse_socks5
+from app.engines.base import NO_FRONT, Front
+from app.engines.mtg import timing as mtgtiming
+from app.runtimes.base import Place
+from app.runtimes.ports import split
+
+METRICS_PATH = "/"
+#: Known attackers, and every private range: clients in Docker's network or the LAN are turned away too.
+BLOCKLIST = "https://iplists.firehol.org/files/firehol_level1.netset"
+
+
+def render_config(user: User, config: Config, place: Place, front: Front = NO_FRONT) -> str:
+    """The config.toml of this user's proxy. Pure; without a front, nothing in it tells of nginx."""
+    tables: dict[str, dict[str, object]] = {
+        "": {
+            "secret": user.secret,
+            "bind-to": place.listen,
+            "concurrency": config.proxy_concurrency,
+            "prefer-ip": config.proxy_prefer_ip,
+            # Phones with a clock some seconds off are common; mtg's own 3 s turn them away.
+            "tolerate-time-skewness": "20s",
+        },
+        "network.timeout": {"tcp": "5s", "http": "10s", "idle": "5m", "handshake": "10s"},
+        "defense.anti-replay": {"enabled": config.proxy_anti_replay},
+        "stats.prometheus": {"enabled": True, "bind-to": place.metrics, "http-path": METRICS_PATH},
+    }
+    network: dict[str, object] = {}
+    if config.upstream_socks5:
+        network["proxies"] = [socks5_url(config.upstream_socks5)]
+    if config.proxy_dns:
+        network["dns"] = config.proxy_dns
+    if network:
+        tables["network"] = network
+    if config.proxy_blocklist:
+        tables["defense.blocklist"] = {"enabled": True, "urls": [BLOCKLIST], "update-each": "24h"}
+    if front.proxy_protocol:
+        tables[""]["proxy-protocol-listener"] = True
+    if front.timing:
+        tables["defense.doppelganger"] = mtgtiming.settings(front.timing)
+    if front.cover:
+        ip, port = split(front.cover)
+        tables["domain-fronting"] = {"ip": ip, "port": port, "proxy-protocol": True}
+    elif config.domain_fronting_ip:
+        # Never "host" beside "ip": mtg 2.4 and later refuse a file that has both.
+        tables["domain-fronting"] = {"ip": config.domain_fronting_ip, "port": config.domain_fronting_port}
+    return render(tables)
+
+
+def socks5_url(upstream: str) -> str:
+    """"host:port" or "user:password@host:port" as the URL that mtg wants.
+
+    User and password are percent-encoded, so they may hold any character. Raises ValueError.
+    """
+    host, port, user, password = parse_socks5(upstream)
+    login = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user else ""
+    return f"socks5://{login}{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def render(tables: Mapping[str, Mapping[str, object]]) -> str:
+    """TOML text of tables by their dotted name, "" for the top level.
+
+    Values are str, bool, int and lists of those; keys and names are bare.
+    """
+    blocks = []
+    for name in sorted(tables):
+        header = [f"[{name}]"] if name else []
+        blocks.append("\n".join(header + [f"{key} = {_value(v)}" for key, v in tables[name].items()]))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _value(value: object) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(_value(item) for item in value)}]"
+    # JSON's spelling of these is TOML's too, but for one character that TOML wants escaped.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")

@@ -1,0 +1,111 @@
+"""mtg (github.com/9seconds/mtg): as a program of this machine, and as a container."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import replace
+
+from app.config.model import Config, User
+from app.engines.base import NO_FRONT, Counters, EngineRefusal, Front
+from app.engines.mtg import timing as mtgtiming
+from app.engines.mtg.config_file import METRICS_PATH, render_config
+from app.engines.mtg.metrics import read_counters
+from app.mtproto.secret import FAKETLS, Secret, SecretError
+from app.runtimes.base import NAME_PREFIX, Place, Workload
+from app.runtimes.docker.spec import FOLDER
+
+#: The file of certificates that mtg is to trust beside the system's, in the folder with its config.toml.
+TRUSTED = "ca.pem"
+
+
+def find_mtg() -> str | None:
+    """Absolute path of the mtg program: MTG_BIN, else `mtg` on PATH; None if there is none."""
+    found = shutil.which(os.environ.get("MTG_BIN") or "mtg")
+    return os.path.abspath(found) if found else None
+
+
+class Mtg:
+    """Serves FakeTLS secrets only. binary: path of the program, by default what find_mtg() finds."""
+
+    name = "mtg"
+
+    def __init__(self, binary: str | None = None) -> None:
+        self.binary = binary or find_mtg()
+
+    def workload(self, user: User, config: Config, place: Place, front: Front = NO_FRONT) -> Workload:
+        if not self.binary:
+            raise EngineRefusal("mtg is not installed here: put it on PATH, or its path into MTG_BIN")
+        if front.trusted:
+            # Where its files are is known to the runtime only, so no environment can name them - and
+            # beside local processes there is no nginx whose certificate would have to be trusted.
+            front = replace(front, timing=(), trusted="")
+        return _workload(user, config, place, front, command=(self.binary, "run", "{config}"))
+
+    def counters(self, metrics: str) -> Counters:
+        return read_counters(metrics)
+
+    def slow(self, log: str, started_at: float = 0.0, now: float = 0.0) -> str:
+        return mtgtiming.slow(log, started_at, now)
+
+    def notes(self, config: Config) -> list[str]:
+        return _notes(config)
+
+
+class MtgImage:
+    """mtg in the image that config.proxy_image names, whose entry point is the program."""
+
+    name = "mtg"
+
+    def workload(self, user: User, config: Config, place: Place, front: Front = NO_FRONT) -> Workload:
+        return _workload(user, config, place, front, command=("run", "{config}"), image=config.proxy_image,
+                         memory_mb=config.proxy_memory_mb)
+
+    def counters(self, metrics: str) -> Counters:
+        return read_counters(metrics)
+
+    def slow(self, log: str, started_at: float = 0.0, now: float = 0.0) -> str:
+        return mtgtiming.slow(log, started_at, now)
+
+    def notes(self, config: Config) -> list[str]:
+        return _notes(config)
+
+
+def _workload(user: User, config: Config, place: Place, front: Front, command: tuple[str, ...],
+              image: str = "", memory_mb: int = 0) -> Workload:
+    try:
+        kind = Secret.parse(user.secret).kind
+    except SecretError as error:
+        raise EngineRefusal(f"{user.name} can't be served: {error}") from error
+    if kind != FAKETLS:
+        raise EngineRefusal(f"mtg serves only FakeTLS secrets (they start with ee), and the one of "
+                            f"{user.name} is {kind}: give a domain, or use the built-in engine")
+    files, env = {"config.toml": render_config(user, config, place, front)}, {}
+    if front.timing and front.trusted:
+        files[TRUSTED] = front.trusted
+        # Go reads this file in place of the one with the system's certificates, but still every
+        # certificate in /etc/ssl/certs: other addresses are trusted as before.
+        env["SSL_CERT_FILE"] = f"{FOLDER}/{TRUSTED}"
+    return Workload(
+        name=f"{NAME_PREFIX}{user.port}",
+        user_id=user.id,
+        engine=Mtg.name,
+        image=image,
+        command=command,
+        files=files,
+        port=user.port,
+        place=place,
+        metrics_path=METRICS_PATH,
+        env=env,
+        memory_mb=memory_mb,
+    )
+
+
+def _notes(config: Config) -> list[str]:
+    notes = []
+    if config.proxy_tag:
+        notes.append("proxy_tag is set, but mtg 2 can't advertise: the tag has no effect with this engine")
+    if config.proxy_blocklist:
+        notes.append("proxy_blocklist is on: firehol_level1 holds the private ranges, so clients in this "
+                     "server's own network (and those that Docker shows with its own address) are refused")
+    return notes

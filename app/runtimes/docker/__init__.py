@@ -1,0 +1,1 @@
+"""Containers: the Docker runtime, one idea a file."""

@@ -1,0 +1,178 @@
+"""The small verbs on one installation's containers, its network and its volumes; each may be repeated."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from docker import APIClient
+from docker.errors import APIError, ImageNotFound, NotFound
+
+from app.runtimes.base import RuntimeFailure, Workload
+from app.runtimes.docker import logs as docker_logs
+from app.runtimes.docker import spec as docker_spec
+from app.runtimes.docker.client import Connection
+from app.runtimes.docker.events import Watcher
+from app.runtimes.docker.images import Images
+from app.runtimes.docker.spec import INSTANCE, MANAGED
+from app.runtimes.docker.state import Told, told
+
+#: Added to the name of a replacement; it takes the workload's name when the old one is gone.
+BEING_MADE = ".new"
+
+
+class Containers:
+    """instance, network: as in DockerRuntime. What ends here is told to the watcher as asked for."""
+
+    gone_timeout = 10.0  # seconds in which a container that somebody else removes must be gone
+
+    def __init__(self, connection: Connection, watcher: Watcher, instance: str, network: str) -> None:
+        self._engine = connection
+        self._watcher = watcher
+        self._images = Images(connection)
+        self.instance = instance
+        self.network = network
+
+    def summaries(self) -> list[dict[str, Any]]:
+        """All of them, in Docker's short form, by one call."""
+        with self._engine.api() as api:
+            return api.containers(all=True, filters=docker_spec.label_filter(self.instance))
+
+    def inspect(self, identity: str) -> dict[str, Any] | None:
+        """Any container by id or name, in Docker's long form; None if there is none."""
+        with self._engine.api() as api:
+            try:
+                return api.inspect_container(identity)
+            except NotFound:
+                return None
+
+    def find(self, name: str) -> Told | None:
+        """The container of this name if it is of this installation."""
+        inspected = self.inspect(name)
+        container = told(inspected) if inspected else None
+        return container if container and container.labels.get(INSTANCE) == self.instance else None
+
+    def last_line(self, container: Told) -> str:
+        """The last line it logged that says something."""
+        with self._engine.api() as api:
+            lines = docker_logs.text(api, container.id, tail=5).split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+    def the_network(self) -> dict[str, Any]:
+        """The proxies' network, made if it is missing."""
+        with self._engine.api() as api:
+            # Docker matches parts of names, too.
+            found = [n for n in api.networks(names=[self.network]) if n["Name"] == self.network]
+            if found:
+                return found[0]
+            try:
+                # check_duplicate: two panels that start at once make one network.
+                api.create_network(self.network, driver="bridge", check_duplicate=True, labels={MANAGED: "1"})
+            except APIError as error:
+                if error.status_code != 409:
+                    raise
+            return api.inspect_network(self.network)
+
+    def make(self, api: APIClient, workload: Workload, name: str) -> str:
+        """The id of a new container with its files, not started. APIError 409 if the name is taken."""
+        body = docker_spec.container(workload, self.instance, self.network)
+        try:
+            made = api.create_container_from_config(body, name)["Id"]
+        except ImageNotFound:
+            self._images.fetch(workload.image)
+            made = api.create_container_from_config(body, name)["Id"]
+        try:
+            if not api.put_archive(made, docker_spec.FOLDER, docker_spec.archive(workload.files)):
+                raise RuntimeFailure(f"{workload.name}: its files could not be put into the container")
+        except (APIError, RuntimeFailure):
+            self.destroy(api, made)
+            raise
+        return made
+
+    def replace(self, api: APIClient, workload: Workload) -> str:
+        """make(), in the place of a container of ours that has the name already.
+
+        That one ends only when the new one is ready: an image that is missing costs nobody a connection.
+        """
+        try:
+            return self.make(api, workload, workload.name)
+        except APIError as error:
+            if error.status_code != 409:
+                raise
+            old = self.find(workload.name)
+            if old is None and self.inspect(workload.name) is not None:
+                raise RuntimeFailure(
+                    f"the name {workload.name} belongs to a container that this installation did not make: "
+                    "remove or rename it (docker rename), or let the panel take it over") from error
+        made = self.make_beside(api, workload)
+        if old:
+            self.destroy(api, old.id)
+        self.rename(api, made, workload.name)
+        return made
+
+    def rename(self, api: APIClient, identity: str, name: str) -> None:
+        """Give a container its name. A look beside us, which gives names back, may have done it just now."""
+        try:
+            api.rename(identity, name)
+        except APIError:
+            inspected = self.inspect(identity)
+            if inspected is None or inspected["Name"].lstrip("/") != name:
+                raise
+
+    def make_beside(self, api: APIClient, workload: Workload) -> str:
+        """make() under a provisional name."""
+        name = workload.name + BEING_MADE
+        if left := self.find(name):  # by a panel that was killed in between
+            self.destroy(api, left.id)
+        return self.make(api, workload, name)
+
+    def end(self, api: APIClient, container: Told) -> None:
+        """Kill it if it runs, and return when it has ended."""
+        if container.status not in ("running", "paused", "restarting"):
+            return
+        self._watcher.expect_end(container.id)
+        try:
+            api.kill(container.id)
+            if container.status == "restarting":
+                api.stop(container.id, timeout=0)  # kill() does not wait for one between two runs
+        except APIError as error:
+            if error.status_code not in (404, 409):  # gone, or ended just now
+                raise
+
+    def destroy(self, api: APIClient, identity: str) -> None:
+        """Kill and remove a container with its volume."""
+        self._watcher.expect_end(identity)
+        try:
+            api.remove_container(identity, force=True, v=True)
+        except NotFound:
+            return
+        except APIError as error:
+            if error.status_code != 409:
+                raise
+            # Somebody else is removing it: gone in a moment.
+            deadline = time.monotonic() + self.gone_timeout
+            while self.inspect(identity) is not None:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+
+    def sweep(self, api: APIClient, name: str) -> None:
+        """Remove volumes left behind by a container that was removed by hand: they hold a secret."""
+        left = api.volumes(filters={"dangling": True, **docker_spec.label_filter(self.instance, name)})
+        for volume in left["Volumes"] or []:
+            try:
+                api.remove_volume(volume["Name"])
+            except APIError as error:
+                if error.status_code not in (404, 409):
+                    raise
+
+
+def cut_off(summary: Mapping[str, Any], network: str, current: str) -> bool:
+    """Whether the container hangs on no network of this name, or on one that is no more.
+
+    current: the id of the network that has the name now.
+    """
+    there = summary["NetworkSettings"]["Networks"].get(network)
+    # Before its first start Docker has not looked the network up, and tells no id.
+    return there is None or (there["NetworkID"] or current) != current

@@ -1,0 +1,409 @@
+"""Workloads as Docker containers: one per user, and only that user's is ever touched."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from docker import APIClient
+from docker.errors import APIError
+
+from app.runtimes import loglines, ports
+from app.runtimes.docker import adoption, counters, logs, metrics, shaper, state
+from app.runtimes.base import (EXITED, RUNNING, Foreign, Notice, Observed, Place, RuntimeFailure,
+                               RuntimeUnavailable, Sample, Workload)
+from app.runtimes.docker.client import PATIENT, Connection
+from app.runtimes.docker.containers import Containers, cut_off
+from app.runtimes.docker.events import Watcher
+from app.runtimes.docker.spec import KEEP_RUNNING, NAME, SPEC, STAY_STOPPED, USER
+from app.runtimes.docker.state import Run, Told, told
+from app.runtimes.scrape import KeptConnections
+
+#: Inside every container, which has an address of its own.
+LISTEN_PORT, METRICS_PORT = 3128, 3129
+NETWORK = "mtproto-net"
+
+_AT_ONCE = 8
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class DockerRuntime:
+    """Runtime whose workloads are containers of one Docker engine.
+
+    instance: short id of the installation; containers of another one are never touched.
+    network: name of the proxies' network, made when it is missing. url: the engine's
+    address, "" for the usual one. Constructing it asks the engine nothing.
+    """
+
+    name = "docker"
+    start_timeout = 15.0  # seconds until a started container must serve metrics or clients
+    metrics_timeout = 3.0  # seconds until one that serves clients is taken for one without metrics
+    unreachable_after = 1.5  # seconds of a running container whose address can't be reached from here
+    scrape_timeout = 2.0  # seconds
+    estimate_after = 30.0  # seconds without metrics since the start, until the network's counters stand in
+    silence_pause = 60.0  # seconds between two attempts to read metrics that were never there
+    list_good_for = 1.0  # seconds in which a list still tells whom to ask for samples
+    limit_good_for = 2.0  # seconds in which a limit that was just set or read is not read again
+    foreign_pause = 30.0  # seconds between looks for an older installation's containers
+
+    def __init__(self, instance: str, network: str = NETWORK, url: str = "") -> None:
+        self.instance = instance
+        self.network = network
+        self._engine = Connection(url)
+        self._watcher = Watcher(self._engine, instance)
+        self._containers = Containers(self._engine, self._watcher, instance, network)
+        self._kept = KeptConnections()
+        self._metrics_known = metrics.Known()
+        self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="docker")
+        self._known: dict[str, tuple[str, int, Told]] = {}
+        self._runs: dict[str, Run] = {}
+        self._limits: dict[str, tuple[str, shaper.Limit | None, float]] = {}
+        self._listed: tuple[float, list[dict[str, Any]]] = (float("-inf"), [])
+        self._inside: str | None = None
+        self._none_foreign_until = 0.0
+
+    # -- looking ---------------------------------------------------------------------------------
+
+    def place(self, port: int, bind: str) -> Place:
+        """As in base.Runtime, but the first call asks the engine whether the proxies' network has IPv6."""
+        try:
+            ip = str(ipaddress.ip_address(bind.strip("[]"))) if bind else ""
+        except ValueError:
+            raise RuntimeFailure(f"{bind!r} is no address to listen on: an IPv4 or IPv6 address of the "
+                                 "machine that Docker runs on is allowed, or nothing for all") from None
+        if self._inside is None:
+            self._inside = "::" if self._containers.the_network()["EnableIPv6"] else "0.0.0.0"
+        return Place(ports.join(self._inside, LISTEN_PORT), ports.join(self._inside, METRICS_PORT),
+                     ports.join(ip, port) if ip else f":{port}")
+
+    def port_taken(self, port: int, bind: str) -> str:
+        with self._engine.api() as api:
+            publishing = api.containers(filters={"publish": f"{port}/tcp"})
+        for container in publishing:
+            for published in container["Ports"]:
+                if (published.get("PublicPort"), published["Type"]) == (port, "tcp") \
+                        and _meet(bind, published.get("IP", "")):
+                    return f"port {port} is taken by another program (the container {_name(container)})"
+        return ports.obstacle(ports.join(bind or "0.0.0.0", port)) if self._engine.on_this_machine else ""
+
+    def observe(self) -> list[Observed]:
+        """As in base.Runtime. A container that was renamed by hand gets its name back here."""
+        summaries = self._containers.summaries()
+        self._listed = (time.monotonic(), summaries)
+        network = self._containers.the_network()["Id"] if summaries else ""
+        observed = [
+            self._observed(container, cut_off(summary, self.network, network))
+            for summary, container in zip(summaries, self._look(summaries)) if container]
+        return sorted(observed, key=lambda each: each.name)
+
+    def logs(self, name: str, tail: int = 200) -> str:
+        container = self._containers.find(name)
+        if not container or tail <= 0:
+            return ""
+        with self._engine.api(PATIENT) as api:
+            return logs.text(api, container.id, tail=tail)
+
+    def merged_logs(self, users: Iterable[str] | None = None, tail: int = 200) -> list[str]:
+        """The last `tail` lines of all containers, or of those of these users (ids): "[mtg-proxy-2443] …"."""
+        return [str(line) for line in loglines.merge(self._tails(users, tail), tail)]
+
+    def followed_logs(self, users: Iterable[str] | None = None, tail: int = 200) -> Iterator[str]:
+        """merged_logs(), and then each line as it is written, until the generator is closed."""
+        users = None if users is None else set(users)
+        tails = self._tails(users, max(1, tail))
+        yield from map(str, loglines.merge(tails, tail))
+        since = {name: lines[-1].stamp for name, lines in tails.items() if lines}
+        yield from map(str, logs.follow(self._engine, lambda: self._names(users, running=True), since))
+
+    def samples(self) -> list[Sample]:
+        """As in base.Runtime. A container whose engine has served metrics since its start is never read by
+        the network's counters; one that never has, for `estimate_after` seconds, is."""
+        # Whoever asks for samples has most often just listed, which takes Docker long with many containers.
+        listed, summaries = self._listed
+        if time.monotonic() - listed > self.list_good_for:
+            summaries = self._containers.summaries()
+        there = {s["Id"]: s for s in summaries if s["State"] == "running"}
+        targets = {identity: target for identity, s in there.items() if (target := self._metrics(s))}
+        self._metrics_known.keep(there.keys())
+        texts = self._kept.scrape_all(
+            {i: target for i, target in targets.items() if self._metrics_known.to_be_asked(i)},
+            self.scrape_timeout)
+        silent = [c for c in self._look([s for i, s in there.items() if i not in texts])
+                  if c and c.state == RUNNING
+                  and self._metrics_known.silent(c, self.estimate_after, self.silence_pause)]
+        traffic = counters.read_all(self._engine, silent)
+        # An address may have gone to another container in the meantime: a text counts only for
+        # one that has it before and after.
+        after = [s for s in self._containers.summaries() if s["State"] == "running" and (
+            s["Id"] in traffic or (s["Id"] in texts and self._metrics(s) == targets[s["Id"]]))
+                 ] if texts or traffic else []
+        starts = {c.id: c.start for c in silent}
+        samples = []
+        for c in self._look(after):
+            if not c or c.state != RUNNING:
+                continue
+            if c.id in texts:
+                self._metrics_known.heard(c)
+                samples.append(Sample(c.name, c.start, texts[c.id]))
+            elif c.start == starts[c.id]:
+                samples.append(Sample(c.name, c.start, network=traffic[c.id]))
+        return samples
+
+    def wait(self, timeout: float) -> bool:
+        self._watcher.begin()
+        return self._watcher.wait(timeout)
+
+    def notices(self) -> list[Notice]:
+        return self._watcher.notices()
+
+    def notes(self) -> list[str]:
+        if any(limit and limit.going_out for _, limit, _ in list(self._limits.values())):
+            return [("whoever is slowed down has the speed for both directions together, and what waits fills the "
+                     "memory of the proxy: this kernel has no ifb device (modprobe ifb loads it)")]
+        return []
+
+    def close(self) -> None:
+        """Leave the engine alone from now on; containers keep running."""
+        self._watcher.close()
+        self._pool.shutdown(wait=False)
+        self._kept.close()
+
+    # -- changing --------------------------------------------------------------------------------
+
+    def create(self, workload: Workload) -> None:
+        self._containers.the_network()
+        with self._engine.api(PATIENT) as api:
+            made = self._containers.replace(api, workload)
+            self._containers.sweep(api, workload.name)
+        self._runs[workload.name] = Run(made)
+
+    def start(self, name: str) -> None:
+        container = self._containers.find(name)
+        if container is None:
+            raise RuntimeFailure(f"there is no container {name} of this installation that could be started")
+        if container.status == "running":
+            return
+        self._watcher.expect_life(container.id)
+        self._listed = (float("-inf"), [])
+        run = self._run(container)
+        run.before, run.settled, run.refused = state.crashes(container, run, time.time()), 0, ""
+        try:
+            with self._engine.api(PATIENT) as api:
+                if container.status == "paused":
+                    api.unpause(container.id)
+                    return
+                if container.status == "restarting":
+                    self._containers.end(api, container)  # and with it, Docker's own pause
+                if not container.wanted:
+                    api.update_container(container.id, restart_policy={"Name": KEEP_RUNNING})
+                try:
+                    api.start(container.id)
+                except APIError as error:
+                    run.refused = self._refusal(str(error.explanation), container)
+                    raise RuntimeFailure(f"{name} can't be started: {run.refused}") from error
+        finally:
+            self._known.pop(container.id, None)
+        metrics.await_ready(self._containers, name, container.id, metrics.Patience(
+            self.start_timeout, self.metrics_timeout, self.unreachable_after))
+
+    def stop(self, name: str) -> None:
+        container = self._containers.find(name)
+        if container is None:
+            return
+        with self._engine.api(PATIENT) as api:
+            if container.wanted:
+                # First: no observe() beside us takes the end for a crash, and no reboot starts it again.
+                api.update_container(container.id, restart_policy={"Name": STAY_STOPPED})
+            self._containers.end(api, container)
+        self._runs[name] = Run(container.id)
+        self._known.pop(container.id, None)
+
+    def remove(self, name: str) -> None:
+        container = self._containers.find(name)
+        with self._engine.api(PATIENT) as api:
+            if container:
+                self._containers.destroy(api, container.id)
+            self._containers.sweep(api, name)
+        self._runs.pop(name, None)
+        self._limits.pop(name, None)
+
+    def throttle(self, name: str, bits_per_second: int | None) -> None:
+        container, wanted = self._containers.find(name), bits_per_second or None
+        if container is None or container.state != RUNNING:
+            raise RuntimeFailure(f"{name} is not running, so its speed can't be limited")
+        self._limits.pop(name, None)
+        with self._engine.api(PATIENT) as api:
+            limit = shaper.shape(api, container, wanted)
+        self._limits[name] = (container.start, limit, time.monotonic())
+        if (in_force := limit.bits_per_second if limit else None) != wanted:
+            raise RuntimeFailure(f"{name} was told to keep to {wanted or 0} bit/s (0 is no limit), but the "
+                                 f"kernel keeps it to {in_force or 0}")
+
+    def throttled(self, name: str) -> int | None:
+        """As in base.Runtime. Each reading takes a helper container, about 0.1 s."""
+        container = self._containers.find(name)
+        if container is None or container.state != RUNNING:
+            return None
+        start, limit, at = self._limits.get(name, ("", None, 0.0))
+        if start != container.start or time.monotonic() - at > self.limit_good_for:
+            with self._engine.api(PATIENT) as api:
+                limit = shaper.read(api, container)
+            self._limits[name] = (container.start, limit, time.monotonic())
+        return limit.bits_per_second if limit else None
+
+    # -- containers of an older installation --------------------------------------------------------
+
+    def foreign(self) -> list[Foreign]:
+        """Proxy containers that no installation of ours made: mtg-proxy-<port>, and the single mtg-proxy.
+
+        Every new user is a reason to ask; that there are none is believed for a while.
+        """
+        if time.monotonic() < self._none_foreign_until:
+            return []
+        with self._engine.api() as api:
+            found = [c["Id"] for c in api.containers(all=True)
+                     if adoption.is_foreign(_name(c), c["Labels"] or {})]
+        if not found:
+            self._none_foreign_until = time.monotonic() + self.foreign_pause
+        return adoption.foreign(filter(None, self._each(self._containers.inspect, found)))
+
+    def adopt(self, workload: Workload, old: Foreign) -> None:
+        """Replace a foreign container by ours, running: its end and our start are a moment apart.
+
+        If ours does not start, the old one runs again under its name, and the RuntimeFailure says why.
+        """
+        self._containers.the_network()
+        with self._engine.api(PATIENT) as api:
+            made = self._containers.make_beside(api, workload)
+            try:
+                if old.running:
+                    api.kill(old.id)
+                if old.name == workload.name:
+                    api.rename(old.id, f"{old.name}.old")
+                self._containers.rename(api, made, workload.name)
+                self._runs[workload.name] = Run(made)
+                self.start(workload.name)
+            except (APIError, RuntimeFailure) as error:
+                self._containers.destroy(api, made)
+                _bring_back(api, old)
+                why = error.explanation if isinstance(error, APIError) else error
+                raise RuntimeFailure(
+                    f"{old.name} of the older installation was left as it was: {why}") from error
+            # Its volumes stay: they are the operator's.
+            api.remove_container(old.id, force=True)
+
+    # -- the parts of the verbs -------------------------------------------------------------------
+
+    def _each(self, verb: Callable[[T], R], things: Iterable[T]) -> list[R]:
+        return list(self._pool.map(verb, things))
+
+    def _look(self, summaries: list[dict[str, Any]]) -> list[Told | None]:
+        """Each container in full, None for one that is gone. Asked for is only what has changed since the
+        last time, as far as events tell."""
+        trusted = self._watcher.connected
+
+        def known(summary: Mapping[str, Any]) -> Told | None:
+            status, count, container = self._known.get(summary["Id"], ("", -1, None))
+            fresh = trusted and (status, count) == (summary["State"], self._watcher.count(summary["Id"]))
+            return container if fresh else None
+
+        def ask(summary: Mapping[str, Any]) -> Told | None:
+            identity, count = summary["Id"], self._watcher.count(summary["Id"])
+            inspected = self._containers.inspect(identity)
+            if inspected is None:
+                self._known.pop(identity, None)
+                return None
+            container = told(inspected)
+            self._known[identity] = (container.status, count, container)
+            return container
+
+        seen = {s["Id"]: known(s) for s in summaries}
+        unknown = [s for s in summaries if seen[s["Id"]] is None]
+        seen.update(zip((s["Id"] for s in unknown), self._each(ask, unknown)))
+        return [seen[s["Id"]] for s in summaries]
+
+    def _observed(self, container: Told, is_cut_off: bool) -> Observed:
+        name, spec, reason = self._own_name(container), container.labels.get(SPEC, ""), ""
+        run = self._run(container)
+        crashes = state.crashes(container, run, time.time())
+        if container.state != RUNNING:
+            silent = container.state != EXITED or container.stopped or container.status == "paused"
+            last = "" if silent else self._containers.last_line(container)
+            reason = run.refused or state.reason(container, last)
+        if is_cut_off or container.status in ("dead", "removing"):
+            # No start helps. As of another spec than the wanted one, it will be replaced.
+            spec, reason = "", reason or f"it was cut off from the network {self.network}"
+        return Observed(name, container.labels.get(USER, ""), spec, container.state, container.start,
+                        container.started_at, container.exited_at, crashes, reason)
+
+    def _run(self, container: Told) -> Run:
+        name = container.labels.get(NAME, container.name)
+        run = self._runs.get(name)
+        if run is None or run.id != container.id:
+            run = self._runs[name] = Run(container.id)
+        return run
+
+    def _own_name(self, container: Told) -> str:
+        """The name the container should have; given back if somebody changed it."""
+        name = container.labels.get(NAME, container.name)
+        if container.name == name:
+            return name
+        try:
+            with self._engine.api() as api:
+                self._containers.rename(api, container.id, name)
+        except RuntimeUnavailable:
+            raise
+        except RuntimeFailure:
+            return container.name  # another one has it by now
+        self._known.pop(container.id, None)
+        return name
+
+    def _names(self, users: set[str] | None, running: bool) -> dict[str, str]:
+        """Names of the containers of these users (None: of all), by id."""
+        return {s["Id"]: s["Labels"][NAME] for s in self._containers.summaries()
+                if (users is None or s["Labels"][USER] in users) and (not running or s["State"] == "running")}
+
+    def _tails(self, users: Iterable[str] | None, tail: int) -> dict[str, list[loglines.Line]]:
+        names = self._names(None if users is None else set(users), running=False)
+        tails = self._each(lambda item: logs.read(self._engine, *item, tail), names.items())
+        return dict(zip(names.values(), tails))
+
+    def _metrics(self, container: Mapping[str, Any]) -> tuple[str, str] | None:
+        return metrics.address(container, self.network)
+
+    def _refusal(self, trouble: str, container: Told) -> str:
+        """Why Docker could not start it; a busy port with whoever has it."""
+        port = state.busy_port(trouble)
+        holder = self.port_taken(port, "") if port is not None else ""
+        return holder or state.refusal(trouble, container.image)
+
+
+def _name(summary: Mapping[str, Any]) -> str:
+    # A container that is linked to has the links' names, too: "/other/alias".
+    return min(summary["Names"], key=lambda name: name.count("/")).lstrip("/")
+
+
+def _meet(bind: str, ip: str) -> bool:
+    """Whether two listeners would be in each other's way: on the same address, or one on all."""
+    everywhere = ("", "0.0.0.0", "::")
+    return bind in everywhere or ip in everywhere or ip == bind
+
+
+def _bring_back(api: APIClient, old: Foreign) -> None:
+    """Undo what adopt() did to the old container; what fails is logged, as another failure is being told."""
+    try:
+        inspected = api.inspect_container(old.id)
+        if inspected["Name"].lstrip("/") != old.name:
+            api.rename(old.id, old.name)
+        if old.running:
+            api.start(old.id)
+    except APIError as error:
+        log.error("%s of the older installation could not be brought back: %s", old.name, error.explanation)

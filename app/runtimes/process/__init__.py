@@ -1,0 +1,1 @@
+"""Local processes: the process runtime, one idea a file."""

@@ -1,0 +1,218 @@
+"""One workload's folder on disk: its files, the record of its runs, its log."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from app.lib.procfs import LOG, Process
+from app.runtimes.base import RuntimeFailure
+
+CONFIG, LIMITS, RECORD, OLD_LOG = "config.toml", "limits.toml", "state.json", f"{LOG}.1"
+#: The handshakes that the built-in engine has seen (an SQLite file): they outlive a replacement, as the secret does.
+REPLAYS = ("replays.db", "replays.db-wal", "replays.db-shm")
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+
+
+@dataclass
+class Record:
+    """What state.json holds: the workload as created, and what is known of its last run.
+
+    pid, ticks, boot: the last run's process (procfs.Process), pid 0 once its end is
+    recorded. log_from: size of the log, bytes, when that run began.
+    stopped: its end was asked for. The rest as in base.Workload and base.Observed.
+    """
+
+    name: str
+    user_id: str
+    spec: str
+    engine: str
+    command: list[str]
+    env: dict[str, str]
+    listen: str
+    metrics: str
+    metrics_path: str
+    memory_mb: int = 0
+    pid: int = 0
+    ticks: int = 0
+    boot: str = ""
+    started_at: float = 0.0
+    log_from: int = 0
+    stopped: bool = False
+    exited_at: float = 0.0
+    crashes: int = 0
+    reason: str = ""
+
+    @property
+    def process(self) -> Process | None:
+        """The last run, alive or not, unless its end is recorded."""
+        return Process(self.pid, self.ticks, self.boot) if self.pid else None
+
+
+_RECORD = TypeAdapter(Record)
+
+
+def valid_name(name: str) -> bool:
+    """Whether it may name a workload or one of its files: never a path, never hidden."""
+    return bool(_NAME.fullmatch(name))
+
+
+@contextmanager
+def locked(root: Path) -> Iterator[None]:
+    """Hold the lock of all records below `root`, against threads and processes alike.
+
+    Held for milliseconds only: to read a record, act on it and write it.
+    """
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """root/<name>. A folder without a readable record is not there for its users,
+    so the record is written last and deleted first."""
+
+    root: Path
+    name: str
+
+    def __post_init__(self) -> None:
+        if not valid_name(self.name):
+            raise RuntimeFailure(f"{self.name!r} is no name for a workload: letters, digits, "
+                                 "'-', '_' and '.' are allowed, at most 100, the first a letter or digit")
+
+    @property
+    def path(self) -> Path:
+        return self.root / self.name
+
+    @property
+    def config(self) -> Path:
+        return self.path / CONFIG
+
+    @property
+    def log(self) -> Path:
+        return self.path / LOG
+
+    def read(self) -> Record | None:
+        """The record; None if there is none or it is damaged. RuntimeFailure if it may not be read."""
+        try:
+            record = _RECORD.validate_json((self.path / RECORD).read_bytes())
+        except (FileNotFoundError, ValidationError):
+            return None
+        except OSError as error:
+            raise RuntimeFailure(f"the record of {self.name} can't be read: {error}") from error
+        return record if record.name == self.name else None  # a copy made by hand is no workload
+
+    def write(self, record: Record) -> None:
+        """Replace the record in one step. OSError if the disk does not take it."""
+        self.put(RECORD, _RECORD.dump_json(record, indent=1).decode() + "\n")
+
+    def put(self, name: str, text: str) -> None:
+        """Replace one file in one step, mode 0600: a reader sees the old text or the new.
+
+        Without fsync: after a power cut everything here is made again from the declaration.
+        """
+        beside = self.path / f".{name}.new"
+        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            with open(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            os.replace(beside, self.path / name)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
+
+    def clear(self) -> None:
+        """Delete everything in it, the record first."""
+        (self.path / RECORD).unlink(missing_ok=True)
+        if self.path.exists():
+            shutil.rmtree(self.path)
+
+    def renew(self) -> None:
+        """The folder as a new workload finds it: empty, but for what outlives a replacement."""
+        (self.path / RECORD).unlink(missing_ok=True)
+        self.path.mkdir(mode=0o700, exist_ok=True)
+        for entry in os.scandir(self.path):
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry)
+            elif entry.name not in REPLAYS:
+                os.unlink(entry)
+
+    def open_log(self) -> int:
+        """A descriptor that appends to the log, whoever else does."""
+        return os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+    def log_size(self) -> int:
+        """Bytes; 0 if there is no log."""
+        try:
+            return self.log.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def last_line(self, since: int) -> str:
+        """The last line logged after byte `since`; "" if there is none."""
+        lines = [line for line in self.last_lines(since).splitlines() if line.strip()]
+        return lines[-1].strip() if lines else ""
+
+    def last_lines(self, since: int) -> str:
+        """Some of the last lines logged after byte `since`: enough for a traceback's reason."""
+        if self.log_size() < since:
+            since = 0  # rotated in the meantime
+        return "\n".join(_tail(self.log, 20, since))
+
+    def tail(self, count: int) -> str:
+        """The last `count` lines, oldest first, the rotated log included."""
+        lines = _tail(self.log, count)
+        if len(lines) < count:
+            lines = _tail(self.path / OLD_LOG, count - len(lines)) + lines
+        return "".join(f"{line}\n" for line in lines)
+
+    def rotate(self) -> None:
+        """Copy the log to proxy.log.1 and empty it: the program keeps its open file.
+
+        Lost is what the program writes between the last look and the emptying, some
+        microseconds.
+        """
+        beside = self.path / f".{OLD_LOG}.new"
+        with open(self.log, "rb+", buffering=0) as log, open(beside, "wb", opener=_private) as copy:
+            while chunk := log.read(1 << 20):
+                copy.write(chunk)
+            log.truncate(0)
+        os.replace(beside, self.path / OLD_LOG)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _tail(path: Path, count: int, since: int = 0) -> list[str]:
+    """The last `count` lines after byte `since`, read from the end in growing blocks."""
+    if count <= 0:
+        return []
+    try:
+        file = open(path, "rb")
+    except FileNotFoundError:
+        return []
+    with file:
+        end = file.seek(0, os.SEEK_END)
+        size = 8192
+        while True:
+            begin = max(since, end - size)
+            file.seek(begin)
+            lines = file.read(end - begin).decode(errors="replace").splitlines()
+            if begin == since or len(lines) > count:  # one more, as the first is most likely cut
+                return lines[-count:]
+            size *= 4

@@ -1,0 +1,438 @@
+"""Workloads as processes of this machine: no root, no Docker, and they outlive the panel."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+import re
+import socket
+import subprocess
+import time
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.lib import procfs
+from app.runtimes import ports
+from app.runtimes.base import (CREATED, EXITED, NAME_PREFIX, RUNNING, STOPPED, Foreign, Notice, Observed, Place,
+                               RuntimeFailure, Sample, Workload)
+from app.runtimes.process.endings import copied, ending, limit_memory
+from app.runtimes.process.folder import (CONFIG, LIMITS, OLD_LOG, RECORD, REPLAYS, Folder, Record, locked,
+                                 valid_name)
+from app.runtimes.process.logs import ProcessLogs
+from app.lib.procfs import LOG, Process
+from app.runtimes.scrape import ScrapeFailure, scrape, scrape_all
+
+#: The port of every workload's metrics, on a loopback address of its own.
+METRICS_PORT = 3129
+#: The metric with which an engine tells the speed limits it keeps, and its scope for our limit.
+LIMIT_METRIC, LIMIT_SCOPE = "builtin_rate_limit_bits_per_second", "total"
+
+#: A folder of this name is a workload's even when its record is lost.
+_OWN_NAME = re.compile(re.escape(NAME_PREFIX) + "[0-9]+")
+_REPOSITORY = Path(__file__).resolve().parents[3]
+
+log = logging.getLogger(__name__)
+
+
+class ProcessRuntime:
+    """Runtime whose workloads live in data_dir/proxies/<name>/.
+
+    Panels and CLIs may share a folder: list, logs, samples and throttled at any time;
+    the verbs that change something only one caller at a time per workload.
+    """
+
+    name = "process"
+    start_timeout = 10.0  # seconds until a new process must accept connections
+    stop_timeout = 10.0  # seconds until a killed process must be gone
+    scrape_timeout = 2.0  # seconds
+    throttle_timeout = 3.0  # seconds until the engine must say that it keeps a new limit
+    settled_after = 60.0  # seconds; an exit before this age is a crash
+    rotate_above = 5 << 20  # bytes of proxy.log
+
+    def __init__(self, data_dir: Path) -> None:
+        self._root = Path(data_dir).resolve() / "proxies"
+        # A number of the installation, so two of them on one machine don't share addresses.
+        self._network = 64 + zlib.crc32(os.fsencode(self._root.parent)) % 128
+        self._wildcard = "::" if socket.has_dualstack_ipv6() else "0.0.0.0"
+        self._ends_told: set[str] = set()
+        self._logs = ProcessLogs(self._folders_of)
+
+    def place(self, port: int, bind: str) -> Place:
+        try:
+            ip = str(ipaddress.ip_address(bind.strip("[]"))) if bind else self._wildcard
+        except ValueError:
+            raise RuntimeFailure(f"{bind!r} is no address to listen on: an IPv4 or IPv6 address of this "
+                                 "machine is allowed, or nothing for all of them") from None
+        metrics = f"127.{self._network}.{port >> 8}.{port & 255}"
+        return Place(ports.join(ip, port), ports.join(metrics, METRICS_PORT))
+
+    def port_taken(self, port: int, bind: str) -> str:
+        return ports.obstacle(self.place(port, bind).listen)
+
+    def observe(self) -> list[Observed]:
+        """As in base.Runtime. Records the ends it notices, and rotates logs that have grown
+        too long: it is the verb that every tick calls and that looks at every folder."""
+        running = procfs.find(self._root, CONFIG)
+        observed = []
+        for name in sorted(self._names() | set(filter(valid_name, running))):
+            folder = self._folder(name)
+            strays = running.get(name, [])
+            record = self._update(folder, strays)
+            if record or strays or (_OWN_NAME.fullmatch(name) and folder.path.exists()):
+                observed.append(self._observed(name, record, strays))
+            if folder.log_size() > self.rotate_above:
+                self._rotate(folder)
+        return observed
+
+    def create(self, workload: Workload) -> None:
+        folder = self._folder(workload.name)
+        for name in workload.files:
+            if not valid_name(name) or name in (LIMITS, RECORD, LOG, OLD_LOG, *REPLAYS):
+                raise RuntimeFailure(f"{workload.name}: {name!r} can't be the name of a workload's file")
+        if "{config}" not in workload.command:
+            raise RuntimeFailure(f"{workload.name}: its command must name {{config}}: by that argument the "
+                                 "process is known again")
+        self.stop(workload.name)
+        try:
+            with locked(self._root):
+                folder.renew()
+                for name, text in workload.files.items():
+                    folder.put(name, text)
+                folder.write(Record(
+                    name=workload.name, user_id=workload.user_id, spec=workload.spec, engine=workload.engine,
+                    command=[part.replace("{config}", str(folder.config)) for part in workload.command],
+                    env=dict(workload.env), listen=workload.place.listen, metrics=workload.place.metrics,
+                    metrics_path=workload.metrics_path, memory_mb=workload.memory_mb))
+        except (OSError, UnicodeError) as error:
+            raise RuntimeFailure(f"{folder.name} could not be laid out in {folder.path}: {error}") from error
+
+    def start(self, name: str) -> None:
+        folder = self._folder(name)
+        with self._records(name):
+            record = folder.read()
+            if record is None:
+                raise RuntimeFailure(f"there is no workload {name} in {self._root} that could be started")
+            process = self._process(record)
+            if not process:
+                if self._settle(record, procfs.find(self._root, CONFIG).get(name, [])):
+                    folder.write(record)
+                process = record.process or self._spawn(folder, record)
+        self._await_accepting(folder, record, process)
+
+    def stop(self, name: str) -> None:
+        folder = self._folder(name)
+        # Written down first, so that no observe() beside us takes the end for a crash.
+        record = self._record_stop(folder)
+        targets = procfs.find(self._root, CONFIG).get(name, [])
+        if record and record.process and record.process not in targets:
+            targets.append(record.process)
+        for process in targets:
+            self._kill(folder, process)
+        self._record_stop(folder)
+
+    def remove(self, name: str) -> None:
+        folder = self._folder(name)
+        self.stop(name)
+        with self._records(name):
+            folder.clear()
+
+    def logs(self, name: str, tail: int = 200) -> str:
+        try:
+            return self._folder(name).tail(tail)
+        except OSError as error:
+            raise RuntimeFailure(f"the log of {name} could not be read: {error}") from error
+
+    def merged_logs(self, users: Iterable[str] | None = None, tail: int = 200) -> list[str]:
+        return self._logs.merged(users, tail)
+
+    def followed_logs(self, users: Iterable[str] | None = None, tail: int = 200) -> Iterator[str]:
+        return self._logs.followed(users, tail)
+
+    def samples(self) -> list[Sample]:
+        before = self._alive()
+        targets = {name: (record.metrics, record.metrics_path) for name, (record, _) in before.items()}
+        texts = scrape_all(targets, self.scrape_timeout)
+        # Still the same process: then the text is of that start, and of no other.
+        return [Sample(name, before[name][1].start, text) for name, text in texts.items()
+                if procfs.alive(before[name][1], self._folder(name).config)]
+
+    def throttle(self, name: str, bits_per_second: int | None) -> None:
+        folder = self._folder(name)
+        record = folder.read()
+        if not record or not self._process(record):
+            raise RuntimeFailure(f"{name} is not running, so its speed can't be limited")
+        if not self._limit(record)[0]:
+            if bits_per_second:
+                raise RuntimeFailure(f"{name} can't be slowed down: {record.engine} as a local process has "
+                                     "no speed limit; the built-in engine has")
+            return
+        wanted = bits_per_second or None
+        try:
+            folder.put(LIMITS, f"connection-bits-per-second = 0\ntotal-bits-per-second = {wanted or 0}\n")
+        except OSError as error:
+            raise RuntimeFailure(f"the speed limit of {name} could not be written: {error}") from error
+        deadline = time.monotonic() + self.throttle_timeout
+        while self._limit(record)[1] != wanted:
+            if time.monotonic() > deadline:
+                raise RuntimeFailure(f"{name} was told to keep to {wanted or 0} bit/s (0 is no limit), but "
+                                     f"has not said within {self.throttle_timeout:.0f} s that it does")
+            time.sleep(0.05)
+
+    def throttled(self, name: str) -> int | None:
+        folder = self._folder(name)
+        record = folder.read()
+        if not record or not self._process(record):
+            return None
+        return self._limit(record)[1]
+
+    def foreign(self) -> list[Foreign]:
+        """None: an older installation ran containers."""
+        return []
+
+    def adopt(self, workload: Workload, old: Foreign) -> None:
+        raise RuntimeFailure(f"{old.name} can't be taken over by a local process")
+
+    def wait(self, timeout: float) -> bool:
+        watched = []
+        for name in self._names():
+            folder = self._folder(name)
+            record = folder.read()
+            process = record.process if record else None
+            if process and procfs.alive(process, folder.config):
+                watched.append(process)
+            elif process and process.start not in self._ends_told:
+                # It ended between the last observe() and now. Told once: observe() may be unable to record it.
+                self._ends_told.add(process.start)
+                return True
+        return procfs.wait_for_any(watched, timeout)
+
+    def notes(self) -> list[str]:
+        if os.geteuid():
+            return []
+        return [("proxies run as root here, as the panel does: who breaks into one has the machine. Run the panel "
+                 "under an account of its own (ports from 1024 on), or with Docker: docs/docker.md")]
+
+    def notices(self) -> list[Notice]:
+        """None: what a process ended with is its Observed.reason."""
+        return []
+
+    # -- the parts of the verbs ------------------------------------------------------------------
+
+    def _folder(self, name: str) -> Folder:
+        return Folder(self._root, name)
+
+    def _folders_of(self, users: set[str] | None) -> dict[str, Folder]:
+        """Folders of the workloads of these users (ids), by name; of all for None."""
+        folders = {name: self._folder(name) for name in self._names()}
+        if users is None:
+            return folders
+        return {name: folder for name, folder in folders.items()
+                if (record := folder.read()) and record.user_id in users}
+
+    def _names(self) -> set[str]:
+        try:
+            return {e.name for e in os.scandir(self._root) if valid_name(e.name) and e.is_dir()}
+        except FileNotFoundError:
+            return set()
+        except OSError as error:
+            raise RuntimeFailure(f"the proxies' folder can't be read: {error}") from error
+
+    @contextmanager
+    def _records(self, name: str) -> Iterator[None]:
+        """The lock of the records; what the disk refuses becomes a RuntimeFailure."""
+        try:
+            with locked(self._root):
+                yield
+        except OSError as error:
+            raise RuntimeFailure(f"{name}: its folder in {self._root} can't be used: {error}") from error
+
+    def _alive(self) -> dict[str, tuple[Record, Process]]:
+        """The workloads whose recorded process runs."""
+        found = {}
+        for name in self._names():
+            record = self._folder(name).read()
+            if record and (process := self._process(record)):
+                found[name] = (record, process)
+        return found
+
+    def _process(self, record: Record) -> Process | None:
+        process = record.process
+        return process if process and procfs.alive(process, self._folder(record.name).config) else None
+
+    def _update(self, folder: Folder, strays: list[Process]) -> Record | None:
+        """The record, brought up to date: an end that nobody recorded, a process that nobody knows."""
+        record = folder.read()
+        if record is None or self._process(record) or not (record.process or strays):
+            return record
+        try:
+            with locked(self._root):
+                record = folder.read()
+                if record and self._settle(record, strays):
+                    folder.write(record)
+        except OSError as error:
+            log.warning("%s: what was seen could not be recorded: %s", folder.name, error)
+        return record
+
+    def _record_stop(self, folder: Folder) -> Record | None:
+        """Record that the end is asked for, and the end itself once it is there.
+
+        A full disk does not keep a proxy running: what can't be recorded is only logged.
+        """
+        record = None
+        try:
+            with locked(self._root):
+                record = folder.read()
+                if record:
+                    record.stopped = True
+                    self._settle(record, [])
+                    if record.exited_at and not record.process:
+                        record.crashes, record.reason = 0, STOPPED
+                    folder.write(record)
+        except OSError as error:
+            log.warning("%s: its stop could not be recorded: %s", folder.name, error)
+        return record
+
+    def _settle(self, record: Record, strays: list[Process]) -> bool:
+        """Note the end of the recorded run, and adopt a stray process; True if the record changed.
+
+        Call it with the lock held: only one may reap, and a process between its start
+        and its record is no stray.
+        """
+        folder, changed = self._folder(record.name), False
+        if record.process and not self._process(record):
+            self._note_end(folder, record, record.process)
+            changed = True
+        for stray in strays:
+            if not record.process and procfs.alive(stray, folder.config):
+                record.pid, record.ticks, record.boot = stray.pid, stray.ticks, stray.boot
+                record.started_at, record.stopped, record.reason = time.time() - stray.age(), False, ""
+                changed = True
+        return changed
+
+    def _note_end(self, folder: Folder, record: Record, process: Process) -> None:
+        if procfs.lives(process):
+            record.pid, record.exited_at, record.crashes = 0, time.time(), 0
+            record.reason = copied(process)
+            return
+        status = procfs.reap(process)
+        record.pid, record.exited_at = 0, time.time()
+        if record.stopped:
+            record.crashes, record.reason = 0, STOPPED
+        elif process.boot != procfs.boot_id():
+            record.crashes, record.reason = 0, "it ended when the machine was restarted"
+        else:
+            record.crashes = record.crashes + 1 if process.age() < self.settled_after else 0
+            record.reason = ending(status, folder.last_lines(record.log_from), record.memory_mb)
+
+    def _spawn(self, folder: Folder, record: Record) -> Process:
+        """Start the program and record it. The lock is held."""
+        obstacle = ports.obstacle(record.listen) or ports.obstacle(record.metrics)
+        if obstacle:
+            record.reason = obstacle
+            folder.write(record)
+            raise RuntimeFailure(f"{record.name} can't be started: {obstacle}")
+        record.log_from = folder.log_size()
+        environment = {**os.environ, **record.env, "PYTHONUNBUFFERED": "1"}
+        environment["PYTHONPATH"] = os.pathsep.join(
+            filter(None, [str(_REPOSITORY), environment.get("PYTHONPATH")]))
+        output = folder.open_log()
+        try:
+            child = subprocess.Popen(
+                _command(folder, record), stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=_REPOSITORY,
+                env=environment, close_fds=True, start_new_session=True)
+        except OSError as error:
+            program = record.command[0]
+            raise RuntimeFailure(f"{record.name} can't be started: {program}: {error.strerror}") from error
+        finally:
+            os.close(output)
+        child.returncode = 0  # procfs.reap() takes it away; subprocess would lose how it ended
+        try:
+            limit_memory(child.pid, record.memory_mb)
+        except OSError as error:
+            log.warning("%s: its memory could not be limited: %s", folder.name, error)
+        process = procfs.begun(child.pid)
+        record.pid, record.ticks, record.boot = process.pid, process.ticks, process.boot
+        record.started_at, record.stopped, record.reason = time.time(), False, ""
+        try:
+            folder.write(record)
+        except OSError:
+            procfs.kill(process, folder.config, self.stop_timeout)
+            procfs.reap(process)
+            raise
+        return process
+
+    def _await_accepting(self, folder: Folder, record: Record, process: Process) -> None:
+        deadline = time.monotonic() + self.start_timeout
+        # The metrics too: without them it can be neither billed nor throttled.
+        while not all(ports.listens(process.pid, address) for address in (record.listen, record.metrics)):
+            late = time.monotonic() > deadline
+            if late:
+                self._kill(folder, process)
+            if late or not procfs.alive(process, folder.config):
+                with self._records(folder.name):
+                    record = folder.read() or record
+                    self._settle(record, [])
+                    if late:
+                        last = folder.last_line(record.log_from)
+                        record.reason = (f"it did not accept connections on {record.listen} and {record.metrics} "
+                                         f"within {self.start_timeout:.0f} s"
+                                         + (f"; its last line: {last[:300]}" if last else ""))
+                    if folder.path.exists():
+                        folder.write(record)
+                raise RuntimeFailure(f"{folder.name} could not be started: {record.reason}")
+            time.sleep(0.01)
+
+    def _kill(self, folder: Folder, process: Process) -> None:
+        try:
+            gone = procfs.kill(process, folder.config, self.stop_timeout)
+        except PermissionError:
+            raise RuntimeFailure(f"{folder.name} (pid {process.pid}) belongs to another user of this "
+                                 f"machine and still runs. As that user or as root: kill {process.pid}") from None
+        if not gone:
+            raise RuntimeFailure(f"{folder.name} (pid {process.pid}) is still there {self.stop_timeout:.0f} "
+                                 "s after it was killed: the kernel has not let go of it. Try again: kill -9 "
+                                 f"{process.pid}")
+
+    def _limit(self, record: Record) -> tuple[bool, int | None]:
+        """(whether the engine can limit its speed, the limit it says it keeps, bits per second)."""
+        try:
+            text = scrape(record.metrics, record.metrics_path, self.scrape_timeout)
+            for family in text_string_to_metric_families(text):
+                for sample in family.samples:
+                    if sample.name == LIMIT_METRIC and sample.labels.get("scope") == LIMIT_SCOPE:
+                        return True, int(sample.value) or None
+        except (ScrapeFailure, ValueError) as error:
+            raise RuntimeFailure(f"{record.name} does not tell its speed limit: {error}") from error
+        return False, None
+
+    def _rotate(self, folder: Folder) -> None:
+        try:
+            with locked(self._root):
+                if folder.log_size() > self.rotate_above:
+                    folder.rotate()
+        except OSError as error:
+            log.warning("%s: its log could not be rotated: %s", folder.name, error)
+
+    def _observed(self, name: str, record: Record | None, strays: list[Process]) -> Observed:
+        if record is None:
+            stray = strays[0] if strays else None
+            return Observed(name, user_id="", spec="", state=RUNNING if stray else CREATED,
+                            start=stray.start if stray else "",
+                            started_at=time.time() - stray.age() if stray else 0.0,
+                            reason="" if stray else "its record is missing")
+        process = record.process
+        crashes = 0 if process and process.age() >= self.settled_after else record.crashes
+        state = RUNNING if process else EXITED if record.exited_at else CREATED
+        return Observed(name, record.user_id, record.spec, state, process.start if process else "",
+                        record.started_at, record.exited_at, crashes, record.reason)
+
+
+def _command(folder: Folder, record: Record) -> list[str]:
+    """The recorded command with the config file where it is now: the folder may have been moved."""
+    end = f"/{record.name}/{CONFIG}"
+    return [str(folder.config) if part.endswith(end) and part.startswith("/") else part for part in record.command]

@@ -1,0 +1,162 @@
+"""The settings: one page of them, its questions, the certificates; for admins who may change them."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from app.checks.tls import Reach
+from app.config.model import SETTINGS, Config
+from app.fleet import Refused
+from app.fleet.views import changed_links
+from app.web.context import actor, current_admin, the_fleet
+from app.web.forms import SettingsForm
+from app.web.outcomes import failures
+
+blueprint = Blueprint("settings", __name__, url_prefix="/settings")
+
+#: Seconds that a person waits for certificates; they are asked for in any case.
+PATIENCE = 40.0
+
+#: What the page offers; the other settings are on the command line.
+NAMES = tuple(name for name in SETTINGS if hasattr(SettingsForm, name))
+
+
+@blueprint.before_request
+def only_sudo() -> ResponseReturnValue | None:
+    """The first admin, and whoever was created with sudo; nobody else."""
+    admin = current_admin()
+    if admin and admin.sudo:
+        return None
+    sentence = (f"Settings hold for everybody's proxy, so only some admins may change them: "
+                f"{the_fleet().config().admin_username}, and whoever was created with sudo.")
+    return render_template("error.html", code=403, title="Not yours to change", sentence=sentence), 403
+
+
+@blueprint.get("")
+def index() -> ResponseReturnValue:
+    """All sections, with what is declared."""
+    now = written(the_fleet().settings())
+    on = now["port_443_mode"] == "true"
+    return _page(SettingsForm(data=now | {"port_443_mode": on, "shown": json.dumps(now)}))
+
+
+@blueprint.post("")
+def save() -> ResponseReturnValue:
+    """Changes what differs from what the page showed, all or nothing; asks before port 443 is switched."""
+    form = SettingsForm()
+    changes = _changes(form)
+    if request.form.get("sure") == "no":
+        return _page(form)
+    if not changes:
+        flash("Nothing was different, so nothing was changed.")
+        return redirect(url_for(".index"))
+    switched = changes.get("port_443_mode")
+    if switched and request.form.get("sure") != "yes":
+        return render_template("settings/confirm.html", on=switched == "true", typed=_typed(form),
+                               shown=form.shown.data, changes=changes)
+    before = the_fleet().users()
+
+    def check(config: Config) -> None:
+        form.refuse_stale(changes, written({name: getattr(config, name) for name in NAMES}))
+
+    try:
+        the_fleet().set_settings(changes, actor(), check)
+    except Refused as refusal:
+        form.show(refusal)
+        return _page(form), 422
+    flash({"true": "Everybody is on port 443 now. The links have changed: send them again.",
+           "false": "Everybody has a port of their own again. The links have changed: send them again.",
+           None: f"The settings are saved. {changed_links(before, the_fleet().users())}".strip()}[switched])
+    return redirect(url_for(".index"))
+
+
+@blueprint.post("/domains")
+def check_domains() -> ResponseReturnValue:
+    """Asks each domain of the pool, as typed, whether it could be a user's; saves nothing."""
+    form = SettingsForm()
+    _changes(form)
+    reached: list[Reach] = []
+    try:
+        asked = words(form.domain_pool.data)
+        if not asked:
+            raise Refused("the list is empty, so there is nothing to check", "domain_pool")
+        reached = the_fleet().check_domains(asked)
+    except Refused as refusal:
+        form.show(refusal)
+    return _page(form, reached=reached), 422 if form.errors else 200
+
+
+@blueprint.post("/certificates")
+def renew() -> ResponseReturnValue:
+    """Asks the authority now for every certificate that is missing or due; what is typed stays typed."""
+    form = SettingsForm()
+    _changes(form)
+    fleet, who = the_fleet(), actor()
+    told: list[tuple[str, str]] = []
+
+    def ask() -> None:
+        try:
+            outcomes = fleet.renew_certificates(who)
+        except Refused as refusal:
+            told.append((str(refusal), "error"))
+            return
+        failed = failures(outcomes)
+        done = (f"Renewed: {', '.join(outcome.name for outcome in outcomes)}." if outcomes else
+                "Nothing is due: every certificate is good for long enough." if fleet.certificates() else
+                "There is nothing to ask for: no name needs a certificate.")
+        told.append((failed or done, "error" if failed else "message"))
+
+    # An authority may take minutes for a hundred names; no browser, and no proxy before us, waits that long.
+    asking = threading.Thread(target=ask, name="renew now", daemon=True)
+    asking.start()
+    asking.join(PATIENCE)
+    return _page(form, renewed=told[0] if told else (
+        "The authority has been asked, and takes its time. This page shows how it went when you open it again.",
+        "message"))
+
+
+def written(settings: Mapping[str, object]) -> dict[str, str]:
+    """The settings of the form as they are typed into it: a list is one word a line."""
+    return {name: _text(settings[name]) for name in NAMES}
+
+
+def words(text: str | None) -> list[str]:
+    """A list as it is typed."""
+    return (text or "").replace(",", " ").replace(";", " ").split()
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "\n".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _typed(form: SettingsForm) -> dict[str, str]:
+    """What the browser sent. A field that the page does not have is not sent, and so not emptied."""
+    return {name: _text(form[name].data if form[name].data is not None else "")
+            for name in NAMES if name in request.form}
+
+
+def _changes(form: SettingsForm) -> dict[str, str]:
+    """What a person changed on the page: typed, and different from what the page showed."""
+    now = written(the_fleet().settings())
+    shown = form.were_shown(now)
+    form.shown.data = json.dumps(shown)
+    for name in NAMES:
+        if name not in request.form:
+            form[name].data = shown[name] == "true" if name == "port_443_mode" else shown[name]
+    return {name: text for name, text in _typed(form).items() if words(text) != words(shown[name])}
+
+
+def _page(form: SettingsForm, reached: list[Reach] | None = None,
+          renewed: tuple[str, str] | None = None) -> str:
+    fleet = the_fleet()
+    status = fleet.status()
+    return render_template("settings/index.html", form=form, edge=status.edge, engine=status.engine,
+                           server_note=status.server_note, users=len(status.users), certificates=fleet.certificates(),
+                           reached=reached, renewed=renewed)
