@@ -12,6 +12,7 @@ import docker  # noqa: F401
 import pytest
 from hypothesis import HealthCheck, settings
 
+from app.config import passwords
 from tests.support import cover as cover_host
 from tests.support.cover import Cover
 from tests.support.dc import DataCenter
@@ -32,6 +33,15 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("tests", deadline=None, derandomize=True, database=None,
                           suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
+# A password's hash takes 0.1 s by design, and most tests make two that they are not about.
+REAL_METHOD = passwords._METHOD
+passwords._METHOD = "scrypt:256:8:1"
+
+
+@pytest.fixture
+def real_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords are hashed as in a real panel."""
+    monkeypatch.setattr(passwords, "_METHOD", REAL_METHOD)
 
 
 @pytest.fixture

@@ -9,13 +9,18 @@ from app.config import passwords
 from app.config.passwords import hash_password, new_password, verify_among, verify_password, weakness
 
 
+pytestmark = pytest.mark.usefixtures("real_hashes")
+
+
 def old_hash(password: str) -> str:
     salt = "0123456789abcdef0123456789abcdef"
     return f"{salt}:{hashlib.pbkdf2_hmac('sha256', password.encode(), salt.encode(), 100_000).hex()}"
 
 
 def test_a_hash_of_today_verifies_and_needs_no_upgrade():
-    assert verify_password(hash_password("correct horse"), "correct horse") == (True, False)
+    stored = hash_password("correct horse")
+    assert stored.startswith("scrypt:32768:8:1$")
+    assert verify_password(stored, "correct horse") == (True, False)
 
 
 @pytest.mark.parametrize("stored", [

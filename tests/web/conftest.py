@@ -14,11 +14,13 @@ from werkzeug.serving import make_server
 from app import create_app
 from app.engines.builtin import Builtin
 from app.fleet import Fleet
+from tests.support import templates
 from tests.support.memory_runtime import MemoryRuntime
 from tests.web.desk import CHROMIUM, CHROMIUM_ARGUMENTS, Desk, open_desk
 from tests.web.visitor import NAME, PASSWORD, Visitor
 
 STYLESHEET = Path(__file__).parents[2] / "app/web/static/build/panel.css"
+templates.share()
 
 
 @pytest.fixture
