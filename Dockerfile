@@ -6,18 +6,24 @@
 ARG PYTHON_IMAGE=python:3.12-slim-bookworm
 ARG NODE_IMAGE=node:20-bookworm-slim
 
-# The stylesheet, made from the classes that the templates use. Node stays in this stage.
+# The stylesheet, made from the classes that the templates use. Node stays in this stage. STYLESHEET=ready: it is in
+# app/web/static/build already, as in a release; NODE_IMAGE may then be any image, such as that of Python.
 FROM ${NODE_IMAGE} AS frontend
+LABEL mtproto.stage=frontend
 ARG NPM_REGISTRY=
+ARG STYLESHEET=build
 WORKDIR /src/app/web/frontend
 COPY app/web/frontend/package.json app/web/frontend/package-lock.json app/web/frontend/.npmrc ./
-RUN npm ci ${NPM_REGISTRY:+--registry "$NPM_REGISTRY"}
+RUN [ "$STYLESHEET" = ready ] || npm ci ${NPM_REGISTRY:+--registry "$NPM_REGISTRY"}
 COPY app/web/frontend ./
 COPY app/web/templates ../templates
-RUN npm run build
+COPY app/web/static ../static
+RUN if [ "$STYLESHEET" = ready ]; then test -s ../static/build/panel.css; \
+    else rm -rf ../static/build && npm run build; fi
 
 # The panel and its Python packages, in an environment that doesn't care where the base keeps Python.
 FROM ${PYTHON_IMAGE} AS panel
+LABEL mtproto.stage=panel
 ARG PIP_INDEX_URL=
 COPY requirements.txt /tmp/requirements.txt
 RUN python3 -m venv /venv \
@@ -28,6 +34,7 @@ RUN python3 -m venv /venv \
 WORKDIR /opt/panel
 COPY wsgi.py ./
 COPY app ./app
+RUN rm -rf app/web/static/build
 # What the panel writes for nginx is made from these.
 COPY nginx/templates ./nginx/templates
 COPY --from=frontend /src/app/web/static/build ./app/web/static/build

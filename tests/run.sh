@@ -75,7 +75,7 @@ check_shell_scripts() {
     say "shellcheck"
     mapfile -d '' scripts < <(find . \( -name .git -o -name '.venv*' -o -name node_modules \) -prune -o \
         -type f \( -name '*.sh' -o -path ./.ci/run \) -print0)
-    shellcheck "${scripts[@]}" || fail "shellcheck found something"
+    shellcheck -x "${scripts[@]}" || fail "shellcheck found something"
 }
 
 check_python() {

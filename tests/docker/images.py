@@ -237,7 +237,7 @@ def ensure_python() -> str:
 
 def ensure_node() -> str:
     """Stands in for node:20-bookworm-slim."""
-    wheel = re.search(r"^NODE_WHEEL=(\S+)", (ROOT / "install.sh").read_text(), re.MULTILINE)[1]
+    wheel = re.search(r"^NODE_WHEEL=(\S+)", (ROOT / "host/lib/local.sh").read_text(), re.MULTILINE)[1]
     return build("node", (BASES / "node.Dockerfile").read_text(), {},
                  {"BASE": ensure_python(), "NODE_WHEEL": wheel})
 

@@ -30,9 +30,10 @@ def nothing_was_made(tree: Tree):
     assert tree.processes() == []
 
 
-def test_without_local_it_names_the_way_there_is(tree: Tree) -> None:
-    answer = tree.run("bash", "install.sh")
-    assert answer.code == 2
+def test_without_root_a_server_is_refused_and_the_way_without_root_is_named(tree: Tree) -> None:
+    answer = tree.run("bash", "install.sh", prefix=AS_NOBODY)
+    assert answer.code == 1
+    assert "sudo bash install.sh" in answer.stderr
     assert "docs/docker.md" in answer.stderr and "bash install.sh --local" in answer.stderr
 
 

@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Who holds which TCP port.
+# shellcheck disable=SC2034,SC2153,SC2154  # variables of the other parts (server.sh)
+
+# holders PORT: the names of the programs that listen on it, one a line; "another program" where no name is known.
+holders() {
+    local line
+    { ss -Hltnp "sport = :$1" 2>/dev/null || true; } | while read -r line; do
+        # A filter that this ss doesn't know is no filter.
+        case $line in *":$1 "*) ;; *) continue ;; esac
+        case $line in
+            *'users:(("'*) printf '%s\n' "${line#*users:((\"}" | sed 's/".*pid=\([0-9]*\).*/ (pid \1)/' ;;
+            *) printf 'another program\n' ;;
+        esac
+    done | sort -u
+}
+
+# is_ours PORT: is it published by a container of this installation?
+is_ours() {
+    command -v docker >/dev/null || return 1
+    [ -n "$(docker ps -q --filter "publish=$1" --filter "label=com.docker.compose.project=mtproto" 2>/dev/null
+        docker ps -q --filter "publish=$1" --filter label=mtproto.managed=1 2>/dev/null)" ]
+}
+
+# holder PORT: who holds it, on one line; nothing if it is free or ours.
+holder() {
+    local found
+    found=$(holders "$1" | paste -sd , -)
+    if [ -n "$found" ] && ! is_ours "$1"; then printf '%s' "$found"; fi
+}
+
+# next_free PORT: the first free port from there on.
+next_free() {
+    local port=$1
+    while [ -n "$(holder "$port")" ]; do port=$((port + 1)); done
+    printf '%s' "$port"
+}
+
+# free_or_next PORT WHAT CHOSEN: the port; another one where it is taken and nobody chose it (CHOSEN: yes or no).
+# Prints it on standard output; messages go to the log and standard error.
+choose_port() {
+    local taken
+    taken=$(holder "$1")
+    if [ -z "$taken" ]; then
+        CHOSEN_PORT=$1
+        return
+    fi
+    CHOSEN_PORT=$(next_free "$1")
+    if [ "$3" = yes ]; then
+        fail "port $1, for $2, is taken by $taken. $CHOSEN_PORT is free." "ss -ltnp 'sport = :$1'    # who that is"
+    fi
+    warn "port $1 is taken by $taken: $2 gets $CHOSEN_PORT"
+}
+
+# Where nginx is published: 80 and 443 for everybody; where somebody else has them and nobody needs them of us, on this
+# machine only.
+choose_web_ports() {
+    local port taken needed=no
+    if [ "$HTTPS" = yes ] || [ "$PORT_443" = yes ]; then needed=yes; fi
+    HTTP_PORT=$(env_get HTTP_PORT) HTTPS_PORT=$(env_get HTTPS_PORT)
+    HTTP_PORT=${MTPROTO_HTTP_PORT:-${HTTP_PORT:-80}} HTTPS_PORT=${MTPROTO_HTTPS_PORT:-${HTTPS_PORT:-443}}
+    if [ "$needed" = yes ]; then
+        # A place that was only a way out is given back.
+        case $HTTP_PORT in 127.0.0.1:*) HTTP_PORT=80 ;; esac
+        case $HTTPS_PORT in 127.0.0.1:*) HTTPS_PORT=443 ;; esac
+    fi
+    for port in HTTP_PORT HTTPS_PORT; do
+        taken=$(holder "${!port##*:}")
+        [ -n "$taken" ] || continue
+        if [ "$needed" = yes ]; then
+            fail "port ${!port##*:} is taken by $taken; HTTPS under a domain, and port-443 mode, need it. Stop that program,
+or move it to another port. Without both of them nothing of it is needed." "$AGAIN --domain '' --port-443 no"
+        fi
+        warn "port ${!port##*:} is taken by $taken, and stays so: without a domain nothing needs it of us"
+        printf -v "$port" '127.0.0.1:%s' "$(next_free $((${!port##*:} + 8000)))"
+    done
+}
