@@ -68,7 +68,7 @@ class Result:
     reason: str = ""
 
 
-class Keeper:
+class CertificateManager:
     """Sees to it that there are the certificates that the declaration needs. folder: of its lock."""
 
     def __init__(self, certbot: Certbot, store: Store, rows: Certificates, folder: Path,
@@ -81,7 +81,7 @@ class Keeper:
         #: When each name of users was first seen without a certificate.
         self._appeared: dict[str, float] = {}
 
-    def tend(self, config: Config, own_names: Iterable[str], force: bool = False,
+    def renew_due(self, config: Config, own_names: Iterable[str], force: bool = False,
              asked: bool = False) -> list[Result]:
         """Ask for the certificates that are due, one after the other: minutes may pass.
 

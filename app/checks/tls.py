@@ -16,7 +16,7 @@ _AT_ONCE = 16
 
 
 @dataclass(frozen=True)
-class Reach:
+class TlsCheck:
     """ok: whether clients could pretend to visit this domain. reason: why not, "" if they can.
 
     milliseconds: until the TLS handshake was over, 0 if it was not.
@@ -28,7 +28,7 @@ class Reach:
     milliseconds: int = 0
 
 
-def check(domain: str, timeout: float = 5, *, address: str = "", port: int = 443, ca: str | None = None) -> Reach:
+def check(domain: str, timeout: float = 5, *, address: str = "", port: int = 443, ca: str | None = None) -> TlsCheck:
     """Shake hands with the site. timeout: seconds for each step. address: instead of what the DNS says.
 
     ca: file of the certificates to trust, instead of the system's.
@@ -39,11 +39,11 @@ def check(domain: str, timeout: float = 5, *, address: str = "", port: int = 443
     try:
         with _connect(address or domain, port, timeout) as plain:
             with context.wrap_socket(plain, server_hostname=domain):
-                return Reach(domain, True, milliseconds=max(1, round((time.monotonic() - began) * 1000)))
+                return TlsCheck(domain, True, milliseconds=max(1, round((time.monotonic() - began) * 1000)))
     except LookupFailed as failure:
-        return Reach(domain, False, str(failure))
+        return TlsCheck(domain, False, str(failure))
     except OSError as error:
-        return Reach(domain, False, _sentence(error, port, timeout))
+        return TlsCheck(domain, False, _sentence(error, port, timeout))
 
 
 def _connect(host: str, port: int, timeout: float) -> socket.socket:
@@ -58,7 +58,7 @@ def _connect(host: str, port: int, timeout: float) -> socket.socket:
 
 
 def check_all(domains: Iterable[str], timeout: float = 5, *, address: str = "", port: int = 443,
-              ca: str | None = None) -> list[Reach]:
+              ca: str | None = None) -> list[TlsCheck]:
     """check() for all of them at the same time, in their order."""
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         return list(pool.map(partial(check, timeout=timeout, address=address, port=port, ca=ca), domains))

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import IO
 
 from app import private
-from app.runtimes.ports import join, obstacle, own_address
+from app.runtimes.ports import bind_error, join, own_address
 
 STOP_SECONDS = 20
 
@@ -82,8 +82,8 @@ def listen(bind: str, port: int) -> socket.socket:
     except (socket.gaierror, UnicodeError):
         raise PanelError(f"{bind!r} is not an address of this machine; 127.0.0.1 is one.") from None
     ip = str(address[0])
-    if why := obstacle(join(ip, port)):
-        free = (p for p in (*range(port + 1, 65536), *range(1024, port)) if not obstacle(join(ip, p)))
+    if why := bind_error(join(ip, port)):
+        free = (p for p in (*range(port + 1, 65536), *range(1024, port)) if not bind_error(join(ip, p)))
         raise PanelError(f"{why}. Stop that program, or choose another port: --port {next(free)}"
                          if "taken" in why else f"{why}.")
     # "::" takes IPv4 as well, whatever the system's default is: as the proxies do.

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from app.config.model import Config
-from app.engines.base import Front
+from app.engines.base import IngressSpec
 
 
 class EdgeFailure(Exception):
@@ -36,8 +36,8 @@ class Certificate:
 
 
 @dataclass(frozen=True)
-class Site:
-    """Everything that decides what nginx serves; the same Site makes the same files.
+class EdgeConfig:
+    """Everything that decides what nginx serves; the same EdgeConfig makes the same files.
 
     routes: SNI domain -> "host:port" of the engine that serves it, by its name in the proxies' network.
     own_names: those domains, and others, whose visitors see the cover site: sni_base_domain and what is
@@ -58,7 +58,7 @@ class Site:
 class Edge(Protocol):
     """nginx, as the fleet sees it. `Nginx` is the real one."""
 
-    def apply(self, site: Site) -> bool:
+    def apply(self, site: EdgeConfig) -> bool:
         """Make nginx serve this; True if that changed anything. Returns once it is served.
 
         Raises EdgeFailure when nginx refuses it, and what it served before is served on;
@@ -71,5 +71,5 @@ class Edge(Protocol):
         Raises EdgeFailure.
         """
 
-    def front(self, config: Config, domain: str) -> Front:
+    def front(self, config: Config, domain: str) -> IngressSpec:
         """What the engine of a user with this SNI domain is told of nginx. Needs no nginx that runs."""

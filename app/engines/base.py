@@ -15,7 +15,7 @@ class EngineRefusal(Exception):
 
 
 @dataclass(frozen=True)
-class Front:
+class IngressSpec:
     """What nginx is to an engine: the way in, the site that probes are shown, the timing it imitates.
 
     proxy_protocol: whether every connection begins with a PROXY header, which names the client.
@@ -31,7 +31,7 @@ class Front:
 
 
 #: No nginx: clients come straight to the engine.
-NO_FRONT = Front()
+NO_INGRESS = IngressSpec()
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Counters:
 class Engine(Protocol):
     name: str
 
-    def workload(self, user: User, config: Config, place: Place, front: Front = NO_FRONT) -> Workload:
+    def workload(self, user: User, config: Config, place: Place, front: IngressSpec = NO_INGRESS) -> Workload:
         """The workload that serves this user. Pure. Raises EngineRefusal."""
 
     def counters(self, metrics: str) -> Counters:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.config.model import Config, User
-from app.engines.base import NO_FRONT, Counters, EngineRefusal, Front
+from app.engines.base import NO_INGRESS, Counters, EngineRefusal, IngressSpec
 from app.engines.mtg.config_file import METRICS_PATH, render_config
 from app.engines.mtg.metrics import read_counters
 from app.mtproto.secret import Secret, SecretError
@@ -19,7 +19,7 @@ class Builtin:
 
     name = "builtin"
 
-    def workload(self, user: User, config: Config, place: Place, front: Front = NO_FRONT) -> Workload:
+    def workload(self, user: User, config: Config, place: Place, front: IngressSpec = NO_INGRESS) -> Workload:
         try:
             Secret.parse(user.secret)
         except SecretError as error:

@@ -19,14 +19,14 @@ PANEL = "panel"
 WORRYING_DAYS = 14
 
 
-def tend(port443: Port443, ledger: Ledger, config: Config, now: datetime, actor: str,
+def renew_due(port443: Port443, ledger: Ledger, config: Config, now: datetime, actor: str,
          force: bool) -> list[Outcome]:
     """Ask for what is due, and record how it went. Raises Refused where there is no certbot at all."""
-    if port443.keeper is None:
+    if port443.certificates is None:
         raise Refused("certificates need the nginx and the certbot of docker-compose.yml (docs/docker.md); this panel "
                       "runs without them")
     outcomes = []
-    for result in port443.keeper.tend(config, domains.own_names(config, now), force, asked=actor != PANEL):
+    for result in port443.certificates.renew_due(config, domains.own_names(config, now), force, asked=actor != PANEL):
         outcomes.append(Outcome("certificate", result.name, "", result.ok, result.reason))
         ledger.events.record(actor, "certificate issued" if result.ok else "certificate failed", result.name,
                              result.reason)

@@ -46,7 +46,7 @@ def choose(file: ConfigFile) -> tuple[Runtime, Engine]:
     return DockerRuntime(instance(config.secret_key), os.environ.get("MTPROTO_NETWORK") or NETWORK), MtgImage()
 
 
-def beside(data_dir: Path, runtime: Runtime) -> dict[str, Any]:
+def edge_from_env(data_dir: Path, runtime: Runtime) -> dict[str, Any]:
     """What stands beside the panel, as Fleet's arguments: the DNS, and nginx and certbot where the proxies are
     containers, and docker-compose.yml says by MTPROTO_EDGE which address nginx has in their network.
     MTPROTO_HTTPS_PORT: the port of the machine that it publishes as 443, as a number or address:number.

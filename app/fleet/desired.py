@@ -8,7 +8,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from app.config.model import Config
-from app.engines.base import NO_FRONT, Engine, EngineRefusal, Front
+from app.engines.base import NO_INGRESS, Engine, EngineRefusal, IngressSpec
 from app.fleet import domains
 from app.fleet.limits import blocked, expired, over_limit, speed_mbps
 from app.fleet.links import UserLink, links
@@ -24,13 +24,13 @@ IN_USE_FOR = 3600.0
 
 @dataclass(frozen=True)
 class Desired:
-    """workloads: by name. parked: workload name -> user id of those that are declared but should not
+    """workloads: by name. suspended: workload name -> user id of those that are declared but should not
     run now; blocked: the names of those among them whose user is at the limit. throttles: workload
     name -> bits per second, only those that should have one. refused: workload name -> why it
     can't be served. routes: SNI domain -> "host:port" of its workload, on port 443 only."""
 
     workloads: Mapping[str, Workload]
-    parked: Mapping[str, str]
+    suspended: Mapping[str, str]
     blocked: frozenset[str]
     throttles: Mapping[str, int]
     refused: Mapping[str, str]
@@ -38,13 +38,13 @@ class Desired:
 
 
 def desired(config: Config, totals: Mapping[str, Total], now: datetime, engine: Engine, runtime: Runtime,
-            front: Callable[[Config, str], Front] = lambda config, domain: NO_FRONT,
+            front: Callable[[Config, str], IngressSpec] = lambda config, domain: NO_INGRESS,
             last_uses: Mapping[str, float] = MappingProxyType({})) -> Desired:
     """Every link of an enabled user who has not expired and is not blocked gets one workload, unless all are
     stopped. front: what stands before the engine of a link with this domain. last_uses: Unix seconds by
     workload; the links of a user that were used lately share the speed after the limit."""
     workloads: dict[str, Workload] = {}
-    parked: dict[str, str] = {}
+    suspended: dict[str, str] = {}
     at_limit: set[str] = set()
     throttles: dict[str, int] = {}
     refused: dict[str, str] = {}
@@ -52,10 +52,10 @@ def desired(config: Config, totals: Mapping[str, Total], now: datetime, engine: 
     for user in config.users:
         total, theirs = totals.get(user.id, Total()), links(user, config, now)
         if config.proxies_stopped or not user.enabled or expired(user, now):
-            parked |= {link.name: user.id for link in theirs}
+            suspended |= {link.name: user.id for link in theirs}
             continue
         if blocked(user, config, total):
-            parked |= {link.name: user.id for link in theirs}
+            suspended |= {link.name: user.id for link in theirs}
             at_limit.update(link.name for link in theirs)
             continue
         speed = speed_mbps(user, config) if over_limit(user, config, total) else 0
@@ -77,11 +77,11 @@ def desired(config: Config, totals: Mapping[str, Total], now: datetime, engine: 
                 routes[link.domain] = f"{link.name}:{workload.place.listen.rpartition(':')[2]}"
             if speed:
                 throttles[link.name] = max(SLOWEST, round(speed * 1e6 / 8 / max(1, used)) * 8)
-    return Desired(workloads, parked, frozenset(at_limit), throttles, refused, routes)
+    return Desired(workloads, suspended, frozenset(at_limit), throttles, refused, routes)
 
 
 def _workload(link: UserLink, config: Config, engine: Engine, runtime: Runtime,
-              front: Callable[[Config, str], Front]) -> Workload:
+              front: Callable[[Config, str], IngressSpec]) -> Workload:
     place = runtime.place(link.user.port, config.proxy_bind)
     if config.port_443_mode:
         place = replace(place, publish="")  # nginx is the way in; a PROXY header from elsewhere would be believed

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from app import private
 from app.certificates.certbot import Certbot
-from app.certificates.manager import Keeper, Store
+from app.certificates.manager import CertificateManager, Store
 from app.checks.addresses import Addresses
 from app.checks.clock import OutsideClock
-from app.checks.tls import Reach, check_all
+from app.checks.tls import TlsCheck, check_all
 from app.config import model
 from app.config.file import ConfigError, ConfigFile
 from app.config.model import Admin, Config, User
@@ -25,7 +25,7 @@ from app.edge.base import Edge, EdgeFailure, EdgeUnavailable
 from app.engines.base import Engine
 from app.fleet import certificates, settings, strangers, traffic, users
 from app.fleet.accounts import Accounts
-from app.fleet.choice import beside, choose
+from app.fleet.choice import choose, edge_from_env
 from app.fleet.declare import T, declare
 from app.fleet.errors import Refused, after_saving, refusing
 from app.fleet.links import workload_name
@@ -33,9 +33,9 @@ from app.fleet.logins import Place
 from app.fleet.port443 import NGINX_SETTINGS, Port443
 from app.fleet.reconcile import NGINX, Outcome, Reconciler
 from app.fleet.server import Server, server_address
-from app.fleet.slowness import Slowness
-from app.fleet.users import World
-from app.fleet.views import CertificateView, Sight, Status, UserView, hint_notes, troubles, user_view
+from app.fleet.slowness import PacingCheck
+from app.fleet.users import Checks
+from app.fleet.views import CertificateView, Snapshot, Status, UserView, hint_notes, troubles, user_view
 from app.fleet.zone import server_zone, zone_problem
 from app.ledger.events import Event
 from app.ledger.history import Point
@@ -58,11 +58,11 @@ class Fleet:
         self.runtime = runtime
         self.engine = engine
         store = Store(data_dir / "certificates")
-        keeper = Keeper(certbot, store, self.ledger.certificates, data_dir) if certbot else None
-        self.port443 = Port443(edge, keeper, addresses, public_port, networks)
+        manager = CertificateManager(certbot, store, self.ledger.certificates, data_dir) if certbot else None
+        self.port443 = Port443(edge, manager, addresses, public_port, networks)
         self.reconciler = Reconciler(data_dir, self.ledger, runtime, engine, self.port443)
         self.server = Server(addresses)
-        self._slowness = Slowness(runtime, engine, self.ledger)
+        self._slowness = PacingCheck(runtime, engine, self.ledger)
         self.accounts = Accounts(self.config, self.file, self.ledger)
         self._last_good: Config | None = None
         self._sampled = 0.0
@@ -78,7 +78,7 @@ class Fleet:
         with refusing():
             file.prepare()
             runtime, engine = choose(file)
-            return cls(data_dir, runtime, engine, **beside(data_dir, runtime))
+            return cls(data_dir, runtime, engine, **edge_from_env(data_dir, runtime))
 
     # Reading
 
@@ -304,13 +304,13 @@ class Fleet:
         Takes as long as the authority needs. Refused where nothing stands beside the panel that could ask.
         """
         with refusing():
-            outcomes = certificates.tend(self.port443, self.ledger, self.config(), self.reconciler.now(), actor,
+            outcomes = certificates.renew_due(self.port443, self.ledger, self.config(), self.reconciler.now(), actor,
                                          force)
         if any(outcome.ok for outcome in outcomes):
             self._attempt(self.reconcile)
         return outcomes
 
-    def check_domains(self, names: Iterable[str] | None = None) -> list[Reach]:
+    def check_domains(self, names: Iterable[str] | None = None) -> list[TlsCheck]:
         """Whether these domains, or those of the pool, answer on port 443 with TLS 1.3 and a valid certificate."""
         return check_all(list(names) if names else self.config().domain_pool)
 
@@ -332,10 +332,10 @@ class Fleet:
 
     # Applying
 
-    def reconcile(self, patient: bool = False) -> list[Outcome]:
+    def reconcile(self, respect_backoff: bool = False) -> list[Outcome]:
         """One pass now; see Reconciler.reconcile. Refused when the runtime itself does not answer."""
         with refusing():
-            return self.reconciler.reconcile(self._read, patient)
+            return self.reconciler.reconcile(self._read, respect_backoff)
 
     def sample(self) -> None:
         """Read the counters of everything that runs into the ledger, and start the clocks of first uses."""
@@ -409,8 +409,8 @@ class Fleet:
             return Refused(f"{str(failure).rstrip('.')}. The settings are as they were.", field)
         return None
 
-    def _world(self, config: Config) -> World:
-        return World(self._port_taken(config), lambda config, domain, user: self.port443.refuse_domain(
+    def _world(self, config: Config) -> Checks:
+        return Checks(self._port_taken(config), lambda config, domain, user: self.port443.refuse_domain(
             config, domain, user, self.reconciler.now()))
 
     def _port_taken(self, config: Config) -> Callable[[int], str]:
@@ -431,14 +431,14 @@ class Fleet:
             return [str(refused)]
         return []
 
-    def _sight(self) -> Sight:
+    def _sight(self) -> Snapshot:
         observed, unavailable = None, ""
         try:
             observed = {o.name: o for o in self.runtime.observe()}
         except RuntimeFailure as failure:
             unavailable = str(failure)
         config = self.config()
-        return Sight(config=config, observed=observed, unavailable=unavailable,
+        return Snapshot(config=config, observed=observed, unavailable=unavailable,
                      totals=self.ledger.traffic.totals(), problems=self.ledger.workloads.problems(),
                      refusals=self.ledger.refusals.totals(),
                      throttles=self.ledger.workloads.throttles(), verified=self.ledger.workloads.verified(),

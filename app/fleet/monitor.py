@@ -48,12 +48,12 @@ class Monitor:
     def tick(self) -> None:
         """One round. What goes wrong is logged, and tried again in the next round."""
         fleet = self.fleet
-        for step in (fleet.sample, fleet.carry_out_resets, lambda: fleet.reconcile(patient=True)):
+        for step in (fleet.sample, fleet.carry_out_resets, lambda: fleet.reconcile(respect_backoff=True)):
             _try(step)
         if fleet.port443.edge:
             _try(fleet.look_for_slow_proxies)
         self._do_beside("the server's name", fleet.look_at_server)
-        if fleet.port443.keeper:
+        if fleet.port443.certificates:
             self._do_beside("certificates", fleet.renew_certificates)
         if fleet.port443.addresses:
             self._do_beside("strangers", self._watch.look)

@@ -29,7 +29,7 @@ class Action:
 
 
 def plan(workloads: Mapping[str, Workload], observed: Iterable[Observed], now: float,
-         parked: Mapping[str, str] | None = None) -> list[Action]:
+         suspended: Mapping[str, str] | None = None) -> list[Action]:
     """The actions, each independent of the others; what already is as it should be gets none.
 
     now: Unix seconds. parked: user ids by the name of the workload, of users who keep theirs,
@@ -37,12 +37,12 @@ def plan(workloads: Mapping[str, Workload], observed: Iterable[Observed], now: f
     pause that doubles with each crash, up to five minutes.
     """
     seen = {o.name: o for o in observed}
-    parked = parked or {}
+    suspended = suspended or {}
     actions = []
     for one in seen.values():
         if one.name in workloads:
             continue
-        if parked.get(one.name) != one.user_id:
+        if suspended.get(one.name) != one.user_id:
             actions.append(Action(REMOVE, one.name, one.user_id))
         elif one.state == RUNNING:
             actions.append(Action(STOP, one.name, one.user_id))

@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.certificates.manager import Keeper
+from app.certificates.manager import CertificateManager
 from app.checks.addresses import Addresses, LookupFailed
 from app.config.model import Config, User
-from app.edge.base import Certificate, Edge, Site
-from app.engines.base import NO_FRONT, Front
+from app.edge.base import Certificate, Edge, EdgeConfig
+from app.engines.base import NO_INGRESS, IngressSpec
 from app.fleet import domains
 from app.fleet.errors import Refused
 from app.fleet.views import EdgeStatus
@@ -34,36 +34,36 @@ _NO_EDGE = ("port_443_mode needs the nginx of docker-compose.yml before the pane
 
 @dataclass(frozen=True)
 class Port443:
-    """edge, keeper: None where no nginx, or no certbot, stands beside the panel. public_port: the one that
+    """edge, certificates: None where no nginx, or no certbot, stands beside the panel. public_port: the one that
     links carry, 443 unless docker-compose.yml publishes nginx elsewhere. networks: those of the stack itself,
     whose addresses are nobody else's business."""
 
     edge: Edge | None = None
-    keeper: Keeper | None = None
+    certificates: CertificateManager | None = None
     addresses: Addresses | None = None
     public_port: int = 443
     networks: tuple[Network, ...] = ()
 
-    def front(self, config: Config, domain: str) -> Front:
+    def front(self, config: Config, domain: str) -> IngressSpec:
         """What the engine of a link with this domain is told."""
-        return self.edge.front(config, domain) if self.edge else NO_FRONT
+        return self.edge.front(config, domain) if self.edge else NO_INGRESS
 
-    def certificates(self) -> Mapping[str, Certificate]:
-        return self.keeper.store.load() if self.keeper else {}
+    def stored_certificates(self) -> Mapping[str, Certificate]:
+        return self.certificates.store.load() if self.certificates else {}
 
-    def site(self, config: Config, routes: Mapping[str, str], now: datetime) -> Site:
+    def site(self, config: Config, routes: Mapping[str, str], now: datetime) -> EdgeConfig:
         """What nginx should serve, with the certificates that there are."""
-        return Site(routes=routes, own_names=domains.own_names(config, now), panel_domain=config.panel_domain,
+        return EdgeConfig(routes=routes, own_names=domains.own_names(config, now), panel_domain=config.panel_domain,
                     unknown_sni=config.unknown_sni, cover_site=config.cover_site, cover_url=config.cover_url,
                     nginx_worker_hours=config.nginx_worker_hours,
                     nginx_connections_per_address=config.nginx_connections_per_address,
-                    certificates=tuple(self.certificates().values()))
+                    certificates=tuple(self.stored_certificates().values()))
 
     def status(self, config: Config, running: int, trouble: str, problems: Iterable[str]) -> EdgeStatus | None:
         """What people see of it; None without nginx. running: how many users' proxies do. trouble: nginx's own."""
         if self.edge is None:
             return None
-        names = {domain for certificate in self.certificates().values() for domain in certificate.domains}
+        names = {domain for certificate in self.stored_certificates().values() for domain in certificate.domains}
         return EdgeStatus(config.port_443_mode, config.panel_domain, config.panel_domain in names,
                           running if config.port_443_mode else 0, trouble,
                           [problem for problem in (trouble, *problems) if problem])

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from app.config.model import Config
-from app.edge.base import EdgeFailure, Site
+from app.edge.base import EdgeConfig, EdgeFailure
 from app.engines.base import Engine
 from app.fleet.desired import Desired, desired
 from app.fleet.plan import CREATE, LONGEST_PAUSE, REMOVE, REPLACE, START, STOP, Action, pause, plan
@@ -20,7 +20,7 @@ from app.fleet.port443 import Port443
 from app.fleet.sampling import Sampler, locked
 from app.fleet.strangers import closing
 from app.ledger.ledger import Ledger
-from app.runtimes.base import RUNNING, Foreign, Notice, Observed, Runtime, RuntimeFailure
+from app.runtimes.base import RUNNING, LegacyContainer, Notice, Observed, Runtime, RuntimeFailure
 
 WORKERS = 8
 
@@ -80,14 +80,14 @@ class Reconciler:
     def __post_init__(self) -> None:
         self.sampler = Sampler(self.data_dir, self.ledger, self.runtime, self.engine, lambda: self.clock())
 
-    def reconcile(self, read: Callable[[], Config], patient: bool = False) -> list[Outcome]:
+    def reconcile(self, read: Callable[[], Config], respect_backoff: bool = False) -> list[Outcome]:
         """One pass. `read` is called under the lock, so that no pass acts on a stale declaration.
 
-        patient: leave alone what failed a moment ago (the monitor's way); a person's
+        respect_backoff: leave alone what failed a moment ago (the monitor's way); a person's
         request tries everything at once.
         """
         with self._lock():
-            return self._pass(read(), patient)
+            return self._pass(read(), respect_backoff)
 
     def restart(self, read: Callable[[], Config], user_ids: set[str]) -> list[Outcome]:
         """Stop what these users have running, and start it again; whoever is stopped stays so."""
@@ -96,7 +96,7 @@ class Reconciler:
             self.sampler.sample(running)
             config = read()
             stops = self._run_all([Action(STOP, o.name, o.user_id) for o in running], config)
-            return [o for o in stops if not o.ok] + self._pass(config, patient=False)
+            return [o for o in stops if not o.ok] + self._pass(config, respect_backoff=False)
 
     def serve(self, config: Config) -> None:
         """Let nginx serve this declaration, and change nothing else. Raises EdgeFailure, RuntimeFailure."""
@@ -109,16 +109,16 @@ class Reconciler:
         return desired(config, self.ledger.traffic.totals(), self.now(), self.engine, self.runtime,
                        front, self.ledger.traffic.last_uses())
 
-    def _site(self, config: Config, wanted: Desired) -> Site:
+    def _site(self, config: Config, wanted: Desired) -> EdgeConfig:
         return self.port443.site(config, wanted.routes, self.now())
 
-    def _pass(self, config: Config, patient: bool) -> list[Outcome]:
+    def _pass(self, config: Config, respect_backoff: bool) -> list[Outcome]:
         wanted = self._desired(config)
         names = {u.id: u.name for u in config.users}
         self._tell(self.runtime.notices(), names)
         observed = self.runtime.observe()
-        actions = plan(wanted.workloads, observed, self.clock() if patient else float("inf"), wanted.parked)
-        if patient:
+        actions = plan(wanted.workloads, observed, self.clock() if respect_backoff else float("inf"), wanted.suspended)
+        if respect_backoff:
             actions = [a for a in actions if not self._resting(a, a.spec)]
         ending = {a.name for a in actions if a.kind in (REPLACE, STOP, REMOVE)}
         self.sampler.sample([o for o in observed if o.name in ending and o.state == RUNNING])
@@ -126,11 +126,11 @@ class Reconciler:
         if self.has_served and actions:
             with ThreadPoolExecutor(1) as beside:
                 # nginx finds a proxy when a client asks for it, so it need not wait until that one runs.
-                served = beside.submit(self._serve, site, patient)
+                served = beside.submit(self._serve, site, respect_backoff)
                 outcomes = self._run_all(actions, config) + served.result()
         else:
             # The first time the proxies wait: mtg learns its timing from nginx when it starts.
-            outcomes = self._serve(site, patient) + self._run_all(actions, config)
+            outcomes = self._serve(site, respect_backoff) + self._run_all(actions, config)
         for user in sorted({one.user for one in outcomes
                             if one.ok and one.action == STOP and one.name in wanted.blocked}):
             self.ledger.events.record("panel", "blocked at the limit", user)
@@ -161,16 +161,16 @@ class Reconciler:
             outcomes = list(pool.map(lambda a: self._run(a, names.get(a.user_id, "")), others))
         return outcomes + [self._run(a, names.get(a.user_id, ""), old) for a, old in taken_over]
 
-    def _serve(self, site: Site, patient: bool) -> list[Outcome]:
+    def _serve(self, site: EdgeConfig, respect_backoff: bool) -> list[Outcome]:
         """Let nginx serve this; no outcome if it does already."""
         began, action = time.monotonic(), Action("serve", NGINX, "")
         edge, spec = self.port443.edge, repr(site)
-        if edge is None or (patient and self._resting(action, spec)):
+        if edge is None or (respect_backoff and self._resting(action, spec)):
             return []
         try:
             changed = edge.apply(site)
         except (EdgeFailure, RuntimeFailure) as failure:
-            self._rest(action, spec, NGINX_PAUSE)
+            self._back_off(action, spec, NGINX_PAUSE)
             return [Outcome(action.kind, NGINX, "", False, str(failure), time.monotonic() - began)]
         self.failures.pop(NGINX, None)
         self.has_served = True
@@ -180,7 +180,7 @@ class Reconciler:
         for notice in notices:
             self.ledger.events.record("panel", notice.text, names.get(notice.user_id) or notice.name)
 
-    def _run(self, action: Action, user: str, older: Foreign | None = None) -> Outcome:
+    def _run(self, action: Action, user: str, older: LegacyContainer | None = None) -> Outcome:
         began, kind = time.monotonic(), "adopt" if older else action.kind
         try:
             if older and action.workload:
@@ -188,7 +188,7 @@ class Reconciler:
             else:
                 self._act(action)
         except RuntimeFailure as failure:
-            self._rest(action, action.spec)
+            self._back_off(action, action.spec)
             return Outcome(kind, action.name, user, False, str(failure), time.monotonic() - began)
         self.failures.pop(action.name, None)
         if action.kind == START:
@@ -206,7 +206,7 @@ class Reconciler:
             self.runtime.create(action.workload)
         self.runtime.start(action.name)
 
-    def _rest(self, action: Action, spec: str, longest: float = LONGEST_PAUSE) -> None:
+    def _back_off(self, action: Action, spec: str, longest: float = LONGEST_PAUSE) -> None:
         failure = self.failures.get(action.name)
         if failure is None or failure.spec != spec:
             failure = self.failures[action.name] = Failure(spec)

@@ -16,7 +16,7 @@ _LINES = 200
 
 
 @dataclass
-class Slowness:
+class PacingCheck:
     """Looks at each start once, and again only at slow ones."""
 
     runtime: Runtime

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from app.checks.addresses import LookupFailed
 from app.config.model import Config
 from app.edge.base import EdgeFailure
-from app.engines.base import Front
+from app.engines.base import IngressSpec
 from app.fleet import domains
 from app.ledger.ledger import Ledger
 from app.runtimes.base import RuntimeFailure
@@ -86,9 +86,10 @@ class Watch:
             self._fleet.ledger.strangers.add_turned_away(count, now)
 
 
-def closing(front: Callable[[Config, str], Front], closed: Mapping[str, str]) -> Callable[[Config, str], Front]:
+def closing(front: Callable[[Config, str], IngressSpec],
+            closed: Mapping[str, str]) -> Callable[[Config, str], IngressSpec]:
     """The same fronts, but for covers that are closed: strangers there are passed on to nobody."""
-    def found(config: Config, domain: str) -> Front:
+    def found(config: Config, domain: str) -> IngressSpec:
         told = front(config, domain)
         shut = domain in closed and not told.cover and not config.domain_fronting_ip
         return replace(told, cover=NOBODY) if shut else told

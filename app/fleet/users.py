@@ -47,7 +47,7 @@ def _composed(name: str) -> str:
 
 
 @dataclass(frozen=True)
-class World:
+class Checks:
     """What is known outside of the declaration. port_taken: "" or who has the port. refuse_domain: raises
     Refused for an SNI domain that this user (None: a new one) can't have."""
 
@@ -55,7 +55,7 @@ class World:
     refuse_domain: Callable[[Config, str, User | None], None]
 
 
-def add(config: Config, changes: Mapping[str, object], enabled: bool, world: World) -> User:
+def add(config: Config, changes: Mapping[str, object], enabled: bool, world: Checks) -> User:
     """Append a new user with a secret, a port and a domain.
 
     Raises Refused, and then the config is not to be saved.
@@ -95,7 +95,7 @@ def add(config: Config, changes: Mapping[str, object], enabled: bool, world: Wor
     return user
 
 
-def change(config: Config, user: User, changes: Mapping[str, object], world: World) -> None:
+def change(config: Config, user: User, changes: Mapping[str, object], world: Checks) -> None:
     """Apply values as they come from a form or a command line. Raises Refused, with a part for each that is."""
     refused: list[Refused] = []
     for key, value in changes.items():
@@ -106,7 +106,7 @@ def change(config: Config, user: User, changes: Mapping[str, object], world: Wor
     Refused.raise_all(refused)
 
 
-def _set(config: Config, user: User, key: str, text: str, changes: Mapping[str, object], world: World) -> None:
+def _set(config: Config, user: User, key: str, text: str, changes: Mapping[str, object], world: Checks) -> None:
     config.settle(_FIELDS.get(key, key), user.id)
     match key:
         case "name":
@@ -148,7 +148,7 @@ def _set(config: Config, user: User, key: str, text: str, changes: Mapping[str, 
             raise Refused(f"a user has no field {key!r}; there are: {', '.join(CHANGEABLE)}", key)
 
 
-def _bring(config: Config, user: User, text: str, world: World) -> None:
+def _bring(config: Config, user: User, text: str, world: Checks) -> None:
     """Give a new user the secret of this link, and its port where that can be had."""
     secret, link = brought.read(text)
     brought.refuse_ours(config, secret)
@@ -245,7 +245,7 @@ def _secret(text: str) -> Secret:
         raise Refused(str(error), "secret") from None
 
 
-def _change_domain(config: Config, user: User, domain: str, world: World) -> None:
+def _change_domain(config: Config, user: User, domain: str, world: Checks) -> None:
     """The same key under another domain. A secret without one keeps the domain beside it, for a later one."""
     secret = Secret.parse(user.secret)
     if secret.kind != FAKETLS:
@@ -255,7 +255,7 @@ def _change_domain(config: Config, user: User, domain: str, world: World) -> Non
         replace_domain(user, config, secret.with_domain(domain), values.now())
 
 
-def _refuse_secret(config: Config, user: User, secret: Secret, world: World) -> None:
+def _refuse_secret(config: Config, user: User, secret: Secret, world: Checks) -> None:
     if secret.kind == FAKETLS:
         world.refuse_domain(config, secret.domain, user)
     elif config.port_443_mode:

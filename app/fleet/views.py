@@ -183,7 +183,7 @@ class Status:
 
 
 @dataclass(frozen=True)
-class Sight:
+class Snapshot:
     """Everything a view is made of, read once for all users. observed: None, and `unavailable` says
     why, while the runtime does not answer. verified, last_uses: Unix seconds by workload. slow: reasons by
     workload. public_port: the one that nginx is published on. zone: the server's."""
@@ -208,7 +208,7 @@ class Sight:
 _HINTS = 5
 
 
-def user_view(user: User, sight: Sight) -> UserView:
+def user_view(user: User, sight: Snapshot) -> UserView:
     name = workload_name(user)
     total, refused = sight.totals.get(user.id, Total()), sight.refusals.get(user.id)
     state, reason = _state(user, name, sight)
@@ -253,7 +253,7 @@ def user_view(user: User, sight: Sight) -> UserView:
             last_used=_last_used(each.name, total, sight)) for each in old if each.until])
 
 
-def troubles(views: list[UserView], sight: Sight) -> list[str]:
+def troubles(views: list[UserView], sight: Snapshot) -> list[str]:
     """What is wrong with the runtime, with these users' proxies, and with those of their old links."""
     found = [sight.unavailable, *(f"{view.name}: {view.reason}" for view in views
              if view.reason and view.state in ("failed", "running"))]
@@ -276,13 +276,13 @@ def moment(seconds: float, zone: tzinfo) -> str | None:
     return times.at(int(seconds), zone).isoformat() if seconds else None
 
 
-def _last_used(name: str, total: Total, sight: Sight) -> str | None:
+def _last_used(name: str, total: Total, sight: Snapshot) -> str | None:
     at = sight.last_uses.get(name, 0.0)
     # A workload is named by its port: a use after this user's last one was of another, who had it before.
     return moment(at, sight.zone) if at <= total.last_seen else None
 
 
-def _state(user: User, name: str, sight: Sight) -> tuple[str, str]:
+def _state(user: User, name: str, sight: Snapshot) -> tuple[str, str]:
     if not user.enabled:
         return "disabled", ""
     if user.expires_at and limits.expired(user, sight.now):

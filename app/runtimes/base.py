@@ -127,7 +127,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Foreign:
+class LegacyContainer:
     """A proxy that an older installation left running: no workload of ours, but on a port of ours.
 
     port: the TCP port of the machine that it serves, 0 if none.
@@ -205,10 +205,10 @@ class Runtime(Protocol):
 
         What changed since the last call ends it at once: from the first call on, nothing is missed."""
 
-    def foreign(self) -> list[Foreign]:
+    def foreign(self) -> list[LegacyContainer]:
         """Proxies that an older installation left on this machine."""
 
-    def adopt(self, workload: Workload, old: Foreign) -> None:
+    def adopt(self, workload: Workload, old: LegacyContainer) -> None:
         """Replace a foreign proxy by this workload, running. If that fails, the old one runs on."""
 
     def notes(self) -> list[str]:

@@ -33,7 +33,7 @@ def join(ip: str, port: int) -> str:
     return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
 
 
-def obstacle(address: str) -> str:
+def bind_error(address: str) -> str:
     """Why "ip:port" can't be bound now, for people; "" if it can.
 
     A wildcard IPv6 address is tried the way the engines bind it: for both families.

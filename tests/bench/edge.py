@@ -23,8 +23,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from app.config.model import User, new_id
-from app.edge.base import Site
-from app.engines.base import NO_FRONT, Front
+from app.edge.base import EdgeConfig
+from app.engines.base import NO_INGRESS, IngressSpec
 from app.engines.mtg.engine import MtgImage
 from app.fleet import Fleet
 from app.mtproto.links import tg_link
@@ -55,10 +55,10 @@ class Figures:
 
 def start_subjects(bench: Bench) -> list[Subject]:
     """Each engine alone, and another one of the same behind nginx."""
-    kinds = [("builtin", bench.image, NO_FRONT)]
+    kinds = [("builtin", bench.image, NO_INGRESS)]
     if bench.mtg:
-        kinds += [("mtg, its own timing", bench.mtg, NO_FRONT), ("mtg, ours", bench.mtg, bench.learning())]
-    bench.lab.nginx.apply(Site())  # mtg learns at its start
+        kinds += [("mtg, its own timing", bench.mtg, NO_INGRESS), ("mtg, ours", bench.mtg, bench.learning())]
+    bench.lab.nginx.apply(EdgeConfig())  # mtg learns at its start
     subjects = [Subject("direct", lambda _: Stream.open_direct(bench.center.direct), 0)]
     routes: dict[str, str] = {}
     for number, (name, image, front) in enumerate(kinds):
@@ -72,7 +72,7 @@ def start_subjects(bench: Bench) -> list[Subject]:
         behind = bench.link(secret)
         subjects.append(Subject(f"{name} + nginx", lambda hello, to=behind: Stream.open(to, hello=hello),
                                 bench.pid(bench.lab.container), secret))
-    bench.lab.nginx.apply(Site(routes=routes))
+    bench.lab.nginx.apply(EdgeConfig(routes=routes))
     return subjects
 
 
@@ -204,9 +204,9 @@ def reloads(bench: Bench) -> None:
 async def measure_reloads(bench: Bench) -> None:
     """Once with all connections opened before, as they would be in an evening; once with one more after
     every other reload, so that as many old workers as possible have something left to do."""
-    _, secret = start_engine(bench, 3900, bench.image, Front(proxy_protocol=True))
+    _, secret = start_engine(bench, 3900, bench.image, IngressSpec(proxy_protocol=True))
     route = {secret.domain: f"mtg-proxy-3900:{LISTEN_PORT}"}
-    bench.lab.nginx.apply(Site(routes=route))
+    bench.lab.nginx.apply(EdgeConfig(routes=route))
     report_nginx(bench, "before")
     for title, before in (("opened before", OPEN), ("one opened after every other reload", 0)):
         say(f"{RELOADS} reloads, {OPEN} connections: {title}")
@@ -215,7 +215,7 @@ async def measure_reloads(bench: Bench) -> None:
         for number in range(RELOADS):
             routes = {**route, f"reload{number}.example.net": "mtg-proxy-3900:1"}
             began = time.perf_counter()
-            await asyncio.to_thread(bench.lab.nginx.apply, Site(routes=routes))
+            await asyncio.to_thread(bench.lab.nginx.apply, EdgeConfig(routes=routes))
             times.append(time.perf_counter() - began)
             if len(streams) < min(OPEN, number // 2 + 1):
                 streams.append(await talking(bench.link(secret)))

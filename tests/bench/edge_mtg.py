@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 
-from app.edge.base import Site
-from app.engines.base import Front
+from app.edge.base import EdgeConfig
+from app.engines.base import IngressSpec
 from app.engines.mtg.engine import MtgImage
 from app.engines.mtg.timing import OWN_EACH
 from app.mtproto.faketls_client import AnswerError
@@ -27,10 +27,10 @@ def learning(bench: Bench) -> None:
         print("  left out: MTG_BIN names no mtg")
         return
     learns = bench.learning()
-    front = Front(True, f"{bench.lab.ip}:8444", learns.timing, learns.trusted)
+    front = IngressSpec(True, f"{bench.lab.ip}:8444", learns.timing, learns.trusted)
     names = [f"user{port}.{BASE}" for port in PORTS]
     authority = Authority(bench.folder)
-    bench.lab.nginx.apply(Site(
+    bench.lab.nginx.apply(EdgeConfig(
         routes={name: f"mtg-proxy-{port}:{LISTEN_PORT}" for name, port in zip(names, PORTS)},
         own_names=(BASE, *names), certificates=(authority.certificate("cover-1", BASE, *names),)))
 

@@ -14,7 +14,7 @@ from docker import APIClient
 
 from app.config.model import Config, User
 from app.edge.nginx import timing
-from app.engines.base import Front
+from app.engines.base import IngressSpec
 from app.engines.mtg.engine import MtgImage
 from app.mtproto.links import tg_link
 from app.mtproto.secret import Secret
@@ -50,10 +50,10 @@ class Bench:
         """Its first process, as this machine counts them."""
         return self.api.inspect_container(container)["State"]["Pid"]
 
-    def learning(self) -> Front:
+    def learning(self) -> IngressSpec:
         """What an mtg that learns from this nginx is told."""
         material = timing.material(self.lab.folder / "timing", self.lab.ip)
-        return Front(timing=(material.url,), trusted=material.ca)
+        return IngressSpec(timing=(material.url,), trusted=material.ca)
 
 
 def say(text: str) -> None:
@@ -69,7 +69,7 @@ def check(title: str, holds: bool) -> None:
     print(f"  {title:58}{'yes' if holds else 'NO':>10}", flush=True)
 
 
-def start_engine(bench: Bench, port: int, image: str, front: Front, domain: str = "") -> tuple[str, Secret]:
+def start_engine(bench: Bench, port: int, image: str, front: IngressSpec, domain: str = "") -> tuple[str, Secret]:
     """A proxy's (address, secret). Its SNI domain is nginx's way to it."""
     secret = Secret.generate(domain or f"user{port}.example.com")
     user = User(id=f"bench{port}"[-8:], name=f"bench {port}", port=port, secret=secret.hex)

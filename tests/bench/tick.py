@@ -104,7 +104,7 @@ def measure(fleet: Fleet, runtime: DockerRuntime, api: APIClient, count: int, pr
     calm_down()
     before = sum(total.down for total in fleet.ledger.traffic.totals().values())
     ticks, parts = [], {"of it: read and account": fleet.sample, "of it: resets": fleet.carry_out_resets,
-                        "of it: reconcile": lambda: fleet.reconcile(patient=True)}
+                        "of it: reconcile": lambda: fleet.reconcile(respect_backoff=True)}
     spent: dict[str, list[tuple[float, float]]] = {title: [] for title in parts}
     for _turn in range(TURNS):
         greet(links)

@@ -48,7 +48,7 @@ def test_certificates_are_listed_with_what_failed(run, fleet: Fleet) -> None:
 def test_renewing_asks_for_what_is_due_and_with_force_for_all(run, fleet: Fleet) -> None:
     assert "no name needs a certificate" in run("certificates", "renew").stdout
     fleet.set_settings({"panel_domain": "panel.example.org"})
-    certbot = fleet.port443.keeper.certbot
+    certbot = fleet.port443.certificates.certbot
     certbot.failure = CertificateFailure("the authority does not answer")
     failed = run("certificates", "renew")
     assert failed.code == 1 and "the authority does not answer" in failed.stderr

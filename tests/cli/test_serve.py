@@ -268,6 +268,7 @@ def test_what_is_written_past_the_log_is_in_it_and_counts(tmp_path: Path) -> Non
 
 
 def test_the_last_port_is_taken_and_another_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.cli.instance.obstacle", lambda at: "port 65535 is taken" if at.endswith(":65535") else "")
+    monkeypatch.setattr("app.cli.instance.bind_error",
+                        lambda at: "port 65535 is taken" if at.endswith(":65535") else "")
     with pytest.raises(PanelError, match="--port 1024"):
         listen("127.0.0.1", 65535)

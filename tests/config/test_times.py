@@ -17,7 +17,7 @@ from app.config.model import dump, load
 from app.config.values import parse_expiry
 from app.fleet import cycles
 from app.fleet.limits import expired
-from app.fleet.views import Sight, user_view
+from app.fleet.views import Snapshot, user_view
 from app.fleet.zone import server_zone
 from app.web import formats
 
@@ -60,7 +60,7 @@ def test_a_time_of_the_file_is_read_saved_and_shown_in_every_zone(written, zone)
         assert load(dump(config)) == config
         user = config.users[0]
         at_home = server_zone()
-        view = user_view(user, Sight(
+        view = user_view(user, Snapshot(
             config=config, observed={}, unavailable="", totals={}, problems={}, refusals={}, throttles={}, verified={},
             last_uses={}, slow={}, public_port=443, now=NOW.astimezone(at_home), zone=at_home, server="203.0.113.7"))
         for iso in (view.created_at, view.expires_at, *(old.until for old in view.old_links)):

@@ -14,7 +14,7 @@ from app.fleet import Fleet
 from app.runtimes.base import RUNNING
 from app.runtimes.docker import counters as docker_counters
 from app.runtimes.docker.runtime import DockerRuntime
-from app.runtimes.docker.state import Told
+from app.runtimes.docker.state import ContainerInfo
 from tests.docker import images
 from tests.docker.conftest import Lab, passes
 from tests.docker.test_billing import Client
@@ -124,7 +124,7 @@ def test_a_process_that_is_not_the_containers_is_never_read(lab, alice):
     assert min(read(lab, stranger)) >= min(here)  # asked of Docker instead
 
 
-def read(lab: Lab, container: Told) -> tuple[int, int]:
+def read(lab: Lab, container: ContainerInfo) -> tuple[int, int]:
     return docker_counters.read_all(lab.runtime._engine, [container])[container.id]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from app.edge.base import EdgeFailure, EdgeUnavailable, Site
+from app.edge.base import EdgeConfig, EdgeFailure, EdgeUnavailable
 from app.edge.nginx import edge as nginx_module
 from app.edge.nginx.edge import Nginx
 from app.edge.nginx.folder import Folder
@@ -28,13 +28,13 @@ class Scene:
     """What worked before: `site` is served, `call` is a connection through port 443 that goes on."""
 
     lab: Lab
-    site: Site
+    site: EdgeConfig
     call: Call
     authority: Authority
     version: str = ""
     current: str = ""
 
-    def other(self, **changes: object) -> Site:
+    def other(self, **changes: object) -> EdgeConfig:
         """The site with one more user, and these changes."""
         more = {**self.site.routes, "new.pool.test": self.site.routes["www.pool.test"]}
         return replace(self.site, **{"routes": more, **changes})
@@ -70,7 +70,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     try:
         with edge_lab.lab(folder) as lab:
             backend = Backend("alice", lab.gateway)
-            site = Site(routes={"www.pool.test": backend.address}, own_names=("example.com",),
+            site = EdgeConfig(routes={"www.pool.test": backend.address}, own_names=("example.com",),
                         panel_domain="panel.example.org",
                         certificates=(authority.certificate("panel", "panel.example.org"),
                                       authority.certificate("cover-1", "example.com")))
@@ -90,44 +90,44 @@ def scene(world: Scene) -> Iterator[Scene]:
     shutil.rmtree(world.lab.folder / "custom.d")
 
 
-def custom(text: str) -> Callable[[Scene], Site]:
+def custom(text: str) -> Callable[[Scene], EdgeConfig]:
     """A hand-written include with this text."""
-    def write(scene: Scene) -> Site:
+    def write(scene: Scene) -> EdgeConfig:
         (scene.lab.folder / "custom.d" / "mine.conf").write_text(text)
         return scene.other()
 
     return write
 
 
-def certificate(**changes: str) -> Callable[[Scene], Site]:
+def certificate(**changes: str) -> Callable[[Scene], EdgeConfig]:
     """The cover's certificate, with something wrong about it."""
-    def spoil(scene: Scene) -> Site:
+    def spoil(scene: Scene) -> EdgeConfig:
         panel, cover = scene.site.certificates
         return scene.other(certificates=(panel, replace(cover, **changes)))
 
     return spoil
 
 
-def key_of_another(scene: Scene) -> Site:
+def key_of_another(scene: Scene) -> EdgeConfig:
     panel, cover = scene.site.certificates
     return scene.other(certificates=(panel, replace(cover, key=panel.key)))
 
 
-def two_of_a_name(scene: Scene) -> Site:
+def two_of_a_name(scene: Scene) -> EdgeConfig:
     panel, cover = scene.site.certificates
     return scene.other(certificates=(panel, replace(cover, name="panel")))
 
 
-def with_route(name: str, address: str = "mtg-proxy-2443:3128") -> Callable[[Scene], Site]:
+def with_route(name: str, address: str = "mtg-proxy-2443:3128") -> Callable[[Scene], EdgeConfig]:
     return lambda scene: scene.other(routes={**scene.site.routes, name: address})
 
 
-def a_folder_for_a_file(scene: Scene) -> Site:
+def a_folder_for_a_file(scene: Scene) -> EdgeConfig:
     (scene.lab.folder / "custom.d" / "mine.conf").mkdir()
     return scene.other()
 
 
-def a_link_to_nothing(scene: Scene) -> Site:
+def a_link_to_nothing(scene: Scene) -> EdgeConfig:
     (scene.lab.folder / "custom.d" / "mine.conf").symlink_to("/nowhere.conf")
     return scene.other()
 
@@ -316,7 +316,7 @@ def test_processes_that_change_it_at_once_take_turns(scene: Scene):
 STEPS = ((os, "rename"), (os, "replace"), (shutil, "rmtree"), (Service, "run"), (Service, "signal"))
 
 
-def dies_at(number: int, folder: Path, scene: Scene, site: Site) -> bool:
+def dies_at(number: int, folder: Path, scene: Scene, site: EdgeConfig) -> bool:
     """Apply `site` in a process that is ended before its step `number`; whether it came that far."""
     def work() -> None:
         left = [number]

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import pytest
 
 from app.config.model import Config
-from app.edge.base import Edge, EdgeFailure, EdgeUnavailable, Site
+from app.edge.base import Edge, EdgeConfig, EdgeFailure, EdgeUnavailable
 from tests.support import edge_lab
 from tests.support.memory_edge import MemoryEdge
 
-ALICE = Site(routes={"alice.pool.test": "mtg-proxy-2443:3128"})
-BOB = Site(routes={**ALICE.routes, "bob.pool.test": "mtg-proxy-2444:3128"})
+ALICE = EdgeConfig(routes={"alice.pool.test": "mtg-proxy-2443:3128"})
+BOB = EdgeConfig(routes={**ALICE.routes, "bob.pool.test": "mtg-proxy-2444:3128"})
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Subject:
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[edge_lab.Lab]:
     with edge_lab.lab(tmp_path_factory.mktemp("contract") / "nginx") as lab:
-        lab.nginx.apply(Site())
+        lab.nginx.apply(EdgeConfig())
         yield lab
 
 
@@ -53,11 +53,11 @@ def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
 
 
 def test_what_is_new_is_applied_once(subject: Subject):
-    subject.edge.apply(Site())
+    subject.edge.apply(EdgeConfig())
     assert subject.edge.apply(ALICE) is True
     assert subject.edge.apply(ALICE) is False
     assert subject.edge.apply(BOB) is True
-    assert subject.edge.apply(Site(routes=dict(reversed(BOB.routes.items())))) is False
+    assert subject.edge.apply(EdgeConfig(routes=dict(reversed(BOB.routes.items())))) is False
 
 
 def test_a_refusal_changes_nothing_and_says_why(subject: Subject):
@@ -74,7 +74,7 @@ def test_a_refusal_changes_nothing_and_says_why(subject: Subject):
 def test_a_name_that_is_none_is_refused(subject: Subject):
     subject.edge.apply(ALICE)
     with pytest.raises(EdgeFailure, match="no good.test"):
-        subject.edge.apply(Site(routes={"no good.test": "mtg-proxy-2443:3128"}))
+        subject.edge.apply(EdgeConfig(routes={"no good.test": "mtg-proxy-2443:3128"}))
     assert subject.edge.apply(ALICE) is False
 
 

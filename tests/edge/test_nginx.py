@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from app.edge.base import Site
+from app.edge.base import EdgeConfig
 from app.edge.nginx import edge as nginx_module
 from app.edge.nginx.render import render
 from tests.docker import images
@@ -74,8 +74,8 @@ def people(lab: Lab) -> Iterator[dict[str, Backend]]:
 
 
 @pytest.fixture(scope="module")
-def site(authority: Authority, people: dict[str, Backend]) -> Site:
-    return Site(
+def site(authority: Authority, people: dict[str, Backend]) -> EdgeConfig:
+    return EdgeConfig(
         routes={name: backend.address for name, backend in people.items()},
         own_names=("example.com", "bob.example.com", "new.example.com"), panel_domain="panel.example.org",
         certificates=(authority.certificate("panel", "panel.example.org"),
@@ -83,7 +83,7 @@ def site(authority: Authority, people: dict[str, Backend]) -> Site:
 
 
 @pytest.fixture
-def served(lab: Lab, site: Site) -> Lab:
+def served(lab: Lab, site: EdgeConfig) -> Lab:
     lab.nginx.apply(site)
     return lab
 
@@ -107,11 +107,11 @@ def test_with_an_empty_folder_there_is_the_panel_and_the_proof_of_a_domain_and_n
             pass
         assert lab.nginx.served() == ""
         # ... and when somebody has thrown away what the panel made.
-        lab.nginx.apply(Site())
+        lab.nginx.apply(EdgeConfig())
         (lab.folder / "current").unlink()
         lab.stop()
         lab.start()
-        assert lab.nginx.apply(Site()) is True
+        assert lab.nginx.apply(EdgeConfig()) is True
         assert lab.nginx.served()
 
 
@@ -146,7 +146,7 @@ def test_the_cover_site_has_pages_an_icon_and_a_404_of_its_own_and_tells_no_vers
     assert "Server: nginx\r\n" in head + "\r\n"
 
 
-def test_the_cover_site_looks_unchanged_when_a_user_is_added(served: Lab, site: Site):
+def test_the_cover_site_looks_unchanged_when_a_user_is_added(served: Lab, site: EdgeConfig):
     def head() -> list[str]:
         with served.connect("example.com") as stream:
             text = ask(stream, "example.com", head=True)[1].partition("\r\n\r\n")[0]
@@ -216,7 +216,7 @@ def test_the_panel_is_told_by_which_door_somebody_came_whatever_they_claim(serve
             assert [line for line in told.splitlines() if "door" in line.lower()] == [f"X-Panel-Door: {door}"]
 
 
-def test_the_panel_that_is_away_is_said_in_words(lab: Lab, site: Site, authority: Authority):
+def test_the_panel_that_is_away_is_said_in_words(lab: Lab, site: EdgeConfig, authority: Authority):
     nginx = edge_lab.Nginx(lab.folder, lab.nginx.service, lab.ip, panel=f"{lab.gateway}:9")
     nginx.apply(site)
     status, body = lab.page("panel.example.org", trusted=authority.file)
@@ -241,12 +241,12 @@ def met_by_stranger(lab: Lab, name: str) -> str:
 
 @pytest.mark.parametrize("setting, met", [
     ("cover", "cover"), ("reject", "rejected"), ("close", "closed"), ("panel", "panel")])
-def test_an_unknown_name_and_no_name_get_what_the_setting_says(lab: Lab, site: Site, setting: str, met: str):
+def test_an_unknown_name_and_no_name_get_what_the_setting_says(lab: Lab, site: EdgeConfig, setting: str, met: str):
     lab.nginx.apply(replace(site, unknown_sni=setting))
     assert [met_by_stranger(lab, name) for name in ("unknown.test", "")] == [met, met]
 
 
-def test_without_any_certificate_strangers_are_rejected_and_never_meet_the_panel(lab: Lab, site: Site):
+def test_without_any_certificate_strangers_are_rejected_and_never_meet_the_panel(lab: Lab, site: EdgeConfig):
     for unknown in ("cover", "panel"):
         lab.nginx.apply(replace(site, certificates=(), unknown_sni=unknown))
         for name in ("unknown.test", "panel.example.org", "example.com", ""):
@@ -256,7 +256,7 @@ def test_without_any_certificate_strangers_are_rejected_and_never_meet_the_panel
 # Port 80
 
 
-def test_plain_http_leads_to_https_or_shows_the_cover_and_never_the_panel(served: Lab, site: Site):
+def test_plain_http_leads_to_https_or_shows_the_cover_and_never_the_panel(served: Lab, site: EdgeConfig):
     for name in ("panel.example.org", "example.com", "bob.example.com"):
         status, answer = served.plain(name, "/page?x=1")
         assert status == 301 and f"Location: https://{name}/page?x=1\r\n" in answer
@@ -272,7 +272,7 @@ def test_plain_http_leads_to_https_or_shows_the_cover_and_never_the_panel(served
 
 
 @pytest.fixture
-def folder_site(lab: Lab, site: Site) -> Lab:
+def folder_site(lab: Lab, site: EdgeConfig) -> Lab:
     cover = lab.folder / "cover"
     cover.mkdir(exist_ok=True)
     for name, text in (("index.html", "our own page"), ("404.html", "our own 404"), (".secret", "hidden"),
@@ -343,7 +343,8 @@ def elsewhere(lab: Lab, authority: Authority, tmp_path: Path, monkeypatch: pytes
         server.server_close()
 
 
-def test_the_cover_can_be_a_site_elsewhere_which_is_told_nothing_of_who_asks(lab: Lab, site: Site, elsewhere: Callable):
+def test_the_cover_can_be_a_site_elsewhere_which_is_told_nothing_of_who_asks(
+        lab: Lab, site: EdgeConfig, elsewhere: Callable):
     url = elsewhere()
     lab.nginx.apply(replace(site, cover_site="proxy", cover_url=url))
     status, body = lab.page("example.com")
@@ -355,7 +356,7 @@ def test_the_cover_can_be_a_site_elsewhere_which_is_told_nothing_of_who_asks(lab
 
 
 @pytest.mark.parametrize("fault", ["another name", "nobody there"])
-def test_a_site_that_cannot_be_shown_gives_a_plain_page(lab: Lab, site: Site, elsewhere: Callable, fault: str):
+def test_a_site_that_cannot_be_shown_gives_a_plain_page(lab: Lab, site: EdgeConfig, elsewhere: Callable, fault: str):
     url = elsewhere("other.test") if fault == "another name" else f"https://{lab.gateway}:9"
     lab.nginx.apply(replace(site, cover_site="proxy", cover_url=url))
     status, body = lab.page("example.com")
@@ -363,7 +364,7 @@ def test_a_site_that_cannot_be_shown_gives_a_plain_page(lab: Lab, site: Site, el
 
 
 def test_a_site_that_leads_back_to_this_server_is_not_asked_for_ever(
-        lab: Lab, site: Site, authority: Authority, monkeypatch: pytest.MonkeyPatch):
+        lab: Lab, site: EdgeConfig, authority: Authority, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
     both = authority.certificate("cover-1", "example.com", lab.ip)
     lab.nginx.apply(replace(site, cover_site="proxy", cover_url=f"https://{lab.ip}", certificates=(both,)))
@@ -375,7 +376,7 @@ def test_a_site_that_leads_back_to_this_server_is_not_asked_for_ever(
 # Changes
 
 
-def test_a_connection_goes_on_over_reloads_and_new_ones_see_the_new_configuration(served: Lab, site: Site):
+def test_a_connection_goes_on_over_reloads_and_new_ones_see_the_new_configuration(served: Lab, site: EdgeConfig):
     with Call(served.address(443), "www.pool.test") as call:
         for number in range(3):
             routes = {**site.routes, f"n{number}.pool.test": site.routes["www.pool.test"]}
@@ -390,10 +391,10 @@ def test_a_connection_goes_on_over_reloads_and_new_ones_see_the_new_configuratio
 
 
 def test_an_old_worker_ends_its_connections_after_the_time_in_the_setting(
-        served: Lab, site: Site, monkeypatch: pytest.MonkeyPatch):
+        served: Lab, site: EdgeConfig, monkeypatch: pytest.MonkeyPatch):
     def outlives_a_reload(seconds: int) -> bool:
         """Whether a connection does; it has ended when this returns."""
-        def with_seconds(site: Site, around: object) -> dict[str, bytes]:
+        def with_seconds(site: EdgeConfig, around: object) -> dict[str, bytes]:
             files = render(site, around)
             limits = files["main.d/limits.conf"].replace(b"_timeout 6h;", b"_timeout %ds;" % seconds)
             assert limits != files["main.d/limits.conf"]
@@ -415,7 +416,7 @@ def test_an_old_worker_ends_its_connections_after_the_time_in_the_setting(
     eventually(lambda: served.workers() <= workers, "the old worker ends")
 
 
-def test_what_was_applied_is_served_after_a_restart_of_nginx(served: Lab, site: Site):
+def test_what_was_applied_is_served_after_a_restart_of_nginx(served: Lab, site: EdgeConfig):
     version = served.nginx.served()
     served.stop()
     served.start()
@@ -431,7 +432,7 @@ def test_a_thousand_users_with_long_names_fit_and_nginx_says_nothing_about_it(
     certificates = tuple(replace(one, name=f"cover-{i + 1}", domains=tuple(names[i * 100:i * 100 + 100]))
                          for i in range(10))
     address = people["bob.example.com"].address
-    lab.nginx.apply(Site(routes=dict.fromkeys(names, address), own_names=tuple(names), certificates=certificates))
+    lab.nginx.apply(EdgeConfig(routes=dict.fromkeys(names, address), own_names=tuple(names), certificates=certificates))
     assert "[warn]" not in lab.log() and "[emerg]" not in lab.log()
     for name in (names[0], names[-1]):
         with Call(lab.address(443), name) as call:
@@ -452,7 +453,7 @@ def test_nobody_keeps_the_addresses_of_those_who_use_a_proxy_or_look_at_the_cove
 # The operator's own server blocks
 
 
-def test_server_blocks_of_the_operators_own_are_served_and_picked_up_when_they_change(served: Lab, site: Site):
+def test_server_blocks_of_the_operators_own_are_served_and_picked_up_when_they_change(served: Lab, site: EdgeConfig):
     own = served.folder / "custom.d" / "mine.conf"
     for text in ("one", "two"):
         own.write_text(f"server {{ listen 80; server_name mine.test; location / {{ return 200 '{text}'; }} }}\n")
@@ -473,7 +474,7 @@ def test_no_host_that_nginx_conf_names_is_answered_otherwise_than_any_other(serv
 
 
 def test_what_strangers_load_from_a_site_elsewhere_or_send_it_is_not_kept_in_memory(
-        lab: Lab, site: Site, elsewhere: Callable, monkeypatch: pytest.MonkeyPatch):
+        lab: Lab, site: EdgeConfig, elsewhere: Callable, monkeypatch: pytest.MonkeyPatch):
     asked, sent = threading.Event(), threading.Event()
 
     def much(self: Elsewhere) -> None:

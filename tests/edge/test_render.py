@@ -1,4 +1,4 @@
-"""From a Site to nginx's files: pure, and every branch of what is refused or left out."""
+"""From an EdgeConfig to nginx's files: pure, and every branch of what is refused or left out."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.edge.base import Certificate, EdgeFailure, Site
+from app.edge.base import Certificate, EdgeConfig, EdgeFailure
 from app.edge.nginx import cover
 from app.edge.nginx.nginx_errors import refusal
-from app.edge.nginx.render import Around, render
+from app.edge.nginx.render import RenderContext, render
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -21,24 +21,24 @@ def certificate(name: str, *domains: str, days: int = 90, key: str = "KEY") -> C
     return Certificate(name, domains, f"CHAIN of {name}", f"{key} of {name}", START, START + timedelta(days=days))
 
 
-SITE = Site(
+SITE = EdgeConfig(
     routes={"www.pool.test": "mtg-proxy-2443:3128", "bob.example.com": "mtg-proxy-2444:3128"},
     own_names=("example.com", "bob.example.com"), panel_domain="panel.example.org",
     certificates=(certificate("panel", "panel.example.org"), certificate("cover-1", "example.com", "bob.example.com")))
-AROUND = Around(cover=cover.files(b"seed"))
+AROUND = RenderContext(cover=cover.files(b"seed"))
 
 
-def text(site: Site = SITE, path: str = "conf.d/edge.conf", around: Around = AROUND) -> str:
+def text(site: EdgeConfig = SITE, path: str = "conf.d/edge.conf", around: RenderContext = AROUND) -> str:
     return render(site, around)[path].decode()
 
 
-def backends(site: Site = SITE) -> dict[str, str]:
+def backends(site: EdgeConfig = SITE) -> dict[str, str]:
     """The map of port 443: name -> address."""
     found = re.search(r"map .*?\{(.*?)\n\}", text(site, "stream.d/port443.conf"), re.DOTALL)[1]
     return dict(re.findall(r"^\s+(\S+) (\S+);$", found, re.MULTILINE))
 
 
-def servers(port: str, site: Site = SITE) -> list[str]:
+def servers(port: str, site: EdgeConfig = SITE) -> list[str]:
     """The server blocks with a `listen` that begins like this."""
     blocks = re.findall(r"^server \{.*?^\}", text(site), re.MULTILINE | re.DOTALL)
     return [block for block in blocks if re.search(rf"listen {re.escape(port)}\b", block)]
@@ -61,7 +61,7 @@ def test_the_same_site_makes_the_same_files_in_whatever_order_it_is_given():
     replace(SITE, nginx_worker_hours=7),
     replace(SITE, certificates=(certificate("panel", "panel.example.org", key="OTHER"), SITE.certificates[1])),
 ])
-def test_whatever_changes_what_is_served_changes_the_version(other: Site):
+def test_whatever_changes_what_is_served_changes_the_version(other: EdgeConfig):
     assert render(other, AROUND)["version"] != render(SITE, AROUND)["version"]
 
 
@@ -70,7 +70,7 @@ def test_whatever_changes_what_is_served_changes_the_version(other: Site):
     replace(AROUND, cover=cover.files(b"other")), replace(AROUND, custom={"x.conf": b"#"}),
     replace(AROUND, timing=(b"CHAIN", b"KEY", "/timing")),
 ])
-def test_so_does_what_is_around_it(other: Around):
+def test_so_does_what_is_around_it(other: RenderContext):
     assert render(SITE, other)["version"] != render(SITE, AROUND)["version"]
 
 
@@ -182,7 +182,7 @@ def test_keys_are_in_files_of_their_own_and_nowhere_else():
     (replace(SITE, cover_site="proxy", cover_url="https://www.pool.test:444"), "leads back"),
     (replace(SITE, cover_site="proxy", cover_url="https://panel.example.org"), "leads back"),
 ])
-def test_what_no_configuration_can_be_made_of_is_refused_with_the_value(site: Site, words: str):
+def test_what_no_configuration_can_be_made_of_is_refused_with_the_value(site: EdgeConfig, words: str):
     with pytest.raises(EdgeFailure) as refused:
         render(site, AROUND)
     assert words in str(refused.value)

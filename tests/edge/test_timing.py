@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from app.config.model import Config
-from app.edge.base import Site
+from app.edge.base import EdgeConfig
 from app.edge.nginx import timing
 from app.edge.nginx.edge import Nginx
 from app.edge.nginx.timing import FILE_BYTES, Material, material
@@ -172,7 +172,7 @@ def served(tmp_path_factory) -> Iterator[tuple[str, Material]]:
     """(address, material) of an nginx that serves nothing but what it always serves."""
     folder = tmp_path_factory.mktemp("edge") / "nginx"
     with edge_lab.lab(folder) as lab:
-        lab.nginx.apply(Site())
+        lab.nginx.apply(EdgeConfig())
         yield lab.ip, material(folder / "timing", lab.ip)
 
 

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.edge.base import Site
+from app.edge.base import EdgeConfig
 from tests.docker import images
 from tests.docker.images import ROOT
 from tests.support import edge_lab
@@ -71,15 +71,15 @@ def alice(lab: Lab) -> Iterator[Backend]:
 
 
 @pytest.fixture(scope="module")
-def site(lab: Lab, alice: Backend, tmp_path_factory: pytest.TempPathFactory) -> Site:
+def site(lab: Lab, alice: Backend, tmp_path_factory: pytest.TempPathFactory) -> EdgeConfig:
     authority = Authority(tmp_path_factory.mktemp("authority"))
-    return Site(routes={ALICE: alice.address}, own_names=("example.com",), panel_domain=PANEL,
+    return EdgeConfig(routes={ALICE: alice.address}, own_names=("example.com",), panel_domain=PANEL,
                 nginx_connections_per_address=SHARE,
                 certificates=(authority.certificate("panel", PANEL), authority.certificate("cover-1", "example.com")))
 
 
 @pytest.fixture
-def served(lab: Lab, site: Site) -> Lab:
+def served(lab: Lab, site: EdgeConfig) -> Lab:
     lab.nginx.apply(site)
     return lab
 
@@ -220,9 +220,9 @@ def looping_engine(served: Lab) -> Iterator[tuple[str, Callable[[], int]]]:
 
 
 def test_one_wrong_hello_to_a_name_that_leads_back_here_goes_round_once(
-        served: Lab, site: Site, looping_engine: tuple[str, Callable[[], int]]):
+        served: Lab, site: EdgeConfig, looping_engine: tuple[str, Callable[[], int]]):
     address, came = looping_engine
-    served.nginx.apply(Site(**{**vars(site), "routes": {**site.routes, LOOP: address}}))
+    served.nginx.apply(EdgeConfig(**{**vars(site), "routes": {**site.routes, LOOP: address}}))
     with Call(served.address(443), LOOP) as call:
         assert call.first == b"" and not call.echoes(), "it is closed"
     assert came() == 1
@@ -293,8 +293,8 @@ def test_nothing_that_strangers_do_is_logged_with_their_address(served: Lab):
     assert levels == ["emerg", "emerg"]
 
 
-def test_a_customer_has_one_share_for_all_their_ipv6_addresses(served: Lab, site: Site):
-    served.nginx.apply(Site(**{**vars(site), "nginx_connections_per_address": 16}))
+def test_a_customer_has_one_share_for_all_their_ipv6_addresses(served: Lab, site: EdgeConfig):
+    served.nginx.apply(EdgeConfig(**{**vars(site), "nginx_connections_per_address": 16}))
     pid = served.api.inspect_container(served.container)["State"]["Pid"]
     inside = Guest("", pid)
     theirs = [f"2001:db8:0:1::{n:x}" for n in (1, 0xa, 0x10, 0xa0a)]

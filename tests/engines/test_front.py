@@ -8,13 +8,13 @@ import pytest
 
 from app.builtin.settings import Endpoint, parse_settings
 from app.config.model import Config
-from app.engines.base import NO_FRONT, Front
+from app.engines.base import NO_INGRESS, IngressSpec
 from app.engines.builtin import Builtin
 from app.engines.mtg.engine import Mtg, MtgImage
 
 ENGINES = [Builtin(), Mtg("/opt/mtg"), MtgImage()]
 URL = "https://172.28.255.254:8445/timing.bin"
-FRONT = Front(proxy_protocol=True, cover="172.28.255.254:8444", timing=(URL,),
+FRONT = IngressSpec(proxy_protocol=True, cover="172.28.255.254:8444", timing=(URL,),
               trusted="-----BEGIN CERTIFICATE-----\n")
 
 #: What earlier versions wrote for this user: a proxy whose file is another one is restarted.
@@ -53,7 +53,7 @@ def told(workload) -> dict:
 @pytest.mark.parametrize("engine", ENGINES, ids=lambda e: type(e).__name__)
 def test_without_nginx_nothing_is_restarted_by_an_update(engine, alice, place):
     workload = engine.workload(alice, Config(), place)
-    assert workload == engine.workload(alice, Config(), place, NO_FRONT)
+    assert workload == engine.workload(alice, Config(), place, NO_INGRESS)
     assert dict(workload.files) == {"config.toml": WITHOUT} and workload.env == {}
 
 
@@ -71,9 +71,9 @@ def test_the_way_in_and_the_pinned_cover_are_told_to_every_engine(engine, alice,
 def test_the_pinned_cover_goes_before_a_declared_one(engine, alice, place):
     config = Config(domain_fronting_ip="192.0.2.7", domain_fronting_port=4443)
     assert told(engine.workload(alice, config, place, FRONT))["domain-fronting"]["ip"] == "172.28.255.254"
-    declared = told(engine.workload(alice, config, place, Front(proxy_protocol=True)))["domain-fronting"]
+    declared = told(engine.workload(alice, config, place, IngressSpec(proxy_protocol=True)))["domain-fronting"]
     assert declared == {"ip": "192.0.2.7", "port": 4443}
-    six = told(engine.workload(alice, config, place, Front(cover="[fd00::5]:8444")))["domain-fronting"]
+    six = told(engine.workload(alice, config, place, IngressSpec(cover="[fd00::5]:8444")))["domain-fronting"]
     assert six == {"ip": "fd00::5", "port": 8444, "proxy-protocol": True}
 
 
@@ -88,7 +88,7 @@ def test_mtg_in_a_container_learns_from_our_file_and_trusts_it_beside_the_others
 def test_addresses_that_everybody_trusts_need_no_file_and_are_asked_for_once_an_hour(alice, place):
     urls = ("https://www.example.com/large", "https://www.example.org/large")
     for engine in (MtgImage(), Mtg("/opt/mtg")):
-        workload = engine.workload(alice, Config(), place, Front(timing=urls))
+        workload = engine.workload(alice, Config(), place, IngressSpec(timing=urls))
         assert told(workload)["defense"]["doppelganger"] == {
             "urls": list(urls), "repeats-per-raid": 3, "raid-each": "3600s"}
         assert set(workload.files) == {"config.toml"} and workload.env == {}
@@ -99,6 +99,6 @@ def test_a_local_mtg_is_not_sent_to_a_server_that_it_can_not_trust(alice, place)
 
 
 def test_the_builtin_engine_has_no_timing_to_learn_and_is_not_restarted_for_it(alice, place):
-    plain = Builtin().workload(alice, Config(), place, Front(proxy_protocol=True))
-    timed = Builtin().workload(alice, Config(), place, Front(True, "", (URL,), FRONT.trusted))
+    plain = Builtin().workload(alice, Config(), place, IngressSpec(proxy_protocol=True))
+    timed = Builtin().workload(alice, Config(), place, IngressSpec(True, "", (URL,), FRONT.trusted))
     assert plain == timed and set(plain.files) == {"config.toml"}

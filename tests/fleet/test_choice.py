@@ -6,7 +6,7 @@ import pytest
 
 from app.config.file import ConfigFile
 from app.fleet import Refused
-from app.fleet.choice import beside, choose, instance
+from app.fleet.choice import choose, edge_from_env, instance
 from app.runtimes.docker.runtime import DockerRuntime
 
 
@@ -75,7 +75,7 @@ def stands_beside(tmp_path, monkeypatch, **changes: str) -> dict:
         monkeypatch.setenv(name, value)
     runtime = DockerRuntime("test", "mtproto-net", f"unix://{tmp_path}/no-docker-here.sock")
     try:
-        return beside(tmp_path, runtime)
+        return edge_from_env(tmp_path, runtime)
     finally:
         runtime.close()
 

@@ -25,11 +25,11 @@ from tests.support.cover import Cover, free_port
 from tests.support.engine import Engine
 from tests.support.memory_runtime import MemoryRuntime
 
-Site = Callable[..., str]
+EdgeConfig = Callable[..., str]
 
 
 @pytest.fixture
-def site() -> Iterator[Site]:
+def site() -> Iterator[EdgeConfig]:
     """Call it for the URL of a site whose clock is `ahead` seconds ahead; a cache of this `age`, or no Date at all."""
     servers = []
 
@@ -72,7 +72,7 @@ def ask(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Outsid
 
 
 def test_a_right_clock_is_no_problem_and_a_wrong_one_is_told_with_its_seconds(
-    site: Site, ask: Callable[..., OutsideClock]
+    site: EdgeConfig, ask: Callable[..., OutsideClock]
 ) -> None:
     right = ask(site(), site(), site())
     assert abs(right.ahead()) < 5 and right.problem() == ""
@@ -85,13 +85,13 @@ def test_a_right_clock_is_no_problem_and_a_wrong_one_is_told_with_its_seconds(
 
 
 def test_one_wrong_site_among_several_says_nothing_and_two_that_differ_say_nothing(
-    site: Site, ask: Callable[..., OutsideClock]
+    site: EdgeConfig, ask: Callable[..., OutsideClock]
 ) -> None:
     assert abs(ask(site(), site(), site(ahead=90_000)).ahead()) < 5
     assert abs(ask(site(), site(), site(date=None), site(date="yesterday"), site(age=86_400)).ahead()) < 5
 
 
-def test_nothing_is_known_without_two_that_agree(site: Site, ask: Callable[..., OutsideClock]) -> None:
+def test_nothing_is_known_without_two_that_agree(site: EdgeConfig, ask: Callable[..., OutsideClock]) -> None:
     silent = f"http://127.0.0.1:{free_port()}/"
     for urls in ([site()], [site(), site(ahead=500)], [silent], [site(date="x" * 5000), silent], ["none"],
                  [site(), "https://"], [site(), "http://[::", "http://:80/"]):
@@ -105,7 +105,7 @@ def test_https_sites_are_asked_whatever_their_certificate_is(cover: Cover, ask: 
 
 
 def test_a_clock_that_is_set_is_seen_at_once_and_a_look_of_before_a_reboot_is_forgotten(
-    site: Site, ask: Callable[..., OutsideClock], monkeypatch: pytest.MonkeyPatch
+    site: EdgeConfig, ask: Callable[..., OutsideClock], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = ask(site(), site())
     now = time.time
@@ -116,7 +116,7 @@ def test_a_clock_that_is_set_is_seen_at_once_and_a_look_of_before_a_reboot_is_fo
 
 
 def test_it_is_asked_again_after_hours_or_after_minutes_if_nobody_answered(
-    site: Site, ask: Callable[..., OutsideClock], monkeypatch: pytest.MonkeyPatch
+    site: EdgeConfig, ask: Callable[..., OutsideClock], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     up, passed = clock._uptime, 0.0
     monkeypatch.setattr(clock, "_uptime", lambda: up() + passed)
@@ -140,7 +140,7 @@ def test_our_own_names_are_not_asked_and_none_asks_nobody(monkeypatch: pytest.Mo
 
 
 def test_the_monitor_asks_beside_its_round_and_the_status_tells(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    site: EdgeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(clock.VARIABLE, " ".join(site(ahead=-600) for _ in range(3)))
     fleet = Fleet(tmp_path, MemoryRuntime(), Builtin())
@@ -163,7 +163,7 @@ def test_the_monitor_asks_beside_its_round_and_the_status_tells(
 
 
 def test_the_probe_goes_by_other_clocks_and_says_when_the_servers_is_wrong(
-    site: Site, ask: Callable[..., OutsideClock], engine: Engine
+    site: EdgeConfig, ask: Callable[..., OutsideClock], engine: Engine
 ) -> None:
     link = parse_link(engine.link)
     assert probe_link(link, ask(site(), site()), Config()) > 0

@@ -10,14 +10,14 @@ import pytest
 from app.engines.builtin import Builtin
 from app.fleet import Fleet, LoginThrottled, Refused, users
 from app.mtproto.links import parse_link
-from app.runtimes.base import EXITED, Foreign, Notice, RuntimeUnavailable
+from app.runtimes.base import EXITED, LegacyContainer, Notice, RuntimeUnavailable
 from tests.fleet.conftest import metrics
 from tests.support.memory_runtime import MemoryRuntime
 
 GB = 1024 ** 3
 
 #: Every port is free, and every domain will do.
-ANYTHING_GOES = users.World(lambda port: "", lambda config, domain, user: None)
+ANYTHING_GOES = users.Checks(lambda port: "", lambda config, domain, user: None)
 
 
 def restarted(fleet: Fleet, machine) -> Fleet:
@@ -131,7 +131,7 @@ def test_a_crashed_workload_is_started_again_and_the_reason_recorded(fleet, mach
     fleet.add_user("Alice")
     machine.crash("mtg-proxy-2443", "killed by signal 9")
     assert fleet.user("Alice").state == "failed"
-    fleet.reconcile(patient=True)
+    fleet.reconcile(respect_backoff=True)
     assert fleet.user("Alice").state == "running"
     event = fleet.ledger.events.recent(1)[0]
     assert (event.action, event.subject, event.detail) == ("proxy restarted", "Alice", "killed by signal 9")
@@ -145,22 +145,22 @@ def test_a_workload_that_keeps_crashing_is_given_pauses(fleet, machine):
     machine.crash("mtg-proxy-2443")
     ended = machine.boxes["mtg-proxy-2443"].exited_at
     fleet.reconciler.clock = lambda: ended + 7.9
-    assert fleet.reconcile(patient=True) == []
+    assert fleet.reconcile(respect_backoff=True) == []
     fleet.reconciler.clock = lambda: ended + 8.1
-    assert [o.action for o in fleet.reconcile(patient=True)] == ["start"]
+    assert [o.action for o in fleet.reconcile(respect_backoff=True)] == ["start"]
 
 
 def test_a_workload_that_was_removed_by_hand_comes_back(fleet, machine):
     fleet.add_user("Alice")
     machine.boxes.clear()
-    fleet.reconcile(patient=True)
+    fleet.reconcile(respect_backoff=True)
     assert fleet.user("Alice").state == "running"
 
 
 def test_a_workload_that_nobody_declared_is_removed(fleet, machine):
     fleet.add_user("Alice")
     hand_edit(fleet, users=[])
-    assert [o.action for o in fleet.reconcile(patient=True)] == ["remove"]
+    assert [o.action for o in fleet.reconcile(respect_backoff=True)] == ["remove"]
     assert machine.boxes == {}
 
 
@@ -169,11 +169,11 @@ def test_what_failed_is_left_alone_for_a_while_by_the_monitor_but_not_by_a_perso
     fleet.reconciler.clock = lambda: now
     machine.fail("start", "mtg-proxy-2443", "no memory")
     fleet.add_user("Alice")
-    assert fleet.reconcile(patient=True) == []
+    assert fleet.reconcile(respect_backoff=True) == []
     assert [o.reason for o in fleet.reconcile()] == ["no memory"]
     fleet.reconciler.clock = lambda: now + 60
     machine.fail("start", "mtg-proxy-2443")
-    assert [o.ok for o in fleet.reconcile(patient=True)] == [True]
+    assert [o.ok for o in fleet.reconcile(respect_backoff=True)] == [True]
 
 
 def test_a_panel_restart_touches_nothing(fleet, machine):
@@ -188,7 +188,7 @@ def test_a_broken_hand_edit_is_told_and_nothing_that_runs_is_touched(fleet, mach
     fleet.add_user("Alice")
     fleet.file.path.write_text('{"users": [')
     with pytest.raises(Refused, match="not valid"):
-        fleet.reconcile(patient=True)
+        fleet.reconcile(respect_backoff=True)
     with pytest.raises(Refused, match="not valid"):
         fleet.add_user("Bob")
     assert "mtg-proxy-2443" in machine.boxes
@@ -239,9 +239,9 @@ def test_over_the_limit_means_throttled_and_a_higher_limit_lifts_it(fleet, machi
     assert fleet.user("Alice").throttled_bps is None
     machine.metrics("mtg-proxy-2443", metrics(down=GB))
     fleet.sample()
-    assert [o.action for o in fleet.reconcile(patient=True)] == ["throttle"]
+    assert [o.action for o in fleet.reconcile(respect_backoff=True)] == ["throttle"]
     assert machine.boxes["mtg-proxy-2443"].limit == 2_000_000 == fleet.user("Alice").throttled_bps
-    assert fleet.reconcile(patient=True) == []
+    assert fleet.reconcile(respect_backoff=True) == []
     fleet.update_user("Alice", {"speed_mbps": "5"})
     assert machine.boxes["mtg-proxy-2443"].limit == 5_000_000
     fleet.update_user("Alice", {"limit_gb": "2"})
@@ -272,7 +272,7 @@ def test_an_expired_user_is_cut_off_and_comes_back_with_a_later_date(fleet, mach
     fleet.add_user("Alice", expires="2999-01-01")
     with fleet.file.edit() as config:
         config.users[0].expires_at = datetime.now().astimezone() - timedelta(seconds=1)
-    fleet.reconcile(patient=True)
+    fleet.reconcile(respect_backoff=True)
     view = fleet.user("Alice")
     assert view.state == "expired" and "expired on" in view.reason
     assert machine.boxes["mtg-proxy-2443"].state == EXITED
@@ -435,14 +435,14 @@ def test_while_the_runtime_does_not_answer_the_panel_stays_up_and_catches_up_lat
     assert [(o.ok, "It is declared that all proxies stop" in o.reason) for o in fleet.stop_all()] == [(False, True)]
     assert not fleet.start_all()[0].ok
     monkeypatch.undo()
-    fleet.reconcile(patient=True)
+    fleet.reconcile(respect_backoff=True)
     assert [v.state for v in fleet.users()] == ["running", "running"]
 
 
 def test_what_happened_unasked_is_in_the_audit_log_with_the_users_name(fleet, machine):
     view = fleet.add_user("Alice")
     machine.notices.append(Notice("mtg-proxy-2443", view.id, "killed: it used more than its 256 MB of memory"))
-    fleet.reconcile(patient=True)
+    fleet.reconcile(respect_backoff=True)
     event = fleet.ledger.events.recent(1)[0]
     assert (event.subject, event.action) == ("Alice", "killed: it used more than its 256 MB of memory")
 
@@ -452,7 +452,7 @@ def test_proxies_of_an_older_installation_are_taken_over_one_after_the_other(fle
         for number in range(3):
             users.add(config, {"name": f"u{number}"}, True, ANYTHING_GOES)
     for port in (2443, 2445):
-        machine.foreign.append(Foreign(f"id{port}", f"mtg-proxy-{port}", port, running=True))
+        machine.foreign.append(LegacyContainer(f"id{port}", f"mtg-proxy-{port}", port, running=True))
         machine.occupy(port, "an old container")
     outcomes = {o.name: o.action for o in fleet.reconcile()}
     assert outcomes == {"mtg-proxy-2443": "adopt", "mtg-proxy-2444": "create", "mtg-proxy-2445": "adopt"}

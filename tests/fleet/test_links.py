@@ -101,7 +101,7 @@ def test_a_disabled_user_keeps_every_workload_stopped_and_has_no_route():
     change(config, "two.example")
     config.users[0].enabled = False
     outcome = wanted(config)
-    assert not outcome.workloads and not outcome.routes and len(outcome.parked) == 2
+    assert not outcome.workloads and not outcome.routes and len(outcome.suspended) == 2
 
 
 def test_a_domain_that_two_users_have_in_a_file_edited_by_hand_serves_the_first():

@@ -46,8 +46,8 @@ def test_a_crash_is_repaired_without_waiting_for_the_tick(fleet, machine, monito
     fleet.add_user("Alice")
     starts, reconcile = [], fleet.reconcile
 
-    def crash_after_the_first(patient: bool) -> None:
-        reconcile(patient)
+    def crash_after_the_first(respect_backoff: bool) -> None:
+        reconcile(respect_backoff)
         starts.append(machine.boxes["mtg-proxy-2443"].start)
         if len(starts) == 1:  # nobody waits yet: the end must not be missed
             machine.crash("mtg-proxy-2443")

@@ -43,7 +43,7 @@ def test_an_enabled_user_gets_one_workload_named_after_the_port():
 def test_disabled_expired_and_stopped_users_get_none_but_keep_their_place():
     for outcome in (wanted(alice(enabled=False)), wanted(alice(expires_at=NOW)),
                     wanted(alice(), proxies_stopped=True)):
-        assert not outcome.workloads and outcome.parked == {"mtg-proxy-2443": "a1b2c3d4"}
+        assert not outcome.workloads and outcome.suspended == {"mtg-proxy-2443": "a1b2c3d4"}
     assert wanted(alice(expires_at=NOW + timedelta(seconds=1))).workloads
 
 

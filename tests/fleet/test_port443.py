@@ -401,12 +401,12 @@ def test_the_trouble_of_an_nginx_that_is_away_is_told_all_the_time_and_noted_onc
     world.edge.gone = True
     for _ in range(60):
         world.machine.pass_time(10)
-        world.fleet.reconcile(patient=True)
+        world.fleet.reconcile(respect_backoff=True)
         assert world.fleet.status().edge.problems
     assert [event.action for event in world.fleet.ledger.events.recent(100)].count("serve failed") == 1
     world.edge.gone = False
     world.machine.pass_time(61)  # so soon is it noticed that somebody has repaired it
-    world.fleet.reconcile(patient=True)
+    world.fleet.reconcile(respect_backoff=True)
     assert not world.fleet.status().edge.problems
 
 

@@ -10,9 +10,9 @@ from app.fleet.errors import Refused
 from app.mtproto.secret import Secret
 
 
-def world(port_taken=lambda port: "", refuse_domain=lambda config, domain, user: None) -> users.World:
+def world(port_taken=lambda port: "", refuse_domain=lambda config, domain, user: None) -> users.Checks:
     """Where nothing stands in the way, unless told otherwise."""
-    return users.World(port_taken, refuse_domain)
+    return users.Checks(port_taken, refuse_domain)
 
 
 def add(config: Config, name: str = "Alice", **changes):

@@ -11,7 +11,7 @@ import pytest
 from app.runtimes.docker import counters as docker_counters
 from app.runtimes.docker import metrics as docker_metrics
 from app.runtimes.docker.client import Connection
-from app.runtimes.docker.state import Told
+from app.runtimes.docker.state import ContainerInfo
 
 AGE, PAUSE = 30.0, 60.0
 NET_DEV = """\
@@ -24,15 +24,15 @@ mtp-up: 7777777      25    0    0    0     0          0         0 7777777    13 
 """
 
 
-def container(age: float = 3600.0, start: str = "first", identity: str = "c0ffee") -> Told:
-    return Told(id=identity, name="mtg-proxy-1", labels={}, status="running", started_at=time.time() - age,
+def container(age: float = 3600.0, start: str = "first", identity: str = "c0ffee") -> ContainerInfo:
+    return ContainerInfo(id=identity, name="mtg-proxy-1", labels={}, status="running", started_at=time.time() - age,
                 started=start, exited_at=0.0, code=0, oom=False, restarts=0, wanted=True, trouble="",
                 image="mtg", pid=41)
 
 
 @pytest.fixture
-def known() -> docker_metrics.Known:
-    return docker_metrics.Known()
+def known() -> docker_metrics.MetricsAvailability:
+    return docker_metrics.MetricsAvailability()
 
 
 def test_one_that_was_heard_is_never_estimated_in_that_start(known):

@@ -1,7 +1,7 @@
 """The real nginx in a container, as docker-compose.yml runs it, in a network of a test's own.
 
     with edge_lab.lab(tmp_path / "nginx") as lab:
-        lab.nginx.apply(Site(...))
+        lab.nginx.apply(EdgeConfig(...))
         lab.address(443)        # ("127.0.0.1", port) that leads to the container's 443
 
 Everything of it is removed at the end.

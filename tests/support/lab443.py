@@ -139,7 +139,7 @@ class Stage:
 
     def certify(self, *names: str, name: str = "cover-1") -> None:
         """Have the authority of the tests issue one certificate for these names, and nginx serve it."""
-        self.fleet.port443.keeper.store.save(self.authority.certificate(name, *names))
+        self.fleet.port443.certificates.store.save(self.authority.certificate(name, *names))
         self.fleet.reconcile()
 
     def metrics(self, workload: str) -> str:
@@ -178,7 +178,7 @@ class Stage:
         """No users, no guests, no certificates, and the settings as they were."""
         while self.guests:
             forget(self.hands, self.guests.pop())
-        store = self.fleet.port443.keeper.store
+        store = self.fleet.port443.certificates.store
         for name in store.load():
             store.remove(name)
         self.lab.start()

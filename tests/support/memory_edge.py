@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from app.config.model import Config
-from app.edge.base import EdgeFailure, EdgeUnavailable, Site
+from app.edge.base import EdgeConfig, EdgeFailure, EdgeUnavailable
 from app.edge.nginx.edge import front
-from app.edge.nginx.render import Around, render
+from app.edge.nginx.render import RenderContext, render
 from app.edge.nginx.timing import Material
-from app.engines.base import Front
+from app.engines.base import IngressSpec
 
 
 class MemoryEdge:
@@ -21,15 +21,15 @@ class MemoryEdge:
 
     def __init__(self, ip: str = "172.28.255.254") -> None:
         self.ip = ip
-        self.site: Site | None = None
+        self.site: EdgeConfig | None = None
         self.reloads = 0
         self.gone = False
         self.refusal = ""
         self.refused_connections = 0
         self._version = b""
 
-    def apply(self, site: Site) -> bool:
-        files = render(site, Around())
+    def apply(self, site: EdgeConfig) -> bool:
+        files = render(site, RenderContext())
         if files["version"] == self._version and not self.gone:
             return False
         if self.gone:
@@ -47,7 +47,7 @@ class MemoryEdge:
         count, self.refused_connections = self.refused_connections, 0
         return count
 
-    def front(self, config: Config, domain: str) -> Front:
+    def front(self, config: Config, domain: str) -> IngressSpec:
         return front(config, domain, self.ip, self._material)
 
     def _material(self) -> Material:

@@ -13,14 +13,14 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from app.runtimes.base import (CREATED, EXITED, RUNNING, STOPPED, Foreign, Notice, Observed, Place,
+from app.runtimes.base import (CREATED, EXITED, RUNNING, STOPPED, LegacyContainer, Notice, Observed, Place,
                                RuntimeFailure, Sample, Workload)
 
 SETTLED_AFTER = 60.0
 
 
 @dataclass
-class Box:
+class FakeProcess:
     """One workload on the machine."""
 
     workload: Workload
@@ -38,7 +38,7 @@ class Machine:
     """What outlives a panel: workloads, ports, clock. `calls` lists every verb with its workload."""
 
     def __init__(self) -> None:
-        self.boxes: dict[str, Box] = {}
+        self.boxes: dict[str, FakeProcess] = {}
         self.taken: dict[int, str] = {}
         self.texts: dict[str, str] = {}
         self.counters: dict[str, tuple[int, int]] = {}
@@ -47,7 +47,7 @@ class Machine:
         self.notices: list[Notice] = []
         self.changed = threading.Condition()
         self.ends = 0
-        self.foreign: list[Foreign] = []
+        self.foreign: list[LegacyContainer] = []
         self.numbers = itertools.count(1)
         self.skipped = 0.0
 
@@ -115,7 +115,7 @@ class MemoryRuntime:
     def create(self, workload: Workload) -> None:
         self._called("create", workload.name)
         self._end(workload.name)
-        self.machine.boxes[workload.name] = Box(workload)
+        self.machine.boxes[workload.name] = FakeProcess(workload)
 
     def start(self, name: str) -> None:
         self._called("start", name)
@@ -189,10 +189,10 @@ class MemoryRuntime:
             seen = now
             time.sleep(0.01)
 
-    def foreign(self) -> list[Foreign]:
+    def foreign(self) -> list[LegacyContainer]:
         return list(self.machine.foreign)
 
-    def adopt(self, workload: Workload, old: Foreign) -> None:
+    def adopt(self, workload: Workload, old: LegacyContainer) -> None:
         self._called("adopt", workload.name)
         self.machine.foreign.remove(old)
         self.machine.taken.pop(old.port, None)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from app.checks.tls import Reach
+from app.checks.tls import TlsCheck
 from app.fleet import Fleet
 from tests.support.memory_runtime import MemoryRuntime
 from tests.web.behind_nginx import fleet_behind_nginx
@@ -20,8 +20,8 @@ def fleet(tmp_path: Path) -> Fleet:
     return fleet_behind_nginx(tmp_path / "data", MemoryRuntime())
 
 
-def checked(names: list[str]) -> list[Reach]:
-    return [Reach(name, name != "www.gone.example", "" if name != "www.gone.example" else
+def checked(names: list[str]) -> list[TlsCheck]:
+    return [TlsCheck(name, name != "www.gone.example", "" if name != "www.gone.example" else
                   "its name has no address in the DNS of this server", 20) for name in names]
 
 

@@ -78,7 +78,7 @@ def test_an_admin_without_sudo_neither_sees_nor_changes_settings(
         page = text(answer.get_data(as_text=True))
         assert answer.status_code == 403 and "only some admins may change them: admin, and" in page
     assert declaration.read_bytes() == before
-    assert fleet.port443.keeper.certbot.requests == []
+    assert fleet.port443.certificates.certbot.requests == []
 
 
 def test_the_first_admin_always_may(fleet: Fleet, stranger: Visitor, declaration: Path) -> None:
@@ -327,7 +327,7 @@ def test_the_table_says_for_whom_until_when_and_what_failed(admin: Visitor, flee
 def test_renew_now_asks_for_what_is_missing_and_says_how_it_went(
         admin: Visitor, fleet: Fleet) -> None:
     fleet.set_settings({"panel_domain": "panel.example.org"})
-    certbot = fleet.port443.keeper.certbot
+    certbot = fleet.port443.certificates.certbot
     certbot.requests.clear()
     certbot.failure = CertificateFailure("the authority does not answer")
     page = change(admin, "/settings/certificates", acme_email="typed@example.org").get_data(as_text=True)

@@ -15,7 +15,7 @@ from app import create_app
 from app.cli.instance import listen
 from app.cli.server import Server
 from app.fleet import Fleet
-from app.runtimes.ports import obstacle
+from app.runtimes.ports import bind_error
 from tests.web.desk import open_desk
 
 #: As the README has it, beside another site.
@@ -55,7 +55,7 @@ def site(fleet: Fleet, tmp_path: Path, free_port: Callable[[], int],
         (tmp_path / "nginx.conf").write_text(NGINX.format(
             folder=tmp_path / "nginx", port=port, location=location_of_the_readme(listener.getsockname()[1])))
         nginx = subprocess.Popen(["nginx", "-p", str(tmp_path / "nginx"), "-c", str(tmp_path / "nginx.conf")])
-        while not obstacle(f"127.0.0.1:{port}"):
+        while not bind_error(f"127.0.0.1:{port}"):
             assert nginx.poll() is None, (tmp_path / "nginx/error.log").read_text()
             time.sleep(0.05)
         yield f"http://127.0.0.1:{port}/panel"

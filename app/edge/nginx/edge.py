@@ -16,13 +16,13 @@ from pathlib import Path
 import certifi
 
 from app.config.model import Config
-from app.edge.base import EdgeFailure, EdgeUnavailable, Site
+from app.edge.base import EdgeConfig, EdgeFailure, EdgeUnavailable
 from app.edge.files import put
 from app.edge.nginx import cover, timing
 from app.edge.nginx.folder import Folder
 from app.edge.nginx.nginx_errors import refusal
-from app.edge.nginx.render import COVER_PORT, MOUNTED, VERSION_PORT, Around, render
-from app.engines.base import Front
+from app.edge.nginx.render import COVER_PORT, MOUNTED, VERSION_PORT, RenderContext, render
+from app.engines.base import IngressSpec
 from app.runtimes.base import RuntimeFailure, RuntimeUnavailable
 from app.runtimes.docker.service import Service, ServiceMissing
 
@@ -74,7 +74,7 @@ class Nginx:
         self._panel = panel
         self._public_port = public_port
 
-    def apply(self, site: Site) -> bool:
+    def apply(self, site: EdgeConfig) -> bool:
         with _failures(), self.folder.lock():
             self.folder.prepare()
             files = render(site, self._around(site))
@@ -98,7 +98,7 @@ class Nginx:
                 self._forget_staged()
             return True
 
-    def front(self, config: Config, domain: str) -> Front:
+    def front(self, config: Config, domain: str) -> IngressSpec:
         return front(config, domain, self.ip, self._timing)
 
     def served(self, seconds: float = 1.0) -> str:
@@ -122,10 +122,10 @@ class Nginx:
     def _timing(self) -> timing.Material:
         return timing.material(self.folder.path / "timing", self.ip)
 
-    def _around(self, site: Site) -> Around:
+    def _around(self, site: EdgeConfig) -> RenderContext:
         seed, material = self._seed(), self._timing()
         root = f"{MOUNTED}/{material.root.relative_to(self.folder.path).as_posix()}"
-        return Around(
+        return RenderContext(
             panel=self._panel, status=self.panel_side, proxies=self.proxies, public_port=self._public_port,
             ipv6=_ipv6(), cover=cover.files(seed), custom=self.folder.custom(),
             trusted=_trusted() if site.cover_site == "proxy" else b"",
@@ -202,7 +202,7 @@ class Nginx:
             self.folder.clean()
 
 
-def front(config: Config, domain: str, ip: str, material: Callable[[], timing.Material]) -> Front:
+def front(config: Config, domain: str, ip: str, material: Callable[[], timing.Material]) -> IngressSpec:
     """What an engine is told of an nginx at `ip`. material: called when mtg learns from its file."""
     urls: tuple[str, ...] = ()
     trusted = ""
@@ -216,7 +216,8 @@ def front(config: Config, domain: str, ip: str, material: Callable[[], timing.Ma
             # apply() tells why. Nobody's proxy has to wait for it: mtg serves, slowly, and its log says so.
             urls = (timing.url(ip),)
     host = f"[{ip}]" if ":" in ip else ip
-    return Front(config.port_443_mode, f"{host}:{COVER_PORT}" if config.is_own_name(domain) else "", urls, trusted)
+    cover = f"{host}:{COVER_PORT}" if config.is_own_name(domain) else ""
+    return IngressSpec(config.port_443_mode, cover, urls, trusted)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from app.edge.base import Certificate, EdgeFailure, Site
+from app.edge.base import Certificate, EdgeConfig, EdgeFailure
 from app.mtproto.secret import SecretError, valid_domain
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "nginx" / "templates"
@@ -31,8 +31,8 @@ _URL = re.compile(r"https://(?P<host>[A-Za-z0-9.-]+)(?P<port>:\d{1,5})?")
 
 
 @dataclass(frozen=True)
-class Around:
-    """What the configuration depends on beside the Site.
+class RenderContext:
+    """What the configuration depends on beside the EdgeConfig.
 
     panel: "host:port" of the panel in its network. status: the address there at which nginx says what it
     serves, "" for all of them. proxies: the network of the proxies (CIDR), which come to 443 only when
@@ -64,7 +64,7 @@ class _Secured:
     key: str = field(repr=False)
 
 
-def render(site: Site, around: Around) -> dict[str, bytes]:
+def render(site: EdgeConfig, around: RenderContext) -> dict[str, bytes]:
     """Relative path -> content. Raises EdgeFailure for what no configuration can be made of."""
     _refuse_names(site)
     panel_pair = _best((site.panel_domain,), site.certificates).get(site.panel_domain)
@@ -128,7 +128,7 @@ def _fence(proxies: str) -> str:
     return f"allow {network[1]}; deny {network};"
 
 
-def _refuse_names(site: Site) -> None:
+def _refuse_names(site: EdgeConfig) -> None:
     for name in (*site.routes, *site.own_names, *filter(None, (site.panel_domain,))):
         try:
             if valid_domain(name) != name:
@@ -187,7 +187,7 @@ def _pem_files(certificates: Iterable[Certificate]) -> dict[str, bytes]:
     return files
 
 
-def _unknown(site: Site, panel: _Secured | None, covers: list[_Secured]) -> str:
+def _unknown(site: EdgeConfig, panel: _Secured | None, covers: list[_Secured]) -> str:
     """Where a name goes that nobody has. What needs a certificate that is not there rejects instead."""
     if site.unknown_sni == "close":
         return _CLOSE
@@ -198,7 +198,7 @@ def _unknown(site: Site, panel: _Secured | None, covers: list[_Secured]) -> str:
     return _REJECT
 
 
-def _backends(site: Site, panel: _Secured | None) -> list[tuple[str, str]]:
+def _backends(site: EdgeConfig, panel: _Secured | None) -> list[tuple[str, str]]:
     """(name, address) of every name that is known."""
     known = dict.fromkeys(site.own_names, _COVER) | dict(site.routes)
     if site.panel_domain:
@@ -206,7 +206,7 @@ def _backends(site: Site, panel: _Secured | None) -> list[tuple[str, str]]:
     return sorted(known.items())
 
 
-def _cover_site(site: Site, around: Around, text: Callable[..., bytes]) -> dict[str, bytes]:
+def _cover_site(site: EdgeConfig, around: RenderContext, text: Callable[..., bytes]) -> dict[str, bytes]:
     if site.cover_site == "proxy":
         address = _URL.fullmatch(site.cover_url)
         if not address:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from app.config.model import Config, User
 from app.config.values import parse_socks5
-from app.engines.base import NO_FRONT, Front
+from app.engines.base import NO_INGRESS, IngressSpec
 from app.engines.mtg import timing as mtgtiming
 from app.runtimes.base import Place
 from app.runtimes.ports import split
@@ -22,7 +22,7 @@ METRICS_PATH = "/"
 BLOCKLIST = "https://iplists.firehol.org/files/firehol_level1.netset"
 
 
-def render_config(user: User, config: Config, place: Place, front: Front = NO_FRONT) -> str:
+def render_config(user: User, config: Config, place: Place, front: IngressSpec = NO_INGRESS) -> str:
     """The config.toml of this user's proxy. Pure; without a front, nothing in it tells of nginx."""
     tables: dict[str, dict[str, object]] = {
         "": {

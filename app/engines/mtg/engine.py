@@ -7,7 +7,7 @@ import shutil
 from dataclasses import replace
 
 from app.config.model import Config, User
-from app.engines.base import NO_FRONT, Counters, EngineRefusal, Front
+from app.engines.base import NO_INGRESS, Counters, EngineRefusal, IngressSpec
 from app.engines.mtg import timing as mtgtiming
 from app.engines.mtg.config_file import METRICS_PATH, render_config
 from app.engines.mtg.metrics import read_counters
@@ -33,7 +33,7 @@ class Mtg:
     def __init__(self, binary: str | None = None) -> None:
         self.binary = binary or find_mtg()
 
-    def workload(self, user: User, config: Config, place: Place, front: Front = NO_FRONT) -> Workload:
+    def workload(self, user: User, config: Config, place: Place, front: IngressSpec = NO_INGRESS) -> Workload:
         if not self.binary:
             raise EngineRefusal("mtg is not installed here: put it on PATH, or its path into MTG_BIN")
         if front.trusted:
@@ -57,7 +57,7 @@ class MtgImage:
 
     name = "mtg"
 
-    def workload(self, user: User, config: Config, place: Place, front: Front = NO_FRONT) -> Workload:
+    def workload(self, user: User, config: Config, place: Place, front: IngressSpec = NO_INGRESS) -> Workload:
         return _workload(user, config, place, front, command=("run", "{config}"), image=config.proxy_image,
                          memory_mb=config.proxy_memory_mb)
 
@@ -71,7 +71,7 @@ class MtgImage:
         return _notes(config)
 
 
-def _workload(user: User, config: Config, place: Place, front: Front, command: tuple[str, ...],
+def _workload(user: User, config: Config, place: Place, front: IngressSpec, command: tuple[str, ...],
               image: str = "", memory_mb: int = 0) -> Workload:
     try:
         kind = Secret.parse(user.secret).kind

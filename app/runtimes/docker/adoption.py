@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from app.runtimes.base import NAME_PREFIX, Foreign
+from app.runtimes.base import NAME_PREFIX, LegacyContainer
 from app.runtimes.docker.spec import MANAGED
 
 #: The one container of an installation from before there were users.
@@ -18,13 +18,13 @@ def is_foreign(name: str, labels: Mapping[str, str]) -> bool:
     return MANAGED not in labels and bool(name == SINGLE or _OWN_NAME.fullmatch(name))
 
 
-def foreign(inspected: Iterable[Mapping[str, Any]]) -> list[Foreign]:
+def foreign(inspected: Iterable[Mapping[str, Any]]) -> list[LegacyContainer]:
     """The foreign ones among inspected containers, in the order of their names."""
     found = []
     for container in inspected:
         name = container["Name"].lstrip("/")
         if is_foreign(name, container["Config"]["Labels"] or {}):
-            found.append(Foreign(container["Id"], name, _port(name, container["HostConfig"]),
+            found.append(LegacyContainer(container["Id"], name, _port(name, container["HostConfig"]),
                                  container["State"]["Running"]))
     return sorted(found, key=lambda each: each.name)
 

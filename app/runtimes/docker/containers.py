@@ -16,7 +16,7 @@ from app.runtimes.docker.client import Connection
 from app.runtimes.docker.events import Watcher
 from app.runtimes.docker.images import Images
 from app.runtimes.docker.spec import INSTANCE, MANAGED
-from app.runtimes.docker.state import Told, told
+from app.runtimes.docker.state import ContainerInfo, container_info
 
 #: Added to the name of a replacement; it takes the workload's name when the old one is gone.
 BEING_MADE = ".new"
@@ -47,13 +47,13 @@ class Containers:
             except NotFound:
                 return None
 
-    def find(self, name: str) -> Told | None:
+    def find(self, name: str) -> ContainerInfo | None:
         """The container of this name if it is of this installation."""
         inspected = self.inspect(name)
-        container = told(inspected) if inspected else None
+        container = container_info(inspected) if inspected else None
         return container if container and container.labels.get(INSTANCE) == self.instance else None
 
-    def last_line(self, container: Told) -> str:
+    def last_line(self, container: ContainerInfo) -> str:
         """The last line it logged that says something."""
         with self._engine.api() as api:
             lines = docker_logs.text(api, container.id, tail=5).split("\n")
@@ -127,7 +127,7 @@ class Containers:
             self.destroy(api, left.id)
         return self.make(api, workload, name)
 
-    def end(self, api: APIClient, container: Told) -> None:
+    def end(self, api: APIClient, container: ContainerInfo) -> None:
         """Kill it if it runs, and return when it has ended."""
         if container.status not in ("running", "paused", "restarting"):
             return

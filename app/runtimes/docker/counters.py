@@ -16,7 +16,7 @@ from docker.utils import version_gte
 
 from app.runtimes.base import RuntimeFailure
 from app.runtimes.docker.client import Connection
-from app.runtimes.docker.state import Told
+from app.runtimes.docker.state import ContainerInfo
 
 #: What Docker calls the interfaces that it gives a container; lo and a throttle's own carry nothing new.
 _INTERFACE = "eth"
@@ -25,10 +25,10 @@ _AT_ONCE = 32
 _PROC = Path("/proc")
 
 
-def read_all(connection: Connection, containers: Iterable[Told]) -> dict[str, tuple[int, int]]:
+def read_all(connection: Connection, containers: Iterable[ContainerInfo]) -> dict[str, tuple[int, int]]:
     """Bytes (received, sent) of these running containers, by id; one that can't be read is left out."""
     found: dict[str, tuple[int, int]] = {}
-    others: list[Told] = []
+    others: list[ContainerInfo] = []
     for container in containers:
         if counters := _of_process(container):
             found[container.id] = counters
@@ -41,7 +41,7 @@ def read_all(connection: Connection, containers: Iterable[Told]) -> dict[str, tu
     return found
 
 
-def _of_process(container: Told) -> tuple[int, int] | None:
+def _of_process(container: ContainerInfo) -> tuple[int, int] | None:
     """From /proc/<pid>/net/dev (proc(5)); None if that process is not the container's."""
     folder = _PROC / str(container.pid)
     try:
@@ -55,7 +55,7 @@ def _of_process(container: Told) -> tuple[int, int] | None:
                  ((name, rest.split()) for name, _, rest in (line.partition(":") for line in lines))})
 
 
-def _of_docker(connection: Connection, container: Told) -> tuple[int, int] | None:
+def _of_docker(connection: Connection, container: ContainerInfo) -> tuple[int, int] | None:
     """From GET /containers/<id>/stats, once."""
     try:
         with connection.api() as api:

@@ -14,7 +14,7 @@ from app.runtimes.base import RuntimeFailure
 from app.runtimes.docker import state as docker_state
 from app.runtimes.docker.containers import Containers
 from app.runtimes.docker.spec import LISTEN, METRICS
-from app.runtimes.docker.state import Told, told
+from app.runtimes.docker.state import ContainerInfo, container_info
 from app.runtimes.scrape import ScrapeFailure, Unreachable, scrape
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def await_ready(containers: Containers, name: str, identity: str, patience: Pati
         if looked < 0 or age - looked > 0.2:
             looked = age
             inspected = containers.inspect(identity)
-            container = told(inspected) if inspected else None
+            container = container_info(inspected) if inspected else None
             if not inspected or not container or container.status != "running" or container.restarts:
                 line = containers.last_line(container) if container else ""
                 why = docker_state.reason(container, line) if container else "its container was removed"
@@ -78,7 +78,7 @@ def await_ready(containers: Containers, name: str, identity: str, patience: Pati
         time.sleep(0.01)
 
 
-class Known:
+class MetricsAvailability:
     """Which starts of containers have served metrics, and which have never.
 
     One that has may be silent at times: its metrics stay the only source. One that has never
@@ -98,11 +98,11 @@ class Known:
     def to_be_asked(self, identity: str) -> bool:
         return time.monotonic() >= self._silent.get(identity, ("", 0.0))[1]
 
-    def heard(self, container: Told) -> None:
+    def heard(self, container: ContainerInfo) -> None:
         self._heard[container.id] = container.start
         self._silent.pop(container.id, None)
 
-    def silent(self, container: Told, age: float, pause: float) -> bool:
+    def silent(self, container: ContainerInfo, age: float, pause: float) -> bool:
         """Note that it was not heard; whether it never was since its start, which is older than `age`."""
         start, until = self._silent.get(container.id, ("", 0.0))
         if start and start != container.start:

@@ -14,13 +14,13 @@ from docker.errors import APIError
 
 from app.runtimes import loglines, ports
 from app.runtimes.docker import adoption, counters, logs, metrics, shaper, state
-from app.runtimes.base import (EXITED, RUNNING, Foreign, Notice, Observed, Place, RuntimeFailure,
+from app.runtimes.base import (EXITED, RUNNING, LegacyContainer, Notice, Observed, Place, RuntimeFailure,
                                RuntimeUnavailable, Sample, Workload)
 from app.runtimes.docker.client import PATIENT, Connection
 from app.runtimes.docker.containers import Containers, cut_off
 from app.runtimes.docker.events import Watcher
 from app.runtimes.docker.spec import KEEP_RUNNING, NAME, SPEC, STAY_STOPPED, USER
-from app.runtimes.docker.state import Run, Told, told
+from app.runtimes.docker.state import CrashState, ContainerInfo, container_info
 from app.runtimes.scrape import KeptConnections
 
 #: Inside every container, which has an address of its own.
@@ -61,10 +61,10 @@ class DockerRuntime:
         self._watcher = Watcher(self._engine, instance)
         self._containers = Containers(self._engine, self._watcher, instance, network)
         self._kept = KeptConnections()
-        self._metrics_known = metrics.Known()
+        self._metrics_known = metrics.MetricsAvailability()
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="docker")
-        self._known: dict[str, tuple[str, int, Told]] = {}
-        self._runs: dict[str, Run] = {}
+        self._known: dict[str, tuple[str, int, ContainerInfo]] = {}
+        self._runs: dict[str, CrashState] = {}
         self._limits: dict[str, tuple[str, shaper.Limit | None, float]] = {}
         self._listed: tuple[float, list[dict[str, Any]]] = (float("-inf"), [])
         self._inside: str | None = None
@@ -92,7 +92,7 @@ class DockerRuntime:
                 if (published.get("PublicPort"), published["Type"]) == (port, "tcp") \
                         and _meet(bind, published.get("IP", "")):
                     return f"port {port} is taken by another program (the container {_name(container)})"
-        return ports.obstacle(ports.join(bind or "0.0.0.0", port)) if self._engine.on_this_machine else ""
+        return ports.bind_error(ports.join(bind or "0.0.0.0", port)) if self._engine.on_this_machine else ""
 
     def observe(self) -> list[Observed]:
         """As in base.Runtime. A container that was renamed by hand gets its name back here."""
@@ -183,7 +183,7 @@ class DockerRuntime:
         with self._engine.api(PATIENT) as api:
             made = self._containers.replace(api, workload)
             self._containers.sweep(api, workload.name)
-        self._runs[workload.name] = Run(made)
+        self._runs[workload.name] = CrashState(made)
 
     def start(self, name: str) -> None:
         container = self._containers.find(name)
@@ -223,7 +223,7 @@ class DockerRuntime:
                 # First: no observe() beside us takes the end for a crash, and no reboot starts it again.
                 api.update_container(container.id, restart_policy={"Name": STAY_STOPPED})
             self._containers.end(api, container)
-        self._runs[name] = Run(container.id)
+        self._runs[name] = CrashState(container.id)
         self._known.pop(container.id, None)
 
     def remove(self, name: str) -> None:
@@ -261,7 +261,7 @@ class DockerRuntime:
 
     # -- containers of an older installation --------------------------------------------------------
 
-    def foreign(self) -> list[Foreign]:
+    def foreign(self) -> list[LegacyContainer]:
         """Proxy containers that no installation of ours made: mtg-proxy-<port>, and the single mtg-proxy.
 
         Every new user is a reason to ask; that there are none is believed for a while.
@@ -275,7 +275,7 @@ class DockerRuntime:
             self._none_foreign_until = time.monotonic() + self.foreign_pause
         return adoption.foreign(filter(None, self._each(self._containers.inspect, found)))
 
-    def adopt(self, workload: Workload, old: Foreign) -> None:
+    def adopt(self, workload: Workload, old: LegacyContainer) -> None:
         """Replace a foreign container by ours, running: its end and our start are a moment apart.
 
         If ours does not start, the old one runs again under its name, and the RuntimeFailure says why.
@@ -289,7 +289,7 @@ class DockerRuntime:
                 if old.name == workload.name:
                     api.rename(old.id, f"{old.name}.old")
                 self._containers.rename(api, made, workload.name)
-                self._runs[workload.name] = Run(made)
+                self._runs[workload.name] = CrashState(made)
                 self.start(workload.name)
             except (APIError, RuntimeFailure) as error:
                 self._containers.destroy(api, made)
@@ -305,23 +305,23 @@ class DockerRuntime:
     def _each(self, verb: Callable[[T], R], things: Iterable[T]) -> list[R]:
         return list(self._pool.map(verb, things))
 
-    def _look(self, summaries: list[dict[str, Any]]) -> list[Told | None]:
+    def _look(self, summaries: list[dict[str, Any]]) -> list[ContainerInfo | None]:
         """Each container in full, None for one that is gone. Asked for is only what has changed since the
         last time, as far as events tell."""
         trusted = self._watcher.connected
 
-        def known(summary: Mapping[str, Any]) -> Told | None:
+        def known(summary: Mapping[str, Any]) -> ContainerInfo | None:
             status, count, container = self._known.get(summary["Id"], ("", -1, None))
             fresh = trusted and (status, count) == (summary["State"], self._watcher.count(summary["Id"]))
             return container if fresh else None
 
-        def ask(summary: Mapping[str, Any]) -> Told | None:
+        def ask(summary: Mapping[str, Any]) -> ContainerInfo | None:
             identity, count = summary["Id"], self._watcher.count(summary["Id"])
             inspected = self._containers.inspect(identity)
             if inspected is None:
                 self._known.pop(identity, None)
                 return None
-            container = told(inspected)
+            container = container_info(inspected)
             self._known[identity] = (container.status, count, container)
             return container
 
@@ -330,7 +330,7 @@ class DockerRuntime:
         seen.update(zip((s["Id"] for s in unknown), self._each(ask, unknown)))
         return [seen[s["Id"]] for s in summaries]
 
-    def _observed(self, container: Told, is_cut_off: bool) -> Observed:
+    def _observed(self, container: ContainerInfo, is_cut_off: bool) -> Observed:
         name, spec, reason = self._own_name(container), container.labels.get(SPEC, ""), ""
         run = self._run(container)
         crashes = state.crashes(container, run, time.time())
@@ -344,14 +344,14 @@ class DockerRuntime:
         return Observed(name, container.labels.get(USER, ""), spec, container.state, container.start,
                         container.started_at, container.exited_at, crashes, reason)
 
-    def _run(self, container: Told) -> Run:
+    def _run(self, container: ContainerInfo) -> CrashState:
         name = container.labels.get(NAME, container.name)
         run = self._runs.get(name)
         if run is None or run.id != container.id:
-            run = self._runs[name] = Run(container.id)
+            run = self._runs[name] = CrashState(container.id)
         return run
 
-    def _own_name(self, container: Told) -> str:
+    def _own_name(self, container: ContainerInfo) -> str:
         """The name the container should have; given back if somebody changed it."""
         name = container.labels.get(NAME, container.name)
         if container.name == name:
@@ -379,7 +379,7 @@ class DockerRuntime:
     def _metrics(self, container: Mapping[str, Any]) -> tuple[str, str] | None:
         return metrics.address(container, self.network)
 
-    def _refusal(self, trouble: str, container: Told) -> str:
+    def _refusal(self, trouble: str, container: ContainerInfo) -> str:
         """Why Docker could not start it; a busy port with whoever has it."""
         port = state.busy_port(trouble)
         holder = self.port_taken(port, "") if port is not None else ""
@@ -397,7 +397,7 @@ def _meet(bind: str, ip: str) -> bool:
     return bind in everywhere or ip in everywhere or ip == bind
 
 
-def _bring_back(api: APIClient, old: Foreign) -> None:
+def _bring_back(api: APIClient, old: LegacyContainer) -> None:
     """Undo what adopt() did to the old container; what fails is logged, as another failure is being told."""
     try:
         inspected = api.inspect_container(old.id)

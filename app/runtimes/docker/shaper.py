@@ -18,7 +18,7 @@ from docker.errors import APIError
 
 from app.runtimes.base import RuntimeFailure
 from app.runtimes.docker.spec import LISTEN, METRICS
-from app.runtimes.docker.state import Told
+from app.runtimes.docker.state import ContainerInfo
 
 #: Interfaces of the namespace: what clients send comes through one, all else (Telegram) through the other.
 _UP, _DOWN = "mtp-up", "mtp-down"
@@ -92,18 +92,18 @@ def in_force(printed: str) -> Limit | None:
     return Limit(min(rates.values())) if len(rates) == 2 and ("eth0", "ingress") in qdiscs else None
 
 
-def shape(api: APIClient, container: Told, bits_per_second: int | None) -> Limit | None:
+def shape(api: APIClient, container: ContainerInfo, bits_per_second: int | None) -> Limit | None:
     """Set the limit or lift it; what is in force afterwards. Raises RuntimeFailure."""
     listen, metrics = int(container.labels[LISTEN]), int(container.labels[METRICS].partition("/")[0])
     return in_force(_help(api, container, script(bits_per_second, listen, metrics)))
 
 
-def read(api: APIClient, container: Told) -> Limit | None:
+def read(api: APIClient, container: ContainerInfo) -> Limit | None:
     """What is in force. Raises RuntimeFailure."""
     return in_force(_help(api, container, _READ))
 
 
-def _help(api: APIClient, container: Told, commands: str) -> str:
+def _help(api: APIClient, container: ContainerInfo, commands: str) -> str:
     """What the commands print, run beside the container with its network."""
     helper = api.create_container_from_config({
         "Image": container.image, "User": "0:0", "Entrypoint": ["/bin/sh", "-c"], "Cmd": [commands],

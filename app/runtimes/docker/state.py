@@ -18,7 +18,7 @@ _LONGEST = 300  # characters of a foreign message that are shown
 
 
 @dataclass(frozen=True)
-class Told:
+class ContainerInfo:
     """One inspected container. Times are Unix seconds, 0.0 for never; restarts: by Docker itself.
 
     status: created, running, restarting, paused, exited, removing or dead. code: its exit
@@ -58,7 +58,7 @@ class Told:
 
 
 @dataclass
-class Run:
+class CrashState:
     """What Docker does not remember of a container.
 
     before: crashes before its last start by us. settled: how many of its ends since then
@@ -71,7 +71,7 @@ class Run:
     refused: str = ""
 
 
-def crashes(container: Told, run: Run, now: float) -> int:
+def crashes(container: ContainerInfo, run: CrashState, now: float) -> int:
     """Observed.crashes: the ends that Docker has repaired itself, and those before our last start.
 
     Keeps `run` up to date: what happened before a run of SETTLED_AFTER seconds is forgotten.
@@ -89,11 +89,11 @@ def crashes(container: Told, run: Run, now: float) -> int:
     return run.before + max(0, ends - run.settled)
 
 
-def told(inspected: Mapping[str, Any]) -> Told:
+def container_info(inspected: Mapping[str, Any]) -> ContainerInfo:
     """From GET /containers/<id>/json."""
     state = inspected["State"]
     host = inspected["HostConfig"]
-    return Told(
+    return ContainerInfo(
         id=inspected["Id"], name=inspected["Name"].lstrip("/"), labels=inspected["Config"]["Labels"] or {},
         status=state["Status"], started_at=moment(state["StartedAt"]), started=state["StartedAt"],
         exited_at=moment(state["FinishedAt"]), code=state["ExitCode"], oom=state["OOMKilled"],
@@ -117,7 +117,7 @@ def ending(code: int, oom: bool, memory_mb: str) -> str:
     return f"it exited with code {code}"
 
 
-def reason(container: Told, last_line: str) -> str:
+def reason(container: ContainerInfo, last_line: str) -> str:
     """Observed.reason: why the container does not run, "" if it does."""
     if container.state == RUNNING:
         return ""

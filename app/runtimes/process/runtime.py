@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.lib import procfs
 from app.runtimes import ports
-from app.runtimes.base import (CREATED, EXITED, NAME_PREFIX, RUNNING, STOPPED, Foreign, Notice, Observed, Place,
+from app.runtimes.base import (CREATED, EXITED, NAME_PREFIX, RUNNING, STOPPED, LegacyContainer, Notice, Observed, Place,
                                RuntimeFailure, Sample, Workload)
 from app.runtimes.process.endings import copied, ending, limit_memory
 from app.runtimes.process.folder import (CONFIG, LIMITS, OLD_LOG, RECORD, REPLAYS, Folder, Record, locked,
@@ -72,7 +72,7 @@ class ProcessRuntime:
         return Place(ports.join(ip, port), ports.join(metrics, METRICS_PORT))
 
     def port_taken(self, port: int, bind: str) -> str:
-        return ports.obstacle(self.place(port, bind).listen)
+        return ports.bind_error(self.place(port, bind).listen)
 
     def observe(self) -> list[Observed]:
         """As in base.Runtime. Records the ends it notices, and rotates logs that have grown
@@ -190,11 +190,11 @@ class ProcessRuntime:
             return None
         return self._limit(record)[1]
 
-    def foreign(self) -> list[Foreign]:
+    def foreign(self) -> list[LegacyContainer]:
         """None: an older installation ran containers."""
         return []
 
-    def adopt(self, workload: Workload, old: Foreign) -> None:
+    def adopt(self, workload: Workload, old: LegacyContainer) -> None:
         raise RuntimeFailure(f"{old.name} can't be taken over by a local process")
 
     def wait(self, timeout: float) -> bool:
@@ -331,11 +331,11 @@ class ProcessRuntime:
 
     def _spawn(self, folder: Folder, record: Record) -> Process:
         """Start the program and record it. The lock is held."""
-        obstacle = ports.obstacle(record.listen) or ports.obstacle(record.metrics)
-        if obstacle:
-            record.reason = obstacle
+        bind_error = ports.bind_error(record.listen) or ports.bind_error(record.metrics)
+        if bind_error:
+            record.reason = bind_error
             folder.write(record)
-            raise RuntimeFailure(f"{record.name} can't be started: {obstacle}")
+            raise RuntimeFailure(f"{record.name} can't be started: {bind_error}")
         record.log_from = folder.log_size()
         environment = {**os.environ, **record.env, "PYTHONUNBUFFERED": "1"}
         environment["PYTHONPATH"] = os.pathsep.join(

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from app.checks.tls import Reach
+from app.checks.tls import TlsCheck
 from app.config.model import SETTINGS, Config
 from app.fleet import Refused
 from app.fleet.views import changed_links
@@ -80,7 +80,7 @@ def check_domains() -> ResponseReturnValue:
     """Asks each domain of the pool, as typed, whether it could be a user's; saves nothing."""
     form = SettingsForm()
     _changes(form)
-    reached: list[Reach] = []
+    reached: list[TlsCheck] = []
     try:
         asked = words(form.domain_pool.data)
         if not asked:
@@ -153,7 +153,7 @@ def _changes(form: SettingsForm) -> dict[str, str]:
     return {name: text for name, text in _typed(form).items() if words(text) != words(shown[name])}
 
 
-def _page(form: SettingsForm, reached: list[Reach] | None = None,
+def _page(form: SettingsForm, reached: list[TlsCheck] | None = None,
           renewed: tuple[str, str] | None = None) -> str:
     fleet = the_fleet()
     status = fleet.status()

@@ -67,7 +67,7 @@ def new() -> ResponseReturnValue:
             return redirect(url_for("users.show", user_id=user.id))
     config = the_fleet().config()
     page = render_template("users/new.html", form=form, common=config, domain_hint=_domain_hint(config),
-                           silence=_silence(the_fleet().users()))
+                           silence=runtime_unavailable_reason(the_fleet().users()))
     return page, 422 if form.is_submitted() else 200
 
 
@@ -118,7 +118,7 @@ def edit(user_id: str) -> ResponseReturnValue:
     config = the_fleet().config()
     page = render_template("users/edit.html", form=form, user=user, common=config,
                            domain_hint=_domain_hint(config, user),
-                           silence=_silence([user]))
+                           silence=runtime_unavailable_reason([user]))
     return page, 422 if form.is_submitted() else 200
 
 
@@ -261,7 +261,7 @@ def _domain_hint(config: Config, user: UserView | None = None) -> str:
 
 def _ask(user_id: str, what: str) -> str:
     user = _user(user_id)
-    return render_template("confirm.html", what=what, name=user.name, silence=_silence([user]),
+    return render_template("confirm.html", what=what, name=user.name, silence=runtime_unavailable_reason([user]),
                            action=url_for(f"users.{what}", user_id=user.id),
                            back=url_for("users.show", user_id=user.id))
 
@@ -272,10 +272,10 @@ def _found() -> dict[str, object]:
     query = request.args.get("q", "").strip()
     matches = [user for user in users if fold(query) in haystack(user)]
     return {"users": matches, "total": len(users), "query": query, "haystack": haystack,
-            "silence": _silence(users)}
+            "silence": runtime_unavailable_reason(users)}
 
 
-def _silence(users: Iterable[UserView]) -> str:
+def runtime_unavailable_reason(users: Iterable[UserView]) -> str:
     """Why it can't be seen what runs; "" if it can."""
     return next((user.reason for user in users if user.state == "unknown"), "")
 
@@ -290,7 +290,7 @@ def _act(user_id: str, verb: Callable[..., UserView], done: str, then: str = "")
     user = _user(user_id)
     try:
         after = verb(user.id, actor=actor())
-        silence = _silence((user, after))
+        silence = runtime_unavailable_reason((user, after))
         if silence:
             # What `done` promises has not happened yet.
             flash(f"The change to {after.name} is saved, and takes effect as soon as the proxies can be "

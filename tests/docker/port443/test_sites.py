@@ -84,7 +84,7 @@ def test_openssl_meets_the_cover_site_with_a_valid_chain_under_every_users_name(
 
 def test_chromium_shows_the_cover_site_under_every_users_name_and_the_panel_under_its_own(own, panel):
     """The chain is checked by openssl, above: this Chromium knows the authority of the tests by their keys only."""
-    store = own.fleet.port443.keeper.store.load()
+    store = own.fleet.port443.certificates.store.load()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[
             *(each for each in CHROMIUM_ARGUMENTS if "host-resolver" not in each),

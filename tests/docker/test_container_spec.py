@@ -15,12 +15,12 @@ from app.runtimes.docker.client import Connection
 from app.runtimes.docker.events import Watcher
 from app.runtimes.docker.images import sentence, split
 from app.runtimes.docker.logs import parse
-from app.runtimes.docker.state import Run, Told
+from app.runtimes.docker.state import ContainerInfo, CrashState
 
 WORKLOAD = Workload("mtg-proxy-2443", "alice", "mtg", "mtg-custom", ("run", "{config}"), {"config.toml": "é"},
                     2443, Place("0.0.0.0:3128", "0.0.0.0:3129", ":2443"), memory_mb=256)
 NOW = 1_000_000.0
-TOLD = Told(id="a" * 64, name="mtg-proxy-2443", labels={docker_spec.MEMORY: "256"}, status="running",
+TOLD = ContainerInfo(id="a" * 64, name="mtg-proxy-2443", labels={docker_spec.MEMORY: "256"}, status="running",
             started_at=NOW - 5, started="then", exited_at=0.0, code=0, oom=False, restarts=0, wanted=True,
             trouble="", image="mtg-custom", pid=1)
 
@@ -84,19 +84,19 @@ def test_states_are_the_three_that_runtimes_know():
 
 
 def test_crashes_count_dockers_own_restarts_and_those_before_our_last_start():
-    run = Run(TOLD.id, before=2)
+    run = CrashState(TOLD.id, before=2)
     assert docker_state.crashes(replace(TOLD, restarts=3), run, NOW) == 5
     assert docker_state.crashes(replace(TOLD, status="restarting", restarts=4, exited_at=NOW), run, NOW) == 6
     assert docker_state.crashes(replace(TOLD, status="exited", restarts=4, exited_at=NOW), run, NOW) == 7
 
 
 def test_a_long_run_or_a_stop_forgets_crashes():
-    run = Run(TOLD.id, before=2)
+    run = CrashState(TOLD.id, before=2)
     settled = replace(TOLD, restarts=3, started_at=NOW - 61)
     assert docker_state.crashes(settled, run, NOW) == 0
     assert docker_state.crashes(replace(settled, restarts=4, started_at=NOW - 1), run, NOW) == 1
     stopped = replace(TOLD, status="exited", wanted=False, exited_at=NOW)
-    assert docker_state.crashes(stopped, Run(TOLD.id, before=2), NOW) == 0
+    assert docker_state.crashes(stopped, CrashState(TOLD.id, before=2), NOW) == 0
 
 
 def test_dockers_times_are_unix_seconds_and_its_never_is_zero():
