@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app import create_app
-from app.fleet.monitor import Monitor
+from app.control.monitor import Monitor
 
 app = create_app()
 Monitor(app.extensions["fleet"]).start()

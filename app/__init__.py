@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from flask import Flask
 
-    from app.fleet import Fleet
+    from app.actions import Fleet
 
 
 def create_app(fleet: Fleet | None = None) -> Flask:
@@ -20,7 +20,7 @@ def create_app(fleet: Fleet | None = None) -> Flask:
 
     from flask import Flask
 
-    from app.fleet import Fleet
+    from app.actions import Fleet
     from app.web import auth, errors, formats, security
     from app.web.pages import dashboard, health, logs, settings, users
 

@@ -12,7 +12,7 @@ from app.cli.output import paragraph, table
 from app.cli.root import Group, Invocation, Refusal
 
 if TYPE_CHECKING:
-    from app.fleet.views import CertificateView
+    from app.control.views import CertificateView
 
 
 @click.group(cls=Group)

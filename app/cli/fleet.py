@@ -11,8 +11,8 @@ from app.cli.root import Command, Invocation, Refusal
 from app.cli.traffic import ESTIMATES, amount, both
 
 if TYPE_CHECKING:
-    from app.fleet.reconcile import Outcome
-    from app.fleet.views import EdgeStatus
+    from app.control.reconcile import Outcome
+    from app.control.views import EdgeStatus
 
 
 @click.command(cls=Command)
@@ -164,7 +164,7 @@ def probe(obj: Invocation, name: str) -> None:
     clients get through. The time in the handshake is that of other clocks, where
     they can be asked.
     """
-    from app.fleet.probing import link_from_here, probe_link
+    from app.control.probing import link_from_here, probe_link
     from app.mtproto.probe import ProbeError
 
     fleet = obj.fleet()

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 if TYPE_CHECKING:
+    from app.actions import Fleet
     from app.config.file import ConfigFile
-    from app.fleet import Fleet
 
 
 class Refusal(click.ClickException):
@@ -84,7 +84,7 @@ class Invocation:
     def fleet(self) -> Fleet:
         """The fleet. Raises Refusal as file() does."""
         self._require_installation()
-        from app.fleet import Fleet
+        from app.actions import Fleet
 
         return Fleet.open(self.data_dir)
 
@@ -131,8 +131,8 @@ class Command(click.Command):
         self.params += _shared_options()
 
     def invoke(self, ctx: click.Context) -> Any:
+        from app.actions import Refused, Unfinished
         from app.config.file import ConfigError
-        from app.fleet import Refused, Unfinished
 
         try:
             return super().invoke(ctx)

@@ -38,7 +38,7 @@ def serve(obj: Invocation, bind: str, port: int, no_welcome: bool, no_password: 
     """Run the web panel in the foreground. Proxies keep running when it ends."""
     from app.cli import panellog
     from app.config.file import ConfigFile
-    from app.fleet.zone import zone_problem
+    from app.lib.zone import zone_problem
 
     panellog.init(log)
     file = ConfigFile(obj.data_dir)

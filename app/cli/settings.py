@@ -84,7 +84,7 @@ def set_settings(obj: Invocation, pairs: tuple[str, ...]) -> None:
 
     upstream_socks5=- reads that value from standard input, as it may hold a password.
     """
-    from app.fleet.views import changed_links
+    from app.control.views import changed_links
 
     fleet = obj.fleet()
     changes = _typed(obj, assignments(pairs), fleet.settings())

@@ -15,8 +15,8 @@ from app.config import times
 from app.units import size
 
 if TYPE_CHECKING:
-    from app.fleet import Fleet
-    from app.fleet.views import UserView
+    from app.actions import Fleet
+    from app.control.views import UserView
 
 UNITS = {"m": 60, "h": 3600, "d": 86400}
 

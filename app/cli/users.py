@@ -15,7 +15,7 @@ from app.cli.traffic import amount, both
 from app.units import size
 
 if TYPE_CHECKING:
-    from app.fleet.views import UserView
+    from app.control.views import UserView
 
 
 @click.group(cls=Group)
@@ -111,7 +111,7 @@ def add(
     disabled: bool,
 ) -> None:
     """Declare a user and start their proxy."""
-    from app.fleet.brought import not_kept
+    from app.actions.brought import not_kept
 
     if brought_link == "-":
         brought_link = typed.secret_line("Link")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, cast
 from flask import abort, current_app, g, request
 
 if TYPE_CHECKING:
+    from app.actions import Fleet
     from app.config.model import Admin
-    from app.fleet import Fleet
 
 
 def the_fleet() -> Fleet:

@@ -11,7 +11,7 @@ from flask import Flask
 
 from app import commands
 from app.config.values import WEEKDAYS, parse_cycle
-from app.fleet import zone
+from app.lib import zone
 from app.units import size
 from app.web.context import the_fleet
 

@@ -19,9 +19,9 @@ from pathlib import Path
 
 from docker import APIClient
 
+from app.actions import Fleet
 from app.config.model import User, new_id
 from app.engines.mtg.engine import MtgImage
-from app.fleet import Fleet
 from app.mtproto.secret import Secret
 from tests.bench.processes import rss_mb
 from tests.docker import images

@@ -22,11 +22,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from app.actions import Fleet
 from app.config.model import User, new_id
 from app.edge.base import EdgeConfig
 from app.engines.base import NO_INGRESS, IngressSpec
 from app.engines.mtg.engine import MtgImage
-from app.fleet import Fleet
 from app.mtproto.links import tg_link
 from app.mtproto.secret import Secret
 from app.runtimes.docker.runtime import LISTEN_PORT

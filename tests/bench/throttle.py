@@ -17,8 +17,8 @@ from pathlib import Path
 
 from docker import APIClient
 
+from app.actions import Fleet
 from app.engines.mtg.engine import MtgImage
-from app.fleet import Fleet
 from app.runtimes.docker.runtime import DockerRuntime
 from tests.docker import images
 from tests.support.cover import free_port

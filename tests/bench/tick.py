@@ -23,9 +23,9 @@ from pathlib import Path
 
 from docker import APIClient
 
+from app.actions import Fleet
+from app.control.monitor import Monitor
 from app.engines.mtg.engine import MtgImage
-from app.fleet import Fleet
-from app.fleet.monitor import Monitor
 from app.runtimes.docker import counters as docker_counters
 from app.runtimes.docker.runtime import DockerRuntime
 from tests.bench.docker import declare

@@ -16,10 +16,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from app.actions import Fleet
 from app.config.model import User, new_id
+from app.control.monitor import Monitor
 from app.engines.builtin import Builtin
-from app.fleet import Fleet
-from app.fleet.monitor import Monitor
 from app.ledger import history
 from app.ledger.history import DAY, HOUR, TEN_SECONDS
 from app.ledger.ledger import Ledger

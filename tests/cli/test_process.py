@@ -74,7 +74,7 @@ def test_help_is_answered_without_loading_the_fleet() -> None:
         cwd=ROOT, capture_output=True, text=True, check=True,
     ).stdout.split()
     assert "click" in loaded
-    assert not {"pydantic", "cryptography", "flask", "waitress", "PIL", "app.fleet"} & set(loaded)
+    assert not {"pydantic", "cryptography", "flask", "waitress", "PIL", "app.actions"} & set(loaded)
 
 
 def start(data, *words: str, **options) -> subprocess.Popen:

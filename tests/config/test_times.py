@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from app.config import times
 from app.config.model import dump, load
 from app.config.values import parse_expiry
-from app.fleet import cycles
-from app.fleet.limits import expired
-from app.fleet.views import Snapshot, user_view
-from app.fleet.zone import server_zone
+from app.control.views import Snapshot, user_view
+from app.lib.zone import server_zone
+from app.rules import cycles
+from app.rules.limits import expired
 from app.web import formats
 
 SECRET = "ee" + "11" * 16 + b"www.example.com".hex()

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from docker import APIClient
 
+from app.actions import Fleet
+from app.control.monitor import Monitor
 from app.engines.mtg.engine import MtgImage
-from app.fleet import Fleet
-from app.fleet.monitor import Monitor
 from app.runtimes.base import RUNNING, Observed
 from app.runtimes.docker.runtime import DockerRuntime
 from tests.docker import images

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from app.actions import Fleet, Refused
 from app.engines.mtg.engine import MtgImage
-from app.fleet import Fleet, Refused
 from app.runtimes.base import RUNNING
 from app.runtimes.docker.runtime import DockerRuntime
 from tests.docker.conftest import Lab
@@ -33,7 +33,7 @@ SAMPLING_PANEL = """
 import sys
 from pathlib import Path
 from app.engines.mtg.engine import MtgImage
-from app.fleet import Fleet
+from app.actions import Fleet
 from app.runtimes.docker.runtime import DockerRuntime
 fleet = Fleet(Path(sys.argv[1]), DockerRuntime(*sys.argv[2:]), MtgImage())
 while True:

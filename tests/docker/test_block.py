@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.fleet import Fleet
-from app.fleet.views import UserView
+from app.actions import Fleet
+from app.control.views import UserView
 from app.runtimes.base import EXITED, RUNNING
 from tests.docker.conftest import Lab, passes
 from tests.support.stream import BackgroundStream

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import pytest
 
+from app.actions import Fleet
 from app.engines.mtg.engine import MtgImage
-from app.fleet import Fleet
 from app.runtimes.base import RUNNING
 from app.runtimes.docker import counters as docker_counters
 from app.runtimes.docker.runtime import DockerRuntime

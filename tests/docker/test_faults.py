@@ -16,8 +16,8 @@ import pytest
 from docker import APIClient
 from docker.errors import APIError, NotFound
 
+from app.actions import Fleet
 from app.engines.mtg.engine import MtgImage
-from app.fleet import Fleet
 from app.runtimes.base import EXITED, RUNNING, ImageMissing, RuntimeFailure, RuntimeUnavailable
 from app.runtimes.docker.runtime import DockerRuntime
 from app.runtimes.docker.spec import INSTANCE

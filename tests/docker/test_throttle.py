@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from app.fleet.monitor import Monitor
+from app.control.monitor import Monitor
 from app.runtimes.docker import shaper as docker_shaper
 from app.runtimes.docker.runtime import DockerRuntime
 from tests.docker.conftest import Lab

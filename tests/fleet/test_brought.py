@@ -5,9 +5,9 @@ from urllib.parse import quote
 
 import pytest
 
+from app.actions import Fleet, Refused
+from app.actions.brought import not_kept
 from app.engines.builtin import Builtin
-from app.fleet import Fleet, Refused
-from app.fleet.brought import not_kept
 from app.mtproto.links import tg_link, tme_link
 from app.mtproto.secret import Secret
 from tests.support.memory_runtime import Machine, MemoryRuntime

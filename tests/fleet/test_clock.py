@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from app.actions import Fleet
 from app.checks import clock
 from app.checks.clock import OutsideClock, sites_of
 from app.config.model import Config
+from app.control.monitor import Monitor
+from app.control.probing import probe_link
 from app.engines.builtin import Builtin
-from app.fleet import Fleet
-from app.fleet.monitor import Monitor
-from app.fleet.probing import probe_link
 from app.ledger.ledger import Ledger
 from app.mtproto.links import parse_link
 from app.mtproto.probe import HANDSHAKE, ProbeError

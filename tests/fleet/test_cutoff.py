@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from app.actions import Fleet
 from app.engines.builtin import Builtin
-from app.fleet import Fleet
 from app.runtimes.process.runtime import ProcessRuntime
 from tests.support.cover import Cover
 from tests.support.dc import DataCenter

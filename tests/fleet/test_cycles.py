@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.config.values import WEEKDAYS
-from app.fleet.cycles import dues, next_reset
-from app.fleet.zone import server_zone, zone_problem
 from app.ledger.traffic import Total
+from app.lib.zone import server_zone, zone_problem
+from app.rules.cycles import dues, next_reset
 
 UTC = timezone.utc
 

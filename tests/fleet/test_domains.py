@@ -8,9 +8,9 @@ import pytest
 
 from app.config import model
 from app.config.model import Config, OldLink, User
-from app.fleet import domains
-from app.fleet.errors import Refused
+from app.control.errors import Refused
 from app.mtproto.secret import Secret
+from app.rules import domains
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)
 

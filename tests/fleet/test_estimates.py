@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from app import create_app
+from app.actions import Fleet
 from app.cli.__main__ import cli
 from app.engines.builtin import Builtin
-from app.fleet import Fleet
 from app.ledger import database
 from tests.fleet.conftest import metrics
 from tests.support.memory_runtime import MemoryRuntime

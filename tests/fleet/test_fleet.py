@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from app.actions import Fleet, LoginThrottled, Refused, users
 from app.engines.builtin import Builtin
-from app.fleet import Fleet, LoginThrottled, Refused, users
 from app.mtproto.links import parse_link
 from app.runtimes.base import EXITED, LegacyContainer, Notice, RuntimeUnavailable
 from tests.fleet.conftest import metrics

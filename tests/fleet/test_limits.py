@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.config.model import Config, User
-from app.fleet import limits
-from app.fleet.limits import GB
 from app.ledger.traffic import Total
+from app.rules import limits
+from app.rules.limits import GB
 
 NOW = datetime(2027, 1, 15, 12, tzinfo=timezone.utc)
 GLOBAL = Config(traffic_limit_gb=10, throttle_speed_mbps=3, at_limit="block", reset_cycle="monthly 1")

@@ -10,9 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from app.accounts import logins
+from app.accounts.logins import FAILURES_OF_NAME, FAILURES_OF_PLACE, Place
+from app.actions import LoginBusy, LoginThrottled, Refused
 from app.config import passwords
-from app.fleet import LoginBusy, LoginThrottled, Refused, logins
-from app.fleet.logins import FAILURES_OF_NAME, FAILURES_OF_PLACE, Place
 
 HOME, NAT = "192.0.2.1", "203.0.113.9"
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
+from app.actions import Fleet
+from app.control.monitor import Monitor
 from app.engines.builtin import Builtin
-from app.fleet import Fleet
-from app.fleet.monitor import Monitor
 from app.runtimes.base import EXITED
 from tests.support.memory_runtime import MemoryRuntime
 

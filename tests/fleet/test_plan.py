@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.config.model import Config, User
+from app.control.desired import desired
+from app.control.plan import CREATE, LONGEST_PAUSE, REMOVE, REPLACE, START, STOP, pause, plan, retry_at
 from app.engines.builtin import Builtin
 from app.engines.mtg.engine import Mtg
-from app.fleet.desired import desired
-from app.fleet.limits import GB
-from app.fleet.plan import CREATE, LONGEST_PAUSE, REMOVE, REPLACE, START, STOP, pause, plan, retry_at
 from app.ledger.traffic import Total
 from app.mtproto.secret import Secret
+from app.rules.limits import GB
 from app.runtimes.base import CREATED, EXITED, RUNNING, Observed, Place, Workload
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from app.actions import Fleet, Refused
 from app.checks.addresses import Addresses
 from app.config.model import User
+from app.control.pacing import AGAIN, LEARNING
+from app.control.probing import link_from_here
 from app.engines.builtin import Builtin
-from app.fleet import Fleet, Refused
-from app.fleet.probing import link_from_here
-from app.fleet.slowness import AGAIN, LEARNING
 from app.mtproto.links import parse_link
 from app.mtproto.secret import Secret
 from app.runtimes.base import Place

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import pytest
 
+from app.actions import Fleet
+from app.control.monitor import Monitor
 from app.engines.builtin import Builtin
 from app.engines.mtg.engine import Mtg
-from app.fleet import Fleet
-from app.fleet.monitor import Monitor
 from app.ledger.refusals import Refused
 from app.mtproto.faketls_client import client_hello
 from tests.fleet.conftest import metrics

@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from app.actions import Fleet, Refused, traffic
+from app.control.monitor import Monitor
 from app.engines.builtin import Builtin
-from app.fleet import Fleet, Refused, traffic
-from app.fleet.monitor import Monitor
 from app.ledger import database
 from app.ledger.history import DAY, HOUR
 from app.runtimes.base import EXITED

@@ -13,10 +13,10 @@ from datetime import datetime
 import pytest
 from click.testing import CliRunner
 
+from app.actions import Fleet
 from app.cli.__main__ import cli
+from app.control.monitor import Monitor
 from app.engines.builtin import Builtin
-from app.fleet import Fleet
-from app.fleet.monitor import Monitor
 from app.ledger.history import DAY, HOUR
 from tests.fleet.conftest import metrics
 from tests.fleet.test_traffic import ALICE, GB, moved, old_file, tick

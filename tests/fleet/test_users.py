@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from app.actions import users
 from app.config.model import Config, Leftover
-from app.fleet import users
-from app.fleet.errors import Refused
+from app.control.errors import Refused
 from app.mtproto.secret import Secret
 
 

@@ -25,11 +25,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from docker import APIClient
 
+from app.actions import Fleet
 from app.checks.addresses import Addresses
+from app.control.views import UserView
 from app.edge.base import Certificate
 from app.engines.mtg.engine import MtgImage
-from app.fleet import Fleet
-from app.fleet.views import UserView
 from app.runtimes.docker.runtime import METRICS_PORT, DockerRuntime
 from app.runtimes.docker.spec import INSTANCE
 from tests.docker import images

@@ -12,8 +12,8 @@ from playwright.sync_api import Browser, expect, sync_playwright
 from werkzeug.serving import make_server
 
 from app import create_app
+from app.actions import Fleet
 from app.engines.builtin import Builtin
-from app.fleet import Fleet
 from tests.support import templates
 from tests.support.memory_runtime import MemoryRuntime
 from tests.web.desk import CHROMIUM, CHROMIUM_ARGUMENTS, Desk, open_desk

@@ -17,9 +17,9 @@ from playwright.sync_api import Browser, sync_playwright
 from werkzeug.serving import make_server
 
 from app import create_app
+from app.actions import Fleet
+from app.control.monitor import Monitor
 from app.engines.builtin import Builtin
-from app.fleet import Fleet
-from app.fleet.monitor import Monitor
 from app.runtimes.base import Sample
 from app.runtimes.loglines import merge, stamped
 from tests.support.memory_runtime import MemoryRuntime

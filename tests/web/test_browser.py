@@ -12,8 +12,8 @@ import zxingcpp
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from app.actions import Fleet
 from app.config.names import fold
-from app.fleet import Fleet
 from app.ledger.traffic import Reading
 from tests.web.desk import Desk, open_desk
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Browser, Page, expect
 
-from app.fleet import Fleet
+from app.actions import Fleet
 from app.runtimes.base import RuntimeUnavailable
 from tests.web.desk import Desk, open_desk
 

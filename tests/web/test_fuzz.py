@@ -11,8 +11,8 @@ from urllib.parse import quote_from_bytes
 import pytest
 from flask import Flask
 
+from app.actions import Fleet
 from app.config.model import load
-from app.fleet import Fleet
 from app.web.forms import SettingsForm, UserForm
 from tests.web.html import text
 from tests.web.routes import every_path, paths

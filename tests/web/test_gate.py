@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from app.fleet import Fleet
+from app.actions import Fleet
 from tests.web.html import read, text
 from tests.web.routes import LOADING_ATTRIBUTES, OPEN_TO_ALL, paths
 from tests.web.visitor import Visitor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 
-from app.fleet import Fleet
+from app.actions import Fleet
 from app.mtproto.links import parse_link, tg_link
 from app.mtproto.secret import Secret
 from tests.web.visitor import Visitor

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from app.fleet import Fleet
-from app.fleet.users import find
+from app.actions import Fleet
+from app.actions.users import find
 from app.ledger.traffic import Reading
 from tests.support.memory_runtime import MemoryRuntime
 from tests.web.behind_nginx import fleet_behind_nginx

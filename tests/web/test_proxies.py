@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from app import create_app
+from app.actions import Fleet
+from app.control.reconcile import Outcome
 from app.engines.builtin import Builtin
 from app.engines.mtg.engine import MtgImage
-from app.fleet import Fleet
-from app.fleet.reconcile import Outcome
 from app.web.outcomes import failures
 from tests.support.memory_runtime import MemoryRuntime
 from tests.web.html import read, text

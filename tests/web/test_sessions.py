@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from app import create_app
-from app.fleet import Fleet
+from app.actions import Fleet
 from tests.web.html import text
 from tests.web.visitor import NAME, Visitor
 
@@ -133,7 +133,7 @@ def test_with_a_broken_configuration_the_right_password_opens_the_dashboard_whic
 
 def test_a_refusal_that_a_stranger_meets_tells_nothing(
         fleet: Fleet, stranger: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
-    from app.fleet import Refused
+    from app.actions import Refused
 
     def refuse(*_: object) -> None:
         raise Refused("/srv/panel/config.json is not valid: users[3] ('Alice')")

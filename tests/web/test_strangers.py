@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from app.fleet import Fleet
+from app.actions import Fleet
 from tests.web.routes import every_path
 from tests.web.visitor import Visitor
 

@@ -12,9 +12,9 @@ import pytest
 from playwright.sync_api import Browser
 
 from app import create_app
+from app.actions import Fleet
 from app.cli.instance import listen
 from app.cli.server import Server
-from app.fleet import Fleet
 from app.runtimes.ports import bind_error
 from tests.web.desk import open_desk
 

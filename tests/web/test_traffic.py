@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from app.fleet import Fleet
-from app.fleet.monitor import Monitor
+from app.actions import Fleet
+from app.control.monitor import Monitor
 from tests.fleet.conftest import metrics
 from tests.web.desk import Desk
 from tests.web.html import Element, read, text, value_of

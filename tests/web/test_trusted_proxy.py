@@ -6,7 +6,7 @@ import pytest
 from flask import Flask, request
 
 from app import create_app
-from app.fleet import Fleet, Refused
+from app.actions import Fleet, Refused
 from tests.web.html import read, text
 from tests.web.routes import LOADING_ATTRIBUTES, paths
 from tests.web.visitor import NAME, PASSWORD, Visitor

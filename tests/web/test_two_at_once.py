@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from app.fleet import Refused, Unfinished
+from app.actions import Refused, Unfinished
 
 
 def shown(page: str) -> str:

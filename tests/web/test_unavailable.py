@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.fleet import Fleet
+from app.actions import Fleet
 from app.runtimes.base import RuntimeUnavailable
 from tests.support.memory_runtime import MemoryRuntime
 from tests.web.html import read, text

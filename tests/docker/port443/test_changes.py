@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from app.actions import Fleet
 from app.engines.mtg.engine import MtgImage
-from app.fleet import Fleet
 from app.runtimes.base import Observed, Place, Sample, Workload
 from app.runtimes.docker.runtime import DockerRuntime
 from tests.support.crowd import DOWN, UP, Crowd

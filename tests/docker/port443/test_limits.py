@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from app.fleet.monitor import Monitor
+from app.control.monitor import Monitor
 from tests.docker.test_throttle import LIMIT_GB, OVER, move, right
 from tests.support.goodput import download_speed, upload_speed, use_cubic
 from tests.support.lab443 import Stage

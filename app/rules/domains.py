@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from app.config.model import Config, User
-from app.fleet.errors import Refused
-from app.fleet.links import links
+from app.control.errors import Refused
 from app.mtproto.secret import SecretError, valid_domain
+from app.rules.links import links
 
 _CONSONANTS, _VOWELS = "bcdfghjklmnprstvz", "aeiou"
 

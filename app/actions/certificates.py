@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timezone, tzinfo
 
 from app.config.model import Config
-from app.fleet import domains
-from app.fleet.errors import Refused
-from app.fleet.port443 import Port443
-from app.fleet.reconcile import Outcome
-from app.fleet.views import CertificateView, moment
+from app.control.errors import Refused
+from app.control.port443 import Port443
+from app.control.reconcile import Outcome
+from app.control.views import CertificateView, moment
 from app.ledger.ledger import Ledger
+from app.rules import domains
 
 #: The actor of what happens by itself.
 PANEL = "panel"

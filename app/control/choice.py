@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from app.config.file import ConfigFile
+from app.control.errors import Refused
 from app.engines.base import Engine
 from app.engines.builtin import Builtin
 from app.engines.mtg.engine import Mtg, MtgImage, find_mtg
-from app.fleet.errors import Refused
 from app.lib.public import Network
 from app.runtimes.base import Runtime, RuntimeFailure
 from app.runtimes.process.runtime import ProcessRuntime

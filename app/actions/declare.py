@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from app.config.file import ConfigFile
 from app.config.model import Config
-from app.fleet.errors import Refused
+from app.control.errors import Refused
 
 T = TypeVar("T")
 

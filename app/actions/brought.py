@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import unquote
 
 from app.config.model import Config
-from app.fleet.errors import Refused
+from app.control.errors import Refused
 from app.mtproto.links import Link, LinkError, parse_link
 from app.mtproto.secret import Secret, SecretError
 

@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from app.accounts import admins
 from app.config.file import ConfigError, ConfigFile
 from app.config.model import Admin, Config
 from app.config.passwords import hash_password, verify_among
-from app.fleet import admins
-from app.fleet.errors import LoginBusy, LoginThrottled
+from app.control.errors import LoginBusy, LoginThrottled
 from app.ledger.buckets import Place as Counted
 from app.ledger.fallback import PATIENCE
 from app.ledger.ledger import Ledger

@@ -12,12 +12,12 @@ from app.checks.addresses import LookupFailed
 from app.config.model import Config
 from app.edge.base import EdgeFailure
 from app.engines.base import IngressSpec
-from app.fleet import domains
 from app.ledger.ledger import Ledger
+from app.rules import domains
 from app.runtimes.base import RuntimeFailure
 
 if TYPE_CHECKING:
-    from app.fleet.fleet import Fleet
+    from app.actions.fleet import Fleet
 
 #: Seconds between two looks: the DNS may say something else at any time, and each name costs a question.
 NAMES_AGAIN, COUNT_AGAIN = 600.0, 60.0

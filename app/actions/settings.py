@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from app.config import model
 from app.config.model import Config
-from app.fleet.errors import Refused
+from app.control.errors import Refused
 
 
 def change(config: Config, changes: Mapping[str, object]) -> Config:

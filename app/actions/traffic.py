@@ -12,12 +12,12 @@ from typing import Any
 from app.config import times
 from app.config.file import ConfigFile
 from app.config.model import Config, User
-from app.fleet import cycles
-from app.fleet.limits import GB, reset_cycle
-from app.fleet.links import old_name, workload_name
-from app.fleet.zone import server_zone
 from app.ledger.ledger import Ledger
 from app.ledger.traffic import Total
+from app.lib.zone import server_zone
+from app.rules import cycles
+from app.rules.limits import GB, reset_cycle
+from app.rules.links import old_name, workload_name
 
 log = logging.getLogger(__name__)
 

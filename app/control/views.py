@@ -9,12 +9,12 @@ from typing import Any
 
 from app.config import times
 from app.config.model import Config, User
-from app.fleet import limits
-from app.fleet.hints import hints
-from app.fleet.links import link_port, links, workload_name
 from app.ledger.refusals import Refused
 from app.ledger.traffic import Total
 from app.mtproto.links import tg_link, tme_link
+from app.rules import limits
+from app.rules.hints import hints
+from app.rules.links import link_port, links, workload_name
 from app.runtimes.base import RUNNING, STOPPED, Observed
 
 

@@ -10,13 +10,13 @@ from datetime import datetime
 from app.certificates.manager import CertificateManager
 from app.checks.addresses import Addresses, LookupFailed
 from app.config.model import Config, User
+from app.control.errors import Refused
+from app.control.views import EdgeStatus
 from app.edge.base import Certificate, Edge, EdgeConfig
 from app.engines.base import NO_INGRESS, IngressSpec
-from app.fleet import domains
-from app.fleet.errors import Refused
-from app.fleet.views import EdgeStatus
 from app.lib.public import Network, is_public
 from app.mtproto.secret import FAKETLS, Secret
+from app.rules import domains
 
 #: Settings that nginx is told of: a value that it refuses is not kept.
 NGINX_SETTINGS = ("port_443_mode", "panel_domain", "sni_base_domain", "unknown_sni", "cover_site", "cover_url",

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from app.config.model import Config
+from app.control.desired import Desired, desired
+from app.control.plan import CREATE, LONGEST_PAUSE, REMOVE, REPLACE, START, STOP, Action, pause, plan
+from app.control.port443 import Port443
+from app.control.sampling import Sampler, locked
+from app.control.strangers import closing
 from app.edge.base import EdgeConfig, EdgeFailure
 from app.engines.base import Engine
-from app.fleet.desired import Desired, desired
-from app.fleet.plan import CREATE, LONGEST_PAUSE, REMOVE, REPLACE, START, STOP, Action, pause, plan
-from app.fleet.port443 import Port443
-from app.fleet.sampling import Sampler, locked
-from app.fleet.strangers import closing
 from app.ledger.ledger import Ledger
 from app.runtimes.base import RUNNING, LegacyContainer, Notice, Observed, Runtime, RuntimeFailure
 

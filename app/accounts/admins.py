@@ -6,7 +6,7 @@ from app.config.file import ConfigFile
 from app.config.model import Admin, Config
 from app.config.passwords import hash_password, new_password, weakness
 from app.config.values import clean_name
-from app.fleet.errors import Refused
+from app.control.errors import Refused
 
 
 def everybody(config: Config) -> list[Admin]:

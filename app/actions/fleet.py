@@ -13,34 +13,35 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from app import private
+from app.accounts.accounts import Accounts
+from app.accounts.logins import Place
+from app.actions import certificates, settings, traffic, users
+from app.actions.declare import T, declare
+from app.actions.users import Checks
 from app.certificates.certbot import Certbot
 from app.certificates.manager import CertificateManager, Store
 from app.checks.addresses import Addresses
 from app.checks.clock import OutsideClock
+from app.checks.server import Server, server_address
 from app.checks.tls import TlsCheck, check_all
 from app.config import model
 from app.config.file import ConfigError, ConfigFile
 from app.config.model import Admin, Config, User
+from app.control import strangers
+from app.control.choice import choose, edge_from_env
+from app.control.errors import Refused, after_saving, refusing
+from app.control.pacing import PacingCheck
+from app.control.port443 import NGINX_SETTINGS, Port443
+from app.control.reconcile import NGINX, Outcome, Reconciler
+from app.control.views import CertificateView, Snapshot, Status, UserView, hint_notes, troubles, user_view
 from app.edge.base import Edge, EdgeFailure, EdgeUnavailable
 from app.engines.base import Engine
-from app.fleet import certificates, settings, strangers, traffic, users
-from app.fleet.accounts import Accounts
-from app.fleet.choice import choose, edge_from_env
-from app.fleet.declare import T, declare
-from app.fleet.errors import Refused, after_saving, refusing
-from app.fleet.links import workload_name
-from app.fleet.logins import Place
-from app.fleet.port443 import NGINX_SETTINGS, Port443
-from app.fleet.reconcile import NGINX, Outcome, Reconciler
-from app.fleet.server import Server, server_address
-from app.fleet.slowness import PacingCheck
-from app.fleet.users import Checks
-from app.fleet.views import CertificateView, Snapshot, Status, UserView, hint_notes, troubles, user_view
-from app.fleet.zone import server_zone, zone_problem
 from app.ledger.events import Event
 from app.ledger.history import Point
 from app.ledger.ledger import Ledger
 from app.lib.public import Network
+from app.lib.zone import server_zone, zone_problem
+from app.rules.links import workload_name
 from app.runtimes.base import Runtime, RuntimeFailure, RuntimeUnavailable
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from app.accounts import admins
+from app.accounts.logins import Logins, Place
 from app.config.file import ConfigFile
 from app.config.model import Admin, Config
-from app.fleet import admins
-from app.fleet.errors import refusing
-from app.fleet.logins import Logins, Place
+from app.control.errors import refusing
 from app.ledger.ledger import Ledger
 
 

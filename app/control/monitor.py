@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import IO
 
 from app import private
-from app.fleet.errors import Refused
-from app.fleet.fleet import Fleet
-from app.fleet.strangers import Watch
+from app.actions.fleet import Fleet
+from app.control.errors import Refused
+from app.control.strangers import Watch
 
 log = logging.getLogger(__name__)
 

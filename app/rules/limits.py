@@ -6,8 +6,8 @@ from datetime import datetime, tzinfo
 
 from app.config import times
 from app.config.model import Config, User
-from app.fleet.cycles import next_reset
 from app.ledger.traffic import Total
+from app.rules.cycles import next_reset
 
 GB = 1024 ** 3
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from app.checks.clock import OutsideClock, off
 from app.config.model import Config
-from app.fleet.links import listened_port
-from app.fleet.views import UserView
+from app.control.views import UserView
 from app.mtproto.links import Link, parse_link
 from app.mtproto.probe import HANDSHAKE, ProbeError, probe
+from app.rules.links import listened_port
 
 
 def link_from_here(view: UserView, config: Config, edge_port: int) -> Link:

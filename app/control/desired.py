@@ -9,10 +9,10 @@ from types import MappingProxyType
 
 from app.config.model import Config
 from app.engines.base import NO_INGRESS, Engine, EngineRefusal, IngressSpec
-from app.fleet import domains
-from app.fleet.limits import blocked, expired, over_limit, speed_mbps
-from app.fleet.links import UserLink, links
 from app.ledger.traffic import Total
+from app.rules import domains
+from app.rules.limits import blocked, expired, over_limit, speed_mbps
+from app.rules.links import UserLink, links
 from app.runtimes.base import Runtime, Workload
 
 #: Bits per second. tc counts whole bytes, and below this its arithmetic for a burst overflows.

@@ -1,0 +1,1 @@
+"""Who may log in, how often it may be tried, sessions."""

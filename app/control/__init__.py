@@ -1,0 +1,1 @@
+"""Makes what runs what is declared: snapshot, desired, plan, reconcile, sampling, the monitor."""

@@ -1,0 +1,1 @@
+"""Pure rules: limits, cycles, domains, links. No clock, no I/O."""
