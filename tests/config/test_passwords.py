@@ -8,7 +8,6 @@ from werkzeug.security import generate_password_hash
 from app.config import passwords
 from app.config.passwords import hash_password, new_password, verify_among, verify_password, weakness
 
-
 pytestmark = pytest.mark.usefixtures("real_hashes")
 
 
