@@ -16,6 +16,9 @@ from typing import Protocol
 #: The name every runtime gives a user's proxy, and the one seen in `docker ps`.
 NAME_PREFIX = "mtg-proxy-"
 
+#: Where a workload that is made of an image finds its files.
+IMAGE_FOLDER = "/config"
+
 #: The built-in engine's module had this name when proxies that still run were started: no update restarts them.
 _HASHED_AS = {"app.builtin.server": "app.mtproto.server"}
 

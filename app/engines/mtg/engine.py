@@ -12,8 +12,7 @@ from app.engines.mtg import timing as mtgtiming
 from app.engines.mtg.config_file import METRICS_PATH, render_config
 from app.engines.mtg.metrics import read_counters
 from app.mtproto.secret import FAKETLS, Secret, SecretError
-from app.runtimes.base import NAME_PREFIX, Place, Workload
-from app.runtimes.docker.spec import FOLDER
+from app.runtimes.base import IMAGE_FOLDER, NAME_PREFIX, Place, Workload
 
 #: The file of certificates that mtg is to trust beside the system's, in the folder with its config.toml.
 TRUSTED = "ca.pem"
@@ -85,7 +84,7 @@ def _workload(user: User, config: Config, place: Place, front: IngressSpec, comm
         files[TRUSTED] = front.trusted
         # Go reads this file in place of the one with the system's certificates, but still every
         # certificate in /etc/ssl/certs: other addresses are trusted as before.
-        env["SSL_CERT_FILE"] = f"{FOLDER}/{TRUSTED}"
+        env["SSL_CERT_FILE"] = f"{IMAGE_FOLDER}/{TRUSTED}"
     return Workload(
         name=f"{NAME_PREFIX}{user.port}",
         user_id=user.id,

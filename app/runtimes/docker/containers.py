@@ -9,7 +9,7 @@ from typing import Any
 from docker import APIClient
 from docker.errors import APIError, ImageNotFound, NotFound
 
-from app.runtimes.base import RuntimeFailure, Workload
+from app.runtimes.base import IMAGE_FOLDER, RuntimeFailure, Workload
 from app.runtimes.docker import logs as docker_logs
 from app.runtimes.docker import spec as docker_spec
 from app.runtimes.docker.client import Connection
@@ -83,7 +83,7 @@ class Containers:
             self._images.fetch(workload.image)
             made = api.create_container_from_config(body, name)["Id"]
         try:
-            if not api.put_archive(made, docker_spec.FOLDER, docker_spec.archive(workload.files)):
+            if not api.put_archive(made, IMAGE_FOLDER, docker_spec.archive(workload.files)):
                 raise RuntimeFailure(f"{workload.name}: its files could not be put into the container")
         except (APIError, RuntimeFailure):
             self.destroy(api, made)

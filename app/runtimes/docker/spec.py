@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.runtimes import ports
-from app.runtimes.base import Workload
+from app.runtimes.base import IMAGE_FOLDER, Workload
 
 #: Labels of a container. The first five say whose it is, and what it was made from.
 MANAGED, INSTANCE, USER = "mtproto.managed", "mtproto.instance", "mtproto.user"
@@ -16,9 +16,7 @@ SPEC, ENGINE = "mtproto.spec", "mtproto.engine"
 #: What is needed to look after it without the declaration at hand.
 NAME, METRICS, LISTEN, MEMORY = "mtproto.name", "mtproto.metrics", "mtproto.listen", "mtproto.memory"
 
-#: Where a container finds its files, and so its config.toml.
-FOLDER = "/config"
-CONFIG = FOLDER + "/config.toml"
+CONFIG = f"{IMAGE_FOLDER}/config.toml"
 
 #: nobody, in every image, one without /etc/passwd too: no engine needs more, from port 1024 on.
 ACCOUNT = 65534
@@ -57,7 +55,7 @@ def container(workload: Workload, instance: str, network: str) -> dict[str, Any]
         "LogConfig": {"Type": "json-file", "Config": {"max-size": "5m", "max-file": "2"}},
         # A volume without a name, which goes with the container: no folder of the host is needed,
         # so a remote engine works too. It can be written between create and start; the root can't.
-        "Mounts": [{"Type": "volume", "Target": FOLDER, "VolumeOptions": {"NoCopy": True, "Labels": told}}],
+        "Mounts": [{"Type": "volume", "Target": IMAGE_FOLDER, "VolumeOptions": {"NoCopy": True, "Labels": told}}],
     }
     if workload.memory_mb:
         # As much with swap as without: a proxy that is to be stopped must not first slow down the machine.
