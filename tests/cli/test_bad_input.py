@@ -41,10 +41,10 @@ def unchanged(data: Path, alice: dict) -> Iterator[None]:
         ("a\nb", r"control character '\n'"),
     ],
 )
-def test_a_bad_name_is_refused(command, name: str, told: str) -> None:
-    assert told in command("user", "add", name).refused()
+def test_a_bad_name_is_refused(run, name: str, told: str) -> None:
+    assert told in run("user", "add", name).refused()
     if name not in ("Alice", "ALICE"):
-        assert told in command("user", "set", "Alice", f"name={name}").refused()
+        assert told in run("user", "set", "Alice", f"name={name}").refused()
 
 
 @pytest.mark.parametrize(
@@ -180,11 +180,11 @@ def test_a_broken_config_file_is_never_overwritten(run, broken: Path, text: str,
     assert broken.read_bytes() == text.encode("latin-1")
 
 
-def test_a_config_file_that_is_a_folder_is_told(command, broken: Path) -> None:
+def test_a_config_file_that_is_a_folder_is_told(run, broken: Path) -> None:
     broken.unlink()
     broken.mkdir()
     for words in CHANGES:
-        assert "Is a directory" in command(*words).refused()
+        assert "Is a directory" in run(*words).refused()
 
 
 def test_a_config_file_that_may_not_be_read_is_told(command, broken: Path) -> None:

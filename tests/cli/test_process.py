@@ -31,13 +31,19 @@ DONE = [
 
 
 @pytest.mark.parametrize("words", DONE, ids=" ".join)
-def test_with_json_a_done_command_prints_exactly_one_document(run, command, words: tuple[str, ...]) -> None:
+def test_with_json_a_done_command_prints_exactly_one_document(run, words: tuple[str, ...]) -> None:
     run("user", "add", "Alice", "--disabled")
     if words[:2] == ("admin", "remove"):
         run("create-admin", "--username", "eve", "--password", "correct horse", "--sudo")
-    answer = command(*words, "--json")
+    answer = run(*words, "--json")
     assert answer.code == 0
     answer.json()
+
+
+def test_as_a_process_it_prints_no_more_than_that(run, command) -> None:
+    run("user", "add", "Alice", "--disabled")
+    for words in (("status",), ("user", "list"), ("traffic",), ("reconcile",)):
+        assert command(*words, "--json").json() is not None
 
 
 def test_every_command_was_tried_with_json() -> None:
@@ -61,9 +67,10 @@ def test_data_may_stand_before_or_after_the_command(command, tmp_path) -> None:
     assert command("user", "list", "--json").json() == []
 
 
-def test_every_command_has_help_that_fits_80_columns(command) -> None:
+def test_every_command_has_help_that_fits_80_columns(run, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     for path, spec in COMMANDS.items():
-        answer = command(*path.split(), "--help")
+        answer = run(*path.split(), "--help")
         assert (answer.code, answer.stderr) == (0, "") and spec.help
         assert all(len(line) <= 80 for line in answer.stdout.splitlines())
 

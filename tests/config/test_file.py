@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -212,32 +214,40 @@ def test_two_writers_of_500_edits_each_lose_none(file):
     assert file.read().traffic_limit_gb == 1000
 
 
-WRITERS_AHEAD = 3
+#: For every line it is given, a new process that counts up for ever; it says the process, and when it has ended.
+FORK_WRITERS = """
+import os
+from app.config.file import ConfigFile
+for line in sys.stdin:
+    writer = os.fork()
+    if not writer:
+        break
+    print(writer, flush=True)
+    os.waitpid(writer, 0)
+    print("ended", flush=True)
+else:
+    sys.exit()
+"""
 
 
 @pytest.mark.timeout(600)
 def test_a_writer_killed_at_any_point_never_leaves_a_file_that_does_not_load(file):
     random.seed(7)
-    last, ahead = 0.0, []
-    for round_ in range(200):
-        # Starting Python takes longer than the write under test: keep a few waiting on their stdin.
-        while len(ahead) < WRITERS_AHEAD:
-            ahead.append(subprocess.Popen([sys.executable, "-c", "input()\n" + COUNT_UP, file.data_dir, "9999"],
-                                          cwd=ROOT, stdin=subprocess.PIPE))
-        writer = ahead.pop(0)
-        writer.stdin.write(b"\n")
-        writer.stdin.close()
-        if round_ % 10 == 0:
-            wait_for_an_edit_after(file, last)
-        time.sleep(random.uniform(0, 0.15))
-        writer.kill()
-        writer.wait()
-        current = ConfigFile(file.data_dir).read().traffic_limit_gb
-        assert current >= last
-        last = current
-    for writer in ahead:
-        writer.kill()
-        writer.communicate()
+    last = 0.0
+    # Starting Python takes longer than the write under test: the writers are forks of one that has started.
+    with subprocess.Popen([sys.executable, "-c", "import sys" + FORK_WRITERS + COUNT_UP, file.data_dir, "9999"],
+                          cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writers:
+        for round_ in range(200):
+            print(file=writers.stdin, flush=True)
+            writer = int(writers.stdout.readline())
+            if round_ % 10 == 0:
+                wait_for_an_edit_after(file, last)
+            time.sleep(random.uniform(0, 0.15))
+            os.kill(writer, signal.SIGKILL)
+            assert writers.stdout.readline() == "ended\n"
+            current = ConfigFile(file.data_dir).read().traffic_limit_gb
+            assert current >= last
+            last = current
     assert last > 0
     for backup in file.backups.glob("config-*.json"):
         json.loads(backup.read_text())

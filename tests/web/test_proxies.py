@@ -8,9 +8,11 @@ import pytest
 
 from app import create_app
 from app.actions import Fleet
+from app.config.model import User
 from app.control.reconcile import Outcome
 from app.engines.builtin import Builtin
 from app.engines.mtg.engine import MtgImage
+from app.mtproto.secret import Secret
 from app.web.outcomes import failures
 from tests.support.memory_runtime import MemoryRuntime
 from tests.web.html import read, text
@@ -166,9 +168,13 @@ def test_a_restart_that_fails_is_told_on_the_page_it_was_asked_on(
 
 
 def test_a_hundred_failures_fit_into_what_a_browser_keeps(admin: Visitor, fleet: Fleet) -> None:
-    for number in range(100):
-        user = fleet.add_user(f"{number} " + "é" * 60)
-        fleet.runtime.machine.fail("stop", f"mtg-proxy-{user.port}", "ü" * 200 + " reason" * 200)
+    secret = Secret.generate("www.example.com").hex
+    with fleet.file.edit() as config:
+        config.users += [User(id=f"{port:08x}", name=f"{port} " + "é" * 59, port=port, secret=secret)
+                         for port in range(2443, 2543)]
+    assert all(each.ok for each in fleet.reconcile())
+    for port in range(2443, 2543):
+        fleet.runtime.machine.fail("stop", f"mtg-proxy-{port}", "ü" * 200 + " reason" * 200)
     answer = admin.post("/stop")
     assert answer.status_code == 302
     assert all(len(cookie) < 4000 for cookie in answer.headers.getlist("Set-Cookie"))
