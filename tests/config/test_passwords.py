@@ -9,6 +9,7 @@ from app.config import passwords
 from app.config.passwords import hash_password, new_password, verify_among, verify_password, weakness
 
 pytestmark = pytest.mark.usefixtures("real_hashes")
+FORMATS = "the first panel's", "werkzeug's"
 
 
 def old_hash(password: str) -> str:
@@ -23,7 +24,7 @@ def test_a_hash_of_today_verifies_and_needs_no_upgrade():
 
 
 @pytest.mark.parametrize("stored", [
-    old_hash("correct horse"), generate_password_hash("correct horse", method="pbkdf2:sha256:1000")])
+    old_hash("correct horse"), generate_password_hash("correct horse", method="pbkdf2:sha256:1000")], ids=FORMATS)
 def test_the_formats_of_older_installations_verify_and_ask_for_an_upgrade(stored):
     assert verify_password(stored, "correct horse") == (True, True)
     assert verify_password(stored, "wrong") == (False, False)
@@ -40,7 +41,8 @@ def test_new_passwords_differ_and_are_long_enough():
     assert all(len(new_password()) == 16 for _ in range(10))
 
 
-@pytest.mark.parametrize("legacy", [old_hash("of bob"), generate_password_hash("of bob", method="pbkdf2:sha256:1000")])
+@pytest.mark.parametrize("legacy", [old_hash("of bob"), generate_password_hash("of bob", method="pbkdf2:sha256:1000")],
+                         ids=FORMATS)
 def test_every_name_costs_the_same_hashes_whatever_is_stored_for_it(monkeypatch, legacy):
     today, work = hash_password("of ada"), []
     real = passwords.verify_password

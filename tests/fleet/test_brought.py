@@ -23,7 +23,8 @@ def fleet(tmp_path: Path) -> Fleet:
 @pytest.mark.parametrize("text", [
     tg_link("old.example.com", 24430, SECRET), f" <{tme_link('old.example.com', 24430, SECRET)}> ", SECRET.hex.upper(),
     SECRET.base64url, quote(tg_link('old.example.com', 24430, SECRET), safe=''),
-    tme_link('old.example.com', 24430, SECRET).removeprefix('https://')])
+    tme_link('old.example.com', 24430, SECRET).removeprefix('https://')],
+    ids=["tg", "t.me in brackets", "hex in capitals", "base64", "quoted", "t.me without https"])
 def test_a_link_or_a_secret_is_taken_over_once(fleet: Fleet, text: str):
     anna = fleet.add_user("Anna", link=text)
     assert (anna.secret, anna.domain) == (SECRET.hex, "www.example.com")
@@ -41,7 +42,8 @@ def test_a_port_that_is_taken_is_told(fleet: Fleet):
 
 
 @pytest.mark.parametrize("text", ["tg://socks?server=a&port=1", "nonsense", "tg://proxy?port=1&server=a",
-                                  f"tg://proxy?port=1&port=2&server=a&secret={SECRET.hex}"])
+                                  f"tg://proxy?port=1&port=2&server=a&secret={SECRET.hex}"],
+                         ids=["socks", "nonsense", "no secret", "two ports"])
 def test_what_is_no_link_adds_nobody(fleet: Fleet, text: str):
     with pytest.raises(Refused):
         fleet.add_user("Anna", link=text)
