@@ -85,19 +85,65 @@ check_python() {
     "$VENV/bin/mypy" --config-file tests/mypy.ini app wsgi.py || fail "mypy found something"
 }
 
-# The tests that run beside the others: their process, and what it prints.
-docker_run='' log=''
+# Groups of tests that run beside each other: folders, a group a line, those that take longest first. What uses
+# the Docker engine is one group: where none runs, its process starts one, which ends with it.
+FIRST='tests/docker tests/edge tests/runtimes
+tests/install
+tests/web
+tests/cli
+tests/mtproto'
 
-end_docker_run() {
-    if [ -n "$docker_run" ]; then
-        kill "$docker_run" || true
-        wait "$docker_run" || true
+# Prints every group: the first ones, and each folder that is in none of them.
+groups() {
+    local folder
+    printf '%s\n' "$FIRST"
+    for folder in tests/*/; do
+        folder=${folder%/}
+        if compgen -G "$folder/test_*.py" >/dev/null && ! grep -qw -- "$folder" <<<"$FIRST"; then
+            printf '%s\n' "$folder"
+        fi
+    done
+}
+
+# The groups that are under way, by process, and the folder of what they print.
+declare -A under_way=()
+logs=''
+
+# Interrupted, a group still tidies up behind the test it is at.
+end_groups() {
+    if [ ${#under_way[@]} -gt 0 ]; then
+        kill -INT "${!under_way[@]}" || true
+        for _ in {1..60}; do
+            kill -0 "${!under_way[@]}" 2>/dev/null || break
+            sleep 1
+        done
+        kill "${!under_way[@]}" 2>/dev/null || true
+        wait
     fi
-    rm -f "$log"
+    rm -rf "$logs"
+}
+
+# start_group GROUP: its tests, in the background.
+start_group() {
+    local folders=()
+    read -ra folders <<<"$1"
+    "$VENV/bin/python" -m pytest "${options[@]}" "${folders[@]}" >"$logs/${1//[\/ ]/-}" 2>&1 &
+    under_way[$!]=$1
+}
+
+# Waits for the group that ends first, and prints what it has printed.
+finish_group() {
+    local process=0 result=0 group
+    wait -n -p process "${!under_way[@]}" || result=$?
+    group=${under_way[$process]}
+    unset "under_way[$process]"
+    say "pytest $group"
+    cat "$logs/${group//[\/ ]/-}"
+    [ "$result" -eq 0 ] || failed+=("$group")
 }
 
 run_pytest() {
-    local options=(-c tests/pytest.ini) docker=(tests/docker tests/edge tests/runtimes) failed=0
+    local options=(-c tests/pytest.ini) failed=() group most
     if [ "${CI:-}" = true ]; then
         options+=(-p tests.support.no_skips)
     fi
@@ -105,19 +151,17 @@ run_pytest() {
         say "pytest"
         exec "$VENV/bin/python" -m pytest "${options[@]}" "$@"
     fi
-    # Two at a time: what uses the Docker engine waits most of the time. It is the one that starts the
-    # engine, where none runs, so all of it is in one of the two.
-    log=$(mktemp)
-    "$VENV/bin/python" -m pytest "${options[@]}" "${docker[@]}" >"$log" 2>&1 &
-    docker_run=$!
-    trap end_docker_run EXIT
-    say "pytest, everything without Docker"
-    "$VENV/bin/python" -m pytest "${options[@]}" "${docker[@]/#/--ignore=}" tests || failed=1
-    say "pytest, everything with Docker"
-    wait "$docker_run" || failed=1
-    docker_run=''
-    cat "$log"
-    [ "$failed" -eq 0 ] || fail "a test has failed; the lines above say which"
+    # One more than there are cores: the tests wait as well.
+    most=$(($(nproc) + 1))
+    logs=$(mktemp -d)
+    trap end_groups EXIT
+    say "pytest, in groups: each is printed when it has ended"
+    while read -r group; do
+        [ ${#under_way[@]} -lt "$most" ] || finish_group
+        start_group "$group"
+    done < <(groups)
+    while [ ${#under_way[@]} -gt 0 ]; do finish_group; done
+    [ ${#failed[@]} -eq 0 ] || fail "a test has failed in ${failed[*]}; the lines above say which"
 }
 
 main() {
