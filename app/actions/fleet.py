@@ -15,9 +15,7 @@ from pathlib import Path
 from app import private
 from app.accounts.accounts import Accounts
 from app.accounts.logins import Place
-from app.actions import certificates, settings, traffic, users
 from app.actions.declare import T, declare
-from app.actions.users import Checks
 from app.certificates.certbot import Certbot
 from app.certificates.manager import CertificateManager, Store
 from app.checks.addresses import Addresses
@@ -27,7 +25,7 @@ from app.checks.tls import TlsCheck, check_all
 from app.config import model
 from app.config.file import ConfigError, ConfigFile
 from app.config.model import Admin, Config, User
-from app.control import strangers
+from app.control import certificates, periods, strangers
 from app.control.choice import choose, edge_from_env
 from app.control.errors import Refused, after_saving, refusing
 from app.control.pacing import PacingCheck
@@ -41,7 +39,9 @@ from app.ledger.history import Point
 from app.ledger.ledger import Ledger
 from app.lib.public import Network
 from app.lib.zone import server_zone, zone_problem
+from app.rules import settings, users
 from app.rules.links import workload_name
+from app.rules.users import Checks
 from app.runtimes.base import Runtime, RuntimeFailure, RuntimeUnavailable
 
 
@@ -69,7 +69,7 @@ class Fleet:
         self._sampled = 0.0
         with refusing(), self.ledger.database.best_effort("an older panel's traffic"):
             self._last_good = self.file.read()
-            traffic.import_old_file(data_dir, self._last_good, self.ledger)
+            periods.import_old_file(data_dir, self._last_good, self.ledger)
 
     @classmethod
     def open(cls, data_dir: Path | str) -> Fleet:
@@ -235,7 +235,7 @@ class Fleet:
         config = self.config()
         chosen = [users.find(config, ref)] if ref else config.users
         with refusing():
-            traffic.reset(self.ledger, chosen, self.reconciler.now(), actor)
+            periods.reset(self.ledger, chosen, self.reconciler.now(), actor)
         self._attempt(self.reconcile)
         ids = {user.id for user in chosen}
         return [view for view in self.users() if view.id in ids]
@@ -243,7 +243,7 @@ class Fleet:
     def carry_out_resets(self) -> None:
         """Reset whoever's reset cycle is due; the next reconcile lifts throttles and blocks."""
         with refusing():
-            traffic.carry_out_resets(self.ledger, self.config(), self.reconciler.now())
+            periods.carry_out_resets(self.ledger, self.config(), self.reconciler.now())
 
     # Changing what runs
 
@@ -343,7 +343,7 @@ class Fleet:
         with refusing():
             active = self.reconciler.sampler.sample(self.runtime.observe())
             self._sampled = time.monotonic()
-            traffic.start_clocks(self.file, self.ledger, active, self.reconciler.now())
+            periods.start_clocks(self.file, self.ledger, active, self.reconciler.now())
 
     def look_for_slow_proxies(self) -> None:
         """Note which proxies say that they send slower than they could."""
@@ -367,7 +367,7 @@ class Fleet:
             self.ledger.events.record(actor, action, users.find(self.config(), user_id).name, detail)
             self._attempt(self.reconcile)
             if links:
-                traffic.follow_link(self.ledger, *links, by_name=self.config().port_443_mode)
+                periods.follow_link(self.ledger, *links, by_name=self.config().port_443_mode)
             return self.user(user_id)
 
     def _stop_or_start(self, stopped: bool, action: str, actor: str) -> list[Outcome]:

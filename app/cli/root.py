@@ -131,8 +131,8 @@ class Command(click.Command):
         self.params += _shared_options()
 
     def invoke(self, ctx: click.Context) -> Any:
-        from app.actions import Refused, Unfinished
         from app.config.file import ConfigError
+        from app.control.errors import Refused, Unfinished
 
         try:
             return super().invoke(ctx)

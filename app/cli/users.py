@@ -111,7 +111,7 @@ def add(
     disabled: bool,
 ) -> None:
     """Declare a user and start their proxy."""
-    from app.actions.brought import not_kept
+    from app.rules.brought import not_kept
 
     if brought_link == "-":
         brought_link = typed.secret_line("Link")

@@ -8,8 +8,8 @@ import time
 from flask import Blueprint, Flask, flash, g, make_response, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
-from app.actions import LoginBusy, LoginThrottled, Refused
 from app.config.model import Admin
+from app.control.errors import LoginBusy, LoginThrottled, Refused
 from app.ledger.sessions import HOURS as SESSION_HOURS
 from app.web import device
 from app.web.context import client_address, current_admin, door, the_fleet

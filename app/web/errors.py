@@ -8,7 +8,7 @@ from flask import Flask, render_template
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
-from app.actions import Refused, Unfinished
+from app.control.errors import Refused, Unfinished
 from app.web.context import current_admin
 from app.web.security import LARGEST_FORM, USUAL_FORM
 

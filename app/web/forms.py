@@ -12,9 +12,9 @@ from flask_wtf import FlaskForm
 from wtforms import BooleanField, HiddenField, PasswordField, SelectField, StringField, TextAreaField
 from wtforms.validators import DataRequired
 
-from app.actions import Refused
 from app.config.model import Config
 from app.config.values import WEEKDAYS
+from app.control.errors import Refused
 from app.web.formats import cycle, sentence
 
 #: What the settings page calls a choice that a refusal names as it is written in the file.

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from app.actions.users import CHANGEABLE
 from app.cli.__main__ import cli
 from app.config import model
+from app.rules.users import CHANGEABLE
 from tests.cli.conftest import ROOT
 
 

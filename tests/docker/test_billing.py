@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from app.actions import Fleet, Refused
+from app.actions import Fleet
+from app.control.errors import Refused
 from app.engines.mtg.engine import MtgImage
 from app.runtimes.base import RUNNING
 from app.runtimes.docker.runtime import DockerRuntime

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from app.actions import Refused
 from app.config.file import ConfigFile
 from app.control.choice import choose, edge_from_env, instance
+from app.control.errors import Refused
 from app.runtimes.docker.runtime import DockerRuntime
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
-from app.actions import users
 from app.config.model import Config, User
 from app.control.desired import desired
 from app.engines.builtin import Builtin
 from app.mtproto.secret import Secret
+from app.rules import users
 from app.rules.links import links, replace_domain
 from tests.fleet.test_plan import Places
 from tests.fleet.test_users import world

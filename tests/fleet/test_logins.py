@@ -12,8 +12,8 @@ import pytest
 
 from app.accounts import logins
 from app.accounts.logins import FAILURES_OF_NAME, FAILURES_OF_PLACE, Place
-from app.actions import LoginBusy, LoginThrottled, Refused
 from app.config import passwords
+from app.control.errors import LoginBusy, LoginThrottled, Refused
 
 HOME, NAT = "192.0.2.1", "203.0.113.9"
 

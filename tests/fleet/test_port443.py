@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from app.actions import Fleet, Refused
+from app.actions import Fleet
 from app.checks.addresses import Addresses
 from app.config.model import User
+from app.control.errors import Refused
 from app.control.pacing import AGAIN, LEARNING
 from app.control.probing import link_from_here
 from app.engines.builtin import Builtin

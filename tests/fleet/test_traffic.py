@@ -10,7 +10,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from app.actions import Fleet, Refused, traffic
+from app.actions import Fleet
+from app.control import periods
+from app.control.errors import Refused
 from app.control.monitor import Monitor
 from app.engines.builtin import Builtin
 from app.ledger import database
@@ -430,7 +432,7 @@ def test_an_import_that_the_ledger_could_not_take_is_made_at_the_next_start(flee
     other = sqlite3.connect(fleet.ledger.database.path)
     other.execute("BEGIN IMMEDIATE")
     with fleet.ledger.database.best_effort("the test"):
-        traffic.import_old_file(fleet.data_dir, fleet.config(), fleet.ledger)
+        periods.import_old_file(fleet.data_dir, fleet.config(), fleet.ledger)
     assert (fleet.data_dir / "traffic.json").exists()
     other.rollback()
     other.close()

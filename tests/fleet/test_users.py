@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from app.actions import users
 from app.config.model import Config, Leftover
 from app.control.errors import Refused
 from app.mtproto.secret import Secret
+from app.rules import users
 
 
 def world(port_taken=lambda port: "", refuse_domain=lambda config, domain, user: None) -> users.Checks:

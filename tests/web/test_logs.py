@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.actions import Fleet, Refused
+from app.actions import Fleet
+from app.control.errors import Refused
 from app.web.pages.logs import split
 from tests.web.html import read, text
 from tests.web.visitor import Visitor

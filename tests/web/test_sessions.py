@@ -133,7 +133,7 @@ def test_with_a_broken_configuration_the_right_password_opens_the_dashboard_whic
 
 def test_a_refusal_that_a_stranger_meets_tells_nothing(
         fleet: Fleet, stranger: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
-    from app.actions import Refused
+    from app.control.errors import Refused
 
     def refuse(*_: object) -> None:
         raise Refused("/srv/panel/config.json is not valid: users[3] ('Alice')")

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from app.actions import Refused, Unfinished
+from app.control.errors import Refused, Unfinished
 
 
 def shown(page: str) -> str:

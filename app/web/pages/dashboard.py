@@ -7,7 +7,7 @@ from collections.abc import Callable
 from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from app.actions import Refused
+from app.control.errors import Refused
 from app.control.reconcile import Outcome
 from app.web.context import actor, the_fleet
 from app.web.outcomes import failures

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from flask import Blueprint, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 
-from app.actions import Refused
+from app.control.errors import Refused
 from app.control.views import UserView
 from app.runtimes.base import NAME_PREFIX
 from app.web.context import the_fleet

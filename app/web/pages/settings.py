@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from app.actions import Refused
 from app.checks.tls import TlsCheck
 from app.config.model import SETTINGS, Config
+from app.control.errors import Refused
 from app.control.views import changed_links
 from app.web.context import actor, current_admin, the_fleet
 from app.web.forms import SettingsForm

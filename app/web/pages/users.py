@@ -10,11 +10,12 @@ from datetime import datetime
 from flask import Blueprint, abort, flash, redirect, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
 
-from app.actions import Refused, brought
 from app.config.model import Config, User
 from app.config.names import fold
+from app.control.errors import Refused
 from app.control.views import OldLinkView, UserView
 from app.mtproto.qr import qr_png, qr_svg
+from app.rules import brought
 from app.runtimes.base import NAME_PREFIX
 from app.web.context import actor, the_fleet
 from app.web.formats import count, date_field

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from app.actions import Refused
+from app.control.errors import Refused
 from tests.support.lab443 import Stage, troubles
 from tests.support.stream import BackgroundStream, passes
 

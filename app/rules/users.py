@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from app.actions import brought
 from app.config import values
 from app.config.model import Config, User, new_id
 from app.control.errors import Refused
 from app.mtproto.secret import FAKETLS, Secret, SecretError, valid_domain
-from app.rules import domains
+from app.rules import brought, domains
 from app.rules.links import replace_domain
 
 #: What `user set` and the panel's form may change.
