@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from app import private
 from app.certificates import pem
 from app.certificates.certbot import Certbot, CertificateFailure, NotAsked
 from app.certificates.renewal import Wanted, due, ends_soon, reason_to_ask, wanted, without
@@ -18,6 +16,7 @@ from app.config.model import Config
 from app.edge.base import Certificate
 from app.edge.files import put
 from app.ledger.certificates import Certificates, Row
+from app.lib.filelock import FileLock
 
 log = logging.getLogger(__name__)
 
@@ -169,10 +168,5 @@ class CertificateManager:
     @contextmanager
     def _alone(self) -> Iterator[bool]:
         """Whether no other thread or process asks now."""
-        with open(self._lock, "w", opener=private.opener) as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
+        with FileLock(self._lock) as lock:
+            yield lock.try_take()

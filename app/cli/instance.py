@@ -11,7 +11,6 @@ when a panel of that folder could not listen there.
 
 from __future__ import annotations
 
-import fcntl
 import ipaddress
 import os
 import select
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import IO
 
 from app import private
+from app.lib.filelock import try_flock
 from app.runtimes.ports import bind_error, join, own_address
 
 STOP_SECONDS = 20
@@ -106,7 +106,7 @@ class PanelFile:
         except FileNotFoundError:
             return None
         with handle:
-            if _lock(handle, fcntl.LOCK_SH):
+            if try_flock(handle, shared=True):
                 return None
             lines = handle.read().split("\n")
         try:
@@ -136,7 +136,7 @@ class PanelFile:
         """
         handle = open(self.path, "a+", opener=private.opener)
         deadline = time.monotonic() + 5
-        while not _lock(handle, fcntl.LOCK_EX):
+        while not try_flock(handle):
             other = self.running()
             if other and (_alive(other.pid) or time.monotonic() > deadline):
                 raise PanelError(f"a panel already serves {self.data_dir} (process {other.pid}, "
@@ -189,14 +189,6 @@ class _Watched:
 
     def ended(self) -> bool:
         return self._fd < 0 or bool(select.select([self._fd], [], [], 0)[0])
-
-
-def _lock(handle: IO[str], kind: int) -> bool:
-    try:
-        fcntl.flock(handle, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _alive(pid: int) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import logging
 import os
@@ -20,6 +19,7 @@ from app.config import model, older
 from app.config.json_text import NotJson, parse
 from app.config.model import Config, InvalidConfig
 from app.config.passwords import hash_password, new_password
+from app.lib.filelock import FileLock
 
 KEPT_BACKUPS = 10
 #: Both names are read.
@@ -186,11 +186,11 @@ class ConfigFile:
     @contextmanager
     def _lock(self) -> Iterator[None]:
         try:
-            handle = open(self.data_dir / "config.lock", "a", opener=private.opener)
+            lock = FileLock(self.data_dir / "config.lock")
         except OSError as error:
             raise self._unsaved(error) from None
-        with handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        with lock:
+            lock.take()
             yield
 
     def _save(self, config: Config, before: bytes) -> None:

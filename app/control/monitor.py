@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import IO
 
-from app import private
 from app.actions.fleet import Fleet
 from app.control.errors import Refused
 from app.control.strangers import Watch
+from app.lib.filelock import FileLock
 
 log = logging.getLogger(__name__)
 
@@ -67,8 +65,8 @@ class Monitor:
             self._beside[name].start()
 
     def _run(self) -> None:
-        with open(self.fleet.data_dir / "monitor.lock", "a", opener=private.opener) as handle:
-            if not self._take(handle):
+        with FileLock(self.fleet.data_dir / "monitor.lock") as lock:
+            if not self._take(lock):
                 return
             # Watch from before the first look: no end between the two is missed.
             _try(lambda: self.fleet.runtime.wait(0))
@@ -77,14 +75,12 @@ class Monitor:
                 if not _try(self._rest):
                     self._stopping.wait(1.0)
 
-    def _take(self, handle: IO[str]) -> bool:
+    def _take(self, lock: FileLock) -> bool:
         """Wait until this monitor is the one that acts; False if it is stopped before."""
         while not self._stopping.is_set():
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if lock.try_take():
                 return True
-            except BlockingIOError:
-                self._stopping.wait(self.tick_seconds)
+            self._stopping.wait(self.tick_seconds)
         return False
 
     def _rest(self) -> None:

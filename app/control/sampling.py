@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -15,6 +13,7 @@ from app.engines.base import Engine
 from app.ledger.ledger import Ledger
 from app.ledger.refusals import Count
 from app.ledger.traffic import Reading
+from app.lib.filelock import FileLock
 from app.runtimes.base import Observed, Runtime, Sample
 
 log = logging.getLogger(__name__)
@@ -87,14 +86,12 @@ class Sampler:
 def locked(path: Path) -> Iterator[None]:
     """Hold this lock file, alone. If it is there, it can be had on a disk that takes no writes, too."""
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        lock = FileLock(path)
     except OSError:
-        handle = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        lock = FileLock(path, make=False)
+    with lock:
+        lock.take()
         yield
-    finally:
-        os.close(handle)
 
 
 def _estimate(user_id: str, sample: Sample, network: tuple[int, int]) -> Reading:

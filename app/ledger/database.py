@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import shutil
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from app import private
 from app.ledger.migrations import migrate
+from app.lib.filelock import FileLock
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class Database:
             db.close()
             db = None
         if db is None:
-            with self._folder(fcntl.LOCK_SH):
+            with self._folder(shared=True):
                 self._local.open = None, _file(self.path)
                 db = self._connect()
                 self._local.open = db, _file(self.path)
@@ -122,7 +122,7 @@ class Database:
         if db is not None:
             db.close()
         self._local.open = None, None
-        with self._folder(fcntl.LOCK_EX):
+        with self._folder(shared=False):
             if file != _file(self.path):
                 return  # somebody else was first
             aside = self.path.with_name(f"{self.path.name}.broken-{int(time.time())}")
@@ -134,15 +134,12 @@ class Database:
         log.warning("%s is damaged (%s); kept as %s, and a new one was begun", self.path, error, aside)
 
     @contextmanager
-    def _folder(self, kind: int) -> Iterator[None]:
+    def _folder(self, shared: bool) -> Iterator[None]:
         """A lock on the folder: nobody opens the file while another one takes its place."""
-        folder = os.open(self.path.parent, os.O_RDONLY)
-        try:
+        with FileLock(self.path.parent, make=False) as lock:
             with suppress(OSError):  # some file systems know none on folders
-                fcntl.flock(folder, kind)
+                lock.take(shared)
             yield
-        finally:
-            os.close(folder)
 
 
 def _file(path: Path) -> tuple[int, int] | None:

@@ -6,7 +6,6 @@ symlink `current` leads. Each step leaves a folder with which nginx starts.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -15,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from app import private
+from app.lib.filelock import locked
 
 #: current: what nginx reads. served: what it was last seen to serve. staged: what is being checked.
 LINKS = ("current", "served", "staged")
@@ -40,8 +40,7 @@ class Folder:
     def lock(self) -> Iterator[None]:
         """Only one process at a time changes what nginx serves. Raises OSError."""
         _make(self.path)
-        with open(self.path / "lock", "a", opener=private.opener) as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(self.path / "lock"):
             yield
 
     def prepare(self) -> None:

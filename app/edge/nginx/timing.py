@@ -12,9 +12,7 @@ follow it at once, and without session tickets, which come in pairs (nginx/templ
 
 from __future__ import annotations
 
-import fcntl
 import ipaddress
-import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +36,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from app.edge.files import put
+from app.lib.filelock import locked
 
 PORT = 8445
 #: Bytes of the file. A record holds 16,384: this makes 128 gaps, and mtg wants 100 before it uses any.
@@ -193,9 +192,5 @@ def _locked(folder: Path) -> Iterator[None]:
     for each in (folder, folder / _ROOT):
         each.mkdir(parents=True, exist_ok=True)
         each.chmod(0o755)
-    handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with locked(folder / ".lock"):
         yield
-    finally:
-        os.close(handle)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from app.lib import filelock
 from app.lib.procfs import LOG, Process
 from app.runtimes.base import RuntimeFailure
 
@@ -73,12 +73,8 @@ def locked(root: Path) -> Iterator[None]:
     Held for milliseconds only: to read a record, act on it and write it.
     """
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle = os.open(root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with filelock.locked(root / ".lock"):
         yield
-    finally:
-        os.close(handle)
 
 
 @dataclass(frozen=True)
