@@ -1,0 +1,262 @@
+"""update.sh: from a release to the next one, and back, with data and links as they were."""
+
+from __future__ import annotations
+
+import fcntl
+from pathlib import Path
+
+import pytest
+
+from tests.install.update_lab import Server, tree
+
+DATA = {"config.json": '{"users": "Alice, Bob"}', "panel.db": "measured by v1"}
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Server:
+    return Server(tmp_path)
+
+
+def test_the_newest_release_is_fetched_built_and_serves(server: Server) -> None:
+    server.publish("v2")
+    done = server.update()
+    assert done.code == 0, done.told
+    assert server.version == "v2" and server.data() == DATA
+    assert "back to v1: sudo bash" in done.stdout
+    # Built before anything was switched, and beside a panel that served.
+    calls = server.calls
+    built = next(i for i, call in enumerate(calls) if call.startswith("docker build") and "mtproto-panel:v2" in call)
+    switched = next(i for i, call in enumerate(calls) if "up -d --no-build" in call)
+    assert built < switched and not any("stop" in call for call in calls)
+    # nginx and the proxies were left alone.
+    assert not any("nginx" in call for call in calls[switched:]) and "proxies that run" not in done.stdout
+    assert "v2 is here already" in server.update().stdout
+
+
+def test_settings_stay_and_defaults_move_on_behind_a_chosen_mirror(server: Server) -> None:
+    made = server.publish("v2")
+    images = (made / "host/lib/images.sh").read_text()
+    assert "nginx:1.28" in images
+    newer = server.publish("v3")
+    (newer / "host/lib/images.sh").write_text(images.replace("nginx:1.28", "nginx:1.30"))
+    done = server.update("--from", str(newer))
+    assert done.code == 0, done.told
+    assert server.setting("NGINX_IMAGE") == "mirror.example/library/nginx:1.30"
+    assert server.setting("MTG_IMAGE") == "my/own:mtg" and server.setting("TZ") == "Europe/Berlin"
+
+
+def test_check_says_what_is_new_and_changes_nothing(server: Server) -> None:
+    server.publish("v2")
+    told = server.update("--check").stdout
+    assert "Installed: v1" in told and "Newest:    v2" in told and "update.sh" in told
+    assert server.version == "v1" and not (server.home / "update.log").exists()
+    assert server.update().code == 0
+    assert "This is the newest release" in server.update("--check").stdout
+
+
+def test_a_version_by_name_and_one_that_there_is_not(server: Server) -> None:
+    server.publish("v2")
+    server.publish("v3")
+    assert server.update("--version", "v2").code == 0 and server.version == "v2"
+    missing = server.update("--version", "v9")
+    assert missing.code == 1 and "there is no release v9" in missing.stderr and "Nothing was changed" in missing.stderr
+    odd = server.update("--version", "../v2")
+    assert odd.code == 2 and "letters, digits" in odd.stderr
+
+
+def test_what_was_changed_on_the_way_is_thrown_away(server: Server) -> None:
+    server.publish("v2")
+    archive = server.site / "download/v2/mtproto-v2.tar.gz"
+    archive.write_bytes(archive.read_bytes() + b"more")
+    done = server.update()
+    assert done.code == 1 and "is not the release v2" in done.stderr and "Nothing was changed" in done.stderr
+    assert server.version == "v1" and list((server.home / "releases").iterdir()) == [server.home / "releases/v1"]
+    beside = server.update("--from", str(archive))
+    assert beside.code == 1 and "is not what" in beside.stderr
+
+
+def test_an_archive_and_a_checkout_on_this_server(server: Server) -> None:
+    server.publish("v2")
+    assert server.update("--from", str(server.site / "download/v2/mtproto-v2.tar.gz")).code == 0
+    assert server.version == "v2"
+    checkout = tree(server.folder / "check out", "v3")
+    assert server.update("--from", str(checkout)).code == 0 and server.version == "v3"
+    # Worked in since: the release that serves stays as it is, and this is another one.
+    (checkout / "app/version.txt").write_text("changed")
+    assert server.update("--from", str(checkout)).code == 0 and server.version.startswith("v3.")
+    assert (server.home / "releases/v3/app/version.txt").read_text() == "v3"
+    assert "is here already" in server.update("--from", str(checkout)).stdout
+
+
+@pytest.mark.parametrize(("trouble", "told"), [
+    ("broken", "did not answer"), ("probe-fails", "led to Telegram before does not any more"),
+    ("no-start", "could not be started")])
+def test_a_release_that_does_not_work_is_taken_back_by_itself(server: Server, trouble: str, told: str) -> None:
+    server.publish("v2")
+    server.say(trouble, "v2")
+    done = server.update()
+    assert done.code == 1 and told in done.stderr and "v1 serves again" in done.stderr, done.told
+    assert server.version == "v1" and server.data() == DATA and not (server.home / ".update").exists()
+    # The timer does not try the same every night; a person may.
+    again = server.update("--unattended")
+    assert again.code == 0 and "not tried again by itself" in again.stdout and server.version == "v1"
+    (server.stubs / trouble).unlink()
+    assert server.update().code == 0 and server.version == "v2"
+    assert server.update("--unattended").code == 0
+
+
+def test_a_proxy_that_did_not_work_before_is_no_reason_to_go_back(server: Server) -> None:
+    server.publish("v2")
+    server.say("probe-fails", "v1\nv2")
+    done = server.update()
+    assert done.code == 0 and server.version == "v2" and "not judged by that" in done.stdout
+
+
+@pytest.mark.parametrize("trouble", ["build-fails", "config-refused"])
+def test_what_fails_before_the_switch_changes_nothing(server: Server, trouble: str) -> None:
+    server.publish("v2")
+    server.say(trouble, "v2")
+    done = server.update()
+    assert done.code == 1 and server.version == "v1" and server.data() == DATA, done.told
+    assert "goes on serving" in done.stderr if trouble == "config-refused" else "Unable to fetch" in done.stderr
+    assert not any("up -d" in call or "stop" in call for call in server.calls)
+
+
+def test_rollback_is_the_release_before_with_todays_data(server: Server) -> None:
+    assert "no release was here before v1" in server.update("--rollback").stderr
+    server.publish("v2")
+    server.update()
+    (server.home / "data/config.json").write_text("changed since")
+    done = server.update("--rollback")
+    assert done.code == 0 and server.version == "v1", done.told
+    assert server.data() == {**DATA, "config.json": "changed since"}
+    assert server.update("--unattended").code == 0 and server.version == "v1"
+    # And forth again.
+    assert server.update("--rollback").code == 0 and server.version == "v2"
+
+
+def test_data_that_the_older_release_can_not_read_is_as_it_left_it(server: Server) -> None:
+    server.say("ledger.v1", "5 5")
+    server.say("ledger.v2", "8 8")
+    server.publish("v2")
+    server.update()
+    (server.home / "data/panel.db").write_text("measured by v2")
+    (server.home / "data/panel.db-wal").write_text("newer pages")
+    (server.home / "data/config.json").write_text("with new fields")
+    server.say("config-refused", "v1")
+    done = server.update("--rollback")
+    assert done.code == 0 and server.version == "v1", done.told
+    assert server.data() == DATA and not (server.home / "data/panel.db-wal").exists()
+    assert "measured since are not in it" in done.told and "was changed since" in done.told
+    kept = next(backup for backup in server.backups() if (backup / "panel.db.newer").exists())
+    assert (kept / "panel.db.newer").read_text() == "measured by v2"
+    assert (kept / "config.json.newer").read_text() == "with new fields"
+
+
+def test_proxies_are_replaced_only_if_their_image_has_changed(server: Server) -> None:
+    server.publish("v2", proxy="mtg 2")
+    server.say("outdated", "12")
+    before = server.image("mtg-custom:latest")
+    done = server.update("--keep-proxies")
+    assert done.code == 0 and "12 proxies still run the old image" in done.stdout, done.told
+    assert server.image("mtg-custom:latest") != before == server.image("mtg-custom:v1")
+    server.publish("v3", proxy="mtg 2")
+    done = server.update()
+    assert "Replacing 12 proxies" in done.stdout and "Bob: replaced" in done.stdout
+    assert server.image("mtg-custom:v3") == server.image("mtg-custom:v2")
+    server.update("--rollback")
+    server.publish("v4")
+
+
+def test_an_image_of_ones_own_under_the_proxies_name_stays(server: Server) -> None:
+    server.image("mtg-custom:latest", "mine ")
+    server.publish("v2", proxy="mtg 2")
+    done = server.update()
+    assert done.code == 0 and "one of your own" in done.stdout and server.image("mtg-custom:latest") == "mine \n"
+
+
+def test_nginx_is_started_anew_only_for_a_new_configuration(server: Server) -> None:
+    server.publish("v2", nginx="events { }")
+    done = server.update()
+    assert done.code == 0 and "nginx has a new configuration" in done.stdout
+    assert any("--force-recreate nginx" in call for call in server.calls)
+
+
+def test_two_releases_and_five_backups_are_kept(server: Server) -> None:
+    for number in range(2, 10):
+        server.say(f"ledger.v{number}", "7 5")
+        server.publish(f"v{number}")
+        assert server.update().code == 0
+    assert sorted(path.name for path in (server.home / "releases").iterdir()) == ["v8", "v9"]
+    assert [each for each in (server.stubs / "images").iterdir() if each.name.startswith("mtproto-panel:v3")] == []
+    assert len(server.backups()) == 5 and all(b.stat().st_mode & 0o777 == 0o700 for b in server.backups())
+    assert (server.home / "update.log").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.timeout(900)
+def test_killed_at_any_step_a_second_run_completes_it(server: Server, tmp_path: Path) -> None:
+    server.publish("v2", proxy="mtg 2", nginx="events { }")
+    assert server.update().code == 0
+    steps = int((server.stubs / "calls").read_text())
+    assert steps > 30
+    for step in range(1, steps + 1):
+        other = Server(tmp_path / str(step))
+        other.publish("v2", proxy="mtg 2", nginx="events { }")
+        killed = other.update(kill_at=step)
+        assert killed.code == -9, f"step {step}: {killed.told}"
+        at = other.calls[-1]
+        done = other.update()
+        assert done.code == 0, f"{at}: {done.told}"
+        assert other.version == "v2" and other.data() == DATA, at
+        assert other.image("mtg-custom:latest") == server.image("mtg-custom:latest") != other.image("mtg-custom:v1"), at
+        assert sorted(path.name for path in other.home.iterdir()) == sorted(
+            path.name for path in server.home.iterdir()), at
+
+
+@pytest.mark.timeout(900)
+def test_killed_on_the_way_back_a_second_run_completes_that(server: Server, tmp_path: Path) -> None:
+    server.publish("v2")
+    server.say("broken", "v2")
+    assert server.update().code == 1
+    steps = int((server.stubs / "calls").read_text())
+    back = next(number for number, call in enumerate(server.calls) if call.endswith("stop app"))
+    assert back
+    for step in range(steps - 12, steps + 1):
+        other = Server(tmp_path / str(step))
+        other.publish("v2")
+        other.say("broken", "v2")
+        assert other.update(kill_at=step).code == -9
+        done = other.update()
+        assert done.code == 1 and "v1 serves again" in done.stderr, done.told
+        assert other.version == "v1" and other.data() == DATA
+
+
+def test_one_at_a_time(server: Server) -> None:
+    server.publish("v2")
+    with (server.home / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = server.update()
+        assert done.code == 1 and "another installation, update or removal" in done.stderr
+    assert server.update().code == 0
+
+
+def test_updates_by_themselves_are_a_timer_that_is_off_until_asked_for(server: Server) -> None:
+    without = server.update("--auto", "on")
+    assert without.code == 1 and "crontab" in without.stderr
+    (server.folder / "root/run/systemd/system").mkdir(parents=True)
+    (server.folder / "units").mkdir()
+    assert server.update("--auto", "on").code == 0
+    service = (server.folder / "units/mtproto-update.service").read_text()
+    assert f'"{server.home}/current/update.sh" --home "{server.home}" --unattended' in service and "@" not in service
+    assert "systemctl enable --now mtproto-update.timer" in server.calls
+    assert str(server.folder / "units/mtproto-update.timer") in (server.home / ".files").read_text()
+    for _ in range(2):
+        assert server.update("--auto", "off").code == 0
+        assert list((server.folder / "units").iterdir()) == []
+
+
+def test_a_folder_without_an_installation_is_told_so(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    done = server.update("--home", str(tmp_path / "empty"))
+    assert done.code == 1 and f"there is no installation in {tmp_path}/empty" in done.stderr
+    assert list((tmp_path / "empty").iterdir()) == []
