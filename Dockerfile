@@ -56,6 +56,7 @@ ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     MTPROTO_DATA_DIR=/data
 ARG VERSION=dev
+ENV MTPROTO_VERSION=${VERSION}
 LABEL org.opencontainers.image.title="MTProto Proxy Manager" \
       org.opencontainers.image.description="Web panel that runs one Telegram proxy per user" \
       org.opencontainers.image.version="${VERSION}"

@@ -138,8 +138,6 @@ update_command() {
 # place_release: TO, and its tree in releases/TO. From SOURCE, or from the place of releases.
 place_release() {
     local url unpacked=$MTPROTO_HOME/releases/.new.update
-    rm -rf "$MTPROTO_HOME"/releases/.new.*
-    # Of tree.sh: a tree becomes releases/VERSION.
     if [ -n "$SOURCE" ] && [ -d "$SOURCE" ]; then
         adopt_tree "$SOURCE"
         return
@@ -173,8 +171,8 @@ adopt_tree() {
     local own=$HERE
     HERE=$1
     find_version
-    # The tree that serves is not to change under it: a checkout that was worked in has a version of its own.
-    if [ "$VERSION" = "$FROM" ] && [ ! "$HERE" -ef "$TREE" ] && ! same_tree; then
+    # A release that is here does not change: a checkout that was worked in has a version of its own.
+    if [ -d "$TREE" ] && [ ! "$HERE" -ef "$TREE" ] && ! same_tree; then
         VERSION=$VERSION.$(list_tree | LC_ALL=C sort -z | (cd "$HERE" && xargs -0 sha256sum) | sha256sum | cut -c 1-8)
         TREE=$MTPROTO_HOME/releases/$VERSION
     fi
@@ -186,7 +184,7 @@ adopt_tree() {
     fi
 }
 
-# same_tree: is what is in HERE what serves?
+# same_tree: is what is in HERE what is in TREE?
 same_tree() {
     local name
     while IFS= read -r -d '' name; do
@@ -373,6 +371,8 @@ main() {
         return
     fi
     take_lock
+    # What a run that was killed has left of files that it wrote.
+    rm -rf "$MTPROTO_HOME"/*.new.* "$MTPROTO_HOME"/.*.new.* "$MTPROTO_HOME"/releases/.new.*
     begin_update_log "update.sh $*"
     if [ "$ACTION" = auto ]; then
         automatic "$AUTO"

@@ -21,11 +21,13 @@ def create_app(fleet: Fleet | None = None) -> Flask:
     from flask import Flask
 
     from app.actions import Fleet
+    from app.actions.renewal import Renewal
     from app.web import auth, errors, formats, security
     from app.web.pages import dashboard, health, logs, settings, users
 
     app = Flask(__name__, template_folder="web/templates", static_folder="web/static")
     app.extensions["fleet"] = fleet or Fleet.open(os.environ.get("MTPROTO_DATA_DIR", "data"))
+    app.extensions["renewal"] = Renewal(app.extensions["fleet"])
 
     auth.init_app(app)      # who asks
     security.init_app(app)  # session cookie, CSRF, response headers

@@ -132,7 +132,7 @@ class Fleet:
         return Status(
             runtime=self.runtime.name, engine=self.engine.name, running=running,
             total=sum(v.state not in ("disabled", "expired", "blocked") for v in views), users=views,
-            stopped=sight.config.proxies_stopped,
+            stopped=sight.config.proxies_stopped, outdated=sight.outdated,
             problems=list(dict.fromkeys(filter(None, problems))),
             notes=[*self.engine.notes(sight.config), *self.runtime.notes(), *hint_notes(views)],
             server=sight.server, server_note=self.server.note(sight.config), edge=edge,

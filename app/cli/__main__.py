@@ -7,6 +7,7 @@ from app.cli.certificates import certificates, domains
 from app.cli.config import config
 from app.cli.fleet import events, logs, probe, reconcile, restart, start, status, stop
 from app.cli.panel import panel
+from app.cli.renewal import update_proxies, version
 from app.cli.root import cli
 from app.cli.serve import serve
 from app.cli.settings import settings
@@ -17,6 +18,7 @@ from app.private import use_umask
 for command in (
     serve, user, settings, certificates, domains, status, traffic, start, stop, restart, logs, events, reconcile,
     probe, admin, create_admin, reset_password, first_password, config, panel,
+    update_proxies, version,
 ):
     cli.add_command(command)
 

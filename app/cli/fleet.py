@@ -46,6 +46,9 @@ def status(obj: Invocation) -> None:
         parts.append(paragraph(ESTIMATES))
     if now.stopped:
         parts.append(paragraph("All proxies are stopped. `start` runs them again."))
+    if now.outdated:
+        parts.append(paragraph(f"Proxies that still run an old image: {now.outdated}. To replace them one by one: "
+                               + obj.command_line("update-proxies")))
     parts += [paragraph(note) for note in now.notes]
     if now.problems:
         parts.append("\n".join(paragraph(f"! {line}") for line in now.problems))

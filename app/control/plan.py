@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from app.runtimes.base import RUNNING, Observed, Workload
@@ -29,12 +29,13 @@ class Action:
 
 
 def plan(workloads: Mapping[str, Workload], observed: Iterable[Observed], now: float,
-         suspended: Mapping[str, str] | None = None) -> list[Action]:
+         suspended: Mapping[str, str] | None = None, renew: Container[str] = ()) -> list[Action]:
     """The actions, each independent of the others; what already is as it should be gets none.
 
     now: Unix seconds. parked: user ids by the name of the workload, of users who keep theirs,
     with its log, but stopped. A workload that keeps crashing is started again after a
-    pause that doubles with each crash, up to five minutes.
+    pause that doubles with each crash, up to five minutes. renew: names of workloads that are replaced if they are
+    outdated; one that has to be started anyway is replaced then, too.
     """
     seen = {o.name: o for o in observed}
     suspended = suspended or {}
@@ -48,7 +49,7 @@ def plan(workloads: Mapping[str, Workload], observed: Iterable[Observed], now: f
             actions.append(Action(STOP, one.name, one.user_id))
     for name, workload in workloads.items():
         there = seen.get(name)
-        kind = _needed(workload, there, now)
+        kind = _needed(workload, there, now, name in renew)
         if kind:
             reason = there.reason if there and kind == START else ""
             actions.append(Action(kind, name, workload.user_id, workload, reason))
@@ -67,11 +68,11 @@ def pause(failures: int) -> float:
     return 0.0 if failures <= 1 else min(2.0 ** (failures - 1), LONGEST_PAUSE)
 
 
-def _needed(workload: Workload, observed: Observed | None, now: float) -> str:
+def _needed(workload: Workload, observed: Observed | None, now: float, renew: bool) -> str:
     if observed is None:
         return CREATE
-    if observed.spec != workload.spec:
+    if observed.spec != workload.spec or (renew and observed.outdated):
         return REPLACE
     if observed.state == RUNNING or now < retry_at(observed):
         return ""
-    return START
+    return REPLACE if observed.outdated else START

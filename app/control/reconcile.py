@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -98,6 +98,11 @@ class Reconciler:
             stops = self._run_all([Action(STOP, o.name, o.user_id) for o in running], config)
             return [o for o in stops if not o.ok] + self._pass(config, respect_backoff=False)
 
+    def renew(self, read: Callable[[], Config], name: str) -> list[Outcome]:
+        """One pass, in which the workload of this name is replaced if its image is an old one."""
+        with self._lock():
+            return self._pass(read(), respect_backoff=True, renew=(name,))
+
     def serve(self, config: Config) -> None:
         """Let nginx serve this declaration, and change nothing else. Raises EdgeFailure, RuntimeFailure."""
         with self._lock():
@@ -112,12 +117,13 @@ class Reconciler:
     def _site(self, config: Config, wanted: Desired) -> EdgeConfig:
         return self.port443.site(config, wanted.routes, self.now())
 
-    def _pass(self, config: Config, respect_backoff: bool) -> list[Outcome]:
+    def _pass(self, config: Config, respect_backoff: bool, renew: Collection[str] = ()) -> list[Outcome]:
         wanted = self._desired(config)
         names = {u.id: u.name for u in config.users}
         self._tell(self.runtime.notices(), names)
         observed = self.runtime.observe()
-        actions = plan(wanted.workloads, observed, self.clock() if respect_backoff else float("inf"), wanted.suspended)
+        actions = plan(wanted.workloads, observed, self.clock() if respect_backoff else float("inf"), wanted.suspended,
+                       renew)
         if respect_backoff:
             actions = [a for a in actions if not self._resting(a, a.spec)]
         ending = {a.name for a in actions if a.kind in (REPLACE, STOP, REMOVE)}

@@ -151,7 +151,7 @@ class Status:
     stopped: whether all proxies are declared stopped. problems: sentences that a person should read.
     bytes_*, period_*, now_* (bytes/s), connections, probes: of all users together. edge: None without nginx.
     notes: what of the settings the engine does not do, and the users' hints. server_note: "" or why the address
-    in links is a guess, or leads nobody here."""
+    in links is a guess, or leads nobody here. outdated: proxies that run, and whose image is an old one."""
 
     runtime: str
     engine: str
@@ -172,6 +172,7 @@ class Status:
     connections: int
     probes: int
     edge: EdgeStatus | None
+    outdated: int
 
     @property
     def estimated(self) -> bool:
@@ -202,6 +203,10 @@ class Snapshot:
     now: datetime
     zone: tzinfo
     server: str
+
+    @property
+    def outdated(self) -> int:
+        return sum(o.outdated and o.state == RUNNING for o in (self.observed or {}).values())
 
 
 #: How many hints of users stand among the notes of the whole.

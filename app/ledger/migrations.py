@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
+from collections.abc import Sequence
 
 STEPS = (
     """
@@ -158,6 +160,20 @@ STEPS = (
     CREATE INDEX failed_logins_source ON failed_logins (subject, source, first);
     """,
 )
+
+
+#: What a version that does not know it can live with: tables and columns of which it has never heard.
+_ADDS_ONLY = re.compile(r"(CREATE (TABLE|INDEX)|ALTER TABLE \w+ ADD COLUMN .*(DEFAULT|(?<!NOT )NULL\b))", re.DOTALL)
+
+
+def readable_by(steps: Sequence[str]) -> int:
+    """How many steps a version must know, at least, to work with a file on which all of these were taken: those up to
+    the last one that does more than add."""
+    for number in range(len(steps), 0, -1):
+        bare = re.sub(r"--[^\n]*", "", steps[number - 1])
+        if not all(_ADDS_ONLY.match(statement.strip()) for statement in bare.split(";") if statement.strip()):
+            return number
+    return 1
 
 
 def migrate(db: sqlite3.Connection) -> None:

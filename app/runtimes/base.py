@@ -100,7 +100,8 @@ class Observed:
     start time); counters restart from zero whenever it changes. "" if not running.
     crashes: unasked-for exits in a row, each within a minute of its start.
     exited_at: Unix seconds of the last exit, 0.0 if none. reason: why it is not
-    running, for people; "" if it runs.
+    running, for people; "" if it runs. outdated: whether the image of its name is another one by now than the
+    one that it was made from.
     """
 
     name: str
@@ -112,6 +113,7 @@ class Observed:
     exited_at: float = 0.0
     crashes: int = 0
     reason: str = ""
+    outdated: bool = False
 
 
 @dataclass(frozen=True)

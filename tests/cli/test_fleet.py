@@ -88,3 +88,16 @@ def test_logs_are_followed_until_interrupted(run, data: Path) -> None:
 def test_following_has_no_json_document(run) -> None:
     answer = run("logs", "--follow", "--json")
     assert answer.code == 2 and "--follow" in answer.stderr
+
+
+def test_the_version_is_told_and_what_it_makes_of_the_measurements(run, data: Path) -> None:
+    told = run("version").stdout.strip()
+    document = run("version", "--json").json()
+    assert told == document["version"] and 1 <= document["ledger_readable_by"] <= document["ledger"]
+    assert not (data / "config.json").exists(), "it needs no installation"
+
+
+def test_where_no_image_is_old_no_proxy_is_replaced(run) -> None:
+    run("settings", "set", "proxy_bind=127.0.0.1")
+    assert run("update-proxies", "--check", "--json").json() == {"count": 0, "proxies": []}
+    assert "All proxies run the image" in run("update-proxies").stdout

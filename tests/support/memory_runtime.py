@@ -30,6 +30,7 @@ class FakeProcess:
     exited_at: float = 0.0
     crashes: int = 0
     reason: str = ""
+    outdated: bool = False
     limit: int | None = None
     log: list[str] = field(default_factory=list)
 
@@ -67,6 +68,11 @@ class Machine:
             box.crashes, box.limit = 0 if settled else box.crashes + 1, None
             self.ends += 1
             self.changed.notify_all()
+
+    def new_image(self) -> None:
+        """The image that all workloads were made from is another one from now on."""
+        for box in self.boxes.values():
+            box.outdated = True
 
     def occupy(self, port: int, program: str = "nginx, pid 123") -> None:
         """Another program listens on this port from now on."""
@@ -109,7 +115,7 @@ class MemoryRuntime:
             settled = box.state == RUNNING and self.machine.now() - box.started_at >= SETTLED_AFTER
             observed.append(Observed(
                 name, box.workload.user_id, box.workload.spec, box.state, box.start, box.started_at,
-                box.exited_at, 0 if settled else box.crashes, box.reason))
+                box.exited_at, 0 if settled else box.crashes, box.reason, box.outdated))
         return observed
 
     def create(self, workload: Workload) -> None:

@@ -24,7 +24,7 @@ def test_the_walk_over_the_routes_finds_the_ones_we_know(panel: Flask, fleet: Fl
             "/settings"} <= shown
     verbs = ("edit", "enable", "disable", "rotate", "restart", "reset", "remove")
     assert {f"/users/{bob}/{verb}" for verb in verbs} | {
-        "/users/new", "/login", "/logout", "/start", "/stop", "/restart", "/reset",
+        "/users/new", "/login", "/logout", "/start", "/stop", "/restart", "/renew", "/reset",
         "/settings", "/settings/domains", "/settings/certificates"
     } == set(paths(panel, fleet, "POST"))
 

@@ -14,6 +14,7 @@ from app.engines.builtin import Builtin
 from app.engines.mtg.engine import MtgImage
 from app.mtproto.secret import Secret
 from app.web.outcomes import failures
+from tests.support.docker_lab import eventually
 from tests.support.memory_runtime import MemoryRuntime
 from tests.web.html import read, text
 from tests.web.visitor import NAME, PASSWORD, Visitor
@@ -233,3 +234,15 @@ def test_the_foot_names_what_runs_the_proxies(
     assert words in page
     assert ("The built-in engine is for trying the panel out." in page) is trial
     assert ("install mtg" in page) is trial
+
+
+def test_an_old_image_is_offered_to_be_replaced_one_by_one(admin: Visitor, fleet: Fleet, bob: str) -> None:
+    assert "/renew" not in offered(admin.get("/").get_data(as_text=True))
+    fleet.runtime.machine.new_image()
+    page = admin.get("/status").get_data(as_text=True)
+    assert "2 proxies still run the old image" in notices(page) and "/renew" in offered(page)
+    page = admin.post("/renew", follow_redirects=True).get_data(as_text=True)
+    assert "one after the other" in notices(page)
+    eventually(lambda: fleet.status().outdated == 0, "both are replaced")
+    assert "old image" not in admin.get("/").get_data(as_text=True)
+    assert any((e.actor, e.action, e.subject) == ("admin:ada", "proxy replaced", "Bob") for e in fleet.events())

@@ -53,6 +53,14 @@ class Containers:
         container = container_info(inspected) if inspected else None
         return container if container and container.labels.get(INSTANCE) == self.instance else None
 
+    def image_id(self, image: str) -> str:
+        """The id of the image that has this name now; "" if none has."""
+        with self._engine.api() as api:
+            try:
+                return str(api.inspect_image(image)["Id"])
+            except ImageNotFound:
+                return ""
+
     def last_line(self, container: ContainerInfo) -> str:
         """The last line it logged that says something."""
         with self._engine.api() as api:

@@ -52,6 +52,7 @@ class DockerRuntime:
     silence_pause = 60.0  # seconds between two attempts to read metrics that were never there
     list_good_for = 1.0  # seconds in which a list still tells whom to ask for samples
     limit_good_for = 2.0  # seconds in which a limit that was just set or read is not read again
+    images_good_for = 5.0  # seconds in which a name is believed to mean the same image
     foreign_pause = 30.0  # seconds between looks for an older installation's containers
 
     def __init__(self, instance: str, network: str = NETWORK, url: str = "") -> None:
@@ -68,6 +69,7 @@ class DockerRuntime:
         self._limits: dict[str, tuple[str, shaper.Limit | None, float]] = {}
         self._listed: tuple[float, list[dict[str, Any]]] = (float("-inf"), [])
         self._inside: str | None = None
+        self._images: tuple[float, dict[str, str]] = (float("-inf"), {})
         self._none_foreign_until = 0.0
 
     # -- looking ---------------------------------------------------------------------------------
@@ -100,7 +102,7 @@ class DockerRuntime:
         self._listed = (time.monotonic(), summaries)
         network = self._containers.the_network()["Id"] if summaries else ""
         observed = [
-            self._observed(container, cut_off(summary, self.network, network))
+            self._observed(container, cut_off(summary, self.network, network), summary["ImageID"])
             for summary, container in zip(summaries, self._look(summaries)) if container]
         return sorted(observed, key=lambda each: each.name)
 
@@ -330,7 +332,16 @@ class DockerRuntime:
         seen.update(zip((s["Id"] for s in unknown), self._each(ask, unknown)))
         return [seen[s["Id"]] for s in summaries]
 
-    def _observed(self, container: ContainerInfo, is_cut_off: bool) -> Observed:
+    def _is_outdated(self, image: str, made_from: str) -> bool:
+        at, ids = self._images
+        if time.monotonic() - at > self.images_good_for:
+            at, ids = self._images = (time.monotonic(), {})
+        if image not in ids:
+            ids[image] = self._containers.image_id(image)
+        # A name that no image has any more says nothing against what runs.
+        return ids[image] not in ("", made_from)
+
+    def _observed(self, container: ContainerInfo, is_cut_off: bool, made_from: str) -> Observed:
         name, spec, reason = self._own_name(container), container.labels.get(SPEC, ""), ""
         run = self._run(container)
         crashes = state.crashes(container, run, time.time())
@@ -342,7 +353,8 @@ class DockerRuntime:
             # No start helps. As of another spec than the wanted one, it will be replaced.
             spec, reason = "", reason or f"it was cut off from the network {self.network}"
         return Observed(name, container.labels.get(USER, ""), spec, container.state, container.start,
-                        container.started_at, container.exited_at, crashes, reason)
+                        container.started_at, container.exited_at, crashes, reason,
+                        self._is_outdated(container.image, made_from))
 
     def _run(self, container: ContainerInfo) -> CrashState:
         name = container.labels.get(NAME, container.name)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from app.actions.renewal import Renewal
 from app.control.errors import Refused
 from app.control.reconcile import Outcome
 from app.web.context import actor, the_fleet
@@ -53,6 +54,15 @@ def restart() -> ResponseReturnValue:
     return _all(the_fleet().restart, "All proxies are restarted. Telegram connects again by itself.")
 
 
+@blueprint.post("/renew")
+def renew() -> ResponseReturnValue:
+    """Begins to replace the proxies that run an old image, one after the other."""
+    begins = _renewal().begin(actor())
+    flash("Proxies are replaced, one after the other. This page counts those that are left." if begins else
+          "Proxies are being replaced already.")
+    return redirect(url_for(".index"))
+
+
 @blueprint.route("/reset", methods=["GET", "POST"])
 def reset() -> ResponseReturnValue:
     """Begins a new period of everybody's traffic, after a question."""
@@ -69,7 +79,13 @@ def reset() -> ResponseReturnValue:
 def _shown() -> dict[str, object]:
     """What the page tells: the fleet, and its problems with that of the way to this panel, if there is one."""
     status, way = the_fleet().status(), current_app.extensions["forwarded"].problem()
-    return {"status": status, "problems": [*status.problems, *filter(None, [way])]}
+    return {"status": status, "renewing": _renewal().running,
+            "problems": [*status.problems, *filter(None, [way])]}
+
+
+def _renewal() -> Renewal:
+    renewal: Renewal = current_app.extensions["renewal"]
+    return renewal
 
 
 def _ask(what: str, action: str) -> str:

@@ -13,6 +13,7 @@ from app.checks.tls import TlsCheck
 from app.config.model import SETTINGS, Config
 from app.control.errors import Refused
 from app.control.views import changed_links
+from app.lib.version import version
 from app.web.context import actor, current_admin, the_fleet
 from app.web.forms import SettingsForm
 from app.web.outcomes import failures
@@ -157,6 +158,6 @@ def _page(form: SettingsForm, reached: list[TlsCheck] | None = None,
           renewed: tuple[str, str] | None = None) -> str:
     fleet = the_fleet()
     status = fleet.status()
-    return render_template("settings/index.html", form=form, edge=status.edge, engine=status.engine,
+    return render_template("settings/index.html", form=form, version=version(), edge=status.edge, engine=status.engine,
                            server_note=status.server_note, users=len(status.users), certificates=fleet.certificates(),
                            reached=reached, renewed=renewed)
