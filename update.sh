@@ -5,6 +5,7 @@ set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 MTPROTO_HOME=${MTPROTO_HOME:-/opt/mtproto}
+MTPROTO_BIN=${MTPROTO_BIN:-/usr/local/bin}
 
 ACTION=update
 SOURCE=""
@@ -132,7 +133,7 @@ check() {
 }
 
 update_command() {
-    if [ -x "${MTPROTO_BIN:-/usr/local/bin}/mtproto" ]; then printf 'sudo mtproto update'; else printf 'sudo %s' "$AGAIN"; fi
+    if [ -x "$MTPROTO_BIN/mtproto" ]; then printf 'sudo mtproto update'; else printf 'sudo %s' "$AGAIN"; fi
 }
 
 # place_release: TO, and its tree in releases/TO. From SOURCE, or from the place of releases.
@@ -285,6 +286,7 @@ conclude() {
 }
 
 finish() {
+    renew_command
     replace_proxies
     tidy
     rm -f "$STATE"
@@ -302,6 +304,14 @@ was lost: it is in $MTPROTO_HOME/data and $BACKUP. Everything that was said is i
     rm -f "$STATE"
     KEPT="$FROM serves again; users' proxies ran on all the time, and the backup is $BACKUP."
     fail "the update to $TO was taken back, as it did not work: ${REASON:-see the log}. The log is $LOG"
+}
+
+# The command mtproto, where install.sh has put it, is that of the release that serves.
+renew_command() {
+    local file=$MTPROTO_BIN/mtproto new
+    new=$(tree_of "$TO")/host/mtproto
+    if ! grep -qxF -- "$file" "$MTPROTO_HOME/.files" 2>/dev/null || [ ! -e "$new" ]; then return; fi
+    sed "s|^DEFAULT_HOME=.*|DEFAULT_HOME='$MTPROTO_HOME'|" "$new" | write_file "$file" 0755
 }
 
 # Proxies run on the image that they were made from; only if there is another one now, they are replaced.

@@ -13,7 +13,8 @@ FOLDER = Path(__file__).resolve().parents[1]
 DATA = FOLDER / "data"
 
 _MODULE = ("-m", "app.cli")
-#: The same in the panel's container of docker-compose.yml.
+#: The same in the panel's container of docker-compose.yml; where install.sh has put a command on the server,
+#: MTPROTO_COMMAND names that ("mtproto").
 IN_COMPOSE = "docker compose exec app python3 -m app.cli"
 
 
@@ -25,11 +26,13 @@ def command_line(data_dir: Path | str, words: str = "", anywhere: bool = False) 
     the current one, that of the data where it is the usual one.
     """
     if in_compose():
-        return " ".join(filter(None, (IN_COMPOSE, words)))
+        return " ".join(filter(None, (os.environ.get("MTPROTO_COMMAND") or IN_COMPOSE, words)))
     there = "" if _is_current(FOLDER) and not anywhere else f"cd {shlex.quote(str(FOLDER))} && "
     program, folder = Path(sys.executable), Path(data_dir).absolute()
     python = program.relative_to(FOLDER) if program.is_relative_to(FOLDER) else program
     data = () if folder == DATA else ("--data", shlex.quote(str(folder)))
+    if (command := os.environ.get("MTPROTO_COMMAND")) and not anywhere:
+        return " ".join(filter(None, (command, *data, words)))
     return there + " ".join(filter(None, (shlex.quote(str(python)), *_MODULE, *data, words)))
 
 
@@ -37,7 +40,10 @@ def shell_command(*words: Path | str) -> str:
     """A command on the panel's own files, where they can be reached: in compose, by a container of their own, as
     the panel's may not be up."""
     command = shlex.join(map(str, words))
-    return f"docker compose run --rm --no-deps app {command}" if in_compose() else command
+    if not in_compose():
+        return command
+    compose = "mtproto compose" if os.environ.get("MTPROTO_COMMAND") else "docker compose"
+    return f"{compose} run --rm --no-deps app {command}"
 
 
 def in_compose() -> bool:

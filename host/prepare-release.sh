@@ -67,12 +67,16 @@ write_lines() {
     {
         printf 'VERSION=%s\nPANEL_IMAGE=%s\n' "$VERSION" "$PANEL_IMAGE"
         for name in "${!BASES[@]}"; do printf '%s=%s\n' "$name" "${!name}"; done
+        # Installed by install.sh, and so what the panel's hints may name.
+        if grep -q '/mtproto$' "$MTPROTO_HOME/.files" 2>/dev/null; then printf 'MTPROTO_COMMAND=mtproto\n'; fi
     } | write_file "$FILE" 0600
 }
 
 main() {
     # Under the name of its version; those of a registry are given it, too.
     PANEL_IMAGE=mtproto-panel:$VERSION
+    REGISTRY=${REGISTRY:-$(env_get MTPROTO_REGISTRY)}
+    DOCKER_MIRROR=${DOCKER_MIRROR:-$(env_get MTPROTO_DOCKER_MIRROR)}
     move_on_from_old_defaults
     choose_bases
     load_images

@@ -37,7 +37,8 @@ def update_proxies(obj: Invocation, check: bool) -> None:
     for outcome in renew(fleet, "cli"):
         done.append(outcome)
         if not obj.json:
-            click.echo(f"{outcome.user or outcome.name}: " + ("replaced" if outcome.ok else f"FAILED: {outcome.reason}"))
+            ended = "replaced" if outcome.ok else f"FAILED: {outcome.reason}"
+            click.echo(f"{outcome.user or outcome.name}: {ended}")
     if obj.json:
         obj.answer({"count": len(waiting), "proxies": [outcome.to_json() for outcome in done]}, "")
     elif not waiting:

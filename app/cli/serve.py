@@ -12,15 +12,13 @@ import click
 
 from app.cli.instance import PanelError, PanelFile, from_elsewhere, listen, url_of
 from app.cli.root import Command, Invocation, Refusal
-from app.commands import IN_COMPOSE
+from app.commands import command_line
 
 if TYPE_CHECKING:
     from app.config.model import Config
 
 PORT = 8080
 ADDRESS = "127.0.0.1"
-#: With Docker, where --no-password belongs to the image.
-PRINTS_IT = f"{IN_COMPOSE} first-password"
 bind_option = click.option("--bind", metavar="A", default=ADDRESS, show_default=True, help="Address.")
 port_option = click.option(
     "--port", metavar="P", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="TCP port."
@@ -51,7 +49,8 @@ def serve(obj: Invocation, bind: str, port: int, no_welcome: bool, no_password: 
     except PanelError as error:
         raise Refusal(str(error), "port") from None
     if not no_welcome:
-        obj.answer(welcome(url, config, no_password), welcome_text(bind, port, config, no_password))
+        printed_by = command_line(obj.data_dir, "first-password", anywhere=True) if no_password else ""
+        obj.answer(welcome(url, config, no_password), welcome_text(bind, port, config, printed_by))
     if problem := zone_problem():
         logging.getLogger(__name__).warning("%s", problem)
     sys.stdout.flush()
@@ -73,15 +72,15 @@ def welcome(url: str, config: Config, no_password: bool = False) -> dict[str, st
     return document
 
 
-def welcome_text(bind: str, port: int, config: Config, no_password: bool = False) -> str:
+def welcome_text(bind: str, port: int, config: Config, printed_by: str = "") -> str:
     """Where the panel is, how to get in, and how to reach it from elsewhere.
 
-    no_password: this text is kept, as by `docker logs`.
+    printed_by: the command that prints the first password, for a text that is kept, as by `docker logs`.
     """
     lines = [f"Panel:     {url_of(bind, port)}"]
     if config.initial_password:
         lines += [f"Name:      {config.admin_username}"]
-        lines += [f"Its first password is printed by: {PRINTS_IT}" if no_password else
+        lines += [f"Its first password is printed by: {printed_by}" if printed_by else
                   f"Password:  {config.initial_password}   (shown until the first login)"]
     # Behind a reverse proxy the way in is that one's, as in docker-compose.yml.
     if os.environ.get("MTPROTO_TRUSTED_PROXIES", "").strip() in ("", "0"):

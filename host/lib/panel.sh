@@ -14,7 +14,8 @@ write_settings_of_stack() {
         DOCKER_GID "$(stat -c %g "${DOCKER_SOCKET:-/var/run/docker.sock}" 2>/dev/null || printf 999)" \
         HTTP_PORT "$HTTP_PORT" HTTPS_PORT "$HTTPS_PORT" PANEL_PORT "$PANEL_PORT" COMPOSE_PROFILES "$profiles" \
         PROXY_SUBNET "$PROXY_SUBNET" EDGE_IP "$EDGE_IP" PANEL_SUBNET "$PANEL_SUBNET" PANEL_IP "$PANEL_IP" \
-        NGINX_IP "$NGINX_IP" TZ "${MTPROTO_TZ:-$(time_zone)}"
+        NGINX_IP "$NGINX_IP" MTPROTO_COMMAND "$(if [ -x "$MTPROTO_BIN/mtproto" ]; then printf mtproto; fi)" \
+        TZ "${MTPROTO_TZ:-$(time_zone)}"
     local name
     for name in PIP_INDEX_URL NPM_REGISTRY TIME_SITES; do
         if [ -n "${!name:-}" ]; then env_set "$name" "${!name}"; fi

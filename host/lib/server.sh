@@ -109,7 +109,8 @@ run_server() {
 # The command mtproto, if this version has one.
 install_host_command() {
     if [ -e "$TREE/host/mtproto" ]; then
-        install_file "$MTPROTO_BIN/mtproto" 0755 <"$TREE/host/mtproto"
+        sed "s|^DEFAULT_HOME=.*|DEFAULT_HOME='$MTPROTO_HOME'|" "$TREE/host/mtproto" |
+            install_file "$MTPROTO_BIN/mtproto" 0755
         note "the command mtproto is in $MTPROTO_BIN"
     fi
 }

@@ -56,6 +56,16 @@ def test_in_compose_commands_go_through_it(monkeypatch: pytest.MonkeyPatch) -> N
         "docker compose exec app python3 -m app.cli status")
     assert commands.shell_command("cp", "/data/a b", "/data/c") == (
         "docker compose run --rm --no-deps app cp '/data/a b' /data/c")
+    monkeypatch.setenv("MTPROTO_COMMAND", "mtproto")
+    assert commands.command_line("/data", "status", anywhere=True) == "mtproto status"
+    assert commands.shell_command("ls", "/data") == "mtproto compose run --rm --no-deps app ls /data"
+
+
+def test_without_docker_the_command_of_the_host_is_named_where_it_was_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MTPROTO_COMMAND", "mtproto")
+    assert commands.command_line(ROOT / "data", "status") == "mtproto status"
+    assert commands.command_line("/srv/my proxies", "status") == "mtproto --data '/srv/my proxies' status"
+    assert "mtproto " not in commands.command_line("/srv/my proxies", "status", anywhere=True).split(" && ")[1]
 
 
 @pytest.mark.parametrize("words", ["user add NAME", "user list"])
@@ -79,7 +89,7 @@ def words_of_all() -> list[list[str]]:
             ["settings", "get", "proxy_port"], ["certificates", "list"], ["certificates", "renew"],
             ["domains", "check"], ["config", "check"], ["config", "show"], ["panel", "stop"],
             ["reset-password", "--username", "admin"],
-            ["first-password"], ["admin", "list"], ["admin", "set", "Bob", "--sudo"],
+            ["update-proxies"], ["first-password"], ["admin", "list"], ["admin", "set", "Bob", "--sudo"],
             ["admin", "remove", "Bob", "--yes"],
             ["create-admin", "--username", "Bob", "--password", "a-long-password-4711"]]
 
@@ -98,13 +108,13 @@ def test_a_folder_without_an_installation_is_refused_and_left_alone(
 
 
 def test_no_command_is_missing_in_that_test() -> None:
-    """But `serve`, which makes an installation; `panel restart` is its other half."""
+    """But `serve`, which makes an installation, `panel restart`, its other half, and `version`, which needs none."""
     tested = {" ".join(words[:2 if words[0] in cli.commands and hasattr(cli.commands[words[0]], "commands") else 1])
               for words in words_of_all()}
     for name, command in cli.commands.items():
         subs = getattr(command, "commands", None)
         names = {f"{name} {sub}" for sub in subs} if subs else {name}
-        makes = {"serve", "panel restart"}
+        makes = {"serve", "panel restart", "version"}
         about_one = {n for n in names if n.startswith("user ")}  # all of them begin with the same look-up
         assert names - makes - about_one <= tested, names - tested
 

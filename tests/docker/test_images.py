@@ -132,7 +132,7 @@ def test_the_panel_prints_how_to_see_its_first_password_and_ends_within_seconds(
         panel: str, container: Callable[..., str]) -> None:
     name = container(panel)
     docker("start", name)
-    wait_for(lambda: str("app.cli first-password" in docker("logs", name)), "True")
+    wait_for(lambda: str("first-password" in docker("logs", name)), "True")
     password = json.loads(docker("exec", name, "python3", "-m", "app.cli", "first-password", "--json"))["password"]
     assert password and password not in docker("logs", name)
     started = time.monotonic()
