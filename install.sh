@@ -14,6 +14,8 @@ MODE=server
 STOP=no
 FOREGROUND=no
 START=yes
+# Empty: as it is.
+SERVICE_WANTED=""
 BIND=127.0.0.1
 PORT=""
 DATA=""
@@ -58,6 +60,7 @@ Without Docker. No root is needed. Run it again to update: the data stays, live 
   --foreground    stay in this terminal instead of going into the background
   --stop          stop the panel and its proxies; what is declared stays
   --no-start      install or update, start nothing
+  --service       as a service of systemd, which starts it with the machine; --no-service takes that back
   --venv DIR      folder of the Python environment (.venv)
   --help          this text
 END
@@ -87,11 +90,12 @@ refuse_options_of_another_mode() {
     for option in "${SEEN[@]+"${SEEN[@]}"}"; do
         case $MODE:$option in
             local:--port | local:--bind | local:--data | local:--foreground | local:--stop | local:--no-start | \
-                local:--venv) ;;
+                local:--venv | local:--service | local:--no-service) ;;
             local:*) misuse "$option does not go with --local." ;;
             uninstall:--home | uninstall:--yes | uninstall:--keep-data) ;;
             uninstall:*) misuse "$option does not go with --uninstall." ;;
-            server:--bind | server:--data | server:--foreground | server:--stop | server:--no-start | server:--venv)
+            server:--bind | server:--data | server:--foreground | server:--stop | server:--no-start | server:--venv | \
+                server:--service | server:--no-service)
                 misuse "$option goes with --local only." ;;
             server:--keep-data) misuse "$option goes with --uninstall only." ;;
         esac
@@ -111,6 +115,8 @@ parse_options() {
             --stop) STOP=yes ;;
             --foreground) FOREGROUND=yes ;;
             --no-start) START=no ;;
+            --service) SERVICE_WANTED=yes ;;
+            --no-service) SERVICE_WANTED=no ;;
             --yes) ASK=no ;;
             --keep-data) KEEP_DATA=yes ;;
             --port | --bind | --data | --venv | --home | --images)
@@ -138,7 +144,7 @@ parse_options() {
             *) misuse "unknown option: $1" ;;
         esac
         case $1 in
-            --stop | --foreground | --no-start | --yes | --keep-data) SEEN+=("$1") ;;
+            --stop | --foreground | --no-start | --service | --no-service | --yes | --keep-data) SEEN+=("$1") ;;
         esac
         shift
     done

@@ -4,6 +4,8 @@
 
 # shellcheck source=host/lib/frontend.sh
 . "$HERE/host/lib/frontend.sh"
+# shellcheck source=host/lib/service.sh
+. "$HERE/host/lib/service.sh"
 
 FRONTEND=$HERE/app/web/frontend
 BUILD=$HERE/app/web/static/build
@@ -165,6 +167,7 @@ stop_everything() {
     if ! "$VENV/bin/python" -c 'import click' 2>/dev/null; then
         fail "nothing is installed in $VENV, so nothing can be stopped from here."
     fi
+    stop_service
     manager panel stop --data "$DATA" || exit 1
 }
 
@@ -172,6 +175,8 @@ install_locally() {
     check_folders
     find_python
     check_venv_module
+    # systemd is asked before minutes of work, not after.
+    if [ "$SERVICE_WANTED" = yes ] && ! choose_manager; then no_systemd; fi
     if [ "$START" = yes ]; then check_port; fi
     make_venv
     install_packages
@@ -186,10 +191,13 @@ run_local() {
         return
     fi
     install_locally
+    if [ "$SERVICE_WANTED" = no ]; then remove_service; fi
     if [ "$START" = no ]; then
         say "Installed; nothing was started."
     elif [ "$FOREGROUND" = yes ]; then
         run_panel_here
+    elif [ "$SERVICE_WANTED" = yes ] || is_service; then
+        start_service
     else
         start_panel
     fi
