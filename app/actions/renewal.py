@@ -6,8 +6,8 @@ import logging
 import threading
 from collections.abc import Iterator
 
-from app.control.errors import Refused, refusing
 from app.actions.fleet import Fleet
+from app.control.errors import Refused, refusing
 from app.control.probing import link_from_here, probe_link
 from app.control.reconcile import Outcome
 from app.mtproto.probe import ProbeError

@@ -1,4 +1,4 @@
-"""install.sh --local --service: the panel as a unit of systemd, which here is a program that writes down what it hears."""
+"""install.sh --local --service: the panel as a unit of systemd, played by a program that notes what it hears."""
 
 from __future__ import annotations
 
