@@ -11,6 +11,7 @@ import shlex
 from pathlib import Path
 
 from app.commands import in_compose
+from app.messages import Problem
 
 #: What a data folder holds. One that holds anything else is somebody's folder with other uses, too.
 _OURS = ("backups", "certificates", "config.", "monitor.lock", "nginx", "panel.", "proxies", "reconcile.lock",
@@ -53,19 +54,18 @@ def close_file(path: Path) -> None:
         pass
 
 
-def owner_problem(folder: Path) -> str:
-    """What to do about files of another account in a data folder, as after a command that was run as root; ""
+def owner_problem(folder: Path) -> Problem | None:
+    """What to do about files of another account in a data folder, as after a command that was run as root; None
     if there are none, or if that account is no obstacle."""
     me = os.geteuid()
     if me == 0:
-        return ""
+        return None
     try:
         foreign = sorted(path.name for path in folder.iterdir() if path.lstat().st_uid != me)
     except OSError:
         foreign = []
     if not foreign:
-        return ""
-    named = ", ".join(foreign[:3]) + (", …" if len(foreign) > 3 else "")
-    there = "the folder that DATA_DIR names" if in_compose() else shlex.quote(str(folder))
-    return (f"In {folder}, {named} belongs to another account than the panel's, as after a command that was run as "
-            f"root. This gives all of it back: sudo chown -R {me}:{os.getegid()} {there}")
+        return None
+    return Problem("folder.owner", {
+        "folder": folder, "names": foreign[:3] + (["…"] if len(foreign) > 3 else []), "account": f"{me}:{os.getegid()}",
+        "there": Problem("folder.of_compose") if in_compose() else shlex.quote(str(folder))})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.config.file import ConfigFile
+from app.config.invalid import InvalidValue
 from app.config.model import Admin, Config
 from app.config.passwords import hash_password, new_password, weakness
 from app.config.values import clean_name
@@ -23,8 +24,8 @@ def find(config: Config, username: str) -> Admin | None:
 def create(file: ConfigFile, username: str, password: str, sudo: bool) -> Admin:
     try:
         username = clean_name(username)
-    except ValueError as error:
-        raise Refused(f"the admin name {username.strip()!r} is not allowed: {error}", "username") from None
+    except InvalidValue as error:
+        raise Refused("admin.bad_name", "username", name=username.strip(), reason=error) from None
     refuse_simple(password, username)
     admin = Admin(username=username, password_hash=hash_password(password), sudo=sudo)
     with file.edit() as config:
@@ -71,7 +72,7 @@ def refuse_simple(password: str, username: str) -> None:
     except UnicodeEncodeError:
         raise Refused("the password is not text in UTF-8", "password") from None
     if why := weakness(password, username):
-        raise Refused(why, "password")
+        raise Refused(why)
 
 
 def set_hash(config: Config, username: str, hashed: str) -> None:

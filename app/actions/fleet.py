@@ -39,6 +39,7 @@ from app.ledger.history import Point
 from app.ledger.ledger import Ledger
 from app.lib.public import Network
 from app.lib.zone import server_zone, zone_problem
+from app.messages import sentence
 from app.rules import settings, users
 from app.rules.links import workload_name
 from app.rules.users import Checks
@@ -123,7 +124,8 @@ class Fleet:
             problems += self._attempt(self.sample)
         sight = self._sight()
         views = [user_view(user, sight) for user in sight.config.users]
-        problems += [*sight.config.problems(), zone_problem(), private.owner_problem(self.data_dir)]
+        problems += [*map(sentence, sight.config.problems()), zone_problem(),
+                     *map(sentence, filter(None, [private.owner_problem(self.data_dir)]))]
         running = sum(v.state == "running" for v in views)
         edge = self.port443.status(sight.config, running, sight.problems.get(NGINX, ""),
                                    [*certificates.problems(self.ledger, sight.now),

@@ -26,8 +26,10 @@ def config() -> None:
 @click.pass_obj
 def check(obj: Invocation) -> None:
     """Read config.json, and say what is wrong with it or odd."""
+    from app.messages import sentence
+
     file = obj.file()
-    warnings = file.check()
+    warnings = [sentence(warning) for warning in file.check()]
     lines = [f"! {warning}" for warning in warnings]
     obj.answer({"ok": True, "warnings": warnings}, "\n".join([*lines, f"{file.path} is valid."]))
 

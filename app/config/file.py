@@ -20,6 +20,8 @@ from app.config.json_text import NotJson, parse
 from app.config.model import Config, InvalidConfig
 from app.config.passwords import hash_password, new_password
 from app.lib.filelock import FileLock
+from app.messages import Problem
+from app.messages.errors import Coded
 
 KEPT_BACKUPS = 10
 #: Both names are read.
@@ -28,8 +30,8 @@ INITIAL_PASSWORD = ("_initial_password", "initial_password")
 log = logging.getLogger(__name__)
 
 
-class ConfigError(Exception):
-    """The declaration can't be read or saved. The message is for people: the file,
+class ConfigError(Coded):
+    """The declaration can't be read or saved. It says for people: the file,
     what is wrong with it, what is allowed, what was kept."""
 
 
@@ -100,7 +102,7 @@ class ConfigFile:
         try:
             self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise ConfigError(f"the data folder {self.data_dir} can't be made: {error.strerror}") from None
+            raise ConfigError("config.folder", path=self.data_dir, reason=error.strerror) from None
         with suppress(OSError):  # a disk that takes no writes keeps its rights
             private.close_folder(self.data_dir)
         if self.path.exists():
@@ -112,8 +114,8 @@ class ConfigFile:
         with self._lock():
             before = self._bytes() if self.path.exists() else b""
             if not before and (last := self.last_good_backup()):
-                raise ConfigError(f"{self.path} is missing, but backups of it exist. Put the last one back: "
-                                  f"{shell_command('cp', last, self.path)} (or, to start anew, remove {self.backups})")
+                raise ConfigError("config.lost", path=self.path, command=shell_command("cp", last, self.path),
+                                  backups=self.backups)
             config = self._parse(before) if before else Config()
             config.secret_key = config.secret_key or secrets.token_hex(32)
             if not config.admin_password_hash:
@@ -121,7 +123,7 @@ class ConfigFile:
                 config.admin_password_hash = hash_password(config.initial_password)
             self._save(config, before)
 
-    def check(self) -> list[str]:
+    def check(self) -> list[Problem]:
         """What a person should know of a file that is valid: what was left out, what is odd, and fields
         that are kept but have no effect.
 
@@ -129,9 +131,9 @@ class ConfigFile:
         """
         config = self.read()
         notes = config.problems() + config.notes()
-        notes += [f"{key}: unknown to this version; kept" for key in config.model_extra or {}]
+        notes += [Problem("config.unknown_kept", {"field": key}) for key in config.model_extra or {}]
         for user in config.users:
-            notes += [f"user {user.name!r}: {key}: unknown to this version; kept"
+            notes += [Problem("config.user_unknown_kept", {"name": user.name, "field": key})
                       for key in user.model_extra or {}]
         return notes
 
@@ -159,15 +161,16 @@ class ConfigFile:
             raise self._unreadable(error) from None
 
     def _unreadable(self, error: OSError) -> ConfigError:
-        return ConfigError(f"{self.path} can't be read: {error.strerror}.{self._advice()}{self._owner(error)}")
+        return ConfigError("config.unreadable", path=self.path, reason=error.strerror,
+                           more=self._advice() + self._owner(error))
 
     def _parse(self, raw: bytes) -> Config:
         try:
             data = parse(raw)
             return model.load(data, forgiving=self._first_seen(data))
         except (NotJson, InvalidConfig) as error:
-            what = str(error)
-        raise ConfigError(f"{self.path} is not valid: {what}\nNothing was changed.{self._advice()}")
+            problems = error.problems
+        raise ConfigError("config.invalid", path=self.path, problems=problems, more=self._advice())
 
     def _first_seen(self, data: Any) -> bool:
         """Whether this version has never saved the file (parsed): it writes all fields, and keeps a backup."""
@@ -179,9 +182,9 @@ class ConfigFile:
         return self._first_seen(data) or any(user.get("port") is None or older.lacks_id(user)
                                              for user in data.get("users") or [])
 
-    def _advice(self) -> str:
+    def _advice(self) -> list[Problem]:
         last = self.last_good_backup()
-        return f" The last good version is {last}" if last else ""
+        return [Problem("config.last_good", {"path": last})] if last else []
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
@@ -198,7 +201,7 @@ class ConfigFile:
         try:
             data = model.dump(model.load(model.dump(config)))
         except InvalidConfig as error:
-            raise ConfigError(f"{error}\nNothing was changed.") from None
+            raise ConfigError.of([*error.problems, Problem("unchanged")]) from None
         raw = json.dumps(data, indent=2, ensure_ascii=False).encode() + b"\n"
         if raw == before:
             return
@@ -240,12 +243,13 @@ class ConfigFile:
         return sorted(self.backups.glob("config-*.json"))
 
     def _unsaved(self, error: OSError) -> ConfigError:
-        why = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror
-        return ConfigError(f"{self.path} can't be saved: {why}. Nothing was changed.{self._owner(error)}")
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return ConfigError("config.unsaved", path=self.path, reason=Problem("disk.full") if full else error.strerror,
+                           more=self._owner(error))
 
-    def _owner(self, error: OSError) -> str:
+    def _owner(self, error: OSError) -> list[Problem]:
         denied = error.errno in (errno.EACCES, errno.EPERM)
-        return f" {found}" if denied and (found := private.owner_problem(self.data_dir)) else ""
+        return [found] if denied and (found := private.owner_problem(self.data_dir)) else []
 
     def _back_up(self, raw: bytes) -> None:
         kept = sorted(self.backups.glob("config-*.json"))
@@ -284,7 +288,7 @@ def _without_initial_password(raw: bytes) -> bytes:
     """A version of the file without the first password. Raises ValueError for what is no JSON object."""
     data = json.loads(raw)
     if not isinstance(data, dict):
-        raise ValueError("not an object")
+        raise ValueError  # not an object
     for name in INITIAL_PASSWORD:
         data.pop(name, None)
     return json.dumps(data, indent=2, ensure_ascii=False).encode() + b"\n"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ipaddress
 import re
 
-from app.mtproto.secret import MAX_DOMAIN, SecretError, ascii_name, valid_domain
+from app.config.invalid import InvalidValue
+from app.mtproto.secret import MAX_DOMAIN, ascii_name, valid_domain
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 #: What resolvers read as a number, and so as an IPv4 address.
@@ -38,7 +39,7 @@ def host_name(text: str) -> str:
     name = ascii_name(text.strip().removesuffix(".").lower())
     labels = name.split(".")
     if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in labels) or _NUMBER.fullmatch(labels[-1]):
-        raise ValueError("not a host name")
+        raise ValueError  # not a host name
     return name
 
 
@@ -68,7 +69,7 @@ def address(value: str) -> str:
     zoned = isinstance(found, ipaddress.IPv6Address) and found.scope_id
     beyond = isinstance(found, ipaddress.IPv4Address) and (found.is_reserved or str(found).startswith("0."))
     if found.is_unspecified or found.is_multicast or zoned or beyond:
-        raise ValueError("nobody can be reached at this address")
+        raise ValueError  # nobody can be reached at this address
     return str(found)
 
 
@@ -89,8 +90,7 @@ def base_domain(value: str) -> str:
     """A domain under which there is room for random names, or ""."""
     name = domain(value.strip().removeprefix("*."))
     if len(name) > MAX_DOMAIN - _RANDOM_PART:
-        raise SecretError(f"{name[:60]}… has {len(name)} characters: no name under it would fit into a link; at most "
-                          f"{MAX_DOMAIN - _RANDOM_PART} are allowed")
+        raise InvalidValue("domain.base_long", name=name[:60], count=len(name), most=MAX_DOMAIN - _RANDOM_PART)
     return name
 
 
@@ -101,7 +101,7 @@ def https(value: str) -> str:
         return ""
     value = _url(value, "https")
     if any(character in value for character in "[]\"';{}\\$#"):
-        raise ValueError("characters that have no place in such an address")
+        raise ValueError  # characters that have no place in such an address
     return value
 
 
@@ -109,7 +109,7 @@ def site(value: str) -> str:
     """https://host[:port] or ""."""
     value = https(value).rstrip("/")
     if value.count("/") > 2:
-        raise ValueError("a path")
+        raise ValueError  # a path
     return value
 
 
@@ -124,7 +124,7 @@ def resolver(value: str) -> str:
 def _url(value: str, *schemes: str) -> str:
     found = _URL.fullmatch(value)
     if not found or found[1] not in schemes:
-        raise ValueError("not an address of this kind")
+        raise ValueError  # not an address of this kind
     name = host(found[2])
     return (f"{found[1]}://{f'[{name}]' if ':' in name else name}{f':{_port(found[3])}' if found[3] else ''}"
             f"{found[4] or ''}")
@@ -137,7 +137,7 @@ def email(value: str) -> str:
         name, _, where = value.rpartition("@")
         if not re.fullmatch(r"[A-Za-z0-9_%+]([A-Za-z0-9._%+-]*[A-Za-z0-9_%+-])?", name) or ".." in name or \
                 len(name) > 64 or len(value) > 254:
-            raise ValueError("not an e-mail address")
+            raise ValueError  # not an e-mail address
         value = f"{name}@{valid_domain(where)}"
     return value
 
@@ -146,7 +146,7 @@ def image(value: str) -> str:
     """A Docker image name."""
     value = value.strip()
     if not _IMAGE.fullmatch(value) or len(value.partition("@")[0]) > 255:
-        raise ValueError("not an image name")
+        raise ValueError  # not an image name
     return value
 
 
@@ -161,11 +161,11 @@ def parse_socks5(text: str) -> tuple[str, int, str, str]:
     name, _, port = where.rpartition(":")
     bracketed = name.startswith("[") and name.endswith("]")
     if at and not (user and colon):
-        raise ValueError("user and password are missing before @")
+        raise ValueError  # user and password are missing before @
     if max(len(user.encode()), len(password.encode())) > SOCKS5_LOGIN_BYTES:
-        raise ValueError(f"user or password are longer than {SOCKS5_LOGIN_BYTES} bytes")
+        raise ValueError  # user or password are longer than the protocol has room for
     if not name or (":" in name and not bracketed):
-        raise ValueError("the host is missing")
+        raise ValueError  # the host is missing
     return host(name), _port(port), user, password
 
 
@@ -179,5 +179,5 @@ def socks5(value: str) -> str:
 
 def _port(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
-        raise ValueError("the port is missing, or not from 1 to 65535")
+        raise ValueError  # the port is missing, or not from 1 to 65535
     return int(text)

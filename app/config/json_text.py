@@ -7,13 +7,15 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from app.config.invalid import InvalidValue
+
 #: Far more than any field of ours has; Python's own bounds are found by a RecursionError, here or when saving.
 DEEPEST = 20
 LONGEST_NUMBER = 300
 
 
-class NotJson(ValueError):
-    """The text is not JSON, or JSON that can't be kept as it is. The message says where or what."""
+class NotJson(InvalidValue):
+    """The text is not JSON, or JSON that can't be kept as it is. It says where or what."""
 
 
 def parse(raw: bytes) -> Any:
@@ -23,34 +25,31 @@ def parse(raw: bytes) -> Any:
     (the first would be lost), half a surrogate pair; and numbers and nesting beyond every use.
     """
     if not raw.strip():
-        raise NotJson("the file is empty")
+        raise NotJson("json.empty")
     try:
         data = json.loads(raw, object_pairs_hook=_object, parse_constant=_no_constant, parse_int=_whole,
                           parse_float=_number)
         _refuse_deep_or_unwritable(data)
         return data
     except json.JSONDecodeError as error:
-        raise NotJson(f"line {error.lineno}, column {error.colno}: {error.msg}") from None
+        raise NotJson("json.syntax", line=error.lineno, column=error.colno, reason=error.msg) from None
     except UnicodeDecodeError:
-        raise NotJson("the file is not UTF-8 text") from None
+        raise NotJson("json.not_utf8") from None
     except RecursionError:
-        raise NotJson(_TOO_DEEP) from None
-
-
-_TOO_DEEP = f"lists and objects are nested more than {DEEPEST} deep"
+        raise NotJson("json.deep", deepest=DEEPEST) from None
 
 
 def _object(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise NotJson(f"the field {_short(key)} stands twice in the same object; keep one of them")
+            raise NotJson("json.twice", field=_short(key))
         found[key] = value
     return found
 
 
 def _no_constant(word: str) -> Any:
-    raise NotJson(f"{word} is not a number")
+    raise NotJson("json.no_number", word=word)
 
 
 def _whole(digits: str) -> int:
@@ -60,13 +59,13 @@ def _whole(digits: str) -> int:
 def _number(digits: str) -> float:
     number = float(_refuse_long(digits))
     if not math.isfinite(number):
-        raise NotJson(f"the number {digits} is too large")
+        raise NotJson("json.large_number", digits=digits)
     return number
 
 
 def _refuse_long(digits: str) -> str:
     if len(digits) > LONGEST_NUMBER:
-        raise NotJson(f"the number {digits[:20]}… has {len(digits):,} digits")
+        raise NotJson("json.long_number", digits=digits[:20], count=len(digits))
     return digits
 
 
@@ -78,7 +77,7 @@ def _refuse_deep_or_unwritable(data: Any) -> None:
             _refuse_unwritable(node)
         elif isinstance(node, (dict, list)):
             if depth >= DEEPEST:
-                raise NotJson(_TOO_DEEP)
+                raise NotJson("json.deep", deepest=DEEPEST)
             for key in node if isinstance(node, dict) else ():
                 _refuse_unwritable(key)
             rest += [(inner, depth + 1) for inner in (node.values() if isinstance(node, dict) else node)]
@@ -88,7 +87,7 @@ def _refuse_unwritable(text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise NotJson(f"the text {_short(text)} has half a character: {text[error.start]!r}") from None
+        raise NotJson("json.half", text=_short(text), character=text[error.start]) from None
 
 
 def _short(text: str) -> str:

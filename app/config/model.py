@@ -1,24 +1,24 @@
 """What the operator declares: fields, units, defaults, and the rules that need no I/O.
 
-A field's `description` says what is allowed; it is also what a person reads
-when a value is refused, and what the README's table is checked against.
+A field's `description` is the code of what is allowed, which a person reads when a value is refused.
 Names are those of the installations that came before, so their files load.
 """
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from app.config import older
-from app.config.values import (CYCLE_RULE, DNS_RULE, HOST_RULE, IMAGE_RULE, IP_RULE, LIMIT_RULE, NAME_RULE,
-                               PORT_RULE, PREFER_IP, SPEED_RULE, TIME_RULE, Address, BaseDomain, BindAddress,
-                               Cycle, Dns, Domain, DomainOrEmpty, Domains, Email, Expiry, Host, HttpsSite,
-                               HttpsUrl, HttpsUrls, Image, Limit, Moment, Name, Number, OwnCycle, Port, PreferIp,
-                               PublicPort, SecretText, Socks5, Text, Whole, now)
-from app.config.validation_messages import kind_of, sentence
+from app.config.invalid import InvalidValue
+from app.config.values import (Address, BaseDomain, BindAddress, Cycle, Dns, Domain, DomainOrEmpty, Domains,
+                               Email, Expiry, Host, HttpsSite, HttpsUrl, HttpsUrls, Image, Limit, Moment, Name, Number,
+                               OwnCycle, Port, PreferIp, PublicPort, SecretText, Socks5, Text, Whole, now)
+from app.config.validation_messages import kind_of, problem
+from app.messages import Problem
 from app.mtproto.secret import Secret, SecretError, valid_domain
 
 #: Domains that many people visit and that speak TLS 1.3: the SNI of a user who asked for none.
@@ -32,8 +32,8 @@ DOMAIN_POOL = (
 )
 
 
-class InvalidConfig(ValueError):
-    """The declaration breaks a rule. One line per broken rule: field, value, what is allowed."""
+class InvalidConfig(InvalidValue):
+    """The declaration breaks rules. One problem per broken rule: field, value, what is allowed."""
 
 
 class _Part(BaseModel):
@@ -52,16 +52,16 @@ class _Part(BaseModel):
     @model_validator(mode="after")
     def _no_misspelt_field(self) -> Self:
         for _, reason in older.misspelt(self.model_extra or {}, type(self)):
-            raise ValueError(reason)
+            raise InvalidValue(reason)
         return self
 
 
 class OldLink(_Part):
     """A link that a user had before their domain was changed, and that still works for a while."""
 
-    secret: SecretText = Field(repr=False, description="the secret of the old link")
-    replaced_at: Moment = Field(description=TIME_RULE)
-    until: Moment = Field(description=TIME_RULE)
+    secret: SecretText = Field(repr=False, description="rule.oldlink.secret")
+    replaced_at: Moment = Field(description="rule.time")
+    until: Moment = Field(description="rule.time")
 
     @property
     def domain(self) -> str:
@@ -71,33 +71,25 @@ class OldLink(_Part):
 class User(_Part):
     """A person with a proxy link."""
 
-    id: Text = Field(default="", pattern=r"^[0-9a-z-]{1,32}$",
-                     description="1 to 32 of 0-9, a-z and -; made by the panel, never changed")
-    name: Name = Field(description=NAME_RULE)
-    secret: SecretText = Field(
-        repr=False, description="a proxy secret: ee + 32 hex digits + the domain in hex (or base64url), "
-                                "dd + 32 hex digits, or 32 hex digits")
-    port: Port = Field(description=PORT_RULE)
-    public_port: PublicPort = Field(
-        default=0, description="the port in the link, from 1 to 65535; 0 means as the setting public_port says")
-    enabled: bool = Field(default=True, description="true or false")
-    fake_tls_domain: DomainOrEmpty = Field(
-        default="", description="a host name; it is part of an ee secret, and the secret decides")
+    id: Text = Field(default="", pattern=r"^[0-9a-z-]{1,32}$", description="rule.user.id")
+    name: Name = Field(description="rule.name")
+    secret: SecretText = Field(repr=False, description="rule.user.secret")
+    port: Port = Field(description="rule.port")
+    public_port: PublicPort = Field(default=0, description="rule.user.public_port")
+    enabled: bool = Field(default=True, description="rule.flag")
+    fake_tls_domain: DomainOrEmpty = Field(default="", description="rule.user.fake_tls_domain")
     traffic_limit_gb: Annotated[Number, Field(ge=0, le=1e6)] | None = Field(
-        default=0, description=f"{LIMIT_RULE} the global limit, null means none")
+        default=0, description="rule.user.traffic_limit_gb")
     throttle_speed_mbps: Annotated[Number, Field(ge=0, le=1e5)] | None = Field(
-        default=0, description=f"{SPEED_RULE} the global speed, null means not slowed down")
-    at_limit: Literal["", "throttle", "block"] = Field(
-        default="", description="throttle, block, or empty for the global one")
-    reset_cycle: OwnCycle = Field(default="", description=CYCLE_RULE + "; or empty for the global one")
-    expires_at: Expiry = Field(
-        default=None, description=TIME_RULE + ", or null for never")
+        default=0, description="rule.user.throttle_speed_mbps")
+    at_limit: Literal["", "throttle", "block"] = Field(default="", description="rule.user.at_limit")
+    reset_cycle: OwnCycle = Field(default="", description="rule.user.reset_cycle")
+    expires_at: Expiry = Field(default=None, description="rule.user.expires_at")
     expires_after_days: Annotated[Whole, Field(ge=0, le=36500)] = Field(
-        default=0, description="days from the first use to the expiry, a whole number from 0 to 36,500; 0 "
-                               "means no such clock; when it starts, the panel sets expires_at instead")
-    old_links: list[OldLink] = Field(default_factory=list, description="a list of old links; kept by the panel")
-    note: Text = Field(default="", max_length=1000, description="any text of up to 1,000 characters")
-    created_at: Moment = Field(default_factory=now, description=TIME_RULE)
+        default=0, description="rule.user.expires_after_days")
+    old_links: list[OldLink] = Field(default_factory=list, description="rule.user.old_links")
+    note: Text = Field(default="", max_length=1000, description="rule.user.note")
+    created_at: Moment = Field(default_factory=now, description="rule.time")
 
     @model_validator(mode="before")
     @classmethod
@@ -120,130 +112,82 @@ class Leftover(_Part):
     field: of the settings, or of the user with the id `user`. value: as it stood there.
     """
 
-    field: Text = Field(default="", description="the field's name")
-    user: Text = Field(default="", description="the user's id, or empty")
-    value: Any = Field(default=None, repr=False, description="the value as it was")
-    reason: Text = Field(default="", description="what was wrong with it")
+    field: Text = Field(default="", description="rule.leftover.field")
+    user: Text = Field(default="", description="rule.leftover.user")
+    value: Any = Field(default=None, repr=False, description="rule.leftover.value")
+    reason: Text = Field(default="", description="rule.leftover.reason")
 
 
 class Admin(_Part):
     """A person who logs in to the panel, beside the first one (`admin_username`)."""
 
-    username: Name = Field(description=NAME_RULE)
-    password_hash: Text = Field(repr=False, description="a hash made by the panel")
-    sudo: bool = Field(default=False, description="true for an admin who may change settings and admins")
-    created_at: Moment = Field(default_factory=now, description=TIME_RULE)
+    username: Name = Field(description="rule.name")
+    password_hash: Text = Field(repr=False, description="rule.hash")
+    sudo: bool = Field(default=False, description="rule.admin.sudo")
+    created_at: Moment = Field(default_factory=now, description="rule.time")
 
 
 class Config(_Part):
     """The whole declaration: data/config.json."""
 
-    admin_username: Name = Field(default="admin", description=NAME_RULE)
-    admin_password_hash: Text = Field(default="", repr=False, description="a hash made by the panel")
+    admin_username: Name = Field(default="admin", description="rule.name")
+    admin_password_hash: Text = Field(default="", repr=False, description="rule.hash")
     initial_password: Text | None = Field(
         default=None, alias="_initial_password", repr=False,
-        description="the first password, removed at the first login")
-    admin_password_initial: bool = Field(
-        default=False, description="true or false: whether the first admin still has the first password, which was "
-                                   "shown in a terminal; the panel then asks for another one")
-    admins: list[Admin] = Field(default_factory=list, description="a list of admins")
-    secret_key: Text = Field(default="", repr=False, description="the key that signs sessions")
-    server_domain: Host = Field(default="", description=HOST_RULE)
-    server_ip: Address = Field(default="", description=IP_RULE)
-    proxy_port: Port = Field(default=2443, description=PORT_RULE)
-    public_port: PublicPort = Field(
-        default=0, description="the port in everybody's links, from 1 to 65535; 0 means the port listened on")
-    proxy_bind: BindAddress = Field(
-        default="", description="an IP address of this machine; empty means all of them")
-    proxy_image: Image = Field(default="mtg-custom", description=IMAGE_RULE)
-    proxy_tag: Text = Field(
-        default="", description="an advertising tag, or empty; mtg 2 and the built-in engine don't use it")
+        description="rule.initial_password")
+    admin_password_initial: bool = Field(default=False, description="rule.admin_password_initial")
+    admins: list[Admin] = Field(default_factory=list, description="rule.admins")
+    secret_key: Text = Field(default="", repr=False, description="rule.secret_key")
+    server_domain: Host = Field(default="", description="rule.host")
+    server_ip: Address = Field(default="", description="rule.address")
+    proxy_port: Port = Field(default=2443, description="rule.port")
+    public_port: PublicPort = Field(default=0, description="rule.public_port")
+    proxy_bind: BindAddress = Field(default="", description="rule.proxy_bind")
+    proxy_image: Image = Field(default="mtg-custom", description="rule.image")
+    proxy_tag: Text = Field(default="", description="rule.proxy_tag")
     proxy_concurrency: Annotated[Whole, Field(ge=64, le=1_000_000)] = Field(
-        default=4096, description="connections at a time for each user, a whole number from 64 to 1,000,000 "
-                                  "(a telephone opens up to 8)")
-    proxy_anti_replay: bool = Field(
-        default=True, description="true or false: whether a handshake that was seen before is turned away")
-    proxy_blocklist: bool = Field(
-        default=False, description="true or false: whether mtg turns away the addresses of firehol_level1; "
-                                   "private ones are among them, so people in this server's own network are "
-                                   "turned away too")
-    proxy_dns: Dns = Field(default="", description=DNS_RULE)
+        default=4096, description="rule.proxy_concurrency")
+    proxy_anti_replay: bool = Field(default=True, description="rule.proxy_anti_replay")
+    proxy_blocklist: bool = Field(default=False, description="rule.proxy_blocklist")
+    proxy_dns: Dns = Field(default="", description="rule.dns")
     proxy_memory_mb: Annotated[Whole, Field(ge=64, le=1_000_000)] = Field(
-        default=256, description="MB (1024^2 bytes) of memory for each user's container or process of the "
-                                 "built-in engine, a whole number from 64 to 1,000,000; what needs more is restarted")
-    proxy_prefer_ip: PreferIp = Field(
-        default="prefer-ipv4", description=", ".join(PREFER_IP[:-1]) + " or " + PREFER_IP[-1])
-    fake_tls_domain: Domain = Field(
-        default="www.cloudflare.com", description="a host name such as www.example.com")
-    stats_enabled: bool = Field(default=True, description="true or false")
-    monitor_seconds: Annotated[Whole, Field(ge=1, le=3600)] = Field(
-        default=10, description="seconds between two looks at the proxies and their counters, a whole number "
-                                "from 1 to 3,600")
-    traffic_limit_gb: Annotated[Limit, Field(ge=0, le=1e6)] = Field(
-        default=0, description=f"{LIMIT_RULE} no limit")
-    at_limit: Literal["throttle", "block"] = Field(default="throttle", description="throttle or block")
-    reset_cycle: Cycle = Field(default="never", description=CYCLE_RULE)
+        default=256, description="rule.proxy_memory_mb")
+    proxy_prefer_ip: PreferIp = Field(default="prefer-ipv4", description="rule.proxy_prefer_ip")
+    fake_tls_domain: Domain = Field(default="www.cloudflare.com", description="rule.fake_tls_domain")
+    stats_enabled: bool = Field(default=True, description="rule.flag")
+    monitor_seconds: Annotated[Whole, Field(ge=1, le=3600)] = Field(default=10, description="rule.monitor_seconds")
+    traffic_limit_gb: Annotated[Limit, Field(ge=0, le=1e6)] = Field(default=0, description="rule.traffic_limit_gb")
+    at_limit: Literal["throttle", "block"] = Field(default="throttle", description="rule.at_limit")
+    reset_cycle: Cycle = Field(default="never", description="rule.cycle")
     throttle_speed_mbps: Annotated[Number, Field(gt=0, le=1e5)] = Field(
-        default=1, description="Mbit/s (10^6 bits per second), more than 0 and up to 100,000")
-    port_443_mode: bool = Field(
-        default=False, description="true or false: whether all users are reached on port 443, told apart by "
-                                   "their domain; needs the nginx of docker-compose.yml")
-    panel_domain: DomainOrEmpty = Field(
-        default="", description="the host name under which nginx serves this panel by HTTPS, or empty; no user "
-                                "can have it")
-    panel_hosts: Domains = Field(
-        default_factory=list, description="host names with spaces between them, or empty: other names under which "
-                                          "this panel is asked for by plain HTTP, as behind a reverse proxy of yours")
-    sni_mode: Literal["pool", "own"] = Field(
-        default="pool", description="pool (a well-known domain of domain_pool for each new user) or own (a random "
-                                    "name under sni_base_domain)")
-    domain_pool: Domains = Field(
-        default_factory=lambda: list(DOMAIN_POOL),
-        description="host names with spaces between them: the domains that new users get")
-    sni_base_domain: BaseDomain = Field(
-        default="", description="a domain of yours, such as example.com, whose names (*.example.com) lead to this "
-                                "server; or empty")
-    unknown_sni: Literal["cover", "reject", "close", "panel"] = Field(
-        default="cover", description="cover (the cover site, where it has a certificate), reject (a TLS alert), close "
-                                     "(the connection), or panel (this panel): what a name that nobody has gets")
-    cover_site: Literal["builtin", "folder", "proxy"] = Field(
-        default="builtin", description="builtin (a neutral page), folder (the files in data/nginx/cover) or proxy (the "
-                                       "site that cover_url names): what a visitor of sni_base_domain sees")
-    cover_url: HttpsSite = Field(
-        default="", description="https:// and a host name, without a path, or empty: the site that cover_site proxy "
-                                "shows")
-    domain_grace_days: Annotated[Whole, Field(ge=0, le=365)] = Field(
-        default=7, description="days for which the old link still works on port 443 after a user's domain was "
-                               "changed, a whole number from 0 to 365")
-    mtg_timing: Literal["cover", "urls", "default"] = Field(
-        default="cover", description="cover (a file on this server's nginx), urls (those of mtg_timing_urls) or "
-                                     "default (mtg's own, which is slow): where mtg learns how fast a real site sends")
-    mtg_timing_urls: HttpsUrls = Field(
-        default_factory=list, description="https addresses of large files with spaces between them, or empty")
-    nginx_worker_hours: Annotated[Whole, Field(ge=1, le=720)] = Field(
-        default=6, description="hours, a whole number from 1 to 720, after which nginx ends connections that are "
-                               "older than its last reload; more keeps more old nginx processes in memory")
+        default=1, description="rule.throttle_speed_mbps")
+    port_443_mode: bool = Field(default=False, description="rule.port_443_mode")
+    panel_domain: DomainOrEmpty = Field(default="", description="rule.panel_domain")
+    panel_hosts: Domains = Field(default_factory=list, description="rule.panel_hosts")
+    sni_mode: Literal["pool", "own"] = Field(default="pool", description="rule.sni_mode")
+    domain_pool: Domains = Field(default_factory=lambda: list(DOMAIN_POOL), description="rule.domain_pool")
+    sni_base_domain: BaseDomain = Field(default="", description="rule.sni_base_domain")
+    unknown_sni: Literal["cover", "reject", "close", "panel"] = Field(default="cover", description="rule.unknown_sni")
+    cover_site: Literal["builtin", "folder", "proxy"] = Field(default="builtin", description="rule.cover_site")
+    cover_url: HttpsSite = Field(default="", description="rule.cover_url")
+    domain_grace_days: Annotated[Whole, Field(ge=0, le=365)] = Field(default=7, description="rule.domain_grace_days")
+    mtg_timing: Literal["cover", "urls", "default"] = Field(default="cover", description="rule.mtg_timing")
+    mtg_timing_urls: HttpsUrls = Field(default_factory=list, description="rule.mtg_timing_urls")
+    nginx_worker_hours: Annotated[Whole, Field(ge=1, le=720)] = Field(default=6, description="rule.nginx_worker_hours")
     nginx_connections_per_address: Annotated[Whole, Field(ge=16, le=8192)] = Field(
-        default=1024, description="connections at a time on port 443 from one address (or IPv6 /64), a whole number "
-                                  "from 16 to 8,192; a telephone opens up to 8, and a provider may show thousands of "
-                                  "people with one address")
-    acme_directory: HttpsUrl = Field(
-        default="", description="the https address of an ACME directory, or empty for Let's Encrypt")
-    acme_email: Email = Field(
-        default="", description="an e-mail address for the certificate authority, or empty")
-    upstream_socks5: Socks5 = Field(
-        default="", repr=False, description="host:port or user:password@host:port, or empty")
-    domain_fronting_ip: Address = Field(default="", description=IP_RULE)
-    domain_fronting_port: Port = Field(default=443, description=PORT_RULE)
-    runtime: Literal["auto", "docker", "process"] = Field(
-        default="auto", description="auto, docker or process; auto is replaced at the first start by what was found")
-    proxies_stopped: bool = Field(
-        default=False, description="true or false: whether all proxies are stopped, whoever is enabled")
-    users: list[User] = Field(default_factory=list, description="a list of users")
+        default=1024, description="rule.nginx_connections_per_address")
+    acme_directory: HttpsUrl = Field(default="", description="rule.acme_directory")
+    acme_email: Email = Field(default="", description="rule.acme_email")
+    upstream_socks5: Socks5 = Field(default="", repr=False, description="rule.upstream_socks5")
+    domain_fronting_ip: Address = Field(default="", description="rule.address")
+    domain_fronting_port: Port = Field(default=443, description="rule.port")
+    runtime: Literal["auto", "docker", "process"] = Field(default="auto", description="rule.runtime")
+    proxies_stopped: bool = Field(default=False, description="rule.proxies_stopped")
+    users: list[User] = Field(default_factory=list, description="rule.users")
 
     not_understood: list[Leftover] = Field(
         default_factory=list, alias="_not_understood", repr=False,
-        description="values of an older file that were not understood; kept by the panel, may be deleted")
+        description="rule.not_understood")
 
     @model_validator(mode="before")
     @classmethod
@@ -252,10 +196,13 @@ class Config(_Part):
 
     @model_validator(mode="after")
     def _nobody_shares(self) -> Self:
-        _refuse_shared("id", [(u.id, u.name) for u in self.users])
-        _refuse_shared("port", [(u.port, u.name) for u in self.users])
-        names = [self.admin_username, *(a.username for a in self.admins)]
-        _refuse_shared("admin name", [(n, n) for n in names])
+        for (value, first), second in _shared([(u.id, u.name) for u in self.users]):
+            raise InvalidValue("config.shared_id", first=first, second=second, value=value)
+        for (value, first), second in _shared([(u.port, u.name) for u in self.users]):
+            raise InvalidValue("config.shared_port", first=first, second=second, value=value)
+        for (name, _), _ in _shared([(name, name) for name in
+                                     (self.admin_username, *(a.username for a in self.admins))]):
+            raise InvalidValue("config.shared_admin", name=name)
         return self
 
     def is_own_name(self, domain: str) -> bool:
@@ -263,20 +210,18 @@ class Config(_Part):
         base = self.sni_base_domain
         return bool(base) and (domain == base or domain.endswith(f".{base}"))
 
-    def problems(self) -> list[str]:
-        """What was left out of an older file, for people."""
-        return [f"config.json: {old.reason}. This value is not used; it stands under _not_understood until the field "
-                "is set, or the entry deleted" for old in self.not_understood]
+    def problems(self) -> list[Problem]:
+        """What was left out of an older file."""
+        return [Problem("config.left_out", {"reason": old.reason}) for old in self.not_understood]
 
-    def notes(self) -> list[str]:
+    def notes(self) -> list[Problem]:
         """What works, but is odd: domains of secrets that no site can have."""
         found = []
         for user in self.users:
             try:
                 valid_domain(user.fake_tls_domain or "www.example.com")
             except SecretError as error:
-                found.append(f"user {user.name!r}: the domain in the secret is odd: {error}. The link stays as it "
-                             "is; change the user's domain for another one")
+                found.append(Problem("config.odd_domain", {"name": user.name, "reason": error}))
         return found
 
     def settle(self, field: str, user: str = "") -> None:
@@ -303,10 +248,10 @@ def new_id(taken: set[str]) -> str:
             return candidate
 
 
-def unknown_setting(key: str) -> str:
-    """Why this can't be set, for people."""
-    why = f"{key} can't be set in this version" if key in Config.model_fields else f"there is no setting {key!r}"
-    return f"{why}; settings are: {', '.join(SETTINGS)}"
+def unknown_setting(key: str) -> Problem:
+    """Why this can't be set."""
+    return Problem("setting.fixed" if key in Config.model_fields else "setting.unknown",
+                   {"name": key, "settings": SETTINGS}, key)
 
 
 def load(data: Any, forgiving: bool = False) -> Config:
@@ -316,12 +261,12 @@ def load(data: Any, forgiving: bool = False) -> Config:
     becomes a Leftover then, and only a file that is no declaration at all is refused.
     """
     if not isinstance(data, dict):
-        raise InvalidConfig(f"the file holds {kind_of(data)}; an object {{…}} is expected")
+        raise InvalidConfig("config.kind", kind=kind_of(data))
     try:
-        return older.take_over(data, Config, {"users": User, "admins": Admin}, _sentence, new_id) if forgiving else \
+        return older.take_over(data, Config, {"users": User, "admins": Admin}, _problem, new_id) if forgiving else \
             Config.model_validate(data)
     except ValidationError as error:
-        raise InvalidConfig("\n".join(_sentence(e, data) for e in error.errors())) from None
+        raise InvalidConfig.of(_problem(e, data) for e in error.errors()) from None
 
 
 def dump(config: Config) -> dict[str, Any]:
@@ -334,9 +279,9 @@ def dump(config: Config) -> dict[str, Any]:
     return data
 
 
-def _sentence(error: Any, data: Any) -> str:
-    return sentence(error, data, {"": Config, "users": User, "admins": Admin, "old_links": OldLink,
-                                  "_not_understood": Leftover})
+def _problem(error: Any, data: Any) -> Problem:
+    return problem(error, data, {"": Config, "users": User, "admins": Admin, "old_links": OldLink,
+                                 "_not_understood": Leftover})
 
 
 def _domain_in(data: Any) -> str:
@@ -347,10 +292,10 @@ def _domain_in(data: Any) -> str:
         return ""
 
 
-def _refuse_shared(what: str, pairs: list[tuple[Any, str]]) -> None:
+def _shared(pairs: Iterable[tuple[Any, str]]) -> Iterator[tuple[tuple[Any, str], str]]:
+    """((value, who has it), who has it too) for each value that is there twice."""
     owner: dict[Any, str] = {}
     for value, name in pairs:
         if value in owner:
-            raise ValueError(f"users {owner[value]!r} and {name!r} both have the {what} {value}"
-                             if what != "admin name" else f"two admins are called {value!r}")
+            yield (value, owner[value]), name
         owner[value] = name

@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 from functools import lru_cache
 
+from app.config.invalid import InvalidValue
+
 NAME_LENGTH = 64
 NOTE_LENGTH = 1000
 
@@ -24,23 +26,23 @@ def clean_name(text: str) -> str:
     """The name of a user or an admin, new or typed to be found, in its one spelling (NFC).
 
     Joiners stay between two characters and are left out elsewhere, all kinds of spaces become one.
-    Raises ValueError with a human message; clean_name(clean_name(x)) == clean_name(x).
+    Raises InvalidValue; clean_name(clean_name(x)) == clean_name(x).
     """
-    name = _clean(text, "name", "")
+    name = _clean(text)
     name = " ".join(name.split())
     # Of what Python's tables do not know yet, newest emoji are the likely part.
     if all(unicodedata.category(c)[0] in "MZ" or unicodedata.category(c) == "Cf" or c in _BLANK for c in name):
-        raise ValueError(f"a name is needed: 1 to {NAME_LENGTH} characters that can be seen")
+        raise InvalidValue("name.missing", most=NAME_LENGTH)
     if len(name) > NAME_LENGTH:
-        raise ValueError(f"the name has {len(name)} characters; {NAME_LENGTH} are allowed")
+        raise InvalidValue("name.long", count=len(name), most=NAME_LENGTH)
     return name
 
 
 def clean_note(text: str) -> str:
-    """A note as it is kept: line ends and tabs are allowed too. Raises ValueError with a human message."""
-    note = _clean(text.replace("\r\n", "\n"), "note", "\n\t").strip()
+    """A note as it is kept: line ends and tabs are allowed too. Raises InvalidValue."""
+    note = _clean(text.replace("\r\n", "\n"), note=True).strip()
     if len(note) > NOTE_LENGTH:
-        raise ValueError(f"the note has {len(note)} characters; {NOTE_LENGTH:,} are allowed")
+        raise InvalidValue("note.long", count=len(note), most=NOTE_LENGTH)
     return note
 
 
@@ -55,19 +57,17 @@ def fold(text: str) -> str:
                    if unicodedata.category(character) not in _UNCOMPARED)
 
 
-def _clean(text: str, what: str, allowed: str) -> str:
+def _clean(text: str, note: bool = False) -> str:
     for character in text:
         category = unicodedata.category(character)
-        if character in allowed:
+        if note and character in "\n\t":
             continue
         if category in ("Cc", "Zl", "Zp"):
-            raise ValueError(f"the {what} contains the control character {character!r}; letters, digits, spaces "
-                             "and punctuation are allowed")
+            raise InvalidValue("note.control" if note else "name.control", character=character)
         if character in _BIDI:
-            raise ValueError(f"the {what} contains the character {character!r}, which turns the direction of other "
-                             "text round; leave it out")
+            raise InvalidValue("note.direction" if note else "name.direction", character=character)
         if category == "Cs":
-            raise ValueError(f"the {what} contains half a character: {character!r}")
+            raise InvalidValue("note.half" if note else "name.half", character=character)
     text = text.translate(_DROPPED)
     text = "".join(" " if unicodedata.category(c) == "Zs" else c for c in unicodedata.normalize("NFC", text))
     return unicodedata.normalize("NFC", _joined(text))

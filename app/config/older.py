@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from app.config import hosts
+from app.messages import Problem, sentence
 
 #: Words that the panel's addresses (/users/new) have at the place of an id.
 RESERVED_IDS = frozenset({"new", "list", "all", "add", "edit", "search", "export", "import", "bulk"})
@@ -36,7 +37,7 @@ _NO_TEXT = "string_type"
 
 #: An object of the file: the whole, a user, an admin.
 Entry = dict[str, Any]
-Sentence = Callable[[Any, Any], str]
+Told = Callable[[Any, Any], Problem]
 NewId = Callable[[set[str]], str]
 
 
@@ -76,11 +77,11 @@ def port(value: Any) -> Any:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 5 else value
 
 
-def take_over(data: Entry, whole: type[BaseModel], entries: Mapping[str, type[BaseModel]], sentence: Sentence,
+def take_over(data: Entry, whole: type[BaseModel], entries: Mapping[str, type[BaseModel]], told: Told,
               new_id: NewId) -> Any:
     """The declaration (a `whole`) in a file that this version has never saved, with what was left out of it.
 
-    entries: the models of its lists. sentence: tells one of pydantic's errors about the data. Raises
+    entries: the models of its lists. told: one of pydantic's errors about the data as a problem. Raises
     ValidationError when a setting is wrong that older installations did not have, or `users` is no list.
     """
     data = copy.deepcopy(data)
@@ -93,7 +94,7 @@ def take_over(data: Entry, whole: type[BaseModel], entries: Mapping[str, type[Ba
         try:
             whole.model_validate(data)
         except ValidationError as error:
-            if not _leave_out(data, error.errors(), entries, sentence, left):
+            if not _leave_out(data, error.errors(), entries, told, left):
                 raise
             continue
         if not left:
@@ -102,7 +103,7 @@ def take_over(data: Entry, whole: type[BaseModel], entries: Mapping[str, type[Ba
         data, left = {**data, "_not_understood": [*(data.get("_not_understood") or []), *ids]}, []
 
 
-def misspelt(entry: Mapping[str, Any], model: type[BaseModel]) -> list[tuple[str, str]]:
+def misspelt(entry: Mapping[str, Any], model: type[BaseModel]) -> list[tuple[str, Problem]]:
     """(field, what is wrong with it) of the fields in an entry that the model does not have, but nearly has.
 
     A field of a newer or older version is kept; one letter off a known one is a typo.
@@ -110,7 +111,8 @@ def misspelt(entry: Mapping[str, Any], model: type[BaseModel]) -> list[tuple[str
     known = {field.alias or name for name, field in model.model_fields.items()}
     close = [(extra, difflib.get_close_matches(extra, known, n=1, cutoff=0.75))
              for extra in entry if extra not in known]
-    return [(extra, f"unknown field {extra!r}; did you mean {found[0]!r}?") for extra, found in close if found]
+    return [(extra, Problem("config.unknown_field", {"field": extra, "known": found[0]}))
+            for extra, found in close if found]
 
 
 def _untangle(data: Entry, whole: type[BaseModel], entries: Mapping[str, type[BaseModel]],
@@ -132,11 +134,12 @@ def _untangle(data: Entry, whole: type[BaseModel], entries: Mapping[str, type[Ba
     for field in ("users", "admins"):
         for entry in _of(data, field, lambda entry: not isinstance(entry, dict)):
             data[field] = [other for other in data[field] if other is not entry]
-            left.append(_leftover(field, entry, f"{field}: {_short(entry)} is no object {{…}}"))
+            left.append(_leftover(field, entry, Problem("config.no_object", {"field": field, "value": _short(entry)})))
     left += [_leftover(extra, data.pop(extra), reason) for extra, reason in misspelt(data, whole)]
     for field, model in entries.items():
         for entry in _of(data, field):
-            left += [_leftover(extra, entry.pop(extra), f"{entry.get('name') or entry.get('username')!r}: {reason}",
+            who = repr(entry.get("name") or entry.get("username"))
+            left += [_leftover(extra, entry.pop(extra), Problem("config.at", {"path": who, "problem": reason}),
                                entry if field == "users" else None) for extra, reason in misspelt(entry, model)]
     users = data.get("users") or []
     for key, what in (("port", port), ("id", lambda value: value)):
@@ -145,23 +148,24 @@ def _untangle(data: Entry, whole: type[BaseModel], entries: Mapping[str, type[Ba
             value = what(user.get(key))
             if not isinstance(value, (int, str)) or value == "" or owners.setdefault(value, user) is user:
                 continue
-            reason = f"users {owners[value].get('name')!r} and {user.get('name')!r} both have the {key} {value}"
-            left.append(_leftover(key, user.pop(key), f"{reason}; the second got another one", user))
+            reason = Problem("config.shared_port" if key == "port" else "config.shared_id",
+                             {"first": owners[value].get("name"), "second": user.get("name"), "value": value})
+            left.append(_leftover(key, user.pop(key), Problem("config.second_got_another", {"problem": reason}), user))
     first = data.get("admin_username")
     names = {first if isinstance(first, str) and first else "admin"}
     for admin in _of(data, "admins", lambda entry: isinstance(entry.get("username"), str)):
         if admin["username"] in names:
             data["admins"] = [other for other in data["admins"] if other is not admin]
-            left.append(_leftover("admins", admin, f"two admins are called {admin['username']!r}"))
+            left.append(_leftover("admins", admin, Problem("config.shared_admin", {"name": admin["username"]})))
         names.add(admin["username"])
 
 
-def _leave_out(data: Entry, errors: Collection[Any], entries: Mapping[str, type[BaseModel]], sentence: Sentence,
+def _leave_out(data: Entry, errors: Collection[Any], entries: Mapping[str, type[BaseModel]], told: Told,
                left: list[Entry]) -> bool:
     """Take out of the data what these errors are about, or spell it as it is expected; False where that can't be."""
-    told = [(error, sentence(error, data)) for error in errors]
+    reasons = [(error, told(error, data)) for error in errors]
     dropped: list[tuple[list[Any], int]] = []
-    for error, reason in told:
+    for error, reason in reasons:
         field, *inner = error["loc"] or [""]
         holder = data.get(field)
         if field in entries and isinstance(holder, list) and inner:
@@ -181,7 +185,7 @@ def _leave_out(data: Entry, errors: Collection[Any], entries: Mapping[str, type[
     return True
 
 
-def _mend(entry: Entry, name: str, error: Any, model: type[BaseModel], field: str, inner: list[Any], reason: str,
+def _mend(entry: Entry, name: str, error: Any, model: type[BaseModel], field: str, inner: list[Any], reason: Problem,
           left: list[Entry]) -> bool:
     """One field of a user or an admin, so that the rest of the entry can be taken; False where it can't be."""
     if not name or name not in model.model_fields:
@@ -216,8 +220,9 @@ def _of(data: Entry, field: str, rule: Callable[[Any], bool] = lambda entry: Tru
     return [entry for entry in entries if rule(entry)] if isinstance(entries, list) else []
 
 
-def _leftover(field: str, value: Any, reason: str, user: Entry | None = None) -> Entry:
-    return {"field": field, "value": value, "reason": reason, "user": user}
+def _leftover(field: str, value: Any, reason: Problem, user: Entry | None = None) -> Entry:
+    """It becomes a part of the file, which is read by people: so the reason is a sentence there."""
+    return {"field": field, "value": value, "reason": sentence(reason), "user": user}
 
 
 def _short(value: Any) -> str:

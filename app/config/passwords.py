@@ -10,6 +10,8 @@ from collections.abc import Iterable
 
 from werkzeug.security import check_password_hash, generate_password_hash
 
+from app.messages import Problem
+
 _METHOD = "scrypt:32768:8:1"
 SHORTEST, FEWEST_KINDS = 8, 5
 #: What a password is not to be, whatever digits and signs stand around it.
@@ -28,18 +30,17 @@ def hash_password(password: str) -> str:
     return generate_password_hash(password, method=_METHOD)
 
 
-def weakness(password: str, username: str) -> str:
-    """Why a password is too simple to be taken, in words for people; "" if it is not."""
+def weakness(password: str, username: str) -> Problem | None:
+    """Why a password is too simple to be taken; None if it is not."""
     plain = password.casefold()
     letters = re.sub(r"[\W\d_]+", "", plain)
     if len(password) < SHORTEST:
-        return f"the password has {len(password)} characters; at least {SHORTEST} are needed"
+        return Problem("password.short", {"count": len(password), "fewest": SHORTEST}, "password")
     if len(set(plain)) < FEWEST_KINDS:
-        return f"the password has {len(set(plain))} different characters; at least {FEWEST_KINDS} are needed"
+        return Problem("password.few", {"count": len(set(plain)), "fewest": FEWEST_KINDS}, "password")
     if letters in _COMMON | {re.sub(r"[\W\d_]+", "", username.casefold())} or _is_run(plain):
-        return ("the password is one of the first that are guessed; a few words that have nothing to do with each "
-                "other are a good one")
-    return ""
+        return Problem("password.common", field="password")
+    return None
 
 
 def _is_run(plain: str) -> bool:

@@ -10,10 +10,10 @@ import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
+from app.config.invalid import InvalidValue
+
 EARLIEST = datetime(1971, 1, 1, tzinfo=UTC)
 LATEST = datetime(9000, 1, 1, tzinfo=UTC)
-
-RANGE_RULE = "from 1971 to 8999"
 
 
 def now() -> datetime:
@@ -61,7 +61,7 @@ def expiry(moment: datetime | None) -> datetime | None:
 def typed(text: str) -> datetime:
     """A date, which means its first moment, or a date and time as a person types it, in the server's time zone.
 
-    Raises ValueError with a human message.
+    Raises InvalidValue.
     """
     return _typed(text.strip(), timedelta())
 
@@ -69,26 +69,26 @@ def typed(text: str) -> datetime:
 def parse_expiry(text: str) -> datetime | None:
     """A moment in the server's time zone. A bare date means the end of that day; "" and "never" mean None.
 
-    Raises ValueError with a human message.
+    Raises InvalidValue.
     """
     text = text.strip()
     if text.lower() in ("", "never", "none"):
         return None
     try:
         return _typed(text, timedelta(days=1) if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text) else timedelta())
-    except ValueError as error:
-        raise ValueError(f"{error}, or never") from None
+    except InvalidValue as error:
+        raise InvalidValue("time.or_never", problem=error) from None
 
 
 def _typed(text: str, later: timedelta) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"{text!r} is not a date; write 2027-01-31, 2027-01-31T18:00") from None
+        raise InvalidValue("time.no_date", typed=text) from None
     try:
         moment = (moment + later).astimezone()
         if EARLIEST <= moment < LATEST:
             return kept(moment)
     except (ValueError, OverflowError):
         pass  # a year that its zone leads out of
-    raise ValueError(f"{text!r} is not allowed; write a date {RANGE_RULE}, such as 2027-01-31")
+    raise InvalidValue("time.range", typed=text, first=EARLIEST.year, last=LATEST.year - 1)

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from app.messages import Coded, Problem, text
 from app.mtproto.secret import SecretError
 
 #: Fields whose value is never repeated in a message.
@@ -14,10 +15,10 @@ _HIDDEN = {"secret", "password_hash", "admin_password_hash", "_initial_password"
            "upstream_socks5"}
 
 
-def sentence(error: Any, data: Any, models: Mapping[str, type[BaseModel]]) -> str:
-    """One pydantic error as a sentence. data: what was being read.
+def problem(error: Any, data: Any, models: Mapping[str, type[BaseModel]]) -> Problem:
+    """One pydantic error as a problem: where ("config.at") and what, for a field of the whole about that field.
 
-    models: the model of the whole under "", and of the entries of each list under its name.
+    data: what was being read. models: the model of the whole under "", and of the entries of each list under its name.
     """
     path, model, rule, node = "", models[""], "", data
     for step in error["loc"]:
@@ -34,23 +35,30 @@ def sentence(error: Any, data: Any, models: Mapping[str, type[BaseModel]]) -> st
             node = node[step]
         except (KeyError, IndexError, TypeError):
             node = None
+    allowed = Problem(rule) if rule else ""
     if error["type"] == "missing":
-        return f"{path} is missing; allowed: {rule}"
+        return Problem("config.missing", {"path": path, "rule": allowed})
     cause = error.get("ctx", {}).get("error")
-    if not error["loc"] or (cause and str(cause).startswith("unknown field")):
-        return f"{path}: {cause}" if path else str(cause or error["msg"])
-    hidden = error["loc"][-1] in _HIDDEN
-    value = "this value" if hidden else _short(error["input"])
-    if isinstance(cause, SecretError):
-        return f"{path}: {cause}"
-    return f"{path}: {value} is not allowed; allowed: {rule}"
+    told = cause.problem if isinstance(cause, Coded) else None
+    if not error["loc"]:
+        return told or text(cause or error["msg"])
+    if told is None or not (isinstance(cause, SecretError) or told.code == "config.unknown_field"):
+        told = Problem("config.hidden_value", {"rule": allowed}) if error["loc"][-1] in _HIDDEN else \
+            Problem("config.value", {"value": _short(error["input"]), "rule": allowed})
+    return Problem("config.at", {"path": path, "problem": told}, _field(error["loc"]))
+
+
+def _field(loc: tuple[Any, ...]) -> str:
+    """The setting, if it is one or an entry of its list."""
+    return str(loc[0]) if all(isinstance(step, int) for step in loc[1:]) else ""
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:79] + "…"
+    shown = repr(value)
+    return shown if len(shown) <= 80 else shown[:79] + "…"
 
 
-def kind_of(data: Any) -> str:
-    names = {list: "a list", str: "a text", bool: "true or false", type(None): "null"}
-    return names.get(type(data), "a number")
+def kind_of(data: Any) -> Problem:
+    """What the file holds in place of an object."""
+    codes = {list: "json.list", str: "json.text", bool: "json.flag", type(None): "json.null"}
+    return Problem(codes.get(type(data), "json.number"))

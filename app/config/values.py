@@ -10,8 +10,10 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 
 from app.config import hosts, times
 from app.config.hosts import is_ip, parse_socks5
+from app.config.invalid import InvalidValue
 from app.config.names import NAME_LENGTH, clean_name, clean_note
 from app.config.times import now, parse_expiry
+from app.messages import Problem
 from app.mtproto.secret import Secret, valid_domain
 
 __all__ = ["NAME_LENGTH", "clean_name", "clean_note", "cycle", "is_ip", "now", "parse_cycle", "parse_expiry",
@@ -25,20 +27,20 @@ PREFER_IP = ("prefer-ipv4", "prefer-ipv6", "only-ipv4", "only-ipv6")
 def _refuse_bool(value: Any) -> Any:
     # JSON's true would otherwise pass as the number 1.
     if isinstance(value, bool):
-        raise ValueError("not a number")
+        raise ValueError  # not a number
     return value
 
 
 def _finite(value: float) -> float:
     if not math.isfinite(value):
-        raise ValueError("not a number")
+        raise ValueError  # not a number
     return value
 
 
 def _prefer_ip(value: Any) -> Any:
     value = OLD_PREFER_IP.get(value, value) if isinstance(value, str) else value
     if value not in PREFER_IP:
-        raise ValueError("unknown")
+        raise ValueError  # unknown
     return value
 
 
@@ -46,7 +48,7 @@ def _words(value: Any) -> Any:
     """A list as it is typed: words between spaces, commas or line ends; doubles are left out."""
     words = re.split(r"[\s,;]+", value.strip()) if isinstance(value, str) else value
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        raise ValueError("not a list of words")
+        raise ValueError  # not a list of words
     return list(dict.fromkeys(word for word in words if word != ""))
 
 
@@ -61,7 +63,7 @@ def _limit(value: Any) -> Any:
 
 def _name(value: str) -> str:
     if not value.strip():
-        raise ValueError("empty")
+        raise ValueError  # empty
     return value
 
 
@@ -102,25 +104,12 @@ OwnCycle = Annotated[Text, AfterValidator(lambda value: cycle(value) if value.st
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
-PORT_RULE = "a port: a whole number from 1 to 65535"
-HOST_RULE = "a host name such as proxy.example.com, an IP address, or empty"
-IP_RULE = "an IPv4 or IPv6 address that others can reach, or empty"
-DNS_RULE = ("an IP address, https://… (DNS over HTTPS) or tls://… (DNS over TLS), or empty for the system's "
-            "own resolver")
-IMAGE_RULE = "a Docker image name, such as mtg-custom or registry.example.com/mtg:2.2.8"
-NAME_RULE = "any text that is not empty"
-TIME_RULE = "a date and time such as 2027-01-31T12:00:00+03:00"
-LIMIT_RULE = "GB (1024^3 bytes), from 0 to 1,000,000; 0 means"
-SPEED_RULE = "Mbit/s (10^6 bits per second), from 0 to 100,000; 0 means"
-CYCLE_RULE = ("never, daily, weekly and a weekday (weekly monday), or monthly and a day of the month "
-              "(monthly 1; the 29th to the 31st mean the last day of a shorter month)")
-
 
 def parse_cycle(text: str) -> tuple[str, int]:
     """("never", 0), ("daily", 0), ("weekly", 0 to 6 from Monday) or ("monthly", 1 to 31) of a reset cycle.
 
     A weekday may be shortened to its first three letters; without a day, Monday or
-    the first is meant. Raises ValueError.
+    the first is meant. Raises InvalidValue.
     """
     kind, _, day = text.strip().lower().partition(" ")
     day = day.strip()
@@ -132,10 +121,10 @@ def parse_cycle(text: str) -> tuple[str, int]:
                 return kind, number
     if kind == "monthly" and re.fullmatch(r"\d{1,2}", day or "1") and 1 <= int(day or 1) <= 31:
         return kind, int(day or 1)
-    raise ValueError(f"{text!r} is no reset cycle; allowed: {CYCLE_RULE}")
+    raise InvalidValue("cycle.unknown", typed=text, rule=Problem("rule.cycle"))
 
 
 def cycle(text: str) -> str:
-    """A reset cycle as it is written in the file. Raises ValueError."""
+    """A reset cycle as it is written in the file. Raises InvalidValue."""
     kind, day = parse_cycle(text)
     return {"weekly": f"weekly {WEEKDAYS[day % 7]}", "monthly": f"monthly {day}"}.get(kind, kind)

@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from app.config.file import ConfigError
 from app.edge.base import EdgeFailure
+from app.messages import Coded
+from app.messages.refused import LoginBusy as LoginBusy
+from app.messages.refused import LoginThrottled as LoginThrottled
+from app.messages.refused import Refused as Refused
 from app.runtimes.base import RuntimeFailure
-
-
-class Refused(Exception):
-    """Nothing was changed. The message is for people; `field` names the input it is about, or is "".
-    parts: one refusal for each input that is about; this one itself if it is about one."""
-
-    def __init__(self, message: str, field: str = ""):
-        super().__init__(message)
-        self.field = field
-        self.parts: tuple[Refused, ...] = (self,)
-
-    @classmethod
-    def raise_all(cls, parts: Iterable[Refused]) -> None:
-        """Raise what was refused, all at once; nothing if it is none."""
-        parts = tuple(parts)
-        if len(parts) == 1:
-            raise parts[0]
-        if parts:
-            whole = cls("\n".join(str(part) for part in parts), parts[0].field)
-            whole.parts = parts
-            raise whole
 
 
 class Unfinished(Exception):
@@ -42,7 +25,7 @@ def refusing() -> Iterator[None]:
     try:
         yield
     except (ConfigError, RuntimeFailure, EdgeFailure) as error:
-        raise Refused(str(error)) from None
+        raise Refused.of(error.problems) if isinstance(error, Coded) else Refused(str(error)) from None
     except sqlite3.OperationalError as error:
         raise Refused(f"panel.db can't be used: {error}") from None
 
@@ -58,20 +41,3 @@ def after_saving(what: str) -> Iterator[None]:
     except Exception as error:
         why = str(error).replace("Nothing was changed.", "").strip().rstrip(".") or type(error).__name__
         raise Unfinished(f"{what} What follows from it failed, and is tried again by the panel: {why}.") from error
-
-
-class LoginThrottled(Refused):
-    """Too many failed logins; `seconds` until the next attempt is looked at."""
-
-    def __init__(self, seconds: float):
-        super().__init__(f"Too many failed logins. Try again in {max(1, round(seconds / 60))} min.")
-        self.seconds = seconds
-
-
-class LoginBusy(Refused):
-    """More people log in at this moment than are looked at; this attempt was not. `seconds` until it may be."""
-
-    seconds = 2.0
-
-    def __init__(self) -> None:
-        super().__init__("Too many people log in at this moment. Try again in a few seconds.")

@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+from app.lib.problem import Coded
+from app.mtproto.english import ENGLISH
 from app.mtproto.secret import Secret, SecretError
 
 _WEB_HOSTS = {"t.me", "www.t.me", "telegram.me", "www.telegram.me", "telegram.dog"}
 
 
-class LinkError(ValueError):
-    """The link is not a proxy link, or can't be made; the message says what is wrong."""
+class LinkError(Coded, ValueError):
+    """The link is not a proxy link, or can't be made; it says what is wrong."""
+
+    language = ENGLISH
 
 
 @dataclass(frozen=True)
@@ -39,27 +43,27 @@ def parse_link(url: str) -> Link:
         parts = urlsplit(url.strip())
         host = (parts.hostname or "").lower()
     except ValueError as error:
-        raise LinkError(f"this is not a link: {error}") from error
+        raise LinkError("link.not", reason=error) from error
     where = (host or parts.path.strip("/")) if parts.scheme == "tg" else parts.path.strip("/")
     known = parts.scheme == "tg" or (parts.scheme in ("http", "https") and host in _WEB_HOSTS)
     if not known or where != "proxy":
-        raise LinkError("this is not a proxy link; one starts with tg://proxy? or https://t.me/proxy?")
+        raise LinkError("link.other")
     try:
         fields = parse_qs(parts.query, keep_blank_values=True, max_num_fields=20)
     except ValueError as error:
-        raise LinkError("the proxy link has too many fields; server, port and secret are expected") from error
+        raise LinkError("link.fields") from error
     found = {}
     for name in ("server", "port", "secret"):
         if not fields.get(name, [""])[0]:
-            raise LinkError(f"the proxy link has no {name}")
+            raise LinkError("link.lacks", part=name)
         if len(set(fields[name])) > 1:
-            raise LinkError(f"the proxy link has {name} twice, with different values")
+            raise LinkError("link.twice", part=name)
         found[name] = fields[name][0]
     try:
         # A "+" of a standard-alphabet base64 secret arrives here as a space.
         secret = Secret.parse(found["secret"].replace(" ", "+"))
     except SecretError as error:
-        raise LinkError(f"the proxy link's secret is bad: {error}") from error
+        raise LinkError("link.secret", problem=error) from error
     return Link(_server(found["server"]), _port(found["port"]), secret)
 
 
@@ -72,12 +76,12 @@ def _server(text: str) -> str:
     if name.startswith("[") and name.endswith("]"):
         name = name[1:-1]
     if not name or len(name) > 255 or any(char.isspace() or not char.isprintable() for char in name):
-        raise LinkError(f"{text[:60]!r} is not a server; allowed is a host name or an IP address")
+        raise LinkError("link.server", typed=text[:60])
     return name
 
 
 def _port(value: int | str) -> int:
     text = str(value).strip()
     if not (text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= 65535):
-        raise LinkError(f"{text[:20]!r} is not a port; allowed are 1 to 65535")
+        raise LinkError("link.port", typed=text[:20])
     return int(text)

@@ -10,6 +10,9 @@ import re
 import secrets
 from dataclasses import dataclass, field
 
+from app.lib.problem import Coded, Problem
+from app.mtproto.english import ENGLISH
+
 KEY_BYTES = 16
 FAKETLS, PADDED, PLAIN = "faketls", "padded", "plain"
 _PREFIX = {FAKETLS: b"\xee", PADDED: b"\xdd", PLAIN: b""}
@@ -22,8 +25,10 @@ _HEX = re.compile(r"(?:[0-9a-fA-F]{2})+")
 _BASE64 = re.compile(r"[A-Za-z0-9_-]+")
 
 
-class SecretError(ValueError):
-    """A secret or its host name is not one. The message is for people and never shows a key."""
+class SecretError(Coded, ValueError):
+    """A secret or its host name is not one. What it says is for people and never shows a key."""
+
+    language = ENGLISH
 
 
 @dataclass(frozen=True)
@@ -58,10 +63,7 @@ class Secret:
                 return cls(PADDED, data[1:])
             if data[:1] == b"\xee" and len(data) > KEY_BYTES:
                 return cls(FAKETLS, data[1 : KEY_BYTES + 1], _host_name(data[KEY_BYTES + 1 :]))
-        raise SecretError(
-            f"the secret has {len(found[0])} bytes and starts with {found[0][:1].hex()!r}; allowed are "
-            "16 bytes, dd + 16 bytes, or ee + 16 bytes + a host name"
-        )
+        raise SecretError("secret.shape", count=len(found[0]), start=found[0][:1].hex())
 
     @property
     def data(self) -> bytes:
@@ -101,35 +103,32 @@ def valid_domain(text: str) -> str:
     """
     given = text if len(text) <= 60 else text[:60] + "…"
 
-    def refused(why: str) -> SecretError:
-        return SecretError(
-            f"{given!r} is not a host name: {why}; allowed are names like www.example.com "
-            f"of letters, digits and hyphens, at most {MAX_DOMAIN} characters"
-        )
+    def refused(code: str, **params: object) -> SecretError:
+        return SecretError("domain.refused", name=given, reason=Problem(code, params), most=MAX_DOMAIN)
 
     name = text.strip().removesuffix(".").lower()
     if not name:
-        raise refused("it is empty")
+        raise refused("domain.empty")
     try:
         name = ascii_name(name)
     except ValueError as error:
-        raise refused(str(error)) from error
+        raise refused("domain.no_idna") from error
     try:
         ipaddress.ip_address(name.strip("[]"))
     except ValueError:
         pass
     else:
-        raise refused("it is an IP address")
+        raise refused("domain.address")
     if len(name) > MAX_DOMAIN:
-        raise refused(f"it has {len(name)} characters")
+        raise refused("domain.long", count=len(name))
     labels = name.split(".")
     if len(labels) < 2:
-        raise refused("it has no dot")
+        raise refused("domain.no_dot")
     for label in labels:
         if not _LABEL.fullmatch(label):
-            raise refused(f"the part {label[:63]!r} is not allowed")
+            raise refused("domain.part", part=label[:63])
     if labels[-1].isdigit():
-        raise refused("its last part is a number")
+        raise refused("domain.number")
     return name
 
 
@@ -143,31 +142,28 @@ def ascii_name(name: str) -> str:
     try:
         return idna.encode(name, uts46=True).decode("ascii")
     except (UnicodeError, IndexError) as error:
-        raise ValueError("it has no international (IDNA 2008) form") from error
+        raise ValueError(name) from error
 
 
 def _decodings(text: str) -> list[bytes]:
     """What the text may stand for: a short base64 text can consist of hex digits alone."""
     if not text:
-        raise SecretError("the secret is empty; allowed are hex and base64url")
+        raise SecretError("secret.empty")
     found = [bytes.fromhex(text)] if _HEX.fullmatch(text) else []
     body = text.rstrip("=").replace("+", "-").replace("/", "_")
     if _BASE64.fullmatch(body):
         with contextlib.suppress(binascii.Error):  # a length that no base64 text has
             found.append(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
     if not found:
-        raise SecretError(
-            f"the secret ({len(text)} characters) is neither hex nor base64url; "
-            "check that it was copied whole and without spaces"
-        )
+        raise SecretError("secret.no_code", count=len(text))
     return found
 
 
 def _host_name(data: bytes) -> str:
     if not data:
-        raise SecretError("the secret starts with ee but has no host name after its 16 bytes")
+        raise SecretError("secret.no_domain")
     if len(data) > MAX_DOMAIN:
-        raise SecretError(f"the secret's host name has {len(data)} bytes; at most {MAX_DOMAIN} are allowed")
+        raise SecretError("secret.long_domain", count=len(data), most=MAX_DOMAIN)
     if any(byte <= 0x20 or byte >= 0x7F for byte in data):
-        raise SecretError("the secret's host name has characters that no host name has")
+        raise SecretError("secret.odd_domain")
     return data.decode("ascii")

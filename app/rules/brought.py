@@ -23,7 +23,7 @@ def read(text: str) -> tuple[Secret, Link | None]:
             return link.secret, link
         return Secret.parse(text), None
     except (LinkError, SecretError) as error:
-        raise Refused(str(error), "link") from None
+        raise Refused(error.problem.about("link")) from None
 
 
 def refuse_ours(config: Config, secret: Secret) -> None:

@@ -7,16 +7,19 @@ from collections.abc import Mapping
 from app.config import model
 from app.config.model import Config
 from app.control.errors import Refused
+from app.messages import Problem
 
 
 def change(config: Config, changes: Mapping[str, object]) -> Config:
     """Put these values, as typed, into `config`; returns what it then says. Raises Refused."""
     for key, value in changes.items():
         if key not in model.SETTINGS:
-            raise Refused(model.unknown_setting(key), key)
+            raise Refused(model.unknown_setting(key))
         setattr(config, key, value)
         config.settle(key)
     try:
         return model.load(model.dump(config))
     except model.InvalidConfig as error:
-        raise Refused(f"{error}\nNothing was changed.", next(iter(changes)) if len(changes) == 1 else "") from None
+        field = next(iter(changes)) if len(changes) == 1 else ""
+        problems = [problem if problem.field else problem.about(field) for problem in error.problems]
+        raise Refused.of([*problems, Problem("unchanged")]) from None

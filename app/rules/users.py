@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Literal
 
 from app.config import values
+from app.config.invalid import InvalidValue
 from app.config.model import Config, User, new_id
 from app.control.errors import Refused
 from app.mtproto.secret import FAKETLS, Secret, SecretError, valid_domain
@@ -202,8 +203,8 @@ def _at_limit(text: str) -> Literal["", "throttle", "block"]:
 def _cycle(text: str) -> str:
     try:
         return values.cycle(text) if text else ""
-    except ValueError as error:
-        raise Refused(str(error), "reset_cycle") from None
+    except InvalidValue as error:
+        raise Refused(error.problem.about("reset_cycle")) from None
 
 
 def _days(text: str) -> int:
@@ -216,8 +217,8 @@ def _days(text: str) -> int:
 def _name(config: Config, text: object, user: User | None) -> str:
     try:
         name = values.clean_name(str(text))
-    except ValueError as error:
-        raise Refused(str(error), "name") from None
+    except InvalidValue as error:
+        raise Refused(error.problem.about("name")) from None
     for other in config.users:
         if other is not user and (name.casefold() == _composed(other.name).casefold() or name == other.id):
             raise Refused(f"there is a user {other.name!r} already (id {other.id}); choose another name", "name")
@@ -227,22 +228,22 @@ def _name(config: Config, text: object, user: User | None) -> str:
 def _note(text: str) -> str:
     try:
         return values.clean_note(text)
-    except ValueError as error:
-        raise Refused(str(error), "note") from None
+    except InvalidValue as error:
+        raise Refused(error.problem.about("note")) from None
 
 
 def _domain(text: object) -> str:
     try:
         return valid_domain(str(text))
     except SecretError as error:
-        raise Refused(str(error), "domain") from None
+        raise Refused(error.problem.about("domain")) from None
 
 
 def _secret(text: str) -> Secret:
     try:
         return Secret.parse(text)
     except SecretError as error:
-        raise Refused(str(error), "secret") from None
+        raise Refused(error.problem.about("secret")) from None
 
 
 def _change_domain(config: Config, user: User, domain: str, world: Checks) -> None:
@@ -288,8 +289,8 @@ def _public_port(text: str) -> int:
 def _expiry(text: str) -> datetime | None:
     try:
         moment = values.parse_expiry(text)
-    except ValueError as error:
-        raise Refused(str(error), "expires") from None
+    except InvalidValue as error:
+        raise Refused(error.problem.about("expires")) from None
     if moment and moment <= values.now():
         raise Refused(f"the expiry {text!r} is in the past; to end access now, disable the user", "expires")
     return moment

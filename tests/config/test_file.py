@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from app.config.file import KEPT_BACKUPS, ConfigError, ConfigFile
+from app.messages import Problem
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -194,7 +195,7 @@ except ConfigError as error:
 def test_unknown_fields_are_reported_by_check(file):
     with file.edit() as config:
         config.colour = "blue"
-    assert file.check() == ["colour: unknown to this version; kept"]
+    assert file.check() == [Problem("config.unknown_kept", {"field": "colour"})]
 
 
 COUNT_UP = """

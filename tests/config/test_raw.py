@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from app.config.file import ConfigError, ConfigFile
 from app.config.json_text import NotJson, parse
 from app.config.model import SETTINGS, Config, InvalidConfig, User, dump, load
+from app.messages import sentence
 from app.mtproto.secret import Secret
 
 KEY = "00112233445566778899aabbccddeeff"
@@ -90,7 +91,7 @@ def test_an_odd_domain_in_a_secret_stays_in_the_link_and_is_told(tmp_path, domai
     bob, alice = file.read().users
     assert (bob.secret, bob.fake_tls_domain, alice.note) == (secret.hex, domain, "saved")
     if domain != "WWW.Example.com":
-        assert any("'Bob'" in note and domain in note for note in file.check())
+        assert any("'Bob'" in note and domain in note for note in map(sentence, file.check()))
 
 
 @pytest.mark.parametrize("text, words", [
@@ -172,10 +173,10 @@ def test_what_an_older_file_does_not_tell_is_noted_and_kept(tmp_path, fields, wo
     file = ConfigFile(tmp_path)
     file.prepare()
     assert len(file.read().users) >= 1
-    assert any(words in note for note in file.check()), file.check()
+    assert any(words in sentence(note) for note in file.check()), file.check()
     with file.edit() as config:
         config.monitor_seconds = 20
-    assert any(words in note for note in ConfigFile(tmp_path).check()), "it is forgotten"
+    assert any(words in sentence(note) for note in ConfigFile(tmp_path).check()), "it is forgotten"
 
 
 def test_setting_a_field_settles_what_was_left_out():

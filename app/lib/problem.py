@@ -1,0 +1,197 @@
+"""What is wrong, as data: a code and its values. A language is a table of templates that turns it into a sentence."""
+
+from __future__ import annotations
+
+import json
+import string
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+#: The code of what comes as a text from elsewhere: the operating system, a program, an older version's ledger.
+TEXT = "text"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is wrong, in no language.
+
+    code: which it is, such as "user.unknown"; the key of its template.
+    params: the template's values, as JSON has them; a Problem, or a list of them, may be one.
+    field: the input that it is about, or "".
+    """
+
+    code: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    field: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "params", {name: _plain(value) for name, value in self.params.items()})
+
+    def __hash__(self) -> int:
+        return hash((self.code, self.field))
+
+    def about(self, name: str) -> Problem:
+        """The same about this input."""
+        return Problem(self.code, self.params, name)
+
+    def document(self) -> dict[str, Any]:
+        """As JSON: code and params, whose problems are such documents again."""
+        return {"code": self.code, "params": {name: _document(value) for name, value in self.params.items()}}
+
+    def dumped(self) -> str:
+        """The params as a JSON text, to be kept beside the code."""
+        return json.dumps(self.document()["params"], ensure_ascii=True, sort_keys=True)
+
+    @classmethod
+    def loaded(cls, code: str, text: str) -> Problem:
+        """What was kept as this code and text. One that was kept as a sentence, or is damaged, is that text."""
+        try:
+            params = json.loads(text) if code != TEXT else None
+        except (ValueError, RecursionError):
+            params = None
+        return cls(code, _revived(params)) if isinstance(params, dict) else cls(TEXT, {"text": text})
+
+
+def text(words: object) -> Problem:
+    """A text from elsewhere, which is shown as it is."""
+    return Problem(TEXT, {"text": str(words)})
+
+
+class Coded(Exception):
+    """An exception that carries problems, one at least; str() is their sentences, a line each."""
+
+    language: ClassVar[Language]
+
+    def __init__(self, code: str | Problem, field: str = "", /, **params: object):
+        if isinstance(code, str):
+            # A sentence in place of a code: from a room that is not converted yet.
+            code = Problem(code, params, field) if " " not in code else Problem(TEXT, {"text": code}, field)
+        super().__init__(code)
+        self.problems: tuple[Problem, ...] = (code,)
+
+    @classmethod
+    def of(cls, problems: Iterable[Problem]) -> Self:
+        """One that carries all of these."""
+        first, *rest = problems
+        one = cls(first)
+        one.problems = (first, *rest)
+        return one
+
+    @property
+    def problem(self) -> Problem:
+        """The first one."""
+        return self.problems[0]
+
+    @property
+    def code(self) -> str:
+        return self.problem.code
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        return self.problem.params
+
+    @property
+    def field(self) -> str:
+        """The input that the first problem is about, or ""."""
+        return self.problem.field
+
+    def __str__(self) -> str:
+        return "\n".join(map(self.language.sentence, self.problems))
+
+
+@dataclass(frozen=True)
+class Language:
+    """Templates by code.
+
+    A template is text with {name}, written as str.format has it ({name!r}, {count:,}), and beside that:
+
+    {count:day|days}        the form that belongs to the number; plural: which one that is
+    {names}                 a list with commas; {names:or}, {names:and} with a word before its last, {names:lines} a
+                            line each, {names:clauses} with semicolons, {names:sentences} with a space before each
+    {@sni_mode}             something with a name in the configuration file, which a page may call otherwise
+    """
+
+    templates: Mapping[str, str]
+    plural: Callable[[float], int]
+    last: Mapping[str, str]
+
+    def sentence(self, problem: Problem, called: Callable[[str], str] = str) -> str:
+        """A problem in this language; a code without a template is shown as it is, with its params.
+
+        called: what a setting or a choice ("sni_mode", "sni_mode own") is called where this is read.
+        """
+        if problem.code not in self.templates:
+            return f"{problem.code} {problem.dumped()}"
+        return _Formatter(self, called).vformat(self.templates[problem.code], (), problem.params)
+
+
+class _Formatter(string.Formatter):
+    def __init__(self, language: Language, called: Callable[[str], str]):
+        self._language = language
+        self._called = called
+
+    def get_field(self, field_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        if field_name.startswith("@"):
+            return self._called(field_name[1:]), field_name
+        # Whatever a ledger holds is shown somehow.
+        return kwargs.get(field_name, f"{{{field_name}}}"), field_name
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        if isinstance(value, Problem):
+            return self._language.sentence(value, self._called)
+        if "|" in format_spec:
+            return format_spec.split("|")[self._language.plural(value) if isinstance(value, (int, float)) else -1]
+        if isinstance(value, list):
+            return self._list([self.format_field(each, "") for each in value], format_spec)
+        try:
+            return str(format(value, format_spec))
+        except (ValueError, TypeError):
+            return str(value)
+
+    def _list(self, words: list[str], last: str) -> str:
+        if last == "sentences":
+            return "".join(f" {word}" for word in words)
+        if last in _BETWEEN:
+            return _BETWEEN[last].join(words)
+        if not last or len(words) < 2:
+            return ", ".join(words)
+        return f"{', '.join(words[:-1])} {self._language.last[last]} {words[-1]}"
+
+
+#: What stands between the entries of a list that is no row of words.
+_BETWEEN = {"lines": "\n", "clauses": "; "}
+
+
+def params_of(template: str) -> set[str]:
+    """The names of a template's values."""
+    return {name for _, name, _, _ in string.Formatter().parse(template) if name and not name.startswith("@")}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Coded):
+        return value.problem if len(value.problems) == 1 else list(value.problems)
+    if value is None or isinstance(value, (str, int, float, Problem)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(each) for each in value]
+    return str(value)
+
+
+def _document(value: Any) -> Any:
+    if isinstance(value, Problem):
+        return value.document()
+    return [_document(each) for each in value] if isinstance(value, list) else value
+
+
+def _revived(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_revived(each) for each in value]
+    if isinstance(value, dict):
+        inner = {name: _revived(each) for name, each in value.items()}
+        if inner.keys() == {"code", "params"} and isinstance(inner["code"], str) and isinstance(inner["params"], dict):
+            return Problem(inner["code"], inner["params"])
+        return inner
+    return value

@@ -1,0 +1,20 @@
+"""The one place that turns a problem into a sentence. Another language is another table of the same codes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from app.lib.problem import Language, Problem
+from app.messages.english import accounts, common, config
+from app.mtproto.english import ENGLISH as MTPROTO
+
+ENGLISH = Language(
+    templates={**common.TEMPLATES, **config.TEMPLATES, **accounts.TEMPLATES, **MTPROTO.templates},
+    plural=MTPROTO.plural,
+    last=MTPROTO.last,
+)
+
+
+def sentence(problem: Problem, called: Callable[[str], str] = str) -> str:
+    """The problem in English; called: see Language.sentence()."""
+    return ENGLISH.sentence(problem, called)

@@ -1,0 +1,108 @@
+"""What the fields of the configuration allow."""
+
+TEMPLATES = {
+    "rule.flag": "true or false",
+    "rule.hash": "a hash made by the panel",
+    "rule.oldlink.secret": "the secret of the old link",
+    "rule.time": "a date and time such as 2027-01-31T12:00:00+03:00",
+    "rule.user.id": "1 to 32 of 0-9, a-z and -; made by the panel, never changed",
+    "rule.name": "any text that is not empty",
+    "rule.user.secret":
+        "a proxy secret: ee + 32 hex digits + the domain in hex (or base64url), dd + 32 hex digits, or 32 hex "
+        "digits",
+    "rule.port": "a port: a whole number from 1 to 65535",
+    "rule.user.public_port": "the port in the link, from 1 to 65535; 0 means as the setting {@public_port} says",
+    "rule.user.fake_tls_domain": "a host name; it is part of an ee secret, and the secret decides",
+    "rule.user.traffic_limit_gb": "GB (1024^3 bytes), from 0 to 1,000,000; 0 means the global limit, null means none",
+    "rule.user.throttle_speed_mbps":
+        "Mbit/s (10^6 bits per second), from 0 to 100,000; 0 means the global speed, null means not slowed down",
+    "rule.user.at_limit": "throttle, block, or empty for the global one",
+    "rule.user.reset_cycle":
+        "never, daily, weekly and a weekday (weekly monday), or monthly and a day of the month (monthly 1; the "
+        "29th to the 31st mean the last day of a shorter month); or empty for the global one",
+    "rule.user.expires_at": "a date and time such as 2027-01-31T12:00:00+03:00, or null for never",
+    "rule.user.expires_after_days":
+        "days from the first use to the expiry, a whole number from 0 to 36,500; 0 means no such clock; when it "
+        "starts, the panel sets expires_at instead",
+    "rule.user.old_links": "a list of old links; kept by the panel",
+    "rule.user.note": "any text of up to 1,000 characters",
+    "rule.leftover.field": "the field's name",
+    "rule.leftover.user": "the user's id, or empty",
+    "rule.leftover.value": "the value as it was",
+    "rule.leftover.reason": "what was wrong with it",
+    "rule.admin.sudo": "true for an admin who may change settings and admins",
+    "rule.initial_password": "the first password, removed at the first login",
+    "rule.admin_password_initial":
+        "true or false: whether the first admin still has the first password, which was shown in a terminal; the "
+        "panel then asks for another one",
+    "rule.admins": "a list of admins",
+    "rule.secret_key": "the key that signs sessions",
+    "rule.host": "a host name such as proxy.example.com, an IP address, or empty",
+    "rule.address": "an IPv4 or IPv6 address that others can reach, or empty",
+    "rule.public_port": "the port in everybody's links, from 1 to 65535; 0 means the port listened on",
+    "rule.proxy_bind": "an IP address of this machine; empty means all of them",
+    "rule.image": "a Docker image name, such as mtg-custom or registry.example.com/mtg:2.2.8",
+    "rule.proxy_tag": "an advertising tag, or empty; mtg 2 and the built-in engine don't use it",
+    "rule.proxy_concurrency":
+        "connections at a time for each user, a whole number from 64 to 1,000,000 (a telephone opens up to 8)",
+    "rule.proxy_anti_replay": "true or false: whether a handshake that was seen before is turned away",
+    "rule.proxy_blocklist":
+        "true or false: whether mtg turns away the addresses of firehol_level1; private ones are among them, so "
+        "people in this server's own network are turned away too",
+    "rule.dns":
+        "an IP address, https://… (DNS over HTTPS) or tls://… (DNS over TLS), or empty for the system's own "
+        "resolver",
+    "rule.proxy_memory_mb":
+        "MB (1024^2 bytes) of memory for each user's container or process of the built-in engine, a whole number "
+        "from 64 to 1,000,000; what needs more is restarted",
+    "rule.proxy_prefer_ip": "prefer-ipv4, prefer-ipv6, only-ipv4 or only-ipv6",
+    "rule.fake_tls_domain": "a host name such as www.example.com",
+    "rule.monitor_seconds":
+        "seconds between two looks at the proxies and their counters, a whole number from 1 to 3,600",
+    "rule.traffic_limit_gb": "GB (1024^3 bytes), from 0 to 1,000,000; 0 means no limit",
+    "rule.at_limit": "throttle or block",
+    "rule.cycle":
+        "never, daily, weekly and a weekday (weekly monday), or monthly and a day of the month (monthly 1; the "
+        "29th to the 31st mean the last day of a shorter month)",
+    "rule.throttle_speed_mbps": "Mbit/s (10^6 bits per second), more than 0 and up to 100,000",
+    "rule.port_443_mode":
+        "true or false: whether all users are reached on port 443, told apart by their domain; needs the nginx of"
+        " docker-compose.yml",
+    "rule.panel_domain": "the host name under which nginx serves this panel by HTTPS, or empty; no user can have it",
+    "rule.panel_hosts":
+        "host names with spaces between them, or empty: other names under which this panel is asked for by plain "
+        "HTTP, as behind a reverse proxy of yours",
+    "rule.sni_mode":
+        "pool (a well-known domain of {@domain_pool} for each new user) or own (a random name under "
+        "{@sni_base_domain})",
+    "rule.domain_pool": "host names with spaces between them: the domains that new users get",
+    "rule.sni_base_domain":
+        "a domain of yours, such as example.com, whose names (*.example.com) lead to this server; or empty",
+    "rule.unknown_sni":
+        "cover (the cover site, where it has a certificate), reject (a TLS alert), close (the connection), or "
+        "panel (this panel): what a name that nobody has gets",
+    "rule.cover_site":
+        "builtin (a neutral page), folder (the files in data/nginx/cover) or proxy (the site that {@cover_url} "
+        "names): what a visitor of {@sni_base_domain} sees",
+    "rule.cover_url": "https:// and a host name, without a path, or empty: the site that {@cover_site proxy} shows",
+    "rule.domain_grace_days":
+        "days for which the old link still works on port 443 after a user's domain was changed, a whole number "
+        "from 0 to 365",
+    "rule.mtg_timing":
+        "cover (a file on this server's nginx), urls (those of {@mtg_timing_urls}) or default (mtg's own, which "
+        "is slow): where mtg learns how fast a real site sends",
+    "rule.mtg_timing_urls": "https addresses of large files with spaces between them, or empty",
+    "rule.nginx_worker_hours":
+        "hours, a whole number from 1 to 720, after which nginx ends connections that are older than its last "
+        "reload; more keeps more old nginx processes in memory",
+    "rule.nginx_connections_per_address":
+        "connections at a time on port 443 from one address (or IPv6 /64), a whole number from 16 to 8,192; a "
+        "telephone opens up to 8, and a provider may show thousands of people with one address",
+    "rule.acme_directory": "the https address of an ACME directory, or empty for Let's Encrypt",
+    "rule.acme_email": "an e-mail address for the certificate authority, or empty",
+    "rule.upstream_socks5": "host:port or user:password@host:port, or empty",
+    "rule.runtime": "auto, docker or process; auto is replaced at the first start by what was found",
+    "rule.proxies_stopped": "true or false: whether all proxies are stopped, whoever is enabled",
+    "rule.users": "a list of users",
+    "rule.not_understood": "values of an older file that were not understood; kept by the panel, may be deleted",
+}
