@@ -85,12 +85,15 @@ check_python() {
     "$VENV/bin/mypy" --config-file tests/mypy.ini app wsgi.py || fail "mypy found something"
 }
 
-# Groups of tests that run beside each other: folders, a group a line, those that take longest first. What uses
-# the Docker engine is one group: where none runs, its process starts one, which ends with it.
-FIRST='tests/docker tests/edge tests/runtimes
+# Groups of tests that run beside each other: what pytest is given, a group a line, those that take longest
+# first, and what uses the Docker engine not all at once.
+FIRST='tests/docker --ignore=tests/docker/port443
 tests/install
+tests/docker/port443
 tests/web
+tests/edge
 tests/cli
+tests/runtimes
 tests/mtproto'
 
 # Prints every group: the first ones, and each folder that is in none of them.
@@ -105,12 +108,23 @@ groups() {
     done
 }
 
-# The groups that are under way, by process, and the folder of what they print.
+# The groups that are under way, by process; the process that has the Docker engine and makes the images; and
+# the folder of what they all print.
 declare -A under_way=()
+images=''
 logs=''
 
+# Where no Docker engine runs, one is started, which is there for all groups and ends with them. The images take
+# minutes on a bare machine: they are made while the code is checked. Where there can be no engine, the tests say why.
+start_docker() {
+    local log=$logs/images
+    "$VENV/bin/python" -m tests.docker.images --hold </dev/null >"$log" 2>&1 &
+    images=$!
+    until grep -q 'engine answers' "$log" || ! kill -0 "$images" 2>/dev/null; do sleep 0.2; done
+}
+
 # Interrupted, a group still tidies up behind the test it is at.
-end_groups() {
+end_all() {
     if [ ${#under_way[@]} -gt 0 ]; then
         kill -INT "${!under_way[@]}" || true
         for _ in {1..60}; do
@@ -118,28 +132,38 @@ end_groups() {
             sleep 1
         done
         kill "${!under_way[@]}" 2>/dev/null || true
-        wait
+        wait "${!under_way[@]}" || true
+    fi
+    if [ -n "$images" ]; then
+        kill "$images" 2>/dev/null || true
+        wait "$images" || true
     fi
     rm -rf "$logs"
 }
 
 # start_group GROUP: its tests, in the background.
 start_group() {
-    local folders=()
-    read -ra folders <<<"$1"
-    "$VENV/bin/python" -m pytest "${options[@]}" "${folders[@]}" >"$logs/${1//[\/ ]/-}" 2>&1 &
+    local words=()
+    read -ra words <<<"$1"
+    "$VENV/bin/python" -m pytest "${options[@]}" "${words[@]}" </dev/null >"$logs/${1//[\/ ]/-}" 2>&1 &
     under_way[$!]=$1
 }
 
-# Waits for the group that ends first, and prints what it has printed.
-finish_group() {
-    local process=0 result=0 group
-    wait -n -p process "${!under_way[@]}" || result=$?
-    group=${under_way[$process]}
-    unset "under_way[$process]"
-    say "pytest $group"
-    cat "$logs/${group//[\/ ]/-}"
-    [ "$result" -eq 0 ] || failed+=("$group")
+# Waits until a group has ended, and prints what those have printed that have. (`wait -n` forgets a process that
+# ends while another one is looked at.)
+finish_groups() {
+    local process group before=${#under_way[@]}
+    while [ ${#under_way[@]} -eq "$before" ]; do
+        sleep 0.5
+        for process in "${!under_way[@]}"; do
+            if kill -0 "$process" 2>/dev/null; then continue; fi
+            group=${under_way[$process]}
+            unset "under_way[$process]"
+            wait "$process" || failed+=("$group")
+            say "pytest $group"
+            cat "$logs/${group//[\/ ]/-}"
+        done
+    done
 }
 
 run_pytest() {
@@ -153,14 +177,12 @@ run_pytest() {
     fi
     # One more than there are cores: the tests wait as well.
     most=$(($(nproc) + 1))
-    logs=$(mktemp -d)
-    trap end_groups EXIT
     say "pytest, in groups: each is printed when it has ended"
     while read -r group; do
-        [ ${#under_way[@]} -lt "$most" ] || finish_group
+        [ ${#under_way[@]} -lt "$most" ] || finish_groups
         start_group "$group"
     done < <(groups)
-    while [ ${#under_way[@]} -gt 0 ]; do finish_group; done
+    while [ ${#under_way[@]} -gt 0 ]; do finish_groups; done
     [ ${#failed[@]} -eq 0 ] || fail "a test has failed in ${failed[*]}; the lines above say which"
 }
 
@@ -169,8 +191,13 @@ main() {
     install_system_packages
     bash install.sh --local --no-start --venv "$VENV"
     install_test_packages
+    if [ $# -eq 0 ]; then
+        logs=$(mktemp -d)
+        trap end_all EXIT
+        start_docker
+        check_python
+    fi
     check_shell_scripts
-    [ $# -gt 0 ] || check_python
     run_pytest "$@"
 }
 

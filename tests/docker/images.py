@@ -1,6 +1,7 @@
 """The Docker engine and the images that the tests run on, all made on this machine.
 
     python -m tests.docker.images          # makes everything, and prints the names
+    python -m tests.docker.images --hold   # and stays, with an engine that it started, until it is terminated
 
 No image is pulled. debootstrap makes a Debian; Python, Node.js, nginx and certbot
 are installed on it; those stand in for the images that Dockerfile and
@@ -19,6 +20,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tarfile
 import tempfile
 import time
@@ -276,11 +278,17 @@ def build_mtg_custom() -> str:
 
 
 def main() -> None:
+    """The images that most tests need come first. With --hold: see the top; it never outlives its parent."""
+    parent = os.getppid()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     ensure_engine()
-    for make in (ensure_base, ensure_python, ensure_node, ensure_nginx, ensure_certbot, build_panel,
-                 build_mtg_custom):
+    print("the engine answers", flush=True)
+    for make in (ensure_base, ensure_python, build_mtg_custom, ensure_nginx, ensure_node, build_panel,
+                 ensure_certbot):
         started = time.monotonic()
         print(f"{make.__name__:18} {make()}  {time.monotonic() - started:.1f} s", flush=True)
+    while "--hold" in sys.argv and os.getppid() == parent:
+        time.sleep(1)
 
 
 if __name__ == "__main__":
