@@ -14,9 +14,9 @@ from app.certificates.certbot import Certbot, CertificateFailure, NotAsked
 from app.certificates.renewal import Wanted, due, ends_soon, reason_to_ask, wanted, without
 from app.config.model import Config
 from app.edge.base import Certificate
-from app.edge.files import put
 from app.ledger.certificates import Certificates, Row
 from app.lib.filelock import FileLock
+from app.lib.files import put
 
 log = logging.getLogger(__name__)
 

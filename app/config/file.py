@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import logging
-import os
 import secrets
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from app.config.json_text import NotJson, parse
 from app.config.model import Config, InvalidConfig
 from app.config.passwords import hash_password, new_password
 from app.lib.filelock import FileLock
+from app.lib.files import put, sync_folder
 from app.messages import Problem
 from app.messages.errors import Coded
 
@@ -263,18 +263,8 @@ class ConfigFile:
 
     def _replace(self, path: Path, raw: bytes) -> None:
         """Write `raw` to `path` so that a crash at any instant leaves the old file or the new one."""
-        temporary = self.data_dir / f".{path.name}.tmp"
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(fd, "wb") as handle:
-            handle.write(raw)
-            handle.flush()
-            os.fsync(fd)
-        os.replace(temporary, path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        put(path, raw, beside=self.data_dir / f".{path.name}.tmp")
+        sync_folder(path.parent)
 
 
 def _holds_initial_password(path: Path) -> bool:

@@ -12,8 +12,8 @@ import pytest
 
 from app.lib.filelock import FileLock, locked, try_flock
 
-HOLD = "import sys; from pathlib import Path; from app.lib.filelock import locked\n" \
-       "with locked(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+HOLD = """import sys; from pathlib import Path; from app.lib.filelock import locked
+with locked(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"""
 
 
 @pytest.fixture

@@ -17,12 +17,12 @@ import certifi
 
 from app.config.model import Config
 from app.edge.base import EdgeConfig, EdgeFailure, EdgeUnavailable
-from app.edge.files import put
 from app.edge.nginx import cover, timing
 from app.edge.nginx.folder import Folder
 from app.edge.nginx.nginx_errors import refusal
 from app.edge.nginx.render import COVER_PORT, MOUNTED, VERSION_PORT, RenderContext, render
 from app.engines.base import IngressSpec
+from app.lib.files import put
 from app.runtimes.base import RuntimeFailure, RuntimeUnavailable
 from app.runtimes.docker.service import Service, ServiceMissing
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from app import private
 from app.lib.filelock import locked
+from app.lib.files import sync_folder
 
 #: current: what nginx reads. served: what it was last seen to serve. staged: what is being checked.
 LINKS = ("current", "served", "staged")
@@ -78,7 +79,7 @@ class Folder:
             for path in sorted(files):
                 _write(fresh, fresh / path, files[path])
             for folder in (fresh, *(p for p in fresh.rglob("*") if p.is_dir())):
-                _sync(folder)
+                sync_folder(folder)
             got, number = name, 1
             while (self.versions / got).exists():
                 got, number = f"{name}-{number}", number + 1
@@ -86,7 +87,7 @@ class Folder:
         except OSError:
             shutil.rmtree(fresh, ignore_errors=True)
             raise
-        _sync(self.versions)
+        sync_folder(self.versions)
         return got
 
     def link(self, name: str, target: str) -> None:
@@ -99,7 +100,7 @@ class Folder:
         except OSError:
             fresh.unlink(missing_ok=True)
             raise
-        _sync(self.path)
+        sync_folder(self.path)
 
     def point(self, name: str, version: str) -> None:
         """Make one of LINKS lead to a version; "" removes the link. Raises OSError."""
@@ -149,11 +150,3 @@ def _write(root: Path, path: Path, content: bytes) -> None:
         if folder == root.parent:
             break
         folder.chmod(0o755)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

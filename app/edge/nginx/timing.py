@@ -35,8 +35,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from app.edge.files import put
 from app.lib.filelock import locked
+from app.lib.files import put
 
 PORT = 8445
 #: Bytes of the file. A record holds 16,384: this makes 128 gaps, and mtg wants 100 before it uses any.

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from app.lib import filelock
+from app.lib import filelock, files
 from app.lib.procfs import LOG, Process
 from app.runtimes.base import RuntimeFailure
 
@@ -121,15 +121,7 @@ class Folder:
 
         Without fsync: after a power cut everything here is made again from the declaration.
         """
-        beside = self.path / f".{name}.new"
-        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            with open(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            os.replace(beside, self.path / name)
-        except BaseException:
-            beside.unlink(missing_ok=True)
-            raise
+        files.put(self.path / name, text.encode(), sync=False)
 
     def clear(self) -> None:
         """Delete everything in it, the record first."""
