@@ -447,6 +447,6 @@ class Fleet:
                      throttles=self.ledger.workloads.throttles(), verified=self.ledger.workloads.verified(),
                      last_uses=self.ledger.traffic.last_uses(), public_port=self.port443.public_port,
                      slow={name: why for (name, start), why in self.ledger.workloads.slow().items()
-                           if observed and name in observed and observed[name].start == start},
+                           if observed and name in observed and observed[name].run_id == start},
                      now=self.reconciler.now(), zone=server_zone(),
                      server=server_address(config)[0])

@@ -27,7 +27,7 @@ class PacingCheck:
     def look(self, now: float) -> None:
         """Read what is due, and note it. now: Unix seconds. Raises RuntimeFailure."""
         slow = self.ledger.workloads.slow()
-        running = {(o.name, o.start): o for o in self.runtime.observe() if o.state == RUNNING}
+        running = {(o.name, o.run_id): o for o in self.runtime.observe() if o.state == RUNNING}
         self.looked = {key: at for key, at in self.looked.items() if key in running}
         for key, observed in running.items():
             again = now - self.looked[key] >= AGAIN and key in slow if key in self.looked else True

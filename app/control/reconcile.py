@@ -65,7 +65,7 @@ class Failure:
 class Reconciler:
     """Compares and repairs. Holds no state that matters: everything is read anew each time,
     but for the back-off after failed actions, whether nginx has served what it was told, and
-    which throttles were read back when: (start, bits per second, Unix seconds) by workload."""
+    which throttles were read back when: (run id, bits per second, Unix seconds) by workload."""
 
     data_dir: Path
     ledger: Ledger
@@ -234,8 +234,8 @@ class Reconciler:
             if there is None or there.state != RUNNING:
                 continue
             speed = wanted.throttles.get(name)
-            start, bits, at = self.read_back.get(name, ("", 0, 0.0))
-            if speed and (start, bits, known.get(name)) == (there.start, speed, speed):
+            run_id, bits, at = self.read_back.get(name, ("", 0, 0.0))
+            if speed and (run_id, bits, known.get(name)) == (there.run_id, speed, speed):
                 if 0 <= self.clock() - at < READ_AGAIN_AFTER or again == READ_AGAIN_AT_ONCE:
                     continue
                 again += 1
@@ -248,7 +248,7 @@ class Reconciler:
                     in_force = self.runtime.throttled(name)
                     outcomes.append(Outcome(action, name, user, True, "", time.monotonic() - began))
                     self.ledger.events.record("panel", action, user, f"{speed or 0} bit/s")
-                self.read_back[name] = (there.start, in_force or 0, self.clock())
+                self.read_back[name] = (there.run_id, in_force or 0, self.clock())
                 self.ledger.workloads.set_throttle(name, in_force, self.clock())
             except RuntimeFailure as failure:
                 if speed or name not in unknown:

@@ -38,7 +38,7 @@ class Sampler:
 
     def sample(self, observed: Iterable[Observed]) -> set[str]:
         """Account what these workloads have counted; the ids of users who had a session."""
-        users = {(o.name, o.start): o.user_id for o in observed if o.start}
+        users = {(o.name, o.run_id): o.user_id for o in observed if o.run_id}
         if not users and not self.unwritten:
             return set()
         # Two readers at a time could write the older reading last, which would look like a fresh counter.
@@ -62,11 +62,11 @@ class Sampler:
 
     def _read(self, users: dict[tuple[str, str], str], refused: list[Count]) -> Iterator[Reading]:
         for sample in self.runtime.samples() if users else []:
-            user_id = users.get((sample.name, sample.start))
+            user_id = users.get((sample.name, sample.run_id))
             if user_id is None:
                 continue
             if sample.network is not None:
-                refused.append(Count(user_id, sample.name, sample.start, None))
+                refused.append(Count(user_id, sample.name, sample.run_id, None))
                 yield _estimate(user_id, sample, sample.network)
                 continue
             try:
@@ -78,8 +78,8 @@ class Sampler:
                 log.warning("the metrics of %s can't be read, and are left for the next tick: %s",
                             sample.name, error)
                 continue
-            refused.append(Count(user_id, sample.name, sample.start, c.refused))
-            yield Reading(user_id, sample.name, sample.start, c.down, c.up, c.fronted, c.connections)
+            refused.append(Count(user_id, sample.name, sample.run_id, c.refused))
+            yield Reading(user_id, sample.name, sample.run_id, c.down, c.up, c.fronted, c.connections)
 
 
 @contextmanager
@@ -104,5 +104,5 @@ def _estimate(user_id: str, sample: Sample, network: tuple[int, int]) -> Reading
     probes, which can't be told apart either.
     """
     moved = sum(network) // 2
-    return Reading(user_id, sample.name, sample.start, moved - moved // 2, moved // 2, fronted=0,
+    return Reading(user_id, sample.name, sample.run_id, moved - moved // 2, moved // 2, fronted=0,
                    connections=0, estimated=True)

@@ -35,8 +35,8 @@ class Process:
     boot: str
 
     @property
-    def start(self) -> str:
-        """Identity of this start, as in base.Observed."""
+    def run_id(self) -> str:
+        """Identity of this run, as in base.Observed."""
         return f"{self.pid}-{self.ticks}-{self.boot[:8]}"
 
     def age(self) -> float:

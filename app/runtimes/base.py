@@ -96,7 +96,7 @@ STOPPED = "stopped"
 class Observed:
     """One workload as the runtime sees it now.
 
-    start: identity of this start (container id + StartedAt, or pid + kernel
+    run_id: identity of this run (container id + StartedAt, or pid + kernel
     start time); counters restart from zero whenever it changes. "" if not running.
     crashes: unasked-for exits in a row, each within a minute of its start.
     exited_at: Unix seconds of the last exit, 0.0 if none. reason: why it is not
@@ -108,7 +108,7 @@ class Observed:
     user_id: str
     spec: str
     state: str
-    start: str = ""
+    run_id: str = ""
     started_at: float = 0.0
     exited_at: float = 0.0
     crashes: int = 0
@@ -118,7 +118,7 @@ class Observed:
 
 @dataclass(frozen=True)
 class Sample:
-    """One reading of a workload's counters, as they stand since that start.
+    """One reading of a workload's counters, as they stand in that run.
 
     text: its metrics, in Prometheus' form. network: instead of them, for an engine that serves none, the
     bytes (received, sent) that its network interfaces have counted: a relay's traffic twice, with every
@@ -126,7 +126,7 @@ class Sample:
     """
 
     name: str
-    start: str
+    run_id: str
     text: str = ""
     network: tuple[int, int] | None = None
 

@@ -162,10 +162,10 @@ def docker_restart(lab: Lab, alice: Client) -> None:
 def test_after_the_container_was_ended_by_others_only_a_tick_may_be_lost(lab, alice, fault):
     alice.moves()
     lab.fleet.sample()
-    before = lab.seen(alice.container).start
+    before = lab.seen(alice.container).run_id
     fault(lab, alice)
     deadline = time.monotonic() + 60
-    while (seen := lab.seen(alice.container)) is None or seen.start in ("", before):
+    while (seen := lab.seen(alice.container)) is None or seen.run_id in ("", before):
         assert time.monotonic() < deadline
         lab.monitor.tick()
         time.sleep(0.1)
@@ -182,10 +182,10 @@ def test_after_the_container_was_ended_by_others_only_a_tick_may_be_lost(lab, al
     lambda fleet, ref: (fleet.stop_all(), fleet.start_all()),
 ], ids=["rotated", "setting", "restarted", "disabled and enabled", "all stopped and started"])
 def test_after_a_container_was_ended_by_the_panel_nothing_is_lost(lab, alice, change):
-    before = lab.seen(alice.container).start
+    before = lab.seen(alice.container).run_id
     alice.moves()
     change(lab.fleet, alice.id)  # samples before it ends anything
-    assert alice.view.state == RUNNING and lab.seen(alice.container).start != before
+    assert alice.view.state == RUNNING and lab.seen(alice.container).run_id != before
     alice.moves()
     alice.is_billed_exactly()
 

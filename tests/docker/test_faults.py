@@ -65,7 +65,7 @@ def test_a_program_that_dies_is_started_by_docker_itself_counted_and_told(lab, a
     assert lab.runtime.wait(60)
     assert lab.heals(alice.id)
     seen = lab.seen(name_of(alice))
-    assert seen.start != before.start and seen.crashes == 1
+    assert seen.run_id != before.run_id and seen.crashes == 1
     assert "killed" in str([event.action for event in lab.fleet.ledger.events.recent()])
 
 
@@ -83,7 +83,7 @@ def test_a_paused_container_goes_on_with_its_counters(lab, alice):
     lab.hands.pause(name_of(alice))
     assert "paused" in lab.seen(name_of(alice)).reason
     assert lab.heals(alice.id)
-    assert lab.seen(name_of(alice)).start == before.start
+    assert lab.seen(name_of(alice)).run_id == before.run_id
 
 
 def test_a_renamed_container_gets_its_name_back_and_nobody_notices(lab, alice):

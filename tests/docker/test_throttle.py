@@ -150,9 +150,9 @@ def test_a_throttle_comes_within_a_tick_outlives_the_container_and_goes_within_a
         assert taken[-1] <= TICK + 2, taken
 
         def is_made_again() -> float:
-            before = lab.seen(name).start
+            before = lab.seen(name).run_id
             lab.hands.remove_container(name, force=True, v=True)
-            eventually(lambda: (seen := lab.seen(name)) is not None and seen.start not in ("", before), "it runs")
+            eventually(lambda: (seen := lab.seen(name)) is not None and seen.run_id not in ("", before), "it runs")
             return seconds_until(lambda: kernels_limit(lab, name) == 20e6, "she is slowed down again")
 
         again = right(is_made_again, lambda seconds: seconds <= TICK + 2)

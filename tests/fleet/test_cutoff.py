@@ -56,7 +56,7 @@ def test_a_cut_ends_that_users_connections_and_nobody_elses(real_fleet, cut):
 def test_fifty_random_changes_of_others_cost_a_stranger_not_one_byte(real_fleet):
     random.seed(3)
     stranger = real_fleet.add_user("Stranger")
-    start = [o.start for o in real_fleet.runtime.observe() if o.user_id == stranger.id]
+    start = [o.run_id for o in real_fleet.runtime.observe() if o.user_id == stranger.id]
     others: list[str] = []
     with BackgroundStream(stranger.tg_link) as stream:
         for number in range(50):
@@ -77,7 +77,7 @@ def test_fifty_random_changes_of_others_cost_a_stranger_not_one_byte(real_fleet)
                     getattr(real_fleet, verb)(one)
         report = stream.finish()
     assert not report.broken and report.rounds > 0
-    assert [o.start for o in real_fleet.runtime.observe() if o.user_id == stranger.id] == start
+    assert [o.run_id for o in real_fleet.runtime.observe() if o.user_id == stranger.id] == start
 
 
 def test_a_new_link_works_after_a_rotation_and_the_old_one_never_again(real_fleet):

@@ -60,7 +60,7 @@ def test_a_refused_user_leaves_no_trace(fleet, machine):
 
 def test_a_user_is_only_ever_touched_by_an_own_change(fleet, machine):
     alice = fleet.add_user("Alice")
-    start = machine.boxes["mtg-proxy-2443"].start
+    start = machine.boxes["mtg-proxy-2443"].run_id
     bob = fleet.add_user("Bob")
     for change in ({"name": "Robert"}, {"port": "3000"}, {"domain": "www.example.org"}, {"limit_gb": "5"}):
         fleet.update_user(bob.id, change)
@@ -68,7 +68,7 @@ def test_a_user_is_only_ever_touched_by_an_own_change(fleet, machine):
     fleet.disable(bob.id)
     fleet.enable(bob.id)
     fleet.remove(bob.id)
-    assert machine.boxes["mtg-proxy-2443"].start == start
+    assert machine.boxes["mtg-proxy-2443"].run_id == start
     assert fleet.user(alice.id).state == "running"
 
 
@@ -411,11 +411,11 @@ def test_one_user_or_all_are_restarted_and_whoever_is_disabled_stays_so(fleet, m
     for name in ("Alice", "Bob", "Carol"):
         fleet.add_user(name)
     fleet.disable("Carol")
-    starts = {name: box.start for name, box in machine.boxes.items()}
+    starts = {name: box.run_id for name, box in machine.boxes.items()}
     machine.metrics("mtg-proxy-2443", metrics(down=100))
     assert [o.name for o in fleet.restart("Alice")] == ["mtg-proxy-2443"]
-    assert machine.boxes["mtg-proxy-2443"].start != starts["mtg-proxy-2443"]
-    assert machine.boxes["mtg-proxy-2444"].start == starts["mtg-proxy-2444"]
+    assert machine.boxes["mtg-proxy-2443"].run_id != starts["mtg-proxy-2443"]
+    assert machine.boxes["mtg-proxy-2444"].run_id == starts["mtg-proxy-2444"]
     assert [o.name for o in fleet.restart()] == ["mtg-proxy-2443", "mtg-proxy-2444"]
     machine.metrics("mtg-proxy-2443", metrics())
     assert fleet.status(max_age=0).bytes_down == 100 + 100

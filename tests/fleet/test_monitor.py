@@ -48,7 +48,7 @@ def test_a_crash_is_repaired_without_waiting_for_the_tick(fleet, machine, monito
 
     def crash_after_the_first(respect_backoff: bool) -> None:
         reconcile(respect_backoff)
-        starts.append(machine.boxes["mtg-proxy-2443"].start)
+        starts.append(machine.boxes["mtg-proxy-2443"].run_id)
         if len(starts) == 1:  # nobody waits yet: the end must not be missed
             machine.crash("mtg-proxy-2443")
 

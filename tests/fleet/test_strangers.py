@@ -60,7 +60,7 @@ def world(tmp_path: Path) -> World:
     ("172.28.255.254", "not an address of the internet"), ("::ffff:127.0.0.1", "not an address of the internet")])
 def test_a_cover_that_comes_to_lead_back_or_inside_is_closed_and_opened_again(world: World, address: str, words: str):
     world.later()
-    boris = world.machine.boxes["mtg-proxy-2444"].start
+    boris = world.machine.boxes["mtg-proxy-2444"].run_id
     assert not world.pinned("Anna") and not world.fleet.status().edge.problems
     world.dns["a.example"] = address
     world.later()
@@ -69,7 +69,7 @@ def test_a_cover_that_comes_to_lead_back_or_inside_is_closed_and_opened_again(wo
     world.dns["a.example"] = ELSEWHERE
     world.later()
     assert not world.pinned("Anna") and not world.fleet.status().edge.problems
-    assert world.machine.boxes["mtg-proxy-2444"].start == boris, "nobody else was touched"
+    assert world.machine.boxes["mtg-proxy-2444"].run_id == boris, "nobody else was touched"
     actions = [event.action for event in world.fleet.events("Anna")]
     assert actions.count("strangers passed on to nobody") == actions.count("strangers passed on again") == 1
 

@@ -72,7 +72,7 @@ class ProcessLab(Lab):
         return docker_lab.patient(ProcessRuntime(self.data))
 
     def pid(self, name: str) -> int:
-        return next(int(o.start.split("-")[0]) for o in self.runtime.observe() if o.name == name)
+        return next(int(o.run_id.split("-")[0]) for o in self.runtime.observe() if o.name == name)
 
     def crash(self, name: str) -> None:
         pid = self.pid(name)

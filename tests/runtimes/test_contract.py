@@ -26,14 +26,14 @@ def test_a_created_workload_is_listed_and_does_not_run(lab):
     lab.runtime.create(workload)
     seen = only(lab)
     assert (seen.name, seen.user_id, seen.spec) == (workload.name, "alice", workload.spec)
-    assert (seen.state, seen.start, seen.started_at, seen.exited_at, seen.crashes) == (CREATED, "", 0, 0, 0)
+    assert (seen.state, seen.run_id, seen.started_at, seen.exited_at, seen.crashes) == (CREATED, "", 0, 0, 0)
 
 
 def test_a_started_workload_runs_and_has_an_identity_of_this_start(lab, running):
     before = time.time()
     running()
     seen = only(lab)
-    assert seen.start and before - 1 <= seen.started_at <= time.time() + 1
+    assert seen.run_id and before - 1 <= seen.started_at <= time.time() + 1
     assert (seen.crashes, seen.reason) == (0, "")
 
 
@@ -70,7 +70,7 @@ def test_a_stopped_workload_is_exited_but_has_not_crashed(lab, running):
     workload = running()
     lab.runtime.stop(workload.name)
     seen = only(lab)
-    assert (seen.state, seen.start, seen.crashes, seen.reason) == (EXITED, "", 0, "stopped")
+    assert (seen.state, seen.run_id, seen.crashes, seen.reason) == (EXITED, "", 0, "stopped")
     assert seen.exited_at >= seen.started_at > 0
 
 
@@ -94,10 +94,10 @@ def test_stopping_what_was_created_but_not_started_is_no_failure(lab):
 
 def test_a_stopped_workload_starts_again_as_another_start(lab, running):
     workload = running()
-    first = only(lab).start
+    first = only(lab).run_id
     lab.runtime.stop(workload.name)
     lab.runtime.start(workload.name)
-    assert only(lab).state == RUNNING and only(lab).start != first
+    assert only(lab).state == RUNNING and only(lab).run_id != first
 
 
 def test_a_removed_workload_is_gone_and_its_log_with_it(lab, running):
@@ -138,7 +138,7 @@ def test_a_crash_is_noticed_and_counted(lab, running):
     workload = running()
     lab.crash(workload.name)
     seen = only(lab)
-    assert (seen.state, seen.start, seen.crashes) == (EXITED, "", 1)
+    assert (seen.state, seen.run_id, seen.crashes) == (EXITED, "", 1)
     assert seen.reason and seen.exited_at >= seen.started_at
     assert only(lab) == seen
 
@@ -168,7 +168,7 @@ def test_a_busy_port_is_refused_with_its_number_and_whoever_has_it(lab):
 
 def test_a_throttle_is_read_back_changed_and_lifted(lab, running):
     name = running().name
-    start = only(lab).start
+    start = only(lab).run_id
     assert lab.runtime.throttled(name) is None
     for limit in (5_000_000, 1_000_000, 1_000_000):
         lab.runtime.throttle(name, limit)
@@ -176,7 +176,7 @@ def test_a_throttle_is_read_back_changed_and_lifted(lab, running):
     for _ in range(2):
         lab.runtime.throttle(name, None)
         assert lab.runtime.throttled(name) is None
-    assert only(lab).start == start
+    assert only(lab).run_id == start
 
 
 def test_what_does_not_run_can_not_be_throttled(lab):
@@ -202,7 +202,7 @@ def test_samples_are_of_the_running_start(lab, running):
     assert lab.state(second.name) == EXITED
     (sample,) = lab.runtime.samples()
     assert sample.name == first.name
-    assert sample.start == next(o.start for o in lab.runtime.observe() if o.name == first.name)
+    assert sample.run_id == next(o.run_id for o in lab.runtime.observe() if o.name == first.name)
     assert "up 1\n" in sample.text
 
 

@@ -92,9 +92,9 @@ WAYS = [renamed, moved_to_another_disk, linked, renamed_behind_a_link, renamed_a
 @pytest.mark.parametrize("way", WAYS)
 def test_whatever_became_of_its_folder_a_process_is_seen_and_ended(lab, running, way, verb):
     workload = running()
-    start = lab.runtime.observe()[0].start
+    start = lab.runtime.observe()[0].run_id
     way(lab)
-    assert [(o.name, o.state, o.start) for o in lab.runtime.observe()] == [(workload.name, RUNNING, start)]
+    assert [(o.name, o.state, o.run_id) for o in lab.runtime.observe()] == [(workload.name, RUNNING, start)]
     getattr(lab.runtime, verb)(workload if verb == "create" else workload.name)
     assert lab.state(workload.name) != RUNNING
     with pytest.raises(ConnectionRefusedError):
@@ -125,7 +125,7 @@ def test_a_moved_workload_starts_again_with_its_files_of_now(lab, running):
                                    ["observe", "stop", "remove"]])
 def test_a_copy_neither_ends_nor_claims_what_runs_for_the_original(lab, running, verbs):
     workload = running()
-    start = lab.runtime.observe()[0].start
+    start = lab.runtime.observe()[0].run_id
     copy = lab.data.parents[1] / "copy"
     shutil.copytree(lab.data, copy, symlinks=True)
     other = ProcessLab(copy).runtime
@@ -137,7 +137,7 @@ def test_a_copy_neither_ends_nor_claims_what_runs_for_the_original(lab, running,
         else:
             getattr(other, verb)(*arguments)
     assert [o.state for o in other.observe() if o.state == RUNNING] == []
-    assert lab.runtime.observe()[0].start == start
+    assert lab.runtime.observe()[0].run_id == start
     lab.connect(workload)
 
 

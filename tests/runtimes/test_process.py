@@ -247,7 +247,7 @@ def unrecorded(lab):
 def test_a_workload_that_nobody_recorded_is_adopted(lab, unrecorded):
     workload, process = unrecorded
     seen = only(lab)
-    assert (seen.state, seen.start, seen.spec) == (RUNNING, process.start, workload.spec)
+    assert (seen.state, seen.run_id, seen.spec) == (RUNNING, process.run_id, workload.spec)
     assert abs(seen.started_at - time.time()) < 30
     assert lab.again().observe() == [seen]
 
@@ -255,7 +255,7 @@ def test_a_workload_that_nobody_recorded_is_adopted(lab, unrecorded):
 def test_starting_a_workload_that_nobody_recorded_starts_no_second_one(lab, unrecorded):
     workload, process = unrecorded
     lab.runtime.start(workload.name)
-    assert only(lab).start == process.start
+    assert only(lab).run_id == process.run_id
     lab.connect(workload)
 
 
@@ -269,16 +269,16 @@ def test_a_workload_that_nobody_recorded_can_be_ended(lab, unrecorded, verb):
 
 def test_a_workload_whose_folder_was_deleted_by_hand_is_seen_and_ended(lab, running):
     workload = running()
-    start = only(lab).start
+    start = only(lab).run_id
     folder = lab.data / "proxies" / workload.name
     for file in folder.iterdir():
         file.unlink()
     folder.rmdir()
     seen = only(lab)
-    assert (seen.state, seen.start, seen.spec) == (RUNNING, start, "")
+    assert (seen.state, seen.run_id, seen.spec) == (RUNNING, start, "")
     lab.runtime.create(workload)
     lab.runtime.start(workload.name)
-    assert only(lab).start != start and only(lab).spec == workload.spec
+    assert only(lab).run_id != start and only(lab).spec == workload.spec
 
 
 @pytest.mark.parametrize("genuine", [True, False], ids=["same start time", "another start time"])
@@ -341,12 +341,12 @@ def test_a_process_that_loses_its_arguments_while_it_is_looked_at_is_still_there
 
 def test_the_recorded_pid_with_another_start_time_is_another_start(lab, running):
     workload = running()
-    start, process = only(lab).start, procfs.identify(lab.pid(workload.name))
+    start, process = only(lab).run_id, procfs.identify(lab.pid(workload.name))
     edit_record(lab, workload.name, ticks=process.ticks - 1)
     assert lab.runtime.samples() == []
     assert lab.runtime.wait(30) is True
     seen = only(lab)
-    assert (seen.state, seen.start, seen.crashes) == (RUNNING, start, 1)
+    assert (seen.state, seen.run_id, seen.crashes) == (RUNNING, start, 1)
 
 
 def test_a_command_that_does_not_name_its_config_is_refused(lab):

@@ -25,7 +25,7 @@ class FakeProcess:
 
     workload: Workload
     state: str = CREATED
-    start: str = ""
+    run_id: str = ""
     started_at: float = 0.0
     exited_at: float = 0.0
     crashes: int = 0
@@ -64,7 +64,7 @@ class Machine:
         assert box.state == RUNNING, f"{name} does not run"
         with self.changed:
             settled = self.now() - box.started_at >= SETTLED_AFTER
-            box.state, box.start, box.exited_at, box.reason = EXITED, "", self.now(), reason
+            box.state, box.run_id, box.exited_at, box.reason = EXITED, "", self.now(), reason
             box.crashes, box.limit = 0 if settled else box.crashes + 1, None
             self.ends += 1
             self.changed.notify_all()
@@ -114,7 +114,7 @@ class MemoryRuntime:
         for name, box in sorted(self.machine.boxes.items()):
             settled = box.state == RUNNING and self.machine.now() - box.started_at >= SETTLED_AFTER
             observed.append(Observed(
-                name, box.workload.user_id, box.workload.spec, box.state, box.start, box.started_at,
+                name, box.workload.user_id, box.workload.spec, box.state, box.run_id, box.started_at,
                 box.exited_at, 0 if settled else box.crashes, box.reason, box.outdated))
         return observed
 
@@ -137,7 +137,7 @@ class MemoryRuntime:
             box.reason = f"port {port} is taken by another program ({culprit})"
             raise RuntimeFailure(f"{name} can't be started: {box.reason}")
         box.state, box.reason, box.started_at = RUNNING, "", self.machine.now()
-        box.start = f"start-{next(self.machine.numbers)}"
+        box.run_id = f"run-{next(self.machine.numbers)}"
         box.log.append(f"listening on {box.workload.place.listen}")
 
     def stop(self, name: str) -> None:
@@ -161,7 +161,7 @@ class MemoryRuntime:
         for name, box in sorted(self.machine.boxes.items()):
             text, counters = self.machine.texts.get(name, "memory_up 1\n"), self.machine.counters.get(name)
             if box.state == RUNNING and (text or counters):
-                samples.append(Sample(name, box.start, text, None if text else counters))
+                samples.append(Sample(name, box.run_id, text, None if text else counters))
         return samples
 
     def throttle(self, name: str, bits_per_second: int | None) -> None:
@@ -223,7 +223,7 @@ class MemoryRuntime:
             return
         with self.machine.changed:
             if box.state == RUNNING:
-                box.state, box.start, box.exited_at = EXITED, "", self.machine.now()
+                box.state, box.run_id, box.exited_at = EXITED, "", self.machine.now()
             if box.state == EXITED:
                 # A limit does not outlive the run it was put on: whoever relies on that finds out here.
                 box.crashes, box.reason, box.limit = 0, STOPPED, None

@@ -61,25 +61,25 @@ def test_stopping_and_starting_all_is_asked_and_seen(desk: Desk, fleet: Fleet) -
     expect(page.get_by_role("heading", name="Running 2 of 2")).to_be_visible()
     fleet.stop_all()
     expect(page.get_by_role("heading", name="All proxies are stopped")).to_be_visible()
-    before = [run.start for run in fleet.runtime.observe()]
+    before = [run.run_id for run in fleet.runtime.observe()]
     fleet.start_all()
     expect(page.get_by_role("link", name="Restart all")).to_be_visible()
     page.get_by_role("link", name="Restart all").click()
     page.get_by_role("dialog", name="Restart all proxies?").get_by_role("button", name="Restart all").click()
     expect(page.get_by_text("All proxies are restarted.")).to_be_visible()
-    assert not set(before) & {run.start for run in fleet.runtime.observe()}
+    assert not set(before) & {run.run_id for run in fleet.runtime.observe()}
 
 
 def test_one_user_is_restarted_from_their_page(desk: Desk, fleet: Fleet) -> None:
     user = fleet.add_user("Grandma")
-    before = fleet.runtime.observe()[0].start
+    before = fleet.runtime.observe()[0].run_id
     page = desk.page
     desk.go(f"/users/{user.id}")
     page.get_by_role("link", name="Restart").click()
     dialog = page.get_by_role("dialog", name="Restart Grandma's proxy?")
     dialog.get_by_role("button", name="Restart").click()
     expect(page.get_by_text("Grandma's proxy is restarted.")).to_be_visible()
-    assert fleet.runtime.observe()[0].start != before
+    assert fleet.runtime.observe()[0].run_id != before
     page.locator("#main").get_by_role("link", name="Logs").click()
     expect(page.get_by_label("User")).to_have_value(user.id)
     expect(page.get_by_role("log")).to_contain_text("Grandma listening on")

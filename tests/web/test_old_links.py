@@ -90,7 +90,7 @@ def test_it_is_said_which_link_was_used_last(admin: Visitor, fleet: Fleet, alice
 
 def test_a_slow_proxy_says_why(admin: Visitor, fleet: Fleet, alice: str) -> None:
     observed = fleet.runtime.observe()[0]
-    fleet.ledger.workloads.set_slow(observed.name, observed.start, "nginx was down when it started")
+    fleet.ledger.workloads.set_slow(observed.name, observed.run_id, "nginx was down when it started")
     for path in (f"/users/{alice}", f"/users/{alice}/state"):
         assert "Slow. Nginx was down when it started" in text(
             f"<html>{admin.get(path).get_data(as_text=True)}</html>")

@@ -35,7 +35,7 @@ def states(fleet: Fleet) -> list[str]:
 
 
 def starts(fleet: Fleet) -> list[str]:
-    return [run.start for run in fleet.runtime.observe()]
+    return [run.run_id for run in fleet.runtime.observe()]
 
 
 def offered(page: str) -> set[str]:

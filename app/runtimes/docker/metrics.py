@@ -99,20 +99,20 @@ class MetricsAvailability:
         return time.monotonic() >= self._silent.get(identity, ("", 0.0))[1]
 
     def heard(self, container: ContainerInfo) -> None:
-        self._heard[container.id] = container.start
+        self._heard[container.id] = container.run_id
         self._silent.pop(container.id, None)
 
     def silent(self, container: ContainerInfo, age: float, pause: float) -> bool:
         """Note that it was not heard; whether it never was since its start, which is older than `age`."""
-        start, until = self._silent.get(container.id, ("", 0.0))
-        if start and start != container.start:
-            del self._silent[container.id]  # this start was not asked yet
+        run_id, until = self._silent.get(container.id, ("", 0.0))
+        if run_id and run_id != container.run_id:
+            del self._silent[container.id]  # this run was not asked yet
             return False
-        if self._heard.get(container.id) == container.start or time.time() - container.started_at < age:
+        if self._heard.get(container.id) == container.run_id or time.time() - container.started_at < age:
             return False
         if time.monotonic() >= until:
             # The first time may be a hiccup of one that an earlier panel has heard.
-            self._silent[container.id] = (container.start, time.monotonic() + (pause if start else 0.0))
+            self._silent[container.id] = (container.run_id, time.monotonic() + (pause if run_id else 0.0))
         return True
 
 

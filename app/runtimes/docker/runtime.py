@@ -147,16 +147,16 @@ class DockerRuntime:
         after = [s for s in self._containers.summaries() if s["State"] == "running" and (
             s["Id"] in traffic or (s["Id"] in texts and self._metrics(s) == targets[s["Id"]]))
                  ] if texts or traffic else []
-        starts = {c.id: c.start for c in silent}
+        runs = {c.id: c.run_id for c in silent}
         samples = []
         for c in self._look(after):
             if not c or c.state != RUNNING:
                 continue
             if c.id in texts:
                 self._metrics_known.heard(c)
-                samples.append(Sample(c.name, c.start, texts[c.id]))
-            elif c.start == starts[c.id]:
-                samples.append(Sample(c.name, c.start, network=traffic[c.id]))
+                samples.append(Sample(c.name, c.run_id, texts[c.id]))
+            elif c.run_id == runs[c.id]:
+                samples.append(Sample(c.name, c.run_id, network=traffic[c.id]))
         return samples
 
     def wait(self, timeout: float) -> bool:
@@ -244,7 +244,7 @@ class DockerRuntime:
         self._limits.pop(name, None)
         with self._engine.api(PATIENT) as api:
             limit = shaper.shape(api, container, wanted)
-        self._limits[name] = (container.start, limit, time.monotonic())
+        self._limits[name] = (container.run_id, limit, time.monotonic())
         if (in_force := limit.bits_per_second if limit else None) != wanted:
             raise RuntimeFailure(f"{name} was told to keep to {wanted or 0} bit/s (0 is no limit), but the "
                                  f"kernel keeps it to {in_force or 0}")
@@ -254,11 +254,11 @@ class DockerRuntime:
         container = self._containers.find(name)
         if container is None or container.state != RUNNING:
             return None
-        start, limit, at = self._limits.get(name, ("", None, 0.0))
-        if start != container.start or time.monotonic() - at > self.limit_good_for:
+        run_id, limit, at = self._limits.get(name, ("", None, 0.0))
+        if run_id != container.run_id or time.monotonic() - at > self.limit_good_for:
             with self._engine.api(PATIENT) as api:
                 limit = shaper.read(api, container)
-            self._limits[name] = (container.start, limit, time.monotonic())
+            self._limits[name] = (container.run_id, limit, time.monotonic())
         return limit.bits_per_second if limit else None
 
     # -- containers of an older installation --------------------------------------------------------
@@ -352,7 +352,7 @@ class DockerRuntime:
         if is_cut_off or container.status in ("dead", "removing"):
             # No start helps. As of another spec than the wanted one, it will be replaced.
             spec, reason = "", reason or f"it was cut off from the network {self.network}"
-        return Observed(name, container.labels.get(USER, ""), spec, container.state, container.start,
+        return Observed(name, container.labels.get(USER, ""), spec, container.state, container.run_id,
                         container.started_at, container.exited_at, crashes, reason,
                         self._is_outdated(container.image, made_from))
 

@@ -48,7 +48,7 @@ class ContainerInfo:
         return EXITED if self.exited_at or self.status == "paused" else CREATED
 
     @property
-    def start(self) -> str:
+    def run_id(self) -> str:
         return f"{self.id[:12]}-{self.started}" if self.state == RUNNING else ""
 
     @property

@@ -158,7 +158,7 @@ class ProcessRuntime:
         targets = {name: (record.metrics, record.metrics_path) for name, (record, _) in before.items()}
         texts = scrape_all(targets, self.scrape_timeout)
         # Still the same process: then the text is of that start, and of no other.
-        return [Sample(name, before[name][1].start, text) for name, text in texts.items()
+        return [Sample(name, before[name][1].run_id, text) for name, text in texts.items()
                 if procfs.alive(before[name][1], self._folder(name).config)]
 
     def throttle(self, name: str, bits_per_second: int | None) -> None:
@@ -205,9 +205,9 @@ class ProcessRuntime:
             process = record.process if record else None
             if process and procfs.alive(process, folder.config):
                 watched.append(process)
-            elif process and process.start not in self._ends_told:
+            elif process and process.run_id not in self._ends_told:
                 # It ended between the last observe() and now. Told once: observe() may be unable to record it.
-                self._ends_told.add(process.start)
+                self._ends_told.add(process.run_id)
                 return True
         return procfs.wait_for_any(watched, timeout)
 
@@ -422,13 +422,13 @@ class ProcessRuntime:
         if record is None:
             stray = strays[0] if strays else None
             return Observed(name, user_id="", spec="", state=RUNNING if stray else CREATED,
-                            start=stray.start if stray else "",
+                            run_id=stray.run_id if stray else "",
                             started_at=time.time() - stray.age() if stray else 0.0,
                             reason="" if stray else "its record is missing")
         process = record.process
         crashes = 0 if process and process.age() >= self.settled_after else record.crashes
         state = RUNNING if process else EXITED if record.exited_at else CREATED
-        return Observed(name, record.user_id, record.spec, state, process.start if process else "",
+        return Observed(name, record.user_id, record.spec, state, process.run_id if process else "",
                         record.started_at, record.exited_at, crashes, record.reason)
 
 

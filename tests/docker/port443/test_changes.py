@@ -72,7 +72,7 @@ def test_fifty_sessions_lose_no_byte_while_a_hundred_changes_reload_nginx(stage,
     links = [user.tg_link for user in streamers[:4]] + [streamers[0].tg_link]
     done: dict[str, int] = {}
     with Crowd(links, each=STREAMS // len(links)) as crowd:
-        before = [(o.name, o.start) for o in fleet.runtime.observe() if o.name != f"mtg-proxy-{neighbour.port}"]
+        before = [(o.name, o.run_id) for o in fleet.runtime.observe() if o.name != f"mtg-proxy-{neighbour.port}"]
         for number in range(CHANGES):
             verb = _change(fleet, dice, number, others, neighbour.id)
             done[verb] = done.get(verb, 0) + 1
@@ -82,7 +82,7 @@ def test_fifty_sessions_lose_no_byte_while_a_hundred_changes_reload_nginx(stage,
     assert not crowd.broken and len(crowd.members) == STREAMS
     assert min(member.rounds for member in crowd.members) >= 10, "they did not run beside the changes"
     # What was relayed is what was counted, and nothing of these five was started anew.
-    there = {(o.name, o.start) for o in fleet.runtime.observe()}
+    there = {(o.name, o.run_id) for o in fleet.runtime.observe()}
     assert set(before) <= there and len(before) == 4
     fleet.sample()
     rounds = sum(member.rounds for member in crowd.members)

@@ -28,7 +28,7 @@ def break_nginx(stage: Stage) -> None:
 
 def containers(stage: Stage) -> list[tuple[str, str]]:
     """Every proxy, and since when it runs: another start is another one."""
-    return [(o.name, o.start) for o in stage.fleet.runtime.observe()]
+    return [(o.name, o.run_id) for o in stage.fleet.runtime.observe()]
 
 
 def test_switching_off_and_on_changes_no_secret_and_links_work_after_each_switch(stage):
