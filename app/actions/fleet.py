@@ -41,7 +41,7 @@ from app.lib.public import Network
 from app.lib.zone import server_zone, zone_problem
 from app.messages import sentence
 from app.rules import settings, users
-from app.rules.links import workload_name
+from app.rules.links import UserLink, all_links
 from app.rules.users import Checks
 from app.runtimes.base import Runtime, RuntimeFailure, RuntimeUnavailable
 
@@ -62,14 +62,15 @@ class Fleet:
         store = Store(data_dir / "certificates")
         manager = CertificateManager(certbot, store, self.ledger.certificates, data_dir) if certbot else None
         self.port443 = Port443(edge, manager, addresses, public_port, networks)
-        self.reconciler = Reconciler(data_dir, self.ledger, runtime, engine, self.port443)
+        self.reconciler = Reconciler(data_dir, self.ledger, runtime, engine, self._links_by_name, self.port443)
         self.server = Server(addresses)
-        self._slowness = PacingCheck(runtime, engine, self.ledger)
+        self._slowness = PacingCheck(runtime, engine, self.ledger, self._links_by_name)
         self.accounts = Accounts(self.config, self.file, self.ledger)
         self._last_good: Config | None = None
         self._sampled = 0.0
         with refusing(), self.ledger.database.best_effort("an older panel's traffic"):
             self._last_good = self.file.read()
+            periods.name_links(self._last_good, self.ledger)
             periods.import_old_file(data_dir, self._last_good, self.ledger)
 
     @classmethod
@@ -222,7 +223,6 @@ class Fleet:
             self._attempt(self.reconcile)
             with self.ledger.database.best_effort("the end of a user's traffic"):
                 self.ledger.traffic.forget(last.id)
-                self.ledger.traffic.forget_use(workload_name(user))
             self.ledger.events.record(actor, "user removed", last.name)
         return last
 
@@ -369,7 +369,7 @@ class Fleet:
             self.ledger.events.record(actor, action, users.find(self.config(), user_id).name, detail)
             self._attempt(self.reconcile)
             if links:
-                periods.follow_link(self.ledger, *links, by_name=self.config().port_443_mode)
+                periods.forget_use_elsewhere(self.ledger, *links, by_name=self.config().port_443_mode)
             return self.user(user_id)
 
     def _stop_or_start(self, stopped: bool, action: str, actor: str) -> list[Outcome]:
@@ -412,6 +412,9 @@ class Fleet:
             return Refused(f"{str(failure).rstrip('.')}. The settings are as they were.", field)
         return None
 
+    def _links_by_name(self) -> dict[str, UserLink]:
+        return {link.name: link for link in all_links(self.config())}
+
     def _world(self, config: Config) -> Checks:
         return Checks(self._port_taken(config), lambda config, domain, user: self.port443.refuse_domain(
             config, domain, user, self.reconciler.now()))
@@ -440,13 +443,13 @@ class Fleet:
             observed = {o.name: o for o in self.runtime.observe()}
         except RuntimeFailure as failure:
             unavailable = str(failure)
-        config = self.config()
+        config, runs = self.config(), {o.run_id for o in observed.values()} if observed else set()
         return Snapshot(config=config, observed=observed, unavailable=unavailable,
                      totals=self.ledger.traffic.totals(), problems=self.ledger.workloads.problems(),
                      refusals=self.ledger.refusals.totals(),
                      throttles=self.ledger.workloads.throttles(), verified=self.ledger.workloads.verified(),
                      last_uses=self.ledger.traffic.last_uses(), public_port=self.port443.public_port,
-                     slow={name: why for (name, start), why in self.ledger.workloads.slow().items()
-                           if observed and name in observed and observed[name].run_id == start},
+                     slow={link: why for (link, run_id), why in self.ledger.workloads.slow().items()
+                           if run_id in runs},
                      now=self.reconciler.now(), zone=server_zone(),
                      server=server_address(config)[0])

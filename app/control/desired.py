@@ -42,7 +42,7 @@ def desired(config: Config, totals: Mapping[str, Total], now: datetime, engine: 
             last_uses: Mapping[str, float] = MappingProxyType({})) -> Desired:
     """Every link of an enabled user who has not expired and is not blocked gets one workload, unless all are
     stopped. front: what stands before the engine of a link with this domain. last_uses: Unix seconds by
-    workload; the links of a user that were used lately share the speed after the limit."""
+    link id; the links of a user that were used lately share the speed after the limit."""
     workloads: dict[str, Workload] = {}
     suspended: dict[str, str] = {}
     at_limit: set[str] = set()
@@ -59,7 +59,7 @@ def desired(config: Config, totals: Mapping[str, Total], now: datetime, engine: 
             at_limit.update(link.name for link in theirs)
             continue
         speed = speed_mbps(user, config) if over_limit(user, config, total) else 0
-        used = sum(now.timestamp() - last_uses.get(link.name, 0.0) < IN_USE_FOR for link in theirs)
+        used = sum(now.timestamp() - last_uses.get(link.id, 0.0) < IN_USE_FOR for link in theirs)
         for link in theirs:
             if config.port_443_mode and not link.domain:
                 refused[link.name] = "the secret has no domain, by which users are told apart on port 443"
@@ -86,4 +86,5 @@ def _workload(link: UserLink, config: Config, engine: Engine, runtime: Runtime,
     if config.port_443_mode:
         place = replace(place, publish="")  # nginx is the way in; a PROXY header from elsewhere would be believed
     user = link.user.model_copy(update={"secret": link.secret.hex, "fake_tls_domain": link.domain})
-    return replace(engine.workload(user, config, place, front(config, link.domain)), name=link.name)
+    return replace(engine.workload(user, config, place, front(config, link.domain)), name=link.name,
+                   links=(link.id,))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from app.control.served import served
 from app.engines.base import Engine
 from app.ledger.ledger import Ledger
+from app.rules.links import UserLink
 from app.runtimes.base import RUNNING, Runtime
 
 #: Seconds after a start until what it learned, or failed to, is in its log.
@@ -17,23 +20,27 @@ _LINES = 200
 
 @dataclass
 class PacingCheck:
-    """Looks at each start once, and again only at slow ones."""
+    """Looks at each run once, and again only at slow ones. by_name: as in served(). looked: by run id."""
 
     runtime: Runtime
     engine: Engine
     ledger: Ledger
-    looked: dict[tuple[str, str], float] = field(default_factory=dict)
+    by_name: Callable[[], Mapping[str, UserLink]]
+    looked: dict[str, float] = field(default_factory=dict)
 
     def look(self, now: float) -> None:
         """Read what is due, and note it. now: Unix seconds. Raises RuntimeFailure."""
         slow = self.ledger.workloads.slow()
-        running = {(o.name, o.run_id): o for o in self.runtime.observe() if o.state == RUNNING}
-        self.looked = {key: at for key, at in self.looked.items() if key in running}
-        for key, observed in running.items():
-            again = now - self.looked[key] >= AGAIN and key in slow if key in self.looked else True
+        running = {o.run_id: o for o in self.runtime.observe() if o.state == RUNNING}
+        links = served(running.values(), self.by_name)
+        self.looked = {run_id: at for run_id, at in self.looked.items() if run_id in running}
+        for run_id, observed in running.items():
+            was_slow = any((link, run_id) in slow for link in links[run_id])
+            again = now - self.looked[run_id] >= AGAIN and was_slow if run_id in self.looked else True
             if not again or now - observed.started_at < LEARNING:
                 continue
             reason = self.engine.slow(self.runtime.logs(observed.name, _LINES), observed.started_at, now)
-            self.looked[key] = now
-            if reason != slow.get(key, ""):
-                self.ledger.workloads.set_slow(*key, reason)
+            self.looked[run_id] = now
+            for link in links[run_id]:
+                if reason != slow.get((link, run_id), ""):
+                    self.ledger.workloads.set_slow(link, run_id, reason)

@@ -15,9 +15,10 @@ from app.config.model import Config, User
 from app.ledger.ledger import Ledger
 from app.ledger.traffic import Total
 from app.lib.zone import server_zone
+from app.mtproto.secret import Secret
 from app.rules import cycles
 from app.rules.limits import GB, reset_cycle
-from app.rules.links import old_name, workload_name
+from app.rules.links import all_links, link_id
 
 log = logging.getLogger(__name__)
 
@@ -33,21 +34,20 @@ def reset(ledger: Ledger, users: Iterable[User], now: datetime, actor: str) -> N
         ledger.events.record(actor, "traffic reset", user.name, _amount(before.get(user.id, Total())))
 
 
-def follow_link(ledger: Ledger, before: User, after: User, by_name: bool) -> None:
-    """Note what became of the last use of a user's link, when a change was carried out.
+def forget_use_elsewhere(ledger: Ledger, before: User, after: User, by_name: bool) -> None:
+    """With another port, a link is one that nobody has used yet, though it is known by the same id.
 
-    by_name: on port 443, where the user's own port is not in the link. The use of a link that became an old one goes
-    with it. To be called when the change is carried out, as the last use is read when a workload is replaced.
+    by_name: on port 443, where the user's own port is not in the link. To be called when the change is carried out, as
+    the last use is read when a workload is replaced.
     """
-    was, now = workload_name(before), workload_name(after)
-    old = next((each for each in after.old_links if each.secret == before.secret), None)
-    with ledger.database.best_effort("the last use of a link"):
-        if before.secret != after.secret and old:
-            ledger.traffic.move_use(was, old_name(after, old))
-        elif before.secret != after.secret or (was != now and not by_name):
-            ledger.traffic.forget_use(was, now)
-        elif was != now:
-            ledger.traffic.move_use(was, now)
+    if before.port != after.port and not by_name:
+        with ledger.database.best_effort("the last use of a link"):
+            ledger.traffic.forget_use(link_id(after, Secret.parse(after.secret)))
+
+
+def name_links(config: Config, ledger: Ledger) -> None:
+    """Take over what an older version has noted by workload."""
+    ledger.traffic.name_links(lambda: {link.name: (link.id, link.user.id) for link in all_links(config)})
 
 
 def carry_out_resets(ledger: Ledger, config: Config, now: datetime) -> list[str]:

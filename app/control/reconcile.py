@@ -20,6 +20,7 @@ from app.control.strangers import closing
 from app.edge.base import EdgeConfig, EdgeFailure
 from app.engines.base import Engine
 from app.ledger.ledger import Ledger
+from app.rules.links import UserLink, all_links
 from app.runtimes.base import RUNNING, LegacyContainer, Notice, Observed, Runtime, RuntimeFailure
 
 WORKERS = 8
@@ -39,7 +40,7 @@ NGINX = "nginx"
 class Outcome:
     """One action that was carried out, or failed. action: create, adopt, start, replace, stop, remove,
     throttle, unthrottle, refuse or serve (by nginx). name: the workload. user: the user's name, "" when
-    unknown."""
+    unknown. user_id: whose link the workload serves, "" for nobody's."""
 
     action: str
     name: str
@@ -47,6 +48,7 @@ class Outcome:
     ok: bool
     reason: str = ""
     seconds: float = 0.0
+    user_id: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return vars(self).copy()
@@ -71,6 +73,7 @@ class Reconciler:
     ledger: Ledger
     runtime: Runtime
     engine: Engine
+    by_name: Callable[[], Mapping[str, UserLink]]
     port443: Port443 = field(default_factory=Port443)
     clock: Callable[[], float] = time.time
     failures: dict[str, Failure] = field(default_factory=dict)
@@ -78,7 +81,8 @@ class Reconciler:
     read_back: dict[str, tuple[str, int, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.sampler = Sampler(self.data_dir, self.ledger, self.runtime, self.engine, lambda: self.clock())
+        self.sampler = Sampler(self.data_dir, self.ledger, self.runtime, self.engine, self.by_name,
+                               lambda: self.clock())
 
     def reconcile(self, read: Callable[[], Config], respect_backoff: bool = False) -> list[Outcome]:
         """One pass. `read` is called under the lock, so that no pass acts on a stale declaration.
@@ -140,7 +144,9 @@ class Reconciler:
         for user in sorted({one.user for one in outcomes
                             if one.ok and one.action == STOP and one.name in wanted.blocked}):
             self.ledger.events.record("panel", "blocked at the limit", user)
-        outcomes += [Outcome("refuse", name, "", False, why) for name, why in wanted.refused.items()]
+        owners = {link.name: link.user.id for link in all_links(config)} if wanted.refused else {}
+        outcomes += [Outcome("refuse", name, "", False, why, user_id=owners[name])
+                     for name, why in wanted.refused.items()]
         now_there = {o.name: o for o in (self.runtime.observe() if actions else observed)}
         outcomes += self._throttle(wanted, now_there, names)
         with self.ledger.database.best_effort("problems"):
@@ -195,13 +201,13 @@ class Reconciler:
                 self._act(action)
         except RuntimeFailure as failure:
             self._back_off(action, action.spec)
-            return Outcome(kind, action.name, user, False, str(failure), time.monotonic() - began)
+            return Outcome(kind, action.name, user, False, str(failure), time.monotonic() - began, action.user_id)
         self.failures.pop(action.name, None)
         if action.kind == START:
             self.ledger.events.record("panel", "proxy restarted", user or action.name, action.reason)
         if older:
             self.ledger.events.record("panel", "proxy taken over", user, f"from the container {older.name}")
-        return Outcome(kind, action.name, user, True, "", time.monotonic() - began)
+        return Outcome(kind, action.name, user, True, "", time.monotonic() - began, action.user_id)
 
     def _act(self, action: Action) -> None:
         if action.kind in (STOP, REMOVE):
@@ -246,13 +252,15 @@ class Reconciler:
                 if in_force != speed:
                     self.runtime.throttle(name, speed)
                     in_force = self.runtime.throttled(name)
-                    outcomes.append(Outcome(action, name, user, True, "", time.monotonic() - began))
+                    outcomes.append(Outcome(action, name, user, True, "", time.monotonic() - began,
+                                            there.user_id))
                     self.ledger.events.record("panel", action, user, f"{speed or 0} bit/s")
                 self.read_back[name] = (there.run_id, in_force or 0, self.clock())
                 self.ledger.workloads.set_throttle(name, in_force, self.clock())
             except RuntimeFailure as failure:
                 if speed or name not in unknown:
-                    outcomes.append(Outcome(action, name, user, False, str(failure), time.monotonic() - began))
+                    outcomes.append(Outcome(action, name, user, False, str(failure), time.monotonic() - began,
+                                            there.user_id))
         if unknown:
             self.ledger.workloads.note_throttles_are_known()
         return outcomes

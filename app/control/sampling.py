@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from app.control.served import served
 from app.engines.base import Engine
 from app.ledger.ledger import Ledger
 from app.ledger.refusals import Count
 from app.ledger.traffic import Reading
 from app.lib.filelock import FileLock
-from app.runtimes.base import Observed, Runtime, Sample
+from app.rules.links import UserLink
+from app.runtimes.base import Observed, Runtime
 
 log = logging.getLogger(__name__)
 
@@ -24,27 +26,29 @@ _LARGEST = 2 ** 53
 
 @dataclass
 class Sampler:
-    """unwritten: readings that the ledger could not take, by workload, start and whether they are an
-    estimate. An engine that still runs is simply read again; these are for those that have ended since.
-    trouble: why the ledger could not take the last readings, for people; "" if it could."""
+    """by_name: the links that are declared, by the name of their workload. unwritten: readings that the ledger could
+    not take, by link, run and whether they are an estimate. An engine that still runs is simply read again; these
+    are for those that have ended since. trouble: why the ledger could not take the last readings, for people; "" if
+    it could."""
 
     data_dir: Path
     ledger: Ledger
     runtime: Runtime
     engine: Engine
+    by_name: Callable[[], Mapping[str, UserLink]]
     clock: Callable[[], float]
     unwritten: dict[tuple[str, str, bool], Reading] = field(default_factory=dict)
     trouble: str = ""
 
     def sample(self, observed: Iterable[Observed]) -> set[str]:
         """Account what these workloads have counted; the ids of users who had a session."""
-        users = {(o.name, o.run_id): o.user_id for o in observed if o.run_id}
-        if not users and not self.unwritten:
+        running = {o.run_id: o for o in observed if o.run_id}
+        if not running and not self.unwritten:
             return set()
         # Two readers at a time could write the older reading last, which would look like a fresh counter.
         with locked(self.data_dir / "sample.lock"):
             refused: list[Count] = []
-            readings = {(r.name, r.start, r.estimated): r for r in self._read(users, refused)}
+            readings = {(r.link, r.run_id, r.estimated): r for r in self._read(running, refused)}
             late = [replace(r, late=True) for key, r in self.unwritten.items() if key not in readings]
             try:
                 active = self.ledger.traffic.account([*late, *readings.values()], self.clock())
@@ -60,14 +64,16 @@ class Sampler:
                 self.ledger.refusals.account(refused, self.clock())
             return active
 
-    def _read(self, users: dict[tuple[str, str], str], refused: list[Count]) -> Iterator[Reading]:
-        for sample in self.runtime.samples() if users else []:
-            user_id = users.get((sample.name, sample.run_id))
-            if user_id is None:
+    def _read(self, running: Mapping[str, Observed], refused: list[Count]) -> Iterator[Reading]:
+        links = served(running.values(), self.by_name)
+        for sample in self.runtime.samples() if running else []:
+            if sample.run_id not in running:
                 continue
+            user_id, guessed = running[sample.run_id].user_id, not running[sample.run_id].links
+            link, = links[sample.run_id]
             if sample.network is not None:
-                refused.append(Count(user_id, sample.name, sample.run_id, None))
-                yield _estimate(user_id, sample, sample.network)
+                refused.append(Count(user_id, link, sample.run_id, None, guessed))
+                yield _estimate(user_id, link, sample.run_id, sample.network, guessed)
                 continue
             try:
                 c = self.engine.counters(sample.text)
@@ -78,8 +84,8 @@ class Sampler:
                 log.warning("the metrics of %s can't be read, and are left for the next tick: %s",
                             sample.name, error)
                 continue
-            refused.append(Count(user_id, sample.name, sample.run_id, c.refused))
-            yield Reading(user_id, sample.name, sample.run_id, c.down, c.up, c.fronted, c.connections)
+            refused.append(Count(user_id, link, sample.run_id, c.refused, guessed))
+            yield Reading(user_id, link, sample.run_id, c.down, c.up, c.fronted, c.connections, guessed=guessed)
 
 
 @contextmanager
@@ -94,7 +100,7 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _estimate(user_id: str, sample: Sample, network: tuple[int, int]) -> Reading:
+def _estimate(user_id: str, link: str, run_id: str, network: tuple[int, int], guessed: bool) -> Reading:
     """What a user moved, from the network's counters of a relay that tells nothing itself.
 
     A relay receives each byte once and sends it once, to whichever side: half of all is what was
@@ -104,5 +110,5 @@ def _estimate(user_id: str, sample: Sample, network: tuple[int, int]) -> Reading
     probes, which can't be told apart either.
     """
     moved = sum(network) // 2
-    return Reading(user_id, sample.name, sample.run_id, moved - moved // 2, moved // 2, fronted=0,
-                   connections=0, estimated=True)
+    return Reading(user_id, link, run_id, moved - moved // 2, moved // 2, fronted=0, connections=0, estimated=True,
+                   guessed=guessed)

@@ -56,7 +56,7 @@ class UserView:
     throttled_bps: the limit in force in bits per second, None if there is none; throttle_verified_at:
     when that was last read back. slow: why the proxy sends slower than it could, "" if it does not.
     link_port: the port in the link: the declared public_port, else the user's own, or that of nginx.
-    link_last_used: when this link, not an old one, was last used, as far as can be told. Times are ISO 8601.
+    link_last_used: when this link, not an old one, was last used. Times are ISO 8601.
     """
 
     id: str
@@ -186,8 +186,8 @@ class Status:
 @dataclass(frozen=True)
 class Snapshot:
     """Everything a view is made of, read once for all users. observed: None, and `unavailable` says
-    why, while the runtime does not answer. verified, last_uses: Unix seconds by workload. slow: reasons by
-    workload. public_port: the one that nginx is published on. zone: the server's."""
+    why, while the runtime does not answer. verified: Unix seconds by workload. last_uses: Unix seconds by
+    link id. slow: reasons by link id. public_port: the one that nginx is published on. zone: the server's."""
 
     config: Config
     observed: Mapping[str, Observed] | None
@@ -249,13 +249,13 @@ def user_view(user: User, sight: Snapshot) -> UserView:
         expires_at=user.expires_at.isoformat() if user.expires_at else None,
         expires_after_days=0 if user.expires_at else user.expires_after_days,
         note=user.note, created_at=user.created_at.isoformat(),
-        slow=sight.slow.get(name, "") if running else "",
+        slow=sight.slow.get(today.id, "") if running else "",
         link_port=port, tg_link=tg_link(*link), tme_link=tme_link(*link),
-        link_last_used=_last_used(name, total, sight),
+        link_last_used=_last_used(today.id, sight),
         old_links=[OldLinkView(
             domain=each.domain, until=each.until.isoformat(), tg_link=tg_link(sight.server, port, each.secret),
             tme_link=tme_link(sight.server, port, each.secret),
-            last_used=_last_used(each.name, total, sight)) for each in old if each.until])
+            last_used=_last_used(each.id, sight)) for each in old if each.until])
 
 
 def troubles(views: list[UserView], sight: Snapshot) -> list[str]:
@@ -281,10 +281,8 @@ def moment(seconds: float, zone: tzinfo) -> str | None:
     return times.at(int(seconds), zone).isoformat() if seconds else None
 
 
-def _last_used(name: str, total: Total, sight: Snapshot) -> str | None:
-    at = sight.last_uses.get(name, 0.0)
-    # A workload is named by its port: a use after this user's last one was of another, who had it before.
-    return moment(at, sight.zone) if at <= total.last_seen else None
+def _last_used(link: str, sight: Snapshot) -> str | None:
+    return moment(sight.last_uses.get(link, 0.0), sight.zone)
 
 
 def _state(user: User, name: str, sight: Snapshot) -> tuple[str, str]:

@@ -159,6 +159,26 @@ STEPS = (
     );
     CREATE INDEX failed_logins_source ON failed_logins (subject, source, first);
     """,
+    """
+    CREATE TABLE links (        -- that were ever served
+        id        TEXT PRIMARY KEY NOT NULL,        -- rules.links.link_id, or a workload's name from before it
+        user_id   TEXT NOT NULL,                    -- empty as long as it is still to be named, see Traffic.name_links
+        last_used REAL NOT NULL DEFAULT 0           -- Unix seconds, 0 is never
+    );
+    CREATE INDEX links_user ON links (user_id);
+    INSERT INTO links (id, user_id, last_used) SELECT name, '', at FROM link_uses;
+    INSERT OR IGNORE INTO links (id, user_id) SELECT name, '' FROM counters;
+    INSERT OR IGNORE INTO links (id, user_id) SELECT name, '' FROM refusal_counters;
+    INSERT OR IGNORE INTO links (id, user_id) SELECT name, '' FROM slow;
+    DROP TABLE link_uses;
+    ALTER TABLE counters RENAME COLUMN name TO link;
+    ALTER TABLE counters RENAME COLUMN start TO run;
+    CREATE INDEX counters_run ON counters (run);
+    ALTER TABLE refusal_counters RENAME COLUMN name TO link;
+    ALTER TABLE refusal_counters RENAME COLUMN start TO run;
+    ALTER TABLE slow RENAME COLUMN name TO link;
+    ALTER TABLE slow RENAME COLUMN start TO run;
+    """,
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from app.ledger.database import Database
@@ -12,7 +12,7 @@ from app.ledger.database import Database
 
 @dataclass(frozen=True)
 class Refused:
-    """Tries of one user, or as one start of a workload has counted them. Times are Unix seconds, 0.0 for never.
+    """Tries of one user, or as one run of a workload has counted them. Times are Unix seconds, 0.0 for never.
 
     wrong_clock: with another time than the server's; clock_behind: seconds that the clock of the last one was
     behind it (negative: ahead). no_sni: without a domain. other_sni: for another domain.
@@ -29,16 +29,18 @@ class Refused:
 
 @dataclass(frozen=True)
 class Count:
-    """What one start of a workload has counted; refused: None if its engine does not count."""
+    """What was counted for one link in one run of a workload; refused: None if its engine does not count. guessed:
+    as in Reading."""
 
     user_id: str
-    name: str
-    start: str
+    link: str
+    run_id: str
     refused: Refused | None
+    guessed: bool = False
 
     @property
     def baseline(self) -> tuple[str, int, int, int]:
-        return self.start, *(getattr(self.refused, kind) for kind in _KINDS)
+        return self.run_id, *(getattr(self.refused, kind) for kind in _KINDS)
 
 
 _KINDS = ("wrong_clock", "no_sni", "other_sni")
@@ -50,13 +52,16 @@ class Refusals:
 
     def account(self, counts: Iterable[Count], at: float) -> None:
         """Add what is new in each count to its user's total. at: Unix seconds."""
-        known = {row["name"]: tuple(row)[1:] for row in self._database.query(
-            "SELECT name, start, wrong_clock, no_sni, other_sni FROM refusal_counters")}
+        known = {row["link"]: tuple(row)[1:] for row in self._database.query(
+            "SELECT link, run, wrong_clock, no_sni, other_sni FROM refusal_counters")}
+        runs = {run: link for link, (run, *_) in known.items()}
+        counts = [replace(count, link=runs.get(count.run_id, count.link)) if count.guessed else count
+                  for count in counts]
         users = {row["user_id"] for row in self._database.query("SELECT user_id FROM refusals")}
         # Most ticks bring nothing new, and then nothing is written.
         new = [count for count in counts
                if (count.user_id in users if count.refused is None else
-                   count.user_id not in users or known.get(count.name) != count.baseline)]
+                   count.user_id not in users or known.get(count.link) != count.baseline)]
         if not new:
             return
         with self._database.transaction() as db:
@@ -64,7 +69,7 @@ class Refusals:
                 if count.refused is None:
                     db.execute("DELETE FROM refusals WHERE user_id = ?", (count.user_id,))
                     continue
-                _add(db, count, count.refused, known.get(count.name), at)
+                _add(db, count, count.refused, known.get(count.link), at)
 
     def totals(self) -> dict[str, Refused]:
         """By user id; of a user whose engine does not count them, nothing."""
@@ -74,7 +79,7 @@ class Refusals:
 
 
 def _add(db: sqlite3.Connection, count: Count, refused: Refused, before: tuple[Any, ...] | None, at: float) -> None:
-    old = before[1:] if before and before[0] == count.start else (0, 0, 0)
+    old = before[1:] if before and before[0] == count.run_id else (0, 0, 0)
     db.execute("INSERT OR IGNORE INTO refusals (user_id) VALUES (?)", (count.user_id,))
     for kind, value, counted in zip(_KINDS, count.baseline[1:], old, strict=True):
         # A smaller one is of an engine that has begun anew.
@@ -84,4 +89,4 @@ def _add(db: sqlite3.Connection, count: Count, refused: Refused, before: tuple[A
             if kind == "wrong_clock":
                 db.execute("UPDATE refusals SET clock_behind = ? WHERE user_id = ?",
                            (refused.clock_behind, count.user_id))
-    db.execute("INSERT OR REPLACE INTO refusal_counters VALUES (?, ?, ?, ?, ?)", (count.name, *count.baseline))
+    db.execute("INSERT OR REPLACE INTO refusal_counters VALUES (?, ?, ?, ?, ?)", (count.link, *count.baseline))

@@ -1,7 +1,8 @@
 """What every user moved: totals from the engines' own counters, each counted once.
 
-A start of a workload whose engine tells no counters is estimated from those of its network. Once the
-engine has told any, they are the only ones of that start, however often it is silent later.
+Counters are those of one link in one run of the workload that serves it. A run whose engine tells none is
+estimated from those of its network. Once the engine has told any, they are the only ones of that run,
+however often it is silent later.
 """
 
 from __future__ import annotations
@@ -9,15 +10,15 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 
 from app.ledger import history
 from app.ledger.database import Database
 from app.ledger.history import Point
 
-#: Starts of a workload whose counters are remembered.
-KEPT_STARTS = 4
+#: Runs of a link whose counters are remembered.
+KEPT_RUNS = 4
 
 #: Bytes. An estimate that grows by no more than this between two samples is no sign of use: the
 #: network's counters hold scanners' handshakes and the network's own chatter, too.
@@ -26,21 +27,24 @@ NOISE = 64 << 10
 
 @dataclass(frozen=True)
 class Reading:
-    """The counters of one start of one workload, as they stand. down, up: bytes.
+    """The counters of one link in one run of a workload, as they stand. down, up: bytes.
 
+    link: its id. guessed: the workload, of an older version, does not tell which link it serves; if
+    this run was read before, it is the link of then.
     late: taken before, and not written then; newer readings may have been counted since.
     estimated: from the network's counters, not the engine's own.
     """
 
     user_id: str
-    name: str
-    start: str
+    link: str
+    run_id: str
     down: int
     up: int
     fronted: int
     connections: int
     late: bool = False
     estimated: bool = False
+    guessed: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,18 +110,19 @@ class Traffic:
         """Add what is new in each reading to its user's total and history, all in one transaction.
 
         at: Unix seconds; now, if not given. Returns the ids of users who had a session.
-        A baseline belongs to one start of one workload: after a restart the
+        A baseline belongs to one link in one run of a workload: after a restart the
         engine counts from zero, and so does the difference. Connections and speeds are
         the sums over a user's readings in this call.
         """
         at = time.time() if at is None else at
         sums: dict[str, _Sum] = defaultdict(_Sum)
-        used = set()
+        used: dict[str, str] = {}
         with self._database.transaction() as db:
             for reading in readings:
+                reading = _with_its_link(db, reading)
                 grown = _difference(db, reading)
                 if grown is not None and sums[reading.user_id].add(reading, *grown):
-                    used.add(reading.name)
+                    used[reading.link] = reading.user_id
             db.executemany("""
                 INSERT INTO traffic (user_id, down, up, fronted, connections, sampled_at, last_seen,
                                      estimated_since, period_estimated, estimating)
@@ -134,24 +139,39 @@ class Traffic:
                 estimating = excluded.estimating""", [
                 (user_id, s.down, s.up, s.fronted, s.connections, at, at if s.in_use else 0,
                  at if s.estimated else 0, s.estimated, s.estimated) for user_id, s in sums.items()])
-            db.executemany("INSERT INTO link_uses VALUES (?, ?) ON CONFLICT DO UPDATE SET at = excluded.at",
-                           [(name, at) for name in sorted(used)])
+            db.executemany("INSERT INTO links VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET "
+                           "user_id = excluded.user_id, last_used = excluded.last_used",
+                           [(link, user_id, at) for link, user_id in sorted(used.items())])
             history.add(db, at, {user_id: (s.down, s.up) for user_id, s in sums.items() if s.down or s.up})
         return {user_id for user_id, s in sums.items() if s.in_use}
 
     def last_uses(self) -> dict[str, float]:
-        """When each workload was last in use, in Unix seconds, by its name; one that never was is missing."""
-        return dict(tuple(row) for row in self._database.query("SELECT name, at FROM link_uses"))
+        """When each link was last in use, in Unix seconds, by its id; one that never was is missing."""
+        return dict(tuple(row) for row in self._database.query(
+            "SELECT id, last_used FROM links WHERE last_used > 0"))
 
-    def move_use(self, name: str, to: str) -> None:
-        """What was the use of one workload is that of another, which serves the same link from now on."""
+    def forget_use(self, link: str) -> None:
+        """What was the use of this link is that of another one, which people know by another port."""
         with self._database.transaction() as db:
-            db.execute("UPDATE OR REPLACE link_uses SET name = ? WHERE name = ?", (to, name))
+            db.execute("UPDATE links SET last_used = 0 WHERE id = ?", (link,))
 
-    def forget_use(self, *names: str) -> None:
-        """The links that these workloads serve from now on were never used."""
+    def name_links(self, ids: Callable[[], Mapping[str, tuple[str, str]]]) -> None:
+        """Give what was noted by workload, before links had ids, to the link that it was about. Done once.
+
+        ids: (link, user id) by the workload's name. A use after the last one of the user was of somebody else, who
+        had the port before. What belongs to no link any more keeps the workload's name, so that a run of it that
+        still is to be read is not counted twice.
+        """
+        if not self._database.query("SELECT 1 FROM links WHERE user_id = '' LIMIT 1"):
+            return
         with self._database.transaction() as db:
-            db.executemany("DELETE FROM link_uses WHERE name = ?", [(name,) for name in names])
+            for name, (link, user_id) in ids().items():
+                for table in ("counters", "refusal_counters", "slow"):
+                    db.execute(f"UPDATE OR IGNORE {table} SET link = ? WHERE link = ?", (link, name))
+                db.execute("UPDATE OR IGNORE links SET id = ?1, user_id = ?2, last_used = iif(last_used <= "
+                           "(SELECT last_seen FROM traffic WHERE user_id = ?2), last_used, 0) "
+                           "WHERE id = ?3 AND user_id = ''", (link, user_id, name))
+            db.execute("DELETE FROM links WHERE user_id = ''")
 
     def totals(self) -> dict[str, Total]:
         """Totals by user id; a user who was never sampled may be missing."""
@@ -202,8 +222,11 @@ class Traffic:
         return True
 
     def forget(self, user_id: str) -> None:
-        """Drop a deleted user's total, history and refusals."""
+        """Drop a deleted user's total, links, history and refusals."""
         with self._database.transaction() as db:
+            for table in ("counters", "refusal_counters", "slow"):
+                db.execute(f"DELETE FROM {table} WHERE link IN (SELECT id FROM links WHERE user_id = ?)", (user_id,))
+            db.execute("DELETE FROM links WHERE user_id = ?", (user_id,))
             db.execute("DELETE FROM traffic WHERE user_id = ?", (user_id,))
             db.execute("DELETE FROM refusals WHERE user_id = ?", (user_id,))
             history.forget(db, user_id)
@@ -231,12 +254,18 @@ class _Sum:
         return in_use
 
 
+def _with_its_link(db: sqlite3.Connection, reading: Reading) -> Reading:
+    """With the link that this run was known by before, if the one in the reading is only a guess."""
+    row = reading.guessed and db.execute("SELECT link FROM counters WHERE run = ?", (reading.run_id,)).fetchone()
+    return replace(reading, link=row["link"]) if row else reading
+
+
 def _difference(db: sqlite3.Connection, reading: Reading) -> tuple[int, int, int] | None:
-    """What this start's counters have grown by, which become its baseline. None for an estimate that
-    does not count, as the engine has told its own counters of this start."""
+    """What this run's counters have grown by, which become its baseline. None for an estimate that
+    does not count, as the engine has told its own counters of this run."""
     now = (reading.down, reading.up, reading.fronted)
-    row = db.execute("SELECT down, up, fronted, estimated FROM counters WHERE name = ? AND start = ?",
-                     (reading.name, reading.start)).fetchone()
+    row = db.execute("SELECT down, up, fronted, estimated FROM counters WHERE link = ? AND run = ?",
+                     (reading.link, reading.run_id)).fetchone()
     before = tuple(row)[:3] if row else (0, 0, 0)
     if row and bool(row["estimated"]) != reading.estimated:
         if reading.estimated:
@@ -252,17 +281,18 @@ def _difference(db: sqlite3.Connection, reading: Reading) -> tuple[int, int, int
         db.execute("INSERT INTO counters VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
                    "down = excluded.down, up = excluded.up, fronted = excluded.fronted, "
                    "estimated = excluded.estimated",
-                   (reading.name, reading.start, *now, reading.estimated))
+                   (reading.link, reading.run_id, *now, reading.estimated))
     if row is None:
-        db.execute("DELETE FROM counters WHERE name = ? AND rowid NOT IN "
-                   "(SELECT rowid FROM counters WHERE name = ? ORDER BY rowid DESC LIMIT ?)",
-                   (reading.name, reading.name, KEPT_STARTS))
+        db.execute("INSERT OR IGNORE INTO links (id, user_id) VALUES (?, ?)", (reading.link, reading.user_id))
+        db.execute("DELETE FROM counters WHERE link = ? AND rowid NOT IN "
+                   "(SELECT rowid FROM counters WHERE link = ? ORDER BY rowid DESC LIMIT ?)",
+                   (reading.link, reading.link, KEPT_RUNS))
     return grown
 
 
 def _beyond(now: tuple[int, int, int], estimate: tuple[int, int, int]) -> tuple[int, int, int]:
     """What an engine that tells its counters late has counted beyond the estimate that was added for
-    the same start. Nothing is taken back where the estimate was higher."""
+    the same run. Nothing is taken back where the estimate was higher."""
     down, up, fronted = now
     counted = down + up
     missing = max(0, counted - estimate[0] - estimate[1])

@@ -1,4 +1,4 @@
-"""What was found out about workloads: problems that stand, throttles in force, and which are slow."""
+"""What was found out about workloads: problems that stand, throttles in force, and whose links are slow."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ class Workloads:
             return db.execute("DELETE FROM problems WHERE name = ?", (name,)).rowcount > 0
 
     def slow(self) -> dict[tuple[str, str], str]:
-        """Why workloads send slower than they could, by (name, start)."""
-        rows = self._database.query("SELECT name, start, reason FROM slow")
-        return {(row["name"], row["start"]): row["reason"] for row in rows}
+        """Why links are served slower than they could be, by (link, run id)."""
+        rows = self._database.query("SELECT link, run, reason FROM slow")
+        return {(row["link"], row["run"]): row["reason"] for row in rows}
 
-    def set_slow(self, name: str, start: str, reason: str) -> None:
-        """Note that this start of a workload is slow, or with "" that it is not."""
+    def set_slow(self, link: str, run_id: str, reason: str) -> None:
+        """Note that this run serves the link slowly, or with "" that it does not."""
         with self._database.best_effort("a slow proxy"), self._database.transaction() as db:
             if reason:
-                db.execute("INSERT OR REPLACE INTO slow VALUES (?, ?, ?)", (name, start, reason))
+                db.execute("INSERT OR REPLACE INTO slow VALUES (?, ?, ?)", (link, run_id, reason))
             else:
-                db.execute("DELETE FROM slow WHERE name = ?", (name,))
+                db.execute("DELETE FROM slow WHERE link = ?", (link,))
 
     def throttles(self) -> dict[str, int]:
         """Bits per second in force, by workload name, as they were last read back."""

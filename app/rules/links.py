@@ -13,8 +13,9 @@ from app.runtimes.base import NAME_PREFIX
 
 @dataclass(frozen=True)
 class UserLink:
-    """One link, which one workload serves. name: the workload's. until: None for today's link."""
+    """One link. id: see link_id(). name: that of the workload which serves it. until: None for today's link."""
 
+    id: str
     name: str
     user: User
     secret: Secret
@@ -24,6 +25,16 @@ class UserLink:
     def domain(self) -> str:
         """The SNI that clients send; "" for a secret without one."""
         return self.secret.domain
+
+
+def link_id(user: User, secret: Secret) -> str:
+    """By which a link is known wherever it is counted (12 hex digits), and which tells nothing of the secret.
+
+    It follows the secret, which is what people have in their apps: another port, and a change of the user's domain,
+    leave it as it is, and a link that has become an old one keeps it. It is worked out rather than stored, so that a
+    secret changed by hand in config.json is another link at once, and a file of any version has the same ids.
+    """
+    return hashlib.sha256(f"{user.id} {secret.hex}".encode()).hexdigest()[:12]
 
 
 def workload_name(user: User) -> str:
@@ -46,11 +57,17 @@ def links(user: User, config: Config, now: datetime) -> list[UserLink]:
     An engine serves one secret, so each link has a workload of its own. Two of them can share a port
     only where nginx tells them apart by their domain: without it an old link ends with the change.
     """
-    found = [UserLink(workload_name(user), user, Secret.parse(user.secret))]
+    found = [_link(workload_name(user), user, user.secret)]
     if config.port_443_mode:
-        found += [UserLink(old_name(user, old), user, Secret.parse(old.secret), old.until)
-                  for old in living(user, now)]
+        found += [_link(old_name(user, old), user, old.secret, old.until) for old in living(user, now)]
     return found
+
+
+def all_links(config: Config) -> list[UserLink]:
+    """Every link that stands in the declaration, whether it works now or not."""
+    return [link for user in config.users for link in (
+        _link(workload_name(user), user, user.secret),
+        *(_link(old_name(user, old), user, old.secret, old.until) for old in user.old_links))]
 
 
 def living(user: User, now: datetime) -> list[OldLink]:
@@ -71,3 +88,8 @@ def replace_domain(user: User, config: Config, secret: Secret, now: datetime) ->
 def old_name(user: User, old: OldLink) -> str:
     """The workload of an old link, whose name tells nothing of the secret."""
     return f"{workload_name(user)}-{hashlib.sha256(old.secret.encode()).hexdigest()[:6]}"
+
+
+def _link(name: str, user: User, secret: str, until: datetime | None = None) -> UserLink:
+    parsed = Secret.parse(secret)
+    return UserLink(link_id(user, parsed), name, user, parsed, until)

@@ -19,6 +19,10 @@ NAME_PREFIX = "mtg-proxy-"
 #: Where a workload that is made of an image finds its files.
 IMAGE_FOLDER = "/config"
 
+#: The fields of a workload that its spec is made from.
+_HASHED = frozenset({"name", "user_id", "engine", "image", "command", "files", "port", "place", "metrics_path", "env",
+                     "memory_mb"})
+
 #: The built-in engine's module had this name when proxies that still run were started: no update restarts them.
 _HASHED_AS = {"app.builtin.server": "app.mtproto.server"}
 
@@ -60,8 +64,9 @@ class Workload:
     the command stands for the path of "config.toml" there.
     port: the TCP port on which clients reach it. metrics_path: HTTP path.
     env: extra environment. memory_mb: what it may use, in MB of 1024^2 bytes; 0 is no limit.
-    Everything here is part of the spec hash, so whatever must not cause a restart (names,
-    notes, limits) stays outside.
+    links: ids of the links that it serves, by which its counters are accounted.
+    Everything but the links is part of the spec hash, so whatever must not cause a restart
+    (names, notes, limits) stays outside.
     """
 
     name: str
@@ -75,11 +80,15 @@ class Workload:
     metrics_path: str = "/"
     env: Mapping[str, str] = field(default_factory=dict)
     memory_mb: int = 0
+    links: tuple[str, ...] = ()
 
     @property
     def spec(self) -> str:
-        """Hash of all of the above (16 hex digits): another spec, another workload."""
-        described = asdict(self)
+        """Hash of what it is made from (16 hex digits): another spec, another workload.
+
+        What is hashed, and how, stays as it is for ever: with another hash, every proxy would be made anew.
+        """
+        described = {key: value for key, value in asdict(self).items() if key in _HASHED}
         described["command"] = [_HASHED_AS.get(word, word) for word in self.command]
         text = json.dumps(described, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -101,7 +110,8 @@ class Observed:
     crashes: unasked-for exits in a row, each within a minute of its start.
     exited_at: Unix seconds of the last exit, 0.0 if none. reason: why it is not
     running, for people; "" if it runs. outdated: whether the image of its name is another one by now than the
-    one that it was made from.
+    one that it was made from. links: as in Workload; () if it does not tell, as one that was made before links had
+    ids.
     """
 
     name: str
@@ -114,6 +124,7 @@ class Observed:
     crashes: int = 0
     reason: str = ""
     outdated: bool = False
+    links: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ class Crowd:
         for number, counter in enumerate(self.counters):
             counter[0] += self.luck.randrange(1, scale * 50_000)
             counter[1] += self.luck.randrange(1, scale * 5_000)
-            yield Reading(self.ids[number], f"mtg-proxy-{number}", "1", *counter, 0, 1)
+            yield Reading(self.ids[number], f"link {number}", "1", *counter, 0, 1)
 
 
 def moments(days: int) -> Iterator[tuple[int, int]]:

@@ -20,7 +20,7 @@ NOW = datetime(2027, 3, 10, 12).timestamp()
 
 def moved(data: Path, user: dict, down: int, at: float | None = None) -> None:
     """The user's engine had counted so much, as the monitor would have noted it."""
-    Ledger(data).traffic.account([Reading(user["id"], "a workload", "1", down, down // 10, 3, 0)], at)
+    Ledger(data).traffic.account([Reading(user["id"], "a link", "1", down, down // 10, 3, 0)], at)
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_tries_with_the_right_key_are_told_or_said_not_to_be_known(run, data: Pa
     moved(data, alice, 5)
     assert run("traffic", "Alice", "--json").json()["wrong_clock"] is None
     assert "not known (the built-in engine alone counts them)" in run("traffic", "Alice").stdout
-    Ledger(data).refusals.account([Count(alice["id"], "a workload", "1", Refused(7, 600, 2))], time.time())
+    Ledger(data).refusals.account([Count(alice["id"], "a link", "1", Refused(7, 600, 2))], time.time())
     told = run("traffic", "Alice", "--json").json()
     assert (told["wrong_clock"], told["no_sni"], told["other_sni"]) == (7, 2, 0)
     said = " ".join(run("traffic", "Alice").stdout.split())

@@ -24,8 +24,8 @@ def ledger(tmp_path) -> Ledger:
     return Ledger(tmp_path)
 
 
-def reading(down: int, start: str = "1", user: str = "alice", name: str = "mtg-proxy-1", up: int = 0) -> Reading:
-    return Reading(user, name, start, down, up, fronted=0, connections=1)
+def reading(down: int, run: str = "1", user: str = "alice", link: str = "a link", up: int = 0) -> Reading:
+    return Reading(user, link, run, down, up, fronted=0, connections=1)
 
 
 def down(ledger: Ledger, user: str = "alice") -> int:
@@ -39,9 +39,9 @@ def test_a_counter_that_grows_is_counted_once(ledger):
 
 
 def test_a_restarted_engine_counts_from_zero_and_nothing_is_lost(ledger):
-    ledger.traffic.account([reading(100, start="1")])
-    ledger.traffic.account([reading(100, start="2")])
-    ledger.traffic.account([reading(30, start="3")])
+    ledger.traffic.account([reading(100, run="1")])
+    ledger.traffic.account([reading(100, run="2")])
+    ledger.traffic.account([reading(30, run="3")])
     assert down(ledger) == 230
 
 
@@ -52,8 +52,8 @@ def test_a_counter_that_shrinks_without_a_restart_is_a_fresh_one(ledger):
 
 
 def test_a_new_user_on_a_freed_port_inherits_nothing(ledger):
-    ledger.traffic.account([reading(100, start="1", user="alice")])
-    ledger.traffic.account([reading(0, start="2", user="bob")])
+    ledger.traffic.account([reading(100, run="1", user="alice")])
+    ledger.traffic.account([reading(0, run="2", user="bob")])
     assert down(ledger, "bob") == 0 and down(ledger) == 100
 
 
@@ -68,12 +68,12 @@ def test_a_forgotten_user_has_no_total(ledger):
 def test_the_total_is_what_was_moved_whatever_restarts_come_between(moves):
     import tempfile
     with tempfile.TemporaryDirectory() as folder:
-        ledger, value, start, moved = Ledger(folder), 0, 0, 0
+        ledger, value, run, moved = Ledger(folder), 0, 0, 0
         for restart, amount in moves:
             if restart:
-                value, start = 0, start + 1
+                value, run = 0, run + 1
             value, moved = value + amount, moved + amount
-            ledger.traffic.account([reading(value, start=str(start))])
+            ledger.traffic.account([reading(value, run=str(run))])
         assert not moves or down(ledger) == moved
 
 
@@ -88,7 +88,7 @@ def test_writers_in_several_threads_lose_nothing(ledger, monkeypatch):
     monkeypatch.setattr(database, "PATIENCE", 120.0)  # a slow disk is no loss
     def work(user: str) -> None:
         for value in range(1, 51):
-            ledger.traffic.account([reading(value, user=user, name=user)])
+            ledger.traffic.account([reading(value, user=user, link=user)])
             ledger.events.record("cli", "tick", user)
 
     threads = [threading.Thread(target=work, args=(f"u{n}",)) for n in range(4)]

@@ -6,6 +6,7 @@ import sqlite3
 import time
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,8 @@ from app.ledger import history
 from app.ledger.history import DAY, HOUR, TEN_SECONDS, Point
 from app.ledger.ledger import Ledger
 from app.ledger.migrations import STEPS
-from app.ledger.traffic import KEPT_STARTS, NOISE, Due, Reading
+from app.ledger.refusals import Count, Refused
+from app.ledger.traffic import KEPT_RUNS, NOISE, Due, Reading
 
 NOON = datetime(2027, 3, 10, 12).timestamp()
 
@@ -23,9 +25,9 @@ def ledger(tmp_path) -> Ledger:
     return Ledger(tmp_path)
 
 
-def reading(down: int, up: int = 0, user: str = "alice", start: str = "1", connections: int = 0,
+def reading(down: int, up: int = 0, user: str = "alice", run: str = "1", connections: int = 0,
             fronted: int = 0, late: bool = False) -> Reading:
-    return Reading(user, f"proxy of {user}", start, down, up, fronted, connections, late)
+    return Reading(user, f"link of {user}", run, down, up, fronted, connections, late)
 
 
 def total(ledger: Ledger, user: str = "alice"):
@@ -39,6 +41,7 @@ def test_a_file_of_the_first_version_keeps_its_totals_and_its_baselines(tmp_path
         db.execute("INSERT INTO baselines VALUES ('proxy of alice', '1', 900, 40, 7)")
     db.close()
     ledger = Ledger(tmp_path)
+    ledger.traffic.name_links(lambda: {"proxy of alice": ("link of alice", "alice")})
     ledger.traffic.account([reading(950, 40, fronted=8)], NOON)
     after = total(ledger)
     assert (after.down, after.up, after.fronted) == (1050, 50, 8)
@@ -99,10 +102,10 @@ def test_a_clock_that_is_set_back_counts_nothing_twice_and_loses_nothing(ledger)
         assert sum(p.down for p in ledger.traffic.history("alice", NOON - 7200, step)) == 200
 
 
-def test_a_late_reading_of_an_earlier_start_is_exact(ledger):
-    ledger.traffic.account([reading(100, start="1")], NOON)
-    ledger.traffic.account([reading(7, start="2")], NOON)
-    ledger.traffic.account([reading(130, start="1", late=True), reading(9, start="2")], NOON)
+def test_a_late_reading_of_an_earlier_run_is_exact(ledger):
+    ledger.traffic.account([reading(100, run="1")], NOON)
+    ledger.traffic.account([reading(7, run="2")], NOON)
+    ledger.traffic.account([reading(130, run="1", late=True), reading(9, run="2")], NOON)
     assert total(ledger).down == 139
 
 
@@ -113,12 +116,12 @@ def test_a_late_reading_that_somebody_else_has_counted_since_adds_nothing(ledger
     assert total(ledger).down == 160
 
 
-def test_old_starts_are_forgotten(ledger):
-    for start in range(20):
-        ledger.traffic.account([reading(10, start=str(start))], NOON)
+def test_old_runs_are_forgotten(ledger):
+    for run in range(20):
+        ledger.traffic.account([reading(10, run=str(run))], NOON)
     assert total(ledger).down == 200
-    starts = [row["start"] for row in ledger.database.query("SELECT start FROM counters ORDER BY rowid")]
-    assert starts == [str(n) for n in range(20 - KEPT_STARTS, 20)]
+    runs = [row["run"] for row in ledger.database.query("SELECT run FROM counters ORDER BY rowid")]
+    assert runs == [str(n) for n in range(20 - KEPT_RUNS, 20)]
 
 
 def test_points_add_up_to_what_was_moved_for_a_user_and_for_all(ledger):
@@ -220,11 +223,11 @@ def test_an_estimate_is_marked_since_its_first_reading_and_in_the_period(ledger)
     before = total(ledger)
     assert (before.estimated_since, before.period_estimated, before.estimating) == (0, 0, 0)
     for at, value in ((NOON + 10, 500_000), (NOON + 20, 700_000)):
-        ledger.traffic.account([estimate(value, value, start="2")], at)
+        ledger.traffic.account([estimate(value, value, run="2")], at)
     after = total(ledger)
     assert (after.down, after.up) == (700_100, 700_000)
     assert (after.estimated_since, after.period_estimated, after.estimating) == (NOON + 10, 1, 1)
-    ledger.traffic.account([reading(50, start="3")], NOON + 30)
+    ledger.traffic.account([reading(50, run="3")], NOON + 30)
     assert (total(ledger).period_estimated, total(ledger).estimating) == (1, 0)
     ledger.traffic.reset(["alice"], NOON + 40)
     assert (total(ledger).estimated_since, total(ledger).period_estimated) == (NOON + 10, 0)
@@ -236,7 +239,7 @@ def test_a_reset_of_a_user_who_is_being_estimated_begins_an_estimated_period(led
     assert (total(ledger).period, total(ledger).period_estimated) == (0, 1)
 
 
-def test_a_start_whose_own_counters_were_read_once_takes_no_estimate(ledger):
+def test_a_run_whose_own_counters_were_read_once_takes_no_estimate(ledger):
     ledger.traffic.account([reading(100, connections=2)], NOON)
     before = total(ledger)
     for late in (False, True):
@@ -257,9 +260,9 @@ def test_counters_that_come_late_count_only_what_the_estimate_has_not(ledger, ex
     assert total(ledger).down + total(ledger).up == whole + 50
 
 
-def test_an_estimate_over_restarts_counts_each_start_once(ledger):
-    for start, value in (("1", 100_000), ("1", 300_000), ("2", 50_000), ("2", 50_000), ("1", 300_000)):
-        ledger.traffic.account([estimate(value, value, start=start)], NOON)
+def test_an_estimate_over_restarts_counts_each_run_once(ledger):
+    for run, value in (("1", 100_000), ("1", 300_000), ("2", 50_000), ("2", 50_000), ("1", 300_000)):
+        ledger.traffic.account([estimate(value, value, run=run)], NOON)
     assert (total(ledger).down, total(ledger).up) == (350_000, 350_000)
 
 
@@ -270,7 +273,7 @@ def test_what_scanners_move_in_an_estimate_is_no_use(ledger):
     assert total(ledger).last_seen == NOON + 10
 
 
-def test_several_workloads_of_one_user_add_up_in_connections_and_speed(ledger):
+def test_several_links_of_one_user_add_up_in_connections_and_speed(ledger):
     def both(first: int, second: int, at: float) -> None:
         ledger.traffic.account([Reading("alice", "new link", "1", first, 10, 1, 2),
                                 Reading("alice", "old link", "7", second, 20, 4, 3),
@@ -284,7 +287,18 @@ def test_several_workloads_of_one_user_add_up_in_connections_and_speed(ledger):
     assert total(ledger, "bob").connections == 1
 
 
-def test_the_last_use_is_known_for_each_workload_and_probes_are_none(ledger):
+def test_two_links_that_one_workload_serves_are_each_billed_exactly(ledger):
+    def both(alices: int, bobs: int, at: float) -> None:
+        ledger.traffic.account([Reading("alice", "link of alice", "1", alices, 0, 0, 0),
+                                Reading("bob", "link of bob", "1", bobs, 0, 0, 0)], at)
+
+    both(900, 1900, NOON)
+    both(1000, 2000, NOON + 10)
+    assert (total(ledger).down, total(ledger, "bob").down) == (1000, 2000)
+    assert ledger.traffic.last_uses() == {"link of alice": NOON + 10, "link of bob": NOON + 10}
+
+
+def test_the_last_use_is_known_for_each_link_and_probes_are_none(ledger):
     ledger.traffic.account([Reading("alice", "new link", "1", 0, 0, 0, 0),
                             Reading("alice", "old link", "7", 9, 0, 0, 0)], NOON)
     assert ledger.traffic.last_uses() == {"old link": NOON}
@@ -292,7 +306,7 @@ def test_the_last_use_is_known_for_each_workload_and_probes_are_none(ledger):
                             Reading("alice", "old link", "7", 9, 0, 5, 0)], NOON + 10)
     assert ledger.traffic.last_uses() == {"old link": NOON, "new link": NOON + 10}
     ledger.traffic.forget("alice")
-    assert Ledger(ledger.database.path.parent).traffic.last_uses()["new link"] == NOON + 10
+    assert Ledger(ledger.database.path.parent).traffic.last_uses() == {}
 
 
 def test_a_file_of_the_third_version_keeps_its_baselines_which_are_no_estimates(tmp_path):
@@ -302,9 +316,61 @@ def test_a_file_of_the_third_version_keeps_its_baselines_which_are_no_estimates(
         db.execute("INSERT INTO counters VALUES ('proxy of alice', '1', 100, 0, 0)")
     db.close()
     ledger = Ledger(tmp_path)
+    ledger.traffic.name_links(lambda: {"proxy of alice": ("link of alice", "alice")})
     ledger.traffic.account([estimate(900_000, 900_000)], NOON)
     ledger.traffic.account([reading(130)], NOON)
     assert (total(ledger).down, total(ledger).estimated_since) == (130, 0)
+
+
+@pytest.fixture
+def seventh(tmp_path) -> Path:
+    """A folder with a file of the seventh version, which knew workloads by their names, and no links."""
+    with sqlite3.connect(tmp_path / "panel.db") as db:
+        db.executescript("".join(STEPS[:7]) + "PRAGMA user_version = 7;")
+        db.execute("INSERT INTO traffic (user_id, down, last_seen) VALUES ('alice', 1000, 50), ('bob', 70, 60)")
+        db.execute("INSERT INTO counters VALUES ('proxy', 'run 3', 100, 0, 0, 0), ('bobs', 'run 4', 70, 0, 0, 0), "
+                   "('gone', 'run 5', 9, 0, 0, 0)")
+        db.execute("INSERT INTO link_uses VALUES ('proxy', 50), ('bobs', 61), ('gone', 5)")
+        db.execute("INSERT INTO refusals (user_id, wrong_clock) VALUES ('alice', 7)")
+        db.execute("INSERT INTO refusal_counters VALUES ('proxy', 'run 3', 7, 0, 0)")
+        db.execute("INSERT INTO slow VALUES ('proxy', 'run 3', 'its nginx was down')")
+    db.close()
+    return tmp_path
+
+
+NAMED = {"proxy": ("link of alice", "alice"), "bobs": ("link of bob", "bob")}
+
+
+def test_what_was_noted_by_workload_becomes_that_of_its_link(seventh):
+    ledger = Ledger(seventh)
+    for _ in range(2):
+        ledger.traffic.name_links(lambda: NAMED)
+    assert ledger.traffic.last_uses() == {"link of alice": 50}, "bob's port was used by somebody else"
+    assert ledger.workloads.slow() == {("link of alice", "run 3"): "its nginx was down"}
+    ledger.traffic.account([reading(130, run="run 3"), reading(75, user="bob", run="run 4")], NOON)
+    assert (total(ledger).down, total(ledger, "bob").down) == (1030, 75)
+    ledger.refusals.account([Count("alice", "link of alice", "run 3", Refused(wrong_clock=9))], NOON)
+    assert ledger.refusals.totals()["alice"].wrong_clock == 9
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["named", "not named yet"])
+def test_a_run_from_before_links_had_ids_is_counted_on_whatever_link_it_is_taken_for(seventh, named):
+    ledger = Ledger(seventh)
+    if named:
+        ledger.traffic.name_links(lambda: NAMED)
+    for down, guess in ((110, "link of alice"), (125, "a link that she got since"), (130, "proxy")):
+        ledger.traffic.account([replace(reading(down, run="run 3"), link=guess, guessed=True)], NOON)
+        ledger.refusals.account([Count("alice", guess, "run 3", Refused(wrong_clock=8), guessed=True)], NOON)
+    ledger.traffic.account([replace(reading(12, run="run 5"), link="gone", guessed=True)], NOON)
+    assert total(ledger).down == 1000 + 30 + 3
+    assert ledger.refusals.totals()["alice"].wrong_clock == 8
+
+
+def test_a_forgotten_users_links_leave_nothing(ledger):
+    ledger.traffic.account([reading(100), reading(5, user="bob")], NOON)
+    ledger.traffic.forget("alice")
+    assert ledger.traffic.last_uses() == {"link of bob": NOON}
+    assert [row["link"] for row in ledger.database.query("SELECT link FROM counters")] == ["link of bob"]
 
 
 def test_a_day_whose_midnight_the_clocks_show_twice_has_one_beginning(monkeypatch, ledger):

@@ -115,7 +115,8 @@ class MemoryRuntime:
             settled = box.state == RUNNING and self.machine.now() - box.started_at >= SETTLED_AFTER
             observed.append(Observed(
                 name, box.workload.user_id, box.workload.spec, box.state, box.run_id, box.started_at,
-                box.exited_at, 0 if settled else box.crashes, box.reason, box.outdated))
+                box.exited_at, 0 if settled else box.crashes, box.reason, box.outdated,
+                box.workload.links))
         return observed
 
     def create(self, workload: Workload) -> None:

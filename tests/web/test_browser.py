@@ -184,7 +184,7 @@ def test_the_dashboard_follows_by_itself_and_leaves_focus_and_selection_alone(
                   "document.querySelector('table').mark = 'same'; "
                   "getSelection().selectAllChildren(document.querySelector('th')); }")
     link.focus()
-    fleet.ledger.traffic.account([Reading(user.id, "mtg-proxy-2443", "1", 900 * 1024**2, 0, 0, 3)])
+    fleet.ledger.traffic.account([Reading(user.id, "a link", "1", 900 * 1024**2, 0, 0, 3)])
     fleet.disable("Mehmet")
     fleet.add_user("Olena")
     expect(page.get_by_text("900 MB of 1 GB")).to_be_visible()
@@ -307,9 +307,9 @@ def test_every_page_fits_and_is_legible(
         chromium: Browser, site: str, fleet: Fleet, width: int, theme: str) -> None:
     domain = "a" * 60 + "." + "b" * 60 + ".example.com"
     long = fleet.add_user("W" * 64, note="n" * 400, limit_gb="1", domain=domain)
-    fleet.ledger.traffic.account([Reading(long.id, "mtg-proxy-2443", "1", 2 * 1024**3, 1024**3, 0, 3)])
+    fleet.ledger.traffic.account([Reading(long.id, "a link", "1", 2 * 1024**3, 1024**3, 0, 3)])
     near = fleet.add_user("Near the limit", limit_gb="1", expires="2099-01-31")
-    fleet.ledger.traffic.account([Reading(near.id, "mtg-proxy-2444", "1", 900 * 1024**2, 0, 0, 123)])
+    fleet.ledger.traffic.account([Reading(near.id, "another link", "1", 900 * 1024**2, 0, 0, 123)])
     fleet.disable(fleet.add_user("Disabled").id)
     fleet.runtime.machine.fail("start", "mtg-proxy-2446", "port 2446 is taken by nginx, pid 123")
     fleet.add_user("Failed")

@@ -108,7 +108,7 @@ def test_the_page_fits_and_is_legible_in_every_state(
     fleet.ledger.certificates.succeeded("cover-1", names, now, now + 9e5, now)
     fleet.ledger.certificates.failed("panel", [long], f"could not check {long}: " + "x" * 300, now)
     observed = fleet.runtime.observe()[0]
-    fleet.ledger.workloads.set_slow(observed.name, observed.run_id, "y" * 200)
+    fleet.ledger.workloads.set_slow(*observed.links, observed.run_id, "y" * 200)
 
     context, desk = open_desk(chromium, site, width, theme)
     desk.login()

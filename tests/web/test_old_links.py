@@ -10,6 +10,7 @@ import pytest
 
 from app.actions import Fleet
 from app.ledger.traffic import Reading
+from app.rules.links import all_links
 from app.rules.users import find
 from tests.support.memory_runtime import MemoryRuntime
 from tests.web.behind_nginx import fleet_behind_nginx
@@ -73,10 +74,10 @@ def test_after_a_change_of_domain_the_old_link_is_shown_until_its_time_is_over(
 def test_it_is_said_which_link_was_used_last(admin: Visitor, fleet: Fleet, alice: str) -> None:
     assert "Not used yet" in text(admin.get(f"/users/{alice}").get_data(as_text=True))
     fleet.update_user(alice, {"domain": "www.second.example"})
-    today, old = sorted((o.name for o in fleet.runtime.observe()), key=len)
+    today, old = (link.id for link in all_links(fleet.config()))
 
-    def use(name: str, total: int, seconds: float) -> None:
-        moved = [Reading(alice, name, "1", total, 0, 0, 1)]
+    def use(link: str, total: int, seconds: float) -> None:
+        moved = [Reading(alice, link, "1", total, 0, 0, 1)]
         fleet.ledger.traffic.account(moved, at=datetime.now().timestamp() + seconds)
 
     assert "Not used since the change of domain" in text(admin.get(f"/users/{alice}").get_data(as_text=True))
@@ -90,7 +91,7 @@ def test_it_is_said_which_link_was_used_last(admin: Visitor, fleet: Fleet, alice
 
 def test_a_slow_proxy_says_why(admin: Visitor, fleet: Fleet, alice: str) -> None:
     observed = fleet.runtime.observe()[0]
-    fleet.ledger.workloads.set_slow(observed.name, observed.run_id, "nginx was down when it started")
+    fleet.ledger.workloads.set_slow(*observed.links, observed.run_id, "nginx was down when it started")
     for path in (f"/users/{alice}", f"/users/{alice}/state"):
         assert "Slow. Nginx was down when it started" in text(
             f"<html>{admin.get(path).get_data(as_text=True)}</html>")

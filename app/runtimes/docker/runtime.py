@@ -19,7 +19,7 @@ from app.runtimes.base import (EXITED, RUNNING, LegacyContainer, Notice, Observe
 from app.runtimes.docker.client import PATIENT, Connection
 from app.runtimes.docker.containers import Containers, cut_off
 from app.runtimes.docker.events import Watcher
-from app.runtimes.docker.spec import KEEP_RUNNING, NAME, SPEC, STAY_STOPPED, USER
+from app.runtimes.docker.spec import KEEP_RUNNING, LINKS, NAME, SPEC, STAY_STOPPED, USER
 from app.runtimes.docker.state import CrashState, ContainerInfo, container_info
 from app.runtimes.scrape import KeptConnections
 
@@ -354,7 +354,8 @@ class DockerRuntime:
             spec, reason = "", reason or f"it was cut off from the network {self.network}"
         return Observed(name, container.labels.get(USER, ""), spec, container.state, container.run_id,
                         container.started_at, container.exited_at, crashes, reason,
-                        self._is_outdated(container.image, made_from))
+                        self._is_outdated(container.image, made_from),
+                        tuple(container.labels.get(LINKS, "").split()))
 
     def _run(self, container: ContainerInfo) -> CrashState:
         name = container.labels.get(NAME, container.name)

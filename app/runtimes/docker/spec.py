@@ -15,6 +15,8 @@ MANAGED, INSTANCE, USER = "mtproto.managed", "mtproto.instance", "mtproto.user"
 SPEC, ENGINE = "mtproto.spec", "mtproto.engine"
 #: What is needed to look after it without the declaration at hand.
 NAME, METRICS, LISTEN, MEMORY = "mtproto.name", "mtproto.metrics", "mtproto.listen", "mtproto.memory"
+#: Ids of the links that it serves; one that was made before links had ids has no such label.
+LINKS = "mtproto.links"
 
 CONFIG = f"{IMAGE_FOLDER}/config.toml"
 
@@ -31,6 +33,7 @@ def labels(workload: Workload, instance: str) -> dict[str, str]:
     return {
         MANAGED: "1", INSTANCE: instance, USER: workload.user_id, SPEC: workload.spec,
         ENGINE: workload.engine, NAME: workload.name, MEMORY: str(workload.memory_mb),
+        LINKS: " ".join(workload.links),
         METRICS: f"{ports.split(workload.place.metrics)[1]}{workload.metrics_path}",
         LISTEN: str(ports.split(workload.place.listen)[1]),
     }

@@ -42,6 +42,7 @@ class Record:
     metrics: str
     metrics_path: str
     memory_mb: int = 0
+    links: tuple[str, ...] = ()
     pid: int = 0
     ticks: int = 0
     boot: str = ""

@@ -107,7 +107,7 @@ class ProcessRuntime:
                     name=workload.name, user_id=workload.user_id, spec=workload.spec, engine=workload.engine,
                     command=[part.replace("{config}", str(folder.config)) for part in workload.command],
                     env=dict(workload.env), listen=workload.place.listen, metrics=workload.place.metrics,
-                    metrics_path=workload.metrics_path, memory_mb=workload.memory_mb))
+                    metrics_path=workload.metrics_path, memory_mb=workload.memory_mb, links=workload.links))
         except (OSError, UnicodeError) as error:
             raise RuntimeFailure(f"{folder.name} could not be laid out in {folder.path}: {error}") from error
 
@@ -429,7 +429,7 @@ class ProcessRuntime:
         crashes = 0 if process and process.age() >= self.settled_after else record.crashes
         state = RUNNING if process else EXITED if record.exited_at else CREATED
         return Observed(name, record.user_id, record.spec, state, process.run_id if process else "",
-                        record.started_at, record.exited_at, crashes, record.reason)
+                        record.started_at, record.exited_at, crashes, record.reason, links=record.links)
 
 
 def _command(folder: Folder, record: Record) -> list[str]:

@@ -1,0 +1,24 @@
+"""Which links a workload serves: as it tells itself, or, of one from before links had ids, as can be worked out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from app.rules.links import UserLink
+from app.runtimes.base import Observed
+
+
+def served(observed: Iterable[Observed], by_name: Callable[[], Mapping[str, UserLink]]) -> dict[str, tuple[str, ...]]:
+    """The ids of the links that each of these workloads serves, by run id.
+
+    by_name: the links that are declared, by the name of their workload; asked only for those that do not tell. Where
+    nobody has such a workload any more, its name stands for the one link that it serves.
+    """
+    observed = list(observed)
+    declared = {} if all(each.links for each in observed) else by_name()
+
+    def known(each: Observed) -> tuple[str, ...]:
+        link = declared.get(each.name)
+        return each.links or (link.id if link and link.user.id == each.user_id else each.name,)
+
+    return {each.run_id: known(each) for each in observed}
