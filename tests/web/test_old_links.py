@@ -71,6 +71,18 @@ def test_after_a_change_of_domain_the_old_link_is_shown_until_its_time_is_over(
     assert old_links(admin, alice) == ""
 
 
+def test_a_restart_after_which_an_old_link_does_not_work_is_told_as_failed(
+        admin: Visitor, fleet: Fleet, alice: str) -> None:
+    fleet.update_user(alice, {"domain": "www.second.example"})
+    bob = fleet.add_user("Bob", domain="www.bob.example").id
+    old = next(link.name for link in all_links(fleet.config()) if link.until)
+    fleet.runtime.machine.fail("start", old, "no memory left")
+    page = text(admin.post(f"/users/{alice}/restart", follow_redirects=True).get_data(as_text=True))
+    assert "1 failed. Alice: no memory left" in page and "is restarted" not in page
+    page = text(admin.post(f"/users/{bob}/restart", follow_redirects=True).get_data(as_text=True))
+    assert "Bob's proxy is restarted." in page
+
+
 def test_it_is_said_which_link_was_used_last(admin: Visitor, fleet: Fleet, alice: str) -> None:
     assert "Not used yet" in text(admin.get(f"/users/{alice}").get_data(as_text=True))
     fleet.update_user(alice, {"domain": "www.second.example"})

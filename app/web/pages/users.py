@@ -16,7 +16,6 @@ from app.control.errors import Refused
 from app.control.views import OldLinkView, UserView
 from app.mtproto.qr import qr_png, qr_svg
 from app.rules import brought
-from app.runtimes.base import NAME_PREFIX
 from app.web.context import actor, the_fleet
 from app.web.formats import count, date_field
 from app.web.forms import NewUserForm, UserForm
@@ -173,7 +172,7 @@ def restart(user_id: str) -> ResponseReturnValue:
     try:
         outcomes = the_fleet().restart(user.id, actor())
         # The same pass repairs what is wrong elsewhere: the dashboard tells of that.
-        failed = failures(o for o in outcomes if o.name == f"{NAME_PREFIX}{user.port}")
+        failed = failures(o for o in outcomes if o.user_id == user.id)
         user = _user(user_id)
     except Refused as refusal:
         flash(str(refusal), "error")
