@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from app.edge.base import Certificate
 from app.ledger.certificates import Row
+from app.lib import backoff
 
 #: The panel's own certificate, and the start of the names of those for the users' names.
 PANEL, COVER = "panel", "cover-"
@@ -102,7 +103,7 @@ def ends_soon(have: Certificate, now: float) -> bool:
 
 def pause(failures: int) -> float:
     """Seconds until the authority is asked again after so many failures in a row."""
-    return min(FIRST_PAUSE * 2 ** min(failures - 1, 10), LONGEST_PAUSE) if failures else 0.0
+    return backoff.pause(failures, FIRST_PAUSE, LONGEST_PAUSE)
 
 
 def _may_ask(wanted: Wanted, have: Certificate | None, row: Row | None, now: float,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
+from app.lib import backoff
 from app.runtimes.base import RUNNING, Observed, Workload
 
 CREATE, START, REPLACE, STOP, REMOVE = "create", "start", "replace", "stop", "remove"
@@ -65,7 +66,7 @@ def retry_at(observed: Observed) -> float:
 
 def pause(failures: int) -> float:
     """Seconds to wait after so many failures in a row: 0, 2, 4, 8 … 300."""
-    return 0.0 if failures <= 1 else min(2.0 ** (failures - 1), LONGEST_PAUSE)
+    return backoff.pause(failures - 1, 2.0, LONGEST_PAUSE)
 
 
 def _needed(workload: Workload, observed: Observed | None, now: float, renew: bool) -> str:

@@ -166,6 +166,13 @@ def test_a_workload_that_nobody_declared_is_removed(fleet, machine):
     assert machine.boxes == {}
 
 
+def test_what_has_failed_for_weeks_is_told_as_ever_and_tried_again(fleet, machine):
+    machine.fail("start", "mtg-proxy-2443", "no memory")
+    fleet.add_user("Alice")
+    fleet.reconciler.failures["mtg-proxy-2443"].count = 5_000
+    assert [o.reason for o in fleet.reconcile()] == ["no memory"]
+
+
 def test_what_failed_is_left_alone_for_a_while_by_the_monitor_but_not_by_a_person(fleet, machine):
     now = machine.now()
     fleet.reconciler.clock = lambda: now

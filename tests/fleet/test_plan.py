@@ -154,3 +154,9 @@ def test_pauses_double_up_to_five_minutes():
     pauses = [pause(n) for n in range(15)]
     assert pauses[:5] == [0, 0, 2, 4, 8]
     assert max(pauses) == LONGEST_PAUSE and pauses == sorted(pauses)
+
+
+def test_a_workload_that_has_crashed_for_days_hinders_no_other_one():
+    wanted = {name: workload(name, "00") for name in ("mtg-proxy-1", "mtg-proxy-2")}
+    crashed = Observed("mtg-proxy-1", "u", wanted["mtg-proxy-1"].spec, EXITED, crashes=5_000, exited_at=100.0)
+    assert [(a.kind, a.name) for a in plan(wanted, [crashed], 200.0)] == [(CREATE, "mtg-proxy-2")]

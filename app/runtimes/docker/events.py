@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
+from app.lib import backoff
 from app.runtimes.base import Notice, RuntimeFailure
 from app.runtimes.docker.client import Connection
 from app.runtimes.docker.spec import MEMORY, NAME, USER, label_filter
@@ -115,12 +116,12 @@ class Watcher:
         return ""
 
     def _run(self) -> None:
-        pause, again = _FIRST_PAUSE, False
+        failures, again = 0, False
         while not self._closing.is_set():
             try:
                 with self._connection.api(None) as api:
                     stream = api.events(since=f"{self._since:.9f}", filters=self._filters, decode=True)
-                    self.connected, pause = True, _FIRST_PAUSE
+                    self.connected, failures = True, 0
                     if again:
                         self._changed.set()  # an engine that was away may have lost what happened
                     for event in stream:
@@ -132,5 +133,5 @@ class Watcher:
             if self.connected:
                 self._changed.set()
             self.connected, again = False, True
-            self._closing.wait(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            failures += 1
+            self._closing.wait(backoff.pause(failures, _FIRST_PAUSE, _LONGEST_PAUSE))
