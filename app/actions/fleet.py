@@ -169,14 +169,10 @@ class Fleet:
 
     # Changing users
 
-    def add_user(self, name: str, domain: str | None = None, limit_gb: object = None,
-                 speed_mbps: object = None, expires: str | None = None, enabled: bool = True,
-                 note: str = "", actor: str = "cli", at_limit: str | None = None, link: str | None = None,
-                 public_port: object = None, reset_cycle: str | None = None,
-                 expires_after_days: object = None) -> UserView:
-        changes = {"name": name, "domain": domain, "limit_gb": limit_gb, "speed_mbps": speed_mbps,
-                   "at_limit": at_limit, "reset_cycle": reset_cycle, "expires": expires,
-                   "expires_after_days": expires_after_days, "note": note, "link": link, "public_port": public_port}
+    def add_user(self, name: str, enabled: bool = True, actor: str = "cli", **changes: object) -> UserView:
+        """changes: what is typed for the other fields (users.CHANGEABLE), and `link`, one of another proxy to be
+        taken over; None as if it were not there."""
+        changes = {"name": name, **changes}
         user = self._declare(lambda config: users.add(config, changes, enabled, self._world(config)))
         return self._changed(user.id, "user added", actor)
 

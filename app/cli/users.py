@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,10 +13,21 @@ from app.cli import typed
 from app.cli.output import facts, limit, table
 from app.cli.root import Group, Invocation, Refusal
 from app.cli.traffic import amount, both
+from app.messages.english.fields import FIELDS, words
 from app.units import size
 
 if TYPE_CHECKING:
     from app.control.views import UserView
+
+
+def declared_options(command: Callable[..., None]) -> Callable[..., None]:
+    """An option for each field of a user that can be given when the user is added: those with words for it."""
+    for code, said in reversed(FIELDS.items()):
+        whose, _, key = code.partition(".")
+        if whose == "user" and said.option and key != "link":
+            option = click.option(f"--{key.replace('_', '-')}", key, metavar=said.metavar, help=said.option)
+            command = option(command)
+    return command
 
 
 @click.group(cls=Group)
@@ -71,6 +83,7 @@ def described(view: UserView) -> str:
             ("reset cycle", view.reset_cycle),
             ("next reset", view.next_reset_at or "never"),
             ("expires", expires),
+            *((words(f"user.{key}").label.lower(), text) for key, text in view.more_written().items() if text),
             ("note", view.note),
             *([("slow", view.slow)] if view.slow else []),
             ("link", view.tg_link),
@@ -84,51 +97,17 @@ def described(view: UserView) -> str:
 
 @user.command()
 @click.argument("name")
-@click.option("--domain", metavar="D", help="Site that the proxy looks like (default: the setting).")
-@click.option("--limit-gb", metavar="N", help="Traffic limit in GB, or none (default: the setting).")
-@click.option("--speed-mbps", metavar="N", help="Speed after the limit, Mbit/s (default: the setting).")
-@click.option("--at-limit", metavar="WHAT", help="throttle or block (default: the setting).")
-@click.option("--reset-cycle", metavar="C", help="never, daily, weekly monday or monthly 1.")
-@click.option("--expires", metavar="DATE", help="Last moment of access: 2027-01-31 or 2027-01-31T18:00Z.")
-@click.option("--expires-after-days", metavar="N", help="Access ends so many days after the first use.")
-@click.option("--link", "brought_link", metavar="LINK",
-              help="Take over key, domain and port of another proxy's link or secret; - reads it.")
-@click.option("--public-port", metavar="P", help="Port in the link, if it is not the one listened on.")
+@declared_options
+@click.option("--link", "brought_link", metavar=words("user.link").metavar, help=words("user.link").option)
 @click.option("--disabled", is_flag=True, help="Declare the user, start nothing.")
 @click.pass_obj
-def add(
-    obj: Invocation,
-    name: str,
-    domain: str | None,
-    limit_gb: str | None,
-    speed_mbps: str | None,
-    at_limit: str | None,
-    reset_cycle: str | None,
-    expires: str | None,
-    expires_after_days: str | None,
-    brought_link: str | None,
-    public_port: str | None,
-    disabled: bool,
-) -> None:
+def add(obj: Invocation, /, name: str, brought_link: str | None, disabled: bool, **changes: Any) -> None:
     """Declare a user and start their proxy."""
     from app.rules.brought import not_kept
 
     if brought_link == "-":
         brought_link = typed.secret_line("Link")
-    view = obj.fleet().add_user(
-        name,
-        domain=domain,
-        limit_gb=limit_gb,
-        speed_mbps=speed_mbps,
-        at_limit=at_limit,
-        reset_cycle=reset_cycle,
-        expires=expires,
-        expires_after_days=expires_after_days,
-        link=brought_link,
-        public_port=public_port,
-        enabled=not disabled,
-        actor="cli",
-    )
+    view = obj.fleet().add_user(name, link=brought_link, enabled=not disabled, actor="cli", **changes)
     lost = not_kept(brought_link, view.tg_link) if brought_link else []
     obj.answer(view.to_json(), described(view) + "".join(f"\n\n! Not kept of the link: {what}." for what in lost))
 
@@ -157,18 +136,20 @@ def show(obj: Invocation, name: str) -> None:
     obj.answer(view.to_json(), described(view))
 
 
-@user.command(name="set")
+#: What `user set` may change.
+KEYS = [code.partition(".")[2] for code in FIELDS if code.startswith("user.") and code != "user.link"]
+
+
+@user.command(name="set", help=f"""Change a user.
+
+Keys: {", ".join(KEYS)}. An empty value takes a limit, a speed or an expiry back to the default; limit_gb=none
+means no limit, whatever the setting is. With secret=- the secret is read from standard input.
+""")
 @click.argument("name")
 @click.argument("pairs", metavar="KEY=VALUE…", nargs=-1, required=True)
 @click.pass_obj
 def set_user(obj: Invocation, name: str, pairs: tuple[str, ...]) -> None:
-    """Change a user.
-
-    Keys: name, note, domain, port, public_port, limit_gb, speed_mbps, at_limit, reset_cycle,
-    expires, expires_after_days, secret. An empty value takes a limit, a speed or
-    an expiry back to the default; limit_gb=none means no limit, whatever the
-    setting is. With secret=- the secret is read from standard input.
-    """
+    """Change a user."""
     changes = typed.read_dashes(assignments(pairs), ("secret",))
     fleet = obj.fleet()
     before = fleet.user(name)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from app.config import older
 from app.config.invalid import InvalidValue
+from app.config.schema import Typed, fields
 from app.config.values import (Address, BaseDomain, BindAddress, Cycle, Dns, Domain, DomainOrEmpty, Domains,
                                Email, Expiry, Host, HttpsSite, HttpsUrl, HttpsUrls, Image, Limit, Moment, Name, Number,
                                OwnCycle, Port, PreferIp, PublicPort, SecretText, Socks5, Text, Whole, now)
@@ -72,23 +73,31 @@ class User(_Part):
     """A person with a proxy link."""
 
     id: Text = Field(default="", pattern=r"^[0-9a-z-]{1,32}$", description="rule.user.id")
-    name: Name = Field(description="rule.name")
-    secret: SecretText = Field(repr=False, description="rule.user.secret")
-    port: Port = Field(description="rule.port")
-    public_port: PublicPort = Field(default=0, description="rule.user.public_port")
+    name: Annotated[Name, Typed(group="who")] = Field(description="rule.name")
+    secret: Annotated[SecretText, Typed()] = Field(repr=False, description="rule.user.secret")
+    port: Annotated[Port, Typed()] = Field(description="rule.port")
+    public_port: Annotated[PublicPort, Typed(group="details")] = Field(default=0, description="rule.user.public_port")
     enabled: bool = Field(default=True, description="rule.flag")
-    fake_tls_domain: DomainOrEmpty = Field(default="", description="rule.user.fake_tls_domain")
-    traffic_limit_gb: Annotated[Number, Field(ge=0, le=1e6)] | None = Field(
+    fake_tls_domain: Annotated[DomainOrEmpty, Typed("domain", group="details")] = Field(
+        default="", description="rule.user.fake_tls_domain")
+    traffic_limit_gb: Annotated[
+        Annotated[Number, Field(ge=0, le=1e6)] | None, Typed("limit_gb", "GB", "limits")] = Field(
+
         default=0, description="rule.user.traffic_limit_gb")
-    throttle_speed_mbps: Annotated[Number, Field(ge=0, le=1e5)] | None = Field(
+    throttle_speed_mbps: Annotated[
+        Annotated[Number, Field(ge=0, le=1e5)] | None, Typed("speed_mbps", "Mbit/s", "limits")] = Field(
+
         default=0, description="rule.user.throttle_speed_mbps")
-    at_limit: Literal["", "throttle", "block"] = Field(default="", description="rule.user.at_limit")
-    reset_cycle: OwnCycle = Field(default="", description="rule.user.reset_cycle")
-    expires_at: Expiry = Field(default=None, description="rule.user.expires_at")
-    expires_after_days: Annotated[Whole, Field(ge=0, le=36500)] = Field(
+    at_limit: Annotated[Literal["", "throttle", "block"], Typed(group="limits")] = Field(
+        default="", description="rule.user.at_limit")
+    reset_cycle: Annotated[OwnCycle, Typed(group="limits", kind="choice")] = Field(
+        default="", description="rule.user.reset_cycle")
+    expires_at: Annotated[Expiry, Typed("expires", group="limits", kind="date")] = Field(
+        default=None, description="rule.user.expires_at")
+    expires_after_days: Annotated[Whole, Field(ge=0, le=36500), Typed(unit="days", group="limits")] = Field(
         default=0, description="rule.user.expires_after_days")
     old_links: list[OldLink] = Field(default_factory=list, description="rule.user.old_links")
-    note: Text = Field(default="", max_length=1000, description="rule.user.note")
+    note: Annotated[Text, Typed(group="details")] = Field(default="", max_length=1000, description="rule.user.note")
     created_at: Moment = Field(default_factory=now, description="rule.time")
 
     @model_validator(mode="before")
@@ -138,49 +147,58 @@ class Config(_Part):
     admin_password_initial: bool = Field(default=False, description="rule.admin_password_initial")
     admins: list[Admin] = Field(default_factory=list, description="rule.admins")
     secret_key: Text = Field(default="", repr=False, description="rule.secret_key")
-    server_domain: Host = Field(default="", description="rule.host")
-    server_ip: Address = Field(default="", description="rule.address")
-    proxy_port: Port = Field(default=2443, description="rule.port")
-    public_port: PublicPort = Field(default=0, description="rule.public_port")
-    proxy_bind: BindAddress = Field(default="", description="rule.proxy_bind")
-    proxy_image: Image = Field(default="mtg-custom", description="rule.image")
-    proxy_tag: Text = Field(default="", description="rule.proxy_tag")
-    proxy_concurrency: Annotated[Whole, Field(ge=64, le=1_000_000)] = Field(
+    server_domain: Annotated[Host, Typed()] = Field(default="", description="rule.host")
+    server_ip: Annotated[Address, Typed()] = Field(default="", description="rule.address")
+    proxy_port: Annotated[Port, Typed()] = Field(default=2443, description="rule.port")
+    public_port: Annotated[PublicPort, Typed()] = Field(default=0, description="rule.public_port")
+    proxy_bind: Annotated[BindAddress, Typed()] = Field(default="", description="rule.proxy_bind")
+    proxy_image: Annotated[Image, Typed()] = Field(default="mtg-custom", description="rule.image")
+    proxy_tag: Annotated[Text, Typed()] = Field(default="", description="rule.proxy_tag")
+    proxy_concurrency: Annotated[Whole, Field(ge=64, le=1_000_000), Typed()] = Field(
         default=4096, description="rule.proxy_concurrency")
-    proxy_anti_replay: bool = Field(default=True, description="rule.proxy_anti_replay")
-    proxy_blocklist: bool = Field(default=False, description="rule.proxy_blocklist")
-    proxy_dns: Dns = Field(default="", description="rule.dns")
-    proxy_memory_mb: Annotated[Whole, Field(ge=64, le=1_000_000)] = Field(
+    proxy_anti_replay: Annotated[bool, Typed()] = Field(default=True, description="rule.proxy_anti_replay")
+    proxy_blocklist: Annotated[bool, Typed()] = Field(default=False, description="rule.proxy_blocklist")
+    proxy_dns: Annotated[Dns, Typed()] = Field(default="", description="rule.dns")
+    proxy_memory_mb: Annotated[Whole, Field(ge=64, le=1_000_000), Typed(unit="MB")] = Field(
         default=256, description="rule.proxy_memory_mb")
-    proxy_prefer_ip: PreferIp = Field(default="prefer-ipv4", description="rule.proxy_prefer_ip")
-    fake_tls_domain: Domain = Field(default="www.cloudflare.com", description="rule.fake_tls_domain")
+    proxy_prefer_ip: Annotated[PreferIp, Typed()] = Field(default="prefer-ipv4", description="rule.proxy_prefer_ip")
+    fake_tls_domain: Annotated[Domain, Typed()] = Field(
+        default="www.cloudflare.com", description="rule.fake_tls_domain")
     stats_enabled: bool = Field(default=True, description="rule.flag")
-    monitor_seconds: Annotated[Whole, Field(ge=1, le=3600)] = Field(default=10, description="rule.monitor_seconds")
-    traffic_limit_gb: Annotated[Limit, Field(ge=0, le=1e6)] = Field(default=0, description="rule.traffic_limit_gb")
-    at_limit: Literal["throttle", "block"] = Field(default="throttle", description="rule.at_limit")
-    reset_cycle: Cycle = Field(default="never", description="rule.cycle")
-    throttle_speed_mbps: Annotated[Number, Field(gt=0, le=1e5)] = Field(
+    monitor_seconds: Annotated[Whole, Field(ge=1, le=3600), Typed(unit="s")] = Field(
+        default=10, description="rule.monitor_seconds")
+    traffic_limit_gb: Annotated[Limit, Field(ge=0, le=1e6), Typed(unit="GB")] = Field(
+        default=0, description="rule.traffic_limit_gb")
+    at_limit: Annotated[Literal["throttle", "block"], Typed()] = Field(default="throttle", description="rule.at_limit")
+    reset_cycle: Annotated[Cycle, Typed()] = Field(default="never", description="rule.cycle")
+    throttle_speed_mbps: Annotated[Number, Field(gt=0, le=1e5), Typed(unit="Mbit/s")] = Field(
         default=1, description="rule.throttle_speed_mbps")
-    port_443_mode: bool = Field(default=False, description="rule.port_443_mode")
-    panel_domain: DomainOrEmpty = Field(default="", description="rule.panel_domain")
-    panel_hosts: Domains = Field(default_factory=list, description="rule.panel_hosts")
-    sni_mode: Literal["pool", "own"] = Field(default="pool", description="rule.sni_mode")
-    domain_pool: Domains = Field(default_factory=lambda: list(DOMAIN_POOL), description="rule.domain_pool")
-    sni_base_domain: BaseDomain = Field(default="", description="rule.sni_base_domain")
-    unknown_sni: Literal["cover", "reject", "close", "panel"] = Field(default="cover", description="rule.unknown_sni")
-    cover_site: Literal["builtin", "folder", "proxy"] = Field(default="builtin", description="rule.cover_site")
-    cover_url: HttpsSite = Field(default="", description="rule.cover_url")
-    domain_grace_days: Annotated[Whole, Field(ge=0, le=365)] = Field(default=7, description="rule.domain_grace_days")
-    mtg_timing: Literal["cover", "urls", "default"] = Field(default="cover", description="rule.mtg_timing")
-    mtg_timing_urls: HttpsUrls = Field(default_factory=list, description="rule.mtg_timing_urls")
-    nginx_worker_hours: Annotated[Whole, Field(ge=1, le=720)] = Field(default=6, description="rule.nginx_worker_hours")
-    nginx_connections_per_address: Annotated[Whole, Field(ge=16, le=8192)] = Field(
+    port_443_mode: Annotated[bool, Typed()] = Field(default=False, description="rule.port_443_mode")
+    panel_domain: Annotated[DomainOrEmpty, Typed()] = Field(default="", description="rule.panel_domain")
+    panel_hosts: Annotated[Domains, Typed()] = Field(default_factory=list, description="rule.panel_hosts")
+    sni_mode: Annotated[Literal["pool", "own"], Typed()] = Field(default="pool", description="rule.sni_mode")
+    domain_pool: Annotated[Domains, Typed()] = Field(
+        default_factory=lambda: list(DOMAIN_POOL), description="rule.domain_pool")
+    sni_base_domain: Annotated[BaseDomain, Typed()] = Field(default="", description="rule.sni_base_domain")
+    unknown_sni: Annotated[Literal["cover", "reject", "close", "panel"], Typed()] = Field(
+        default="cover", description="rule.unknown_sni")
+    cover_site: Annotated[Literal["builtin", "folder", "proxy"], Typed()] = Field(
+        default="builtin", description="rule.cover_site")
+    cover_url: Annotated[HttpsSite, Typed()] = Field(default="", description="rule.cover_url")
+    domain_grace_days: Annotated[Whole, Field(ge=0, le=365), Typed(unit="days")] = Field(
+        default=7, description="rule.domain_grace_days")
+    mtg_timing: Annotated[Literal["cover", "urls", "default"], Typed()] = Field(
+        default="cover", description="rule.mtg_timing")
+    mtg_timing_urls: Annotated[HttpsUrls, Typed()] = Field(default_factory=list, description="rule.mtg_timing_urls")
+    nginx_worker_hours: Annotated[Whole, Field(ge=1, le=720), Typed(unit="hours")] = Field(
+        default=6, description="rule.nginx_worker_hours")
+    nginx_connections_per_address: Annotated[Whole, Field(ge=16, le=8192), Typed()] = Field(
         default=1024, description="rule.nginx_connections_per_address")
-    acme_directory: HttpsUrl = Field(default="", description="rule.acme_directory")
-    acme_email: Email = Field(default="", description="rule.acme_email")
-    upstream_socks5: Socks5 = Field(default="", repr=False, description="rule.upstream_socks5")
-    domain_fronting_ip: Address = Field(default="", description="rule.address")
-    domain_fronting_port: Port = Field(default=443, description="rule.port")
+    acme_directory: Annotated[HttpsUrl, Typed()] = Field(default="", description="rule.acme_directory")
+    acme_email: Annotated[Email, Typed()] = Field(default="", description="rule.acme_email")
+    upstream_socks5: Annotated[Socks5, Typed()] = Field(default="", repr=False, description="rule.upstream_socks5")
+    domain_fronting_ip: Annotated[Address, Typed()] = Field(default="", description="rule.address")
+    domain_fronting_port: Annotated[Port, Typed()] = Field(default=443, description="rule.port")
     runtime: Literal["auto", "docker", "process"] = Field(default="auto", description="rule.runtime")
     proxies_stopped: bool = Field(default=False, description="rule.proxies_stopped")
     users: list[User] = Field(default_factory=list, description="rule.users")
@@ -230,13 +248,7 @@ class Config(_Part):
 
 
 #: Settings that this version acts on; the others are kept for the installation they came from.
-SETTINGS = ("server_domain", "server_ip", "proxy_port", "public_port", "proxy_bind", "proxy_image", "proxy_tag",
-            "proxy_prefer_ip", "proxy_concurrency", "proxy_anti_replay", "proxy_blocklist", "proxy_dns",
-            "proxy_memory_mb", "fake_tls_domain", "traffic_limit_gb", "throttle_speed_mbps", "at_limit",
-            "reset_cycle", "monitor_seconds", "upstream_socks5", "domain_fronting_ip", "domain_fronting_port",
-            "panel_hosts", "port_443_mode", "panel_domain", "sni_mode", "domain_pool", "sni_base_domain", "unknown_sni",
-            "cover_site", "cover_url", "domain_grace_days", "mtg_timing", "mtg_timing_urls",
-            "nginx_worker_hours", "nginx_connections_per_address", "acme_directory", "acme_email")
+SETTINGS = tuple(fields(Config))
 
 
 def new_id(taken: set[str]) -> str:

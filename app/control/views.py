@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, tzinfo
 from typing import Any
 
-from app.config import times
+from app.config import schema, times
 from app.config.model import Config, User
 from app.ledger.refusals import Refused
 from app.ledger.traffic import Total
@@ -56,7 +57,8 @@ class UserView:
     throttled_bps: the limit in force in bits per second, None if there is none; throttle_verified_at:
     when that was last read back. slow: why the proxy sends slower than it could, "" if it does not.
     link_port: the port in the link: the declared public_port, else the user's own, or that of nginx.
-    link_last_used: when this link, not an old one, was last used. Times are ISO 8601.
+    link_last_used: when this link, not an old one, was last used, as far as can be told. Times are ISO 8601.
+    more: what is declared in the fields of the schema that stand under no name above, by key.
     """
 
     id: str
@@ -108,9 +110,16 @@ class UserView:
     tme_link: str
     link_last_used: str | None
     old_links: list[OldLinkView]
+    more: dict[str, Any]
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        told = asdict(self)
+        del told["more"]
+        return {**told, **self.more}
+
+    def more_written(self) -> dict[str, str]:
+        """`more` as it is typed; "" for what is left at the default."""
+        return {key: schema.fields(User)[key].write(value) for key, value in self.more.items()}
 
 
 @dataclass(frozen=True)
@@ -180,7 +189,7 @@ class Status:
         return any(view.estimated for view in self.users)
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "estimated": self.estimated}
+        return {**asdict(self), "users": [view.to_json() for view in self.users], "estimated": self.estimated}
 
 
 @dataclass(frozen=True)
@@ -255,7 +264,12 @@ def user_view(user: User, sight: Snapshot) -> UserView:
         old_links=[OldLinkView(
             domain=each.domain, until=each.until.isoformat(), tg_link=tg_link(sight.server, port, each.secret),
             tme_link=tme_link(sight.server, port, each.secret),
-            last_used=_last_used(each.id, sight)) for each in old if each.until])
+            last_used=_last_used(each.id, sight)) for each in old if each.until],
+        more={key: getattr(user, spec.attribute) for key, spec in schema.fields(User).items() if key not in _TOLD})
+
+
+#: Fields of the schema that a view tells by name, some by another one.
+_TOLD = frozenset(each.name for each in dataclasses.fields(UserView)) | {"expires", "public_port"}
 
 
 def troubles(views: list[UserView], sight: Snapshot) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from app.config import values
+from app.config import schema, values
 from app.config.invalid import InvalidValue
 from app.config.model import Config, User, new_id
 from app.control.errors import Refused
@@ -17,13 +17,8 @@ from app.mtproto.secret import FAKETLS, Secret, SecretError, valid_domain
 from app.rules import brought, domains
 from app.rules.links import replace_domain
 
-#: What `user set` and the panel's form may change.
-CHANGEABLE = ("name", "note", "domain", "port", "public_port", "limit_gb", "speed_mbps", "at_limit", "reset_cycle",
-              "expires", "expires_after_days", "secret")
-
-#: Those whose field in the file is called otherwise.
-_FIELDS = {"limit_gb": "traffic_limit_gb", "speed_mbps": "throttle_speed_mbps", "domain": "fake_tls_domain",
-           "expires": "expires_at"}
+#: What `user set` and the panel's form may change, by the names that they use.
+CHANGEABLE = schema.fields(User)
 
 AT_LIMIT: tuple[Literal["throttle", "block"], ...] = ("throttle", "block")
 LONGEST_DAYS = 36500
@@ -108,7 +103,9 @@ def change(config: Config, user: User, changes: Mapping[str, object], world: Che
 
 
 def _set(config: Config, user: User, key: str, text: str, changes: Mapping[str, object], world: Checks) -> None:
-    config.settle(_FIELDS.get(key, key), user.id)
+    if key not in CHANGEABLE:
+        raise Refused(f"a user has no field {key!r}; there are: {', '.join(CHANGEABLE)}", key)
+    config.settle(CHANGEABLE[key].attribute, user.id)
     match key:
         case "name":
             user.name = _name(config, text, user)
@@ -146,7 +143,7 @@ def _set(config: Config, user: User, key: str, text: str, changes: Mapping[str, 
             user.secret, user.fake_tls_domain = secret.hex, secret.domain or user.fake_tls_domain
             user.old_links = []
         case _:
-            raise Refused(f"a user has no field {key!r}; there are: {', '.join(CHANGEABLE)}", key)
+            setattr(user, CHANGEABLE[key].attribute, _read(key, text))
 
 
 def _bring(config: Config, user: User, text: str, world: Checks) -> None:
@@ -198,6 +195,14 @@ def _at_limit(text: str) -> Literal["", "throttle", "block"]:
             return known
     raise Refused(f"at_limit {text!r} is not allowed: {' or '.join(AT_LIMIT)} is, or nothing for what is set for all",
                   "at_limit")
+
+
+def _read(key: str, text: str) -> object:
+    """The value of a field that asks for nothing but its own rule."""
+    try:
+        return CHANGEABLE[key].read(text)
+    except InvalidValue as error:
+        raise Refused(f"{key}: {error}", key) from None
 
 
 def _cycle(text: str) -> str:

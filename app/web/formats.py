@@ -12,6 +12,7 @@ from flask import Flask
 from app import commands
 from app.config.values import WEEKDAYS, parse_cycle
 from app.lib import zone
+from app.messages.english.fields import words
 from app.units import size
 from app.web.context import the_fleet
 
@@ -23,6 +24,7 @@ def init_app(app: Flask) -> None:
     app.add_template_filter(shlex.quote, "quoted")  # a word of a command, for a shell
     app.add_template_global(server_zone)
     app.add_template_global(command_line)
+    app.add_template_global(field_label)
 
 
 def gigabytes(limit: int | float) -> str:
@@ -129,6 +131,11 @@ def server_zone() -> str:
 
 def _local(iso: str) -> datetime:
     return datetime.fromisoformat(iso).astimezone(zone.server_zone())
+
+
+def field_label(whose: str, key: str) -> str:
+    """The name of a field that people may change. whose: "user" or "setting"."""
+    return words(f"{whose}.{key}").label
 
 
 def command_line() -> str:

@@ -9,17 +9,23 @@ from collections.abc import Collection, Mapping
 
 from flask import request
 from flask_wtf import FlaskForm
-from wtforms import BooleanField, HiddenField, PasswordField, SelectField, StringField, TextAreaField
+from wtforms import BooleanField, Field, HiddenField, PasswordField, SelectField, StringField, TextAreaField
 from wtforms.validators import DataRequired
 
-from app.config.model import Config
+from app.config import schema
+from app.config.model import Config, User
+from app.config.schema import FieldSpec
 from app.config.values import WEEKDAYS
 from app.control.errors import Refused
+from app.messages.english.fields import FIELDS, words
 from app.web.formats import cycle, sentence
 
 #: What the settings page calls a choice that a refusal names as it is written in the file.
 CHOICES = {"sni_mode own": "Own domain", "cover_site proxy": "Another site of yours",
            "mtg_timing urls": "Sites of your choice"}
+#: The fields of the user's form, and of the settings page: the schema's, in its order.
+USER_FIELDS = tuple(spec for spec in schema.fields(User).values() if spec.group)
+SETTING_FIELDS = tuple(spec for spec in schema.fields(Config).values() if f"setting.{spec.key}" in FIELDS)
 AT_LIMIT = {"throttle": "slow down", "block": "block"}
 CYCLES = ("never", "daily", *(f"weekly {day}" for day in WEEKDAYS),
           *(f"monthly {number}" for number in range(1, 32)))
@@ -110,59 +116,61 @@ class LoginForm(TextForm):
     password = PasswordField("Password", [DataRequired("Type your password.")])
 
 
-class UserForm(ShownForm):
-    """What an operator declares about a user. What is empty is as it is for everybody; `none` is none."""
+def _input(spec: FieldSpec, label: str) -> Field:
+    """The input of a field. What may be chosen is checked like all else by the fleet, whose refusal says it."""
+    if spec.kind == "switch":
+        return BooleanField(label)
+    if spec.kind == "list":
+        return TextAreaField(label)
+    if spec.kind == "choice":
+        return SelectField(label, validate_choice=False)
+    return StringField(label, filters=[_strip])
 
-    name = StringField("Name", filters=[_strip])
-    domain = StringField("Cover domain", filters=[_strip])
-    limit_gb = StringField("Traffic limit", filters=[_strip])
-    speed_mbps = StringField("Speed after the limit", filters=[_strip])
-    # What may be chosen is checked like all else by the fleet, whose refusal says what is allowed.
-    at_limit = SelectField("At the limit", validate_choice=False)
-    reset_cycle = SelectField("Reset traffic", validate_choice=False)
-    expires = StringField("Expires on", filters=[_strip])
-    expires_after_days = StringField("Or expires after", filters=[_strip])
-    public_port = StringField("Port in the link", filters=[_strip])
-    note = StringField("Note", filters=[_strip])
+
+class UserForm(ShownForm):
+    """What an operator declares about a user. What is empty is as it is for everybody; `none` is none.
+
+    Its fields are those of the schema that stand in a group, under their keys.
+    """
 
     def offer(self, config: Config) -> None:
         """Fills the choices; the first of each names what is set for everybody."""
-        self.at_limit.choices = [("", f"As for everybody: {AT_LIMIT[config.at_limit]}")] + [
+        for spec in USER_FIELDS:
+            if spec.kind == "choice":
+                self[spec.key].choices = [(value, sentence(value)) for value in spec.choices]
+        self["at_limit"].choices = [("", f"As for everybody: {AT_LIMIT[config.at_limit]}")] + [
             (value, sentence(words)) for value, words in AT_LIMIT.items()]
-        self.reset_cycle.choices = [("", f"As for everybody: {cycle(config.reset_cycle)}")] + [
+        self["reset_cycle"].choices = [("", f"As for everybody: {cycle(config.reset_cycle)}")] + [
             (value, sentence(cycle(value))) for value in CYCLES]
+
+    def typed(self) -> dict[str, str]:
+        """What was typed, by key."""
+        return {spec.key: written(spec, self[spec.key].data) for spec in USER_FIELDS}
+
+
+for each in USER_FIELDS:
+    setattr(UserForm, each.key, _input(each, words(f"user.{each.key}").label))
 
 
 class NewUserForm(UserForm):
     """The same for somebody who may have a link already, of another proxy."""
 
-    link = StringField("A link that they have", filters=[_strip])
+    link = StringField(words("user.link").label, filters=[_strip])
+
+
+def written(spec: FieldSpec, data: object) -> str:
+    """What an input holds, as text. A switch that is off is sent by no browser."""
+    if spec.kind == "switch":
+        return "true" if data else ""
+    return str(data or "")
 
 
 class SettingsForm(ShownForm):
     """The settings that the panel offers, by their own names; lists are words between spaces or line ends.
 
-    What may be chosen, and what it means, is said in templates/settings.
+    Which these are is told by app/messages/english/fields.py: those that have words. What may be chosen, and what it means, is
+    said in templates/settings for those that stand in a place of their own.
     """
-
-    server_domain = StringField("Host name in links", filters=[_strip])
-    server_ip = StringField("IP address in links", filters=[_strip])
-    public_port = StringField("Port in links", filters=[_strip])
-    panel_domain = StringField("This panel's own host name", filters=[_strip])
-    port_443_mode = BooleanField("Everybody on port 443")
-    sni_mode = StringField("Where new users' names come from")
-    domain_pool = TextAreaField("Domains in the pool")
-    sni_base_domain = StringField("Your domain", filters=[_strip])
-    unknown_sni = StringField("Who asks for a name that nobody has")
-    cover_site = StringField("What a visitor of your domain sees")
-    cover_url = StringField("Address of your site", filters=[_strip])
-    domain_grace_days = StringField("Old links go on working for", filters=[_strip])
-    nginx_worker_hours = StringField("Long connections may last", filters=[_strip])
-    nginx_connections_per_address = StringField("Most from one address", filters=[_strip])
-    mtg_timing = StringField("Where mtg learns its timing")
-    mtg_timing_urls = TextAreaField("Addresses of large files")
-    acme_directory = StringField("Another authority", filters=[_strip])
-    acme_email = StringField("E-mail address for the authority", filters=[_strip])
 
     def _put(self, name: str, message: str) -> None:
         """In the words of the page: who reads it need not know what a setting is called in the file."""
@@ -172,3 +180,15 @@ class SettingsForm(ShownForm):
 
     def _label(self, found: re.Match[str]) -> str:
         return f'"{self._fields[found[0]].label.text}"' if found[0] in self._fields else found[0]
+
+
+#: The settings with a place of their own in templates/settings; the others stand in its last section.
+PLACED = frozenset((
+    "server_domain", "server_ip", "public_port", "panel_domain", "port_443_mode", "sni_mode", "domain_pool",
+    "sni_base_domain", "unknown_sni", "cover_site", "cover_url", "domain_grace_days", "nginx_worker_hours",
+    "nginx_connections_per_address", "mtg_timing", "mtg_timing_urls", "acme_directory", "acme_email"))
+
+for each in SETTING_FIELDS:
+    label = words(f"setting.{each.key}").label
+    radio = each.key in PLACED and each.kind == "choice"
+    setattr(SettingsForm, each.key, StringField(label) if radio else _input(each, label))

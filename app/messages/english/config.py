@@ -1,9 +1,9 @@
 """The configuration: its file, its fields, and what is typed into them."""
 
-from app.messages.english import rules
+from app.messages.english import fields
 
 TEMPLATES = {
-    **rules.TEMPLATES,
+    **fields.TEMPLATES,
     # The file.
     "config.folder": "the data folder {path} can't be made: {reason}",
     "config.lost":

@@ -10,12 +10,13 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.checks.tls import TlsCheck
-from app.config.model import SETTINGS, Config
+from app.config.model import Config
 from app.control.errors import Refused
 from app.control.views import changed_links
 from app.lib.version import version
+from app.messages.english.fields import FIELDS
 from app.web.context import actor, current_admin, the_fleet
-from app.web.forms import SettingsForm
+from app.web.forms import PLACED, SETTING_FIELDS, SettingsForm
 from app.web.outcomes import failures
 
 blueprint = Blueprint("settings", __name__, url_prefix="/settings")
@@ -24,7 +25,9 @@ blueprint = Blueprint("settings", __name__, url_prefix="/settings")
 PATIENCE = 40.0
 
 #: What the page offers; the other settings are on the command line.
-NAMES = tuple(name for name in SETTINGS if hasattr(SettingsForm, name))
+NAMES = tuple(spec.key for spec in SETTING_FIELDS)
+SWITCHES = frozenset(spec.key for spec in SETTING_FIELDS if spec.kind == "switch")
+FURTHER = tuple(spec for spec in SETTING_FIELDS if spec.key not in PLACED)
 
 
 @blueprint.before_request
@@ -42,8 +45,8 @@ def only_sudo() -> ResponseReturnValue | None:
 def index() -> ResponseReturnValue:
     """All sections, with what is declared."""
     now = written(the_fleet().settings())
-    on = now["port_443_mode"] == "true"
-    return _page(SettingsForm(data=now | {"port_443_mode": on, "shown": json.dumps(now)}))
+    on = {name: now[name] == "true" for name in SWITCHES}
+    return _page(SettingsForm(data=now | on | {"shown": json.dumps(now)}))
 
 
 @blueprint.post("")
@@ -83,7 +86,7 @@ def check_domains() -> ResponseReturnValue:
     _changes(form)
     reached: list[TlsCheck] = []
     try:
-        asked = words(form.domain_pool.data)
+        asked = words(form["domain_pool"].data)
         if not asked:
             raise Refused("the list is empty, so there is nothing to check", "domain_pool")
         reached = the_fleet().check_domains(asked)
@@ -150,7 +153,7 @@ def _changes(form: SettingsForm) -> dict[str, str]:
     form.shown.data = json.dumps(shown)
     for name in NAMES:
         if name not in request.form:
-            form[name].data = shown[name] == "true" if name == "port_443_mode" else shown[name]
+            form[name].data = shown[name] == "true" if name in SWITCHES else shown[name]
     return {name: text for name, text in _typed(form).items() if words(text) != words(shown[name])}
 
 
@@ -160,4 +163,5 @@ def _page(form: SettingsForm, reached: list[TlsCheck] | None = None,
     status = fleet.status()
     return render_template("settings/index.html", form=form, version=version(), edge=status.edge, engine=status.engine,
                            server_note=status.server_note, users=len(status.users), certificates=fleet.certificates(),
-                           reached=reached, renewed=renewed)
+                           reached=reached, renewed=renewed, further=FURTHER,
+                           hints={spec.key: FIELDS[f"setting.{spec.key}"].hint for spec in FURTHER})

@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
@@ -14,11 +15,12 @@ from app.config.model import Config, User
 from app.config.names import fold
 from app.control.errors import Refused
 from app.control.views import OldLinkView, UserView
+from app.messages.english.fields import words
 from app.mtproto.qr import qr_png, qr_svg
 from app.rules import brought
 from app.web.context import actor, the_fleet
-from app.web.formats import count, date_field
-from app.web.forms import NewUserForm, UserForm
+from app.web.formats import count, date_field, gigabytes, server_zone, speed
+from app.web.forms import USER_FIELDS, NewUserForm, UserForm
 from app.web.outcomes import failures
 
 #: Fields that say one thing, when access ends: of them one counts.
@@ -45,15 +47,10 @@ def new() -> ResponseReturnValue:
     form = NewUserForm()
     form.offer(the_fleet().config())
     if form.validate_on_submit():
-        link = form.link.data or ""
+        link, typed = form.link.data or "", form.typed()
         try:
-            user = the_fleet().add_user(
-                form.name.data or "", domain=form.domain.data or None, link=link or None,
-                public_port=form.public_port.data or None, limit_gb=form.limit_gb.data or None,
-                speed_mbps=form.speed_mbps.data or None, at_limit=form.at_limit.data or None,
-                reset_cycle=form.reset_cycle.data or None, expires=form.expires.data or None,
-                expires_after_days=form.expires_after_days.data or None,
-                note=form.note.data or "", actor=actor())
+            changes: dict[str, Any] = {key: text for key, text in typed.items() if text and key != "name"}
+            user = the_fleet().add_user(typed["name"], actor=actor(), link=link or None, **changes)
         except Refused as refusal:
             form.show(refusal)
         else:
@@ -66,7 +63,7 @@ def new() -> ResponseReturnValue:
                 flash(f"{user.name} is added. {_to_send(link, user)}")
             return redirect(url_for("users.show", user_id=user.id))
     config = the_fleet().config()
-    page = render_template("users/new.html", form=form, common=config, domain_hint=_domain_hint(config),
+    page = render_template("users/new.html", form=form, common=config, fields=USER_FIELDS, hints=_hints(config),
                            silence=runtime_unavailable_reason(the_fleet().users()))
     return page, 422 if form.is_submitted() else 200
 
@@ -96,7 +93,7 @@ def edit(user_id: str) -> ResponseReturnValue:
     if form.validate_on_submit():
         link = user.tg_link
         shown = form.were_shown(before)
-        typed = {key: form[key].data or "" for key in before}
+        typed = form.typed()
         changes = {key: value for key, value in typed.items() if value != shown[key]}
         clocks = {key: typed[key] for key in CLOCKS}
         if clocks.keys() & changes.keys() and all(clocks.values()):
@@ -117,7 +114,7 @@ def edit(user_id: str) -> ResponseReturnValue:
             return redirect(url_for("users.show", user_id=user.id))
     config = the_fleet().config()
     page = render_template("users/edit.html", form=form, user=user, common=config,
-                           domain_hint=_domain_hint(config, user),
+                           fields=USER_FIELDS, hints=_hints(config, user),
                            silence=runtime_unavailable_reason([user]))
     return page, 422 if form.is_submitted() else 200
 
@@ -218,19 +215,20 @@ def _user(user_id: str) -> UserView:
 
 def _written(user: User) -> dict[str, str]:
     """What is declared of a user, as it is typed into the form."""
-    return {
-        "name": user.name, "note": user.note, "domain": user.fake_tls_domain,
-        "limit_gb": _own(user.traffic_limit_gb), "speed_mbps": _own(user.throttle_speed_mbps),
-        "at_limit": user.at_limit, "reset_cycle": user.reset_cycle,
-        "expires": date_field(user.expires_at.isoformat() if user.expires_at else None),
-        "expires_after_days": str(user.expires_after_days or "") if not user.expires_at else "",
-        "public_port": str(user.public_port or ""),
-    }
+    found = {spec.key: spec.write(getattr(user, spec.attribute)) for spec in USER_FIELDS}
+    # An input for dates holds a day of the server's clock.
+    found["expires"] = date_field(user.expires_at.isoformat() if user.expires_at else None)
+    if user.expires_at:
+        found["expires_after_days"] = ""
+    return found
 
 
-def _own(value: float | None) -> str:
-    """A user's own limit or speed as it is typed: none, or empty for the one that is set for everybody."""
-    return "none" if value is None else f"{value:g}" if value else ""
+def _hints(config: Config, user: UserView | None = None) -> dict[str, str]:
+    """What stands below each field of the form; user: None for a new one."""
+    given = {"domain_hint": _domain_hint(config, user), "zone": server_zone(),
+             "limit_of_all": gigabytes(config.traffic_limit_gb) if config.traffic_limit_gb else "none",
+             "speed_of_all": speed(config.throttle_speed_mbps)}
+    return {key: words(f"user.{key}").hint.format_map(given) for key in (*(s.key for s in USER_FIELDS), "link")}
 
 
 def _latest(user: UserView) -> OldLinkView | None:

@@ -1,5 +1,14 @@
-"""What the fields of the configuration allow."""
+"""The words of the fields of the configuration: what each allows, and how those are called that people may change.
 
+`FIELDS` has them by code: "user.limit_gb" is a user's, "setting.…" a setting. A hint may have {parameters}, which the
+page that shows it fills in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: What a field allows.
 TEMPLATES = {
     "rule.flag": "true or false",
     "rule.hash": "a hash made by the panel",
@@ -106,3 +115,77 @@ TEMPLATES = {
     "rule.users": "a list of users",
     "rule.not_understood": "values of an older file that were not understood; kept by the panel, may be deleted",
 }
+
+
+@dataclass(frozen=True)
+class Words:
+    """label: its name, as a person says it. hint: what to type, and what follows from it.
+
+    option: the same for the command line, in one line; metavar: what stands for the value there.
+    """
+
+    label: str
+    hint: str = ""
+    option: str = ""
+    metavar: str = "VALUE"
+
+
+FIELDS: dict[str, Words] = {
+    "user.name": Words("Name", "Only you see it. A person, a family, a device."),
+    "user.domain": Words("Cover domain", "{domain_hint}",
+                         "Site that the proxy looks like (default: the setting).", "D"),
+    "user.limit_gb": Words(
+        "Traffic limit", "A number, or the word none. Empty or 0: as for everybody, {limit_of_all}. Download and "
+                         "upload count together.",
+        "Traffic limit in GB, or none (default: the setting).", "N"),
+    "user.speed_mbps": Words(
+        "Speed after the limit", "A number, or the word none: not slowed down. Empty or 0: as for everybody, "
+                                 "{speed_of_all}.",
+        "Speed after the limit, Mbit/s (default: the setting).", "N"),
+    "user.at_limit": Words("At the limit",
+                           "Blocked, they can't connect until the traffic is reset or the limit raised.",
+                           "throttle or block (default: the setting).", "WHAT"),
+    "user.reset_cycle": Words(
+        "Reset traffic", "At midnight of the server's clock ({zone}). A shorter month is reset on its last day.",
+        "never, daily, weekly monday or monthly 1.", "C"),
+    "user.expires": Words("Expires on", "The last day of access, by the server's clock ({zone}). Empty: never.",
+                          "Last moment of access: 2027-01-31 or 2027-01-31T18:00Z.", "DATE"),
+    "user.expires_after_days": Words("Or expires after", "From the first use on. Either this or a date.",
+                                     "Access ends so many days after the first use.", "N"),
+    "user.public_port": Words(
+        "Port in the link", "If people reach this server by another port than it listens on, as behind a router. "
+                            "Empty or 0: as for everybody.",
+        "Port in the link, if it is not the one listened on.", "P"),
+    "user.note": Words("Note", "For yourself.", "A note for yourself.", "TEXT"),
+    "user.port": Words("Port"),
+    "user.secret": Words("Secret"),
+    "user.link": Words(
+        "A link that they have", "Of another proxy: its key, its domain and, where it is free, its port are taken "
+                                 "over. A tg:// or https://t.me/ link, or the secret alone. Leave the cover domain "
+                                 "empty then.",
+        "Take over key, domain and port of another proxy's link or secret; - reads it.", "LINK"),
+
+    "setting.server_domain": Words("Host name in links"),
+    "setting.server_ip": Words("IP address in links"),
+    "setting.public_port": Words("Port in links"),
+    "setting.panel_domain": Words("This panel's own host name"),
+    "setting.port_443_mode": Words("Everybody on port 443"),
+    "setting.sni_mode": Words("Where new users' names come from"),
+    "setting.domain_pool": Words("Domains in the pool"),
+    "setting.sni_base_domain": Words("Your domain"),
+    "setting.unknown_sni": Words("Who asks for a name that nobody has"),
+    "setting.cover_site": Words("What a visitor of your domain sees"),
+    "setting.cover_url": Words("Address of your site"),
+    "setting.domain_grace_days": Words("Old links go on working for"),
+    "setting.nginx_worker_hours": Words("Long connections may last"),
+    "setting.nginx_connections_per_address": Words("Most from one address"),
+    "setting.mtg_timing": Words("Where mtg learns its timing"),
+    "setting.mtg_timing_urls": Words("Addresses of large files"),
+    "setting.acme_directory": Words("Another authority"),
+    "setting.acme_email": Words("E-mail address for the authority"),
+}
+
+
+def words(code: str) -> Words:
+    """The words of a field. Raises KeyError for one that nobody has given words to."""
+    return FIELDS[code]
