@@ -168,8 +168,8 @@ def written(spec: FieldSpec, data: object) -> str:
 class SettingsForm(ShownForm):
     """The settings that the panel offers, by their own names; lists are words between spaces or line ends.
 
-    Which these are is told by app/messages/english/fields.py: those that have words. What may be chosen, and what it means, is
-    said in templates/settings for those that stand in a place of their own.
+    Which these are is told by app/messages/english/fields.py: those that have words. What may be chosen, and what it
+    means, is said in templates/settings for those that stand in a place of their own.
     """
 
     def _put(self, name: str, message: str) -> None:

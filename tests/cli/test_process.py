@@ -26,7 +26,7 @@ DONE = [
     ("reset-password", "--username", "admin"), ("traffic",), ("traffic", "Alice", "--since", "24h"),
     ("traffic", "show", "Alice"), ("traffic", "reset", "Alice"), ("traffic", "reset", "--all"),
     ("certificates", "list"), ("admin", "list"), ("admin", "set", "admin", "--sudo"), ("first-password",),
-    ("admin", "remove", "admin", "--yes"),
+    ("admin", "remove", "admin", "--yes"), ("version",), ("update-proxies",),
 ]
 
 
