@@ -13,15 +13,15 @@ import click
 from app.cli.instance import PanelError, PanelFile, from_elsewhere, listen, url_of
 from app.cli.root import Command, Invocation, Refusal
 from app.commands import command_line
+from app.lib import portmap
 
 if TYPE_CHECKING:
     from app.config.model import Config
 
-PORT = 8080
 ADDRESS = "127.0.0.1"
 bind_option = click.option("--bind", metavar="A", default=ADDRESS, show_default=True, help="Address.")
 port_option = click.option(
-    "--port", metavar="P", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="TCP port."
+    "--port", metavar="P", type=click.IntRange(1, 65535), default=portmap.PANEL, show_default=True, help="TCP port."
 )
 
 

@@ -19,6 +19,7 @@ from app.config.values import (Address, BaseDomain, BindAddress, Cycle, Dns, Dom
                                Email, Expiry, Host, HttpsSite, HttpsUrl, HttpsUrls, Image, Limit, Moment, Name, Number,
                                OwnCycle, Port, PreferIp, PublicPort, SecretText, Socks5, Text, Whole, now)
 from app.config.validation_messages import kind_of, problem
+from app.lib import portmap
 from app.messages import Problem
 from app.mtproto.secret import Secret, SecretError, valid_domain
 
@@ -149,7 +150,7 @@ class Config(_Part):
     secret_key: Text = Field(default="", repr=False, description="rule.secret_key")
     server_domain: Annotated[Host, Typed()] = Field(default="", description="rule.host")
     server_ip: Annotated[Address, Typed()] = Field(default="", description="rule.address")
-    proxy_port: Annotated[Port, Typed()] = Field(default=2443, description="rule.port")
+    proxy_port: Annotated[Port, Typed()] = Field(default=portmap.FIRST_PROXY, description="rule.port")
     public_port: Annotated[PublicPort, Typed()] = Field(default=0, description="rule.public_port")
     proxy_bind: Annotated[BindAddress, Typed()] = Field(default="", description="rule.proxy_bind")
     proxy_image: Annotated[Image, Typed()] = Field(default="mtg-custom", description="rule.image")

@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from app.config import hosts
+from app.lib import portmap
 from app.messages import Problem, sentence
 
 #: Words that the panel's addresses (/users/new) have at the place of an id.
@@ -49,7 +50,7 @@ def completed(data: Entry, new_id: NewId) -> Entry:
     if not isinstance(users, list) or not all(isinstance(user, dict) for user in users):
         return data
     base = port(data.get("proxy_port"))
-    base = base if isinstance(base, int) and 0 < base < 65536 else 2443
+    base = base if isinstance(base, int) and 0 < base < 65536 else portmap.FIRST_PROXY
     taken = {port(user.get("port")) for user in users if isinstance(user.get("port"), (int, str))}
     ids = {user["id"] for user in users if isinstance(user.get("id"), str)}
     complete = []

@@ -27,9 +27,9 @@ from app.config.model import User, new_id
 from app.edge.base import EdgeConfig
 from app.engines.base import NO_INGRESS, IngressSpec
 from app.engines.mtg.engine import MtgImage
+from app.lib import portmap
 from app.mtproto.links import tg_link
 from app.mtproto.secret import Secret
-from app.runtimes.docker.runtime import LISTEN_PORT
 from tests.bench import measure
 from tests.bench.edge_mtg import learning
 from tests.bench.edge_setup import Bench, row, say, start_engine, started
@@ -63,12 +63,12 @@ def start_subjects(bench: Bench) -> list[Subject]:
     routes: dict[str, str] = {}
     for number, (name, image, front) in enumerate(kinds):
         ip, secret = start_engine(bench, 3000 + 2 * number, image, front)
-        alone = tg_link(ip, LISTEN_PORT, secret)
+        alone = tg_link(ip, portmap.CLIENTS, secret)
         subjects.append(Subject(name, lambda hello, to=alone: Stream.open(to, hello=hello),
                                 bench.pid(f"mtg-proxy-{3000 + 2 * number}"), secret))
         port = 3001 + 2 * number
         _, secret = start_engine(bench, port, image, replace(front, proxy_protocol=True))
-        routes[secret.domain] = f"mtg-proxy-{port}:{LISTEN_PORT}"
+        routes[secret.domain] = f"mtg-proxy-{port}:{portmap.CLIENTS}"
         behind = bench.link(secret)
         subjects.append(Subject(f"{name} + nginx", lambda hello, to=behind: Stream.open(to, hello=hello),
                                 bench.pid(bench.lab.container), secret))
@@ -205,7 +205,7 @@ async def measure_reloads(bench: Bench) -> None:
     """Once with all connections opened before, as they would be in an evening; once with one more after
     every other reload, so that as many old workers as possible have something left to do."""
     _, secret = start_engine(bench, 3900, bench.image, IngressSpec(proxy_protocol=True))
-    route = {secret.domain: f"mtg-proxy-3900:{LISTEN_PORT}"}
+    route = {secret.domain: f"mtg-proxy-3900:{portmap.CLIENTS}"}
     bench.lab.nginx.apply(EdgeConfig(routes=route))
     report_nginx(bench, "before")
     for title, before in (("opened before", OPEN), ("one opened after every other reload", 0)):

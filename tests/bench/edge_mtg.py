@@ -9,9 +9,9 @@ from app.edge.base import EdgeConfig
 from app.engines.base import IngressSpec
 from app.engines.mtg.engine import MtgImage
 from app.engines.mtg.timing import OWN_EACH
+from app.lib import portmap
 from app.mtproto.faketls_client import AnswerError
 from app.mtproto.secret import Secret
-from app.runtimes.docker.runtime import LISTEN_PORT
 from tests.bench import measure
 from tests.bench.edge_setup import Bench, check, row, say, start_engine
 from tests.bench.measure import Subject, percentile
@@ -31,7 +31,7 @@ def learning(bench: Bench) -> None:
     names = [f"user{port}.{BASE}" for port in PORTS]
     authority = Authority(bench.folder)
     bench.lab.nginx.apply(EdgeConfig(
-        routes={name: f"mtg-proxy-{port}:{LISTEN_PORT}" for name, port in zip(names, PORTS)},
+        routes={name: f"mtg-proxy-{port}:{portmap.CLIENTS}" for name, port in zip(names, PORTS)},
         own_names=(BASE, *names), certificates=(authority.certificate("cover-1", BASE, *names),)))
 
     _, secret = start_engine(bench, PORTS[0], bench.mtg, front, names[0])

@@ -19,6 +19,7 @@ from app.edge.base import EdgeConfig
 from app.edge.nginx import timing
 from app.edge.nginx.edge import Nginx
 from app.edge.nginx.timing import FILE_BYTES, Material, material
+from app.lib import portmap
 from app.runtimes.docker import shaper as docker_shaper
 from app.runtimes.docker.service import Service
 from tests.support import edge_lab
@@ -184,7 +185,7 @@ class Recorder:
         context.load_verify_locations(cadata=ca)
         self._back, self._there = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._back, self._there, server_hostname=ip)
-        self._socket = socket.create_connection((ip, timing.PORT), 5)
+        self._socket = socket.create_connection((ip, portmap.TIMING), 5)
         self._unread = b""
         self.records: list[tuple[int, int]] = []
 
@@ -279,7 +280,7 @@ def test_one_download_has_more_gaps_than_mtg_wants(recorder, served):
 def test_a_throttle_lets_the_file_pass_at_full_speed() -> None:
     """Through the limit, mtg would learn the limit's pace, and keep it when the limit is long gone."""
     lines = docker_shaper.script(1_000_000, 3128, 3129).splitlines()
-    passing = [number for number, line in enumerate(lines) if f"sport {timing.PORT} 0xffff flowid :1" in line]
+    passing = [number for number, line in enumerate(lines) if f"sport {portmap.TIMING} 0xffff flowid :1" in line]
     shaped = [number for number, line in enumerate(lines) if "match u32 0 0 action mirred" in line]
     assert len(passing) == len(shaped) == 2
     assert all(first < second for first, second in zip(passing, shaped))

@@ -30,7 +30,8 @@ from app.checks.addresses import Addresses
 from app.control.views import UserView
 from app.edge.base import Certificate
 from app.engines.mtg.engine import MtgImage
-from app.runtimes.docker.runtime import METRICS_PORT, DockerRuntime
+from app.lib import portmap
+from app.runtimes.docker.runtime import DockerRuntime
 from app.runtimes.docker.spec import INSTANCE
 from tests.docker import images
 from tests.support import edge_lab
@@ -144,7 +145,7 @@ class Stage:
 
     def metrics(self, workload: str) -> str:
         """What the engine in this container says of itself."""
-        with socket.create_connection((self.address(workload), METRICS_PORT), 30) as stream:
+        with socket.create_connection((self.address(workload), portmap.METRICS), 30) as stream:
             return edge_lab.ask(stream, "metrics")[1]
 
     def counters(self, workload: str):

@@ -20,8 +20,9 @@ from app.edge.base import EdgeConfig, EdgeFailure, EdgeUnavailable
 from app.edge.nginx import cover, timing
 from app.edge.nginx.folder import Folder
 from app.edge.nginx.nginx_errors import refusal
-from app.edge.nginx.render import COVER_PORT, MOUNTED, VERSION_PORT, RenderContext, render
+from app.edge.nginx.render import MOUNTED, RenderContext, render
 from app.engines.base import IngressSpec
+from app.lib import portmap
 from app.lib.files import put
 from app.runtimes.base import RuntimeFailure, RuntimeUnavailable
 from app.runtimes.docker.service import Service, ServiceMissing
@@ -64,7 +65,7 @@ class Nginx:
     the machine's port that leads to nginx's 443.
     """
 
-    def __init__(self, folder: Path, service: Service, ip: str, panel: str = "panel:8080",
+    def __init__(self, folder: Path, service: Service, ip: str, panel: str = f"panel:{portmap.PANEL}",
                  public_port: int = 443, proxies: str = "", panel_side: str = "") -> None:
         self.ip = str(ipaddress.ip_address(ip))
         self.proxies = proxies
@@ -103,7 +104,7 @@ class Nginx:
 
     def served(self, seconds: float = 1.0) -> str:
         """The version that nginx serves now; "" if it serves none, or does not answer in so many seconds."""
-        connection = http.client.HTTPConnection(self.panel_side or self.ip, VERSION_PORT, timeout=seconds)
+        connection = http.client.HTTPConnection(self.panel_side or self.ip, portmap.NGINX_VERSION, timeout=seconds)
         try:
             connection.request("GET", "/version")
             answer = connection.getresponse()
@@ -216,7 +217,7 @@ def front(config: Config, domain: str, ip: str, material: Callable[[], timing.Ma
             # apply() tells why. Nobody's proxy has to wait for it: mtg serves, slowly, and its log says so.
             urls = (timing.url(ip),)
     host = f"[{ip}]" if ":" in ip else ip
-    cover = f"{host}:{COVER_PORT}" if config.is_own_name(domain) else ""
+    cover = f"{host}:{portmap.COVER}" if config.is_own_name(domain) else ""
     return IngressSpec(config.port_443_mode, cover, urls, trusted)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app.edge.base import Certificate, EdgeConfig, EdgeFailure
+from app.lib import portmap
 from app.mtproto.secret import SecretError, valid_domain
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "nginx" / "templates"
@@ -21,10 +22,8 @@ TEMPLATES = Path(__file__).resolve().parents[3] / "nginx" / "templates"
 #: Where the folder of the panel is in the nginx container.
 MOUNTED = "/etc/nginx/edge"
 
-#: The ports that the panel uses inside its own network, and those that the engines use in the proxies'.
-VERSION_PORT, COVER_PORT, TIMING_PORT = 8082, 8444, 8445
-
-_PANEL, _COVER, _REJECT, _CLOSE = (f"127.0.0.1:{port}" for port in (8443, COVER_PORT, 8446, 8447))
+_PANEL, _COVER, _REJECT, _CLOSE = (f"127.0.0.1:{port}" for port in (portmap.PANEL_HTTPS, portmap.COVER,
+                                                                    portmap.REJECT, portmap.CLOSE))
 _ADDRESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*:\d{1,5}")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
 _URL = re.compile(r"https://(?P<host>[A-Za-z0-9.-]+)(?P<port>:\d{1,5})?")
@@ -43,7 +42,7 @@ class RenderContext:
     token: letters and digits that mark this installation's own requests.
     """
 
-    panel: str = "panel:8080"
+    panel: str = f"panel:{portmap.PANEL}"
     status: str = ""
     proxies: str = ""
     public_port: int = 443
@@ -74,7 +73,7 @@ def render(site: EdgeConfig, around: RenderContext) -> dict[str, bytes]:
     files = _pem_files([pair for pair in (panel_pair, *cover_pairs.values()) if pair])
 
     def text(template: str, **values: object) -> bytes:
-        return _templates().get_template(template).render(listen=_listen(around.ipv6), **values).encode()
+        return _templates().get_template(template).render(listen=_listen(around.ipv6), ports=portmap, **values).encode()
 
     files["main.d/limits.conf"] = text("limits.conf.j2", worker_hours=int(site.nginx_worker_hours))
     files["stream.d/port443.conf"] = text(
@@ -88,7 +87,7 @@ def render(site: EdgeConfig, around: RenderContext) -> dict[str, bytes]:
     secure = tuple(name for name in site.own_names if name in cover_pairs)
     values = {
         "panel": panel, "covers": covers, "panel_upstream": around.panel,
-        "status": f"{around.status}:{VERSION_PORT}" if around.status else str(VERSION_PORT),
+        "status": f"{around.status}:{portmap.NGINX_VERSION}" if around.status else str(portmap.NGINX_VERSION),
         "unknown_sees_cover": site.unknown_sni == "cover",
         "secure_names": ((site.panel_domain,) if panel else ()) + secure,
         "plain_names": tuple(name for name in site.own_names if name not in cover_pairs),

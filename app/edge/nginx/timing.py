@@ -35,10 +35,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from app.lib import portmap
 from app.lib.filelock import locked
 from app.lib.files import put
 
-PORT = 8445
 #: Bytes of the file. A record holds 16,384: this makes 128 gaps, and mtg wants 100 before it uses any.
 FILE_BYTES = 2 << 20
 
@@ -83,7 +83,7 @@ def material(folder: Path, ip: str) -> Material:
 
 def url(address: str) -> str:
     """Where the proxies find the file of an nginx at this IP address."""
-    return f"https://{f'[{address}]' if ':' in address else address}:{PORT}/{_FILE}"
+    return f"https://{f'[{address}]' if ':' in address else address}:{portmap.TIMING}/{_FILE}"
 
 
 @lru_cache(maxsize=8)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from docker import APIClient
 from docker.errors import APIError
 
+from app.lib import portmap
 from app.runtimes import loglines, ports
 from app.runtimes.docker import adoption, counters, logs, metrics, shaper, state
 from app.runtimes.base import (EXITED, RUNNING, LegacyContainer, Notice, Observed, Place, RuntimeFailure,
@@ -23,8 +24,6 @@ from app.runtimes.docker.spec import KEEP_RUNNING, LINKS, NAME, SPEC, STAY_STOPP
 from app.runtimes.docker.state import CrashState, ContainerInfo, container_info
 from app.runtimes.scrape import KeptConnections
 
-#: Inside every container, which has an address of its own.
-LISTEN_PORT, METRICS_PORT = 3128, 3129
 NETWORK = "mtproto-net"
 
 _AT_ONCE = 8
@@ -83,7 +82,7 @@ class DockerRuntime:
                                  "machine that Docker runs on is allowed, or nothing for all") from None
         if self._inside is None:
             self._inside = "::" if self._containers.the_network()["EnableIPv6"] else "0.0.0.0"
-        return Place(ports.join(self._inside, LISTEN_PORT), ports.join(self._inside, METRICS_PORT),
+        return Place(ports.join(self._inside, portmap.CLIENTS), ports.join(self._inside, portmap.METRICS),
                      ports.join(ip, port) if ip else f":{port}")
 
     def port_taken(self, port: int, bind: str) -> str:

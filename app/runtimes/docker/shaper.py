@@ -16,16 +16,13 @@ from dataclasses import dataclass
 from docker import APIClient
 from docker.errors import APIError
 
+from app.lib import portmap
 from app.runtimes.base import RuntimeFailure
 from app.runtimes.docker.spec import LISTEN, METRICS
 from app.runtimes.docker.state import ContainerInfo
 
 #: Interfaces of the namespace: what clients send comes through one, all else (Telegram) through the other.
 _UP, _DOWN = "mtp-up", "mtp-down"
-
-#: nginx's port for the file that mtg learns its pace from (app/edge/nginx/timing.py): through a throttle it would
-#: learn the throttle's.
-_TIMING_PORT = 8445
 
 #: tc refuses a queue of more bytes.
 _LARGEST_QUEUE = 2 ** 32 - 1
@@ -70,7 +67,8 @@ def script(bits_per_second: int | None, port: int, metrics_port: int) -> str:
         lines += [
             f"{rule} {1 + number} u32 match {ip} dport {metrics_port} 0xffff flowid :1",
             f"{rule} {3 + number} u32 match {ip} dport {port} 0xffff action mirred egress redirect dev {_UP}",
-            f"{rule} {5 + number} u32 match {ip} sport {_TIMING_PORT} 0xffff flowid :1",
+            # The file that mtg learns its pace from: through a throttle it would learn the throttle's.
+            f"{rule} {5 + number} u32 match {ip} sport {portmap.TIMING} 0xffff flowid :1",
             f"{rule} {7 + number} u32 match u32 0 0 action mirred egress redirect dev {_DOWN}",
         ]
     lines += ["else", f"tc qdisc add dev eth0 {limit}", "fi", _READ]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.lib import procfs
+from app.lib import portmap, procfs
 from app.runtimes import ports
 from app.runtimes.base import (CREATED, EXITED, NAME_PREFIX, RUNNING, STOPPED, LegacyContainer, Notice, Observed, Place,
                                RuntimeFailure, Sample, Workload)
@@ -27,8 +27,6 @@ from app.runtimes.process.logs import ProcessLogs
 from app.lib.procfs import LOG, Process
 from app.runtimes.scrape import ScrapeFailure, scrape, scrape_all
 
-#: The port of every workload's metrics, on a loopback address of its own.
-METRICS_PORT = 3129
 #: The metric with which an engine tells the speed limits it keeps, and its scope for our limit.
 LIMIT_METRIC, LIMIT_SCOPE = "builtin_rate_limit_bits_per_second", "total"
 
@@ -69,7 +67,7 @@ class ProcessRuntime:
             raise RuntimeFailure(f"{bind!r} is no address to listen on: an IPv4 or IPv6 address of this "
                                  "machine is allowed, or nothing for all of them") from None
         metrics = f"127.{self._network}.{port >> 8}.{port & 255}"
-        return Place(ports.join(ip, port), ports.join(metrics, METRICS_PORT))
+        return Place(ports.join(ip, port), ports.join(metrics, portmap.METRICS))
 
     def port_taken(self, port: int, bind: str) -> str:
         return ports.bind_error(self.place(port, bind).listen)

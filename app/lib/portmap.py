@@ -1,0 +1,25 @@
+"""Which port is whose: every TCP port that this program chose itself. 80 and 443 are the web's.
+
+nginx/nginx.conf, docker-compose.yml, the Dockerfiles and host/ can't read this; tests/lib/test_portmap.py holds them
+against it. The ports of the processes and containers of users are theirs (`config`).
+"""
+
+from __future__ import annotations
+
+#: The panel, and nginx before it for this machine (docker-compose.yml).
+PANEL = 8080
+
+#: The port of the first user's proxy, until people say otherwise.
+FIRST_PROXY = 2443
+
+#: In a proxy's container: what clients are led to. In every proxy, on an address of its own: its metrics.
+CLIENTS, METRICS = 3128, 3129
+
+#: nginx, for Docker's health check.
+NGINX_HEALTH = 8081
+#: nginx, for the panel: which configuration is served.
+NGINX_VERSION = 8082
+#: nginx, for the proxies: the cover site that they pass strangers on to, and the file that mtg learns its pace from.
+COVER, TIMING = 8444, 8445
+#: nginx, for itself: the panel by HTTPS, and where connections to port 443 are turned away, with TLS or without a word.
+PANEL_HTTPS, REJECT, CLOSE = 8443, 8446, 8447
