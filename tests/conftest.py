@@ -37,6 +37,19 @@ settings.load_profile("tests")
 REAL_METHOD = passwords._METHOD
 passwords._METHOD = "scrypt:256:8:1"
 
+#: What makes a test slow by itself, beside the marks of single tests: the Docker engine, installations, Telegram
+#: clients, a browser, panels in processes of their own.
+SLOW_FOLDERS = {"docker", "edge", "install", "e2e"}
+SLOW_FIXTURES = {"chromium", "dockers_lab", "serve", "renamed", "real_fleet"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        if folder in SLOW_FOLDERS or not SLOW_FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
+
 
 @pytest.fixture
 def real_hashes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -208,6 +208,7 @@ for _ in range(int(sys.argv[2])):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)  # thousands of fsyncs: how long that takes is the disk's affair
 def test_two_writers_of_500_edits_each_lose_none(file):
     writers = [run(COUNT_UP, file.data_dir, 500) for _ in range(2)]
@@ -231,6 +232,7 @@ else:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_writer_killed_at_any_point_never_leaves_a_file_that_does_not_load(file):
     random.seed(7)

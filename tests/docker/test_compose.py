@@ -308,13 +308,17 @@ def test_nginx_finds_the_panel_again_when_it_was_away(stack: Stack, admin: Brows
 #: Prints which of its arguments (ADDRESS:PORT) accept a connection.
 _KNOCK = """
 import socket, sys
-for at in sys.argv[1:]:
+from concurrent.futures import ThreadPoolExecutor
+def opens(at):
     host, _, port = at.rpartition(":")
     try:
         socket.create_connection((host, int(port)), 3).close()
-        print(at)
+        return True
     except OSError:
-        pass
+        return False
+with ThreadPoolExecutor(len(sys.argv)) as pool:
+    for at, is_open in zip(sys.argv[1:], pool.map(opens, sys.argv[1:])):
+        if is_open: print(at)
 """
 
 

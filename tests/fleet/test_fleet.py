@@ -482,6 +482,7 @@ def test_lines_of_all_proxies_are_followed_as_they_are_written(fleet, machine):
     lines.close()
 
 
+@pytest.mark.slow
 def test_a_thousand_users_are_run_shown_and_changed_one_at_a_time(fleet, machine):
     with fleet.file.edit() as config:
         for number in range(1000):

@@ -157,7 +157,7 @@ def dockers_lab(stand_in_image: str) -> Iterator[DockerLab]:
         lab.close()
 
 
-@pytest.fixture(params=["memory", "process", "docker"])
+@pytest.fixture(params=["memory", "process", pytest.param("docker", marks=pytest.mark.slow)])
 def lab(request: pytest.FixtureRequest) -> Lab:
     if request.param == "memory":
         return MemoryLab()

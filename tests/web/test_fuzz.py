@@ -18,6 +18,8 @@ from tests.web.html import text
 from tests.web.routes import every_path, paths
 from tests.web.visitor import NAME, PASSWORD, Visitor
 
+pytestmark = pytest.mark.slow
+
 DEEP = "[" * 100_000
 #: What one field may hold, as bytes before percent-encoding.
 VALUES = (

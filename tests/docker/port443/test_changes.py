@@ -71,7 +71,7 @@ def test_fifty_sessions_lose_no_byte_while_a_hundred_changes_reload_nginx(stage,
     *streamers, neighbour = fleet.users()
     links = [user.tg_link for user in streamers[:4]] + [streamers[0].tg_link]
     done: dict[str, int] = {}
-    with Crowd(links, each=STREAMS // len(links)) as crowd:
+    with Crowd(links, each=STREAMS // len(links), pause=1.5) as crowd:
         before = [(o.name, o.run_id) for o in fleet.runtime.observe() if o.name != f"mtg-proxy-{neighbour.port}"]
         for number in range(CHANGES):
             verb = _change(fleet, dice, number, others, neighbour.id)
