@@ -77,20 +77,18 @@ class User(_Part):
     name: Annotated[Name, Typed(group="who")] = Field(description="rule.name")
     secret: Annotated[SecretText, Typed()] = Field(repr=False, description="rule.user.secret")
     port: Annotated[Port, Typed()] = Field(description="rule.port")
-    public_port: Annotated[PublicPort, Typed(group="details")] = Field(default=0, description="rule.user.public_port")
     enabled: bool = Field(default=True, description="rule.flag")
     fake_tls_domain: Annotated[DomainOrEmpty, Typed("domain", group="details")] = Field(
         default="", description="rule.user.fake_tls_domain")
+    public_port: Annotated[PublicPort, Typed(group="details")] = Field(default=0, description="rule.user.public_port")
     traffic_limit_gb: Annotated[
         Annotated[Number, Field(ge=0, le=1e6)] | None, Typed("limit_gb", "GB", "limits")] = Field(
-
         default=0, description="rule.user.traffic_limit_gb")
-    throttle_speed_mbps: Annotated[
-        Annotated[Number, Field(ge=0, le=1e5)] | None, Typed("speed_mbps", "Mbit/s", "limits")] = Field(
-
-        default=0, description="rule.user.throttle_speed_mbps")
     at_limit: Annotated[Literal["", "throttle", "block"], Typed(group="limits")] = Field(
         default="", description="rule.user.at_limit")
+    throttle_speed_mbps: Annotated[
+        Annotated[Number, Field(ge=0, le=1e5)] | None, Typed("speed_mbps", "Mbit/s", "limits")] = Field(
+        default=0, description="rule.user.throttle_speed_mbps")
     reset_cycle: Annotated[OwnCycle, Typed(group="limits", kind="choice")] = Field(
         default="", description="rule.user.reset_cycle")
     expires_at: Annotated[Expiry, Typed("expires", group="limits", kind="date")] = Field(
