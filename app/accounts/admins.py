@@ -7,7 +7,7 @@ from app.config.invalid import InvalidValue
 from app.config.model import Admin, Config
 from app.config.passwords import hash_password, new_password, weakness
 from app.config.values import clean_name
-from app.control.errors import Refused
+from app.messages.refused import Refused
 
 
 def everybody(config: Config) -> list[Admin]:
@@ -30,8 +30,7 @@ def create(file: ConfigFile, username: str, password: str, sudo: bool) -> Admin:
     admin = Admin(username=username, password_hash=hash_password(password), sudo=sudo)
     with file.edit() as config:
         if find(config, username):
-            raise Refused(f"there is an admin {username!r} already; reset-password gives a new password",
-                          "username")
+            raise Refused("admin.exists", "username", name=username)
         config.admins.append(admin)
     return admin
 
@@ -53,7 +52,7 @@ def set_password(file: ConfigFile, username: str, password: str | None = None) -
 def remove(file: ConfigFile, username: str) -> None:
     with file.edit() as config:
         _known(config, username)
-        _keep(config, [admin for admin in everybody(config) if admin.username != username], username, "removed")
+        _keep(config, [admin for admin in everybody(config) if admin.username != username], username, removed=True)
 
 
 def set_sudo(file: ConfigFile, username: str, sudo: bool) -> Admin:
@@ -62,7 +61,7 @@ def set_sudo(file: ConfigFile, username: str, sudo: bool) -> Admin:
         people = [admin.model_copy(update={"sudo": sudo}) if admin.username == username else admin
                   for admin in everybody(config)]
         admin = _known(config, username)
-        _keep(config, people, username, "kept from changing settings")
+        _keep(config, people, username, removed=False)
     return admin.model_copy(update={"sudo": sudo})
 
 
@@ -70,7 +69,7 @@ def refuse_simple(password: str, username: str) -> None:
     try:
         password.encode()
     except UnicodeEncodeError:
-        raise Refused("the password is not text in UTF-8", "password") from None
+        raise Refused("password.no_text", "password") from None
     if why := weakness(password, username):
         raise Refused(why)
 
@@ -85,17 +84,16 @@ def set_hash(config: Config, username: str, hashed: str) -> None:
 def _known(config: Config, username: str) -> Admin:
     admin = find(config, username)
     if admin is None:
-        names = ", ".join(admin.username for admin in everybody(config))
-        raise Refused(f"there is no admin {username!r}; there are: {names}", "username")
+        names = [admin.username for admin in everybody(config)]
+        raise Refused("admin.unknown", "username", name=username, names=names)
     return admin
 
 
-def _keep(config: Config, people: list[Admin], username: str, what: str) -> None:
+def _keep(config: Config, people: list[Admin], username: str, removed: bool) -> None:
     """These are the admins from now on. The first who may change settings is the first admin of the file."""
     first = next((admin for admin in people if admin.sudo), None)
     if first is None:
-        raise Refused(f"{username!r} is the only admin who may change settings, so they can't be {what}. Let another "
-                      "one first: admin set NAME --sudo", "username")
+        raise Refused("admin.last_removed" if removed else "admin.last_kept", "username", name=username)
     if first.username != config.admin_username:
         config.initial_password, config.admin_password_initial = None, False
     config.admin_username, config.admin_password_hash = first.username, first.password_hash

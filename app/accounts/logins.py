@@ -19,11 +19,11 @@ from app.accounts import admins
 from app.config.file import ConfigError, ConfigFile
 from app.config.model import Admin, Config
 from app.config.passwords import hash_password, verify_among
-from app.control.errors import LoginBusy, LoginThrottled
 from app.ledger.buckets import Place as Counted
 from app.ledger.fallback import PATIENCE
 from app.ledger.ledger import Ledger
 from app.ledger.sessions import Session
+from app.messages.refused import LoginBusy, LoginThrottled
 
 #: Failures in five minutes: of one name from one place, and of one name from all places but known browsers.
 FAILURES, FAILURES_OF_NAME = 5, 20

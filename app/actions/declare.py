@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from app.config.file import ConfigFile
 from app.config.model import Config
-from app.control.errors import Refused
+from app.messages.refused import Refused
 
 T = TypeVar("T")
 
@@ -27,4 +27,4 @@ def declare(file: ConfigFile, change: Callable[[Config], T]) -> T:
         result = change(after)
         if file.replace(before, after):
             return result
-    raise Refused("others change config.json all the time, so this change was not made: try again")
+    raise Refused("config.busy")

@@ -39,7 +39,7 @@ from app.ledger.history import Point
 from app.ledger.ledger import Ledger
 from app.lib.public import Network
 from app.lib.zone import server_zone, zone_problem
-from app.messages import sentence
+from app.messages import Problem, sentence
 from app.rules import settings, users
 from app.rules.links import UserLink, all_links
 from app.rules.users import Checks
@@ -415,14 +415,14 @@ class Fleet:
         return Checks(self._port_taken(config), lambda config, domain, user: self.port443.refuse_domain(
             config, domain, user, self.reconciler.now()))
 
-    def _port_taken(self, config: Config) -> Callable[[int], str]:
-        def taken(port: int) -> str:
+    def _port_taken(self, config: Config) -> Callable[[int], Problem | None]:
+        def taken(port: int) -> Problem | None:
             if config.port_443_mode and self.port443.edge:
-                return ""  # nothing listens there; it is the number in the proxy's name
+                return None  # nothing listens there; it is the number in the proxy's name
             try:
                 return self.runtime.port_taken(port, config.proxy_bind)
             except RuntimeUnavailable:
-                return ""  # found out, and told, when the runtime is back and the proxy is started
+                return None  # found out, and told, when the runtime is back and the proxy is started
 
         return taken
 

@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from app.config.model import Config
+from app.messages import Problem
+from app.messages.errors import Coded
 
 #: Like socket.getaddrinfo, of which host, port, family and type are used.
 Resolve = Callable[..., list[tuple[Any, ...]]]
 
 
-class LookupFailed(Exception):
-    """A name could not be looked up; the message is a sentence for the operator."""
+class LookupFailed(Coded):
+    """A name could not be looked up."""
 
 
 class Addresses:
@@ -46,38 +48,33 @@ class Addresses:
         thread.start()
         thread.join(self._seconds)
         if not outcome:
-            raise LookupFailed(f"the DNS gave no answer for {name} within {self._seconds:g} s")
+            raise LookupFailed("dns.silent", name=name, seconds=self._seconds)
         if isinstance(outcome[0], Exception):
-            raise LookupFailed(_sentence(name, outcome[0]))
+            raise LookupFailed(_problem(name, outcome[0]))
         found = frozenset(str(ipaddress.ip_address(entry[4][0].partition("%")[0])) for entry in outcome[0])
         if not found:
-            raise LookupFailed(f"{name} has no address")
+            raise LookupFailed("dns.empty", name=name)
         return found
 
     def own(self, config: Config) -> frozenset[str]:
         """This server's addresses: server_ip, those of server_domain, and those of this machine's interfaces."""
         return self._declared(config) | interfaces()
 
-    def leads_here(self, name: str, own: frozenset[str]) -> str:
-        """"" if every address of the name is one of these, else the reason, with what to do about it."""
+    def leads_here(self, name: str, own: frozenset[str]) -> Problem | None:
+        """None if every address of the name is one of these, else the reason, with what to do about it."""
         try:
             found = self.of(name)
         except LookupFailed as failure:
-            return str(failure)
+            return failure.problem
         strange = sorted(found - own, key=_order)
         if not strange:
-            return ""
+            return None
         # What was declared says more to people than the addresses of the container that this may be.
         known = sorted(own - interfaces() or own, key=_order)
         if not known:
-            return f"{name} leads to {', '.join(strange)}; whether that is this server is not known: set server_ip"
-        record = "AAAA" if ":" in strange[0] else "A"
-        reason = (f"the {record} record of {name} is {strange[0]}, which is not this server "
-                  f"({', '.join(known)}): change the record")
-        if record == "AAAA":
-            return (f"{reason} or remove it; if that is this server's own IPv6 address, set server_domain to a name "
-                    "that leads to all of this server's addresses")
-        return f"{reason}, or set server_ip if that is this server"
+            return Problem("dns.unknown_server", {"name": name, "addresses": strange})
+        return Problem("dns.elsewhere_ipv6" if ":" in strange[0] else "dns.elsewhere",
+                       {"name": name, "address": strange[0], "known": known})
 
     def _declared(self, config: Config) -> frozenset[str]:
         found = frozenset([config.server_ip] if config.server_ip else [])
@@ -122,11 +119,11 @@ def _order(address: str) -> tuple[int, int]:
     return parsed.version, int(parsed)
 
 
-def _sentence(name: str, error: OSError | UnicodeError) -> str:
+def _problem(name: str, error: OSError | UnicodeError) -> Problem:
     if isinstance(error, UnicodeError):
-        return f"{name} is no host name that the DNS knows how to look up"
+        return Problem("dns.no_name", {"name": name})
     if isinstance(error, socket.gaierror) and error.errno in (socket.EAI_NONAME, socket.EAI_NODATA):
-        return f"{name} has no address in the DNS"
+        return Problem("dns.none", {"name": name})
     if isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN:
-        return f"the DNS gives no answer for {name}; try again, or check the servers in /etc/resolv.conf"
-    return f"{name} could not be looked up: {error.strerror or error}"
+        return Problem("dns.again", {"name": name})
+    return Problem("dns.failed", {"name": name, "reason": error.strerror or str(error)})

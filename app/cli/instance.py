@@ -24,6 +24,7 @@ from typing import IO
 
 from app import private
 from app.lib.filelock import try_flock
+from app.messages import sentence
 from app.runtimes.ports import bind_error, join, own_address
 
 STOP_SECONDS = 20
@@ -84,8 +85,8 @@ def listen(bind: str, port: int) -> socket.socket:
     ip = str(address[0])
     if why := bind_error(join(ip, port)):
         free = (p for p in (*range(port + 1, 65536), *range(1024, port)) if not bind_error(join(ip, p)))
-        raise PanelError(f"{why}. Stop that program, or choose another port: --port {next(free)}"
-                         if "taken" in why else f"{why}.")
+        raise PanelError(f"{sentence(why)}. Stop that program, or choose another port: --port {next(free)}"
+                         if why.code == "port.taken" else f"{sentence(why)}.")
     # "::" takes IPv4 as well, whatever the system's default is: as the proxies do.
     both = ip == "::"
     try:

@@ -103,12 +103,13 @@ def described(view: UserView) -> str:
 @click.pass_obj
 def add(obj: Invocation, /, name: str, brought_link: str | None, disabled: bool, **changes: Any) -> None:
     """Declare a user and start their proxy."""
+    from app.messages import sentence
     from app.rules.brought import not_kept
 
     if brought_link == "-":
         brought_link = typed.secret_line("Link")
     view = obj.fleet().add_user(name, link=brought_link, enabled=not disabled, actor="cli", **changes)
-    lost = not_kept(brought_link, view.tg_link) if brought_link else []
+    lost = map(sentence, not_kept(brought_link, view.tg_link)) if brought_link else ()
     obj.answer(view.to_json(), described(view) + "".join(f"\n\n! Not kept of the link: {what}." for what in lost))
 
 

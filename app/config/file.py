@@ -170,7 +170,8 @@ class ConfigFile:
             return model.load(data, forgiving=self._first_seen(data))
         except (NotJson, InvalidConfig) as error:
             problems = error.problems
-        raise ConfigError("config.invalid", path=self.path, problems=problems, more=self._advice())
+        raise ConfigError("config.invalid", path=self.path, problems=problems,
+                          more=[Problem("unchanged"), *self._advice()])
 
     def _first_seen(self, data: Any) -> bool:
         """Whether this version has never saved the file (parsed): it writes all fields, and keeps a backup."""
@@ -245,7 +246,7 @@ class ConfigFile:
     def _unsaved(self, error: OSError) -> ConfigError:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         return ConfigError("config.unsaved", path=self.path, reason=Problem("disk.full") if full else error.strerror,
-                           more=self._owner(error))
+                           more=[Problem("unchanged"), *self._owner(error)])
 
     def _owner(self, error: OSError) -> list[Problem]:
         denied = error.errno in (errno.EACCES, errno.EPERM)

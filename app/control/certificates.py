@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timezone, tzinfo
 
 from app.config.model import Config
-from app.control.errors import Refused
 from app.control.port443 import Port443
 from app.control.reconcile import Outcome
 from app.control.views import CertificateView, moment
 from app.ledger.ledger import Ledger
+from app.messages.refused import Refused
 from app.rules import domains
 
 #: The actor of what happens by itself.
@@ -23,8 +23,7 @@ def renew_due(port443: Port443, ledger: Ledger, config: Config, now: datetime, a
          force: bool) -> list[Outcome]:
     """Ask for what is due, and record how it went. Raises Refused where there is no certbot at all."""
     if port443.certificates is None:
-        raise Refused("certificates need the nginx and the certbot of docker-compose.yml (docs/docker.md); this panel "
-                      "runs without them")
+        raise Refused("certificates.no_certbot")
     outcomes = []
     for result in port443.certificates.renew_due(config, domains.own_names(config, now), force, asked=actor != PANEL):
         outcomes.append(Outcome("certificate", result.name, "", result.ok, result.reason))

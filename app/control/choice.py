@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from app.config.file import ConfigFile
-from app.control.errors import Refused
 from app.engines.base import Engine
 from app.engines.builtin import Builtin
 from app.engines.mtg.engine import Mtg, MtgImage, find_mtg
 from app.lib.public import Network
+from app.messages.refused import Refused
 from app.runtimes.base import Runtime, RuntimeFailure
 from app.runtimes.process.runtime import ProcessRuntime
 
@@ -31,7 +31,7 @@ def choose(file: ConfigFile) -> tuple[Runtime, Engine]:
     named = os.environ.get("MTPROTO_RUNTIME") or "auto"
     asked = next((name for name in RUNTIMES if name == named), None)
     if asked is None:
-        raise Refused(f"MTPROTO_RUNTIME is {named!r}; allowed are {', '.join(RUNTIMES)}")
+        raise Refused("environment.runtime", value=named, allowed=RUNTIMES)
     config = file.read()
     chosen = asked if asked != "auto" else config.runtime
     if chosen == "auto":
@@ -67,18 +67,16 @@ def edge_from_env(data_dir: Path, runtime: Runtime) -> dict[str, Any]:
     try:
         ipaddress.ip_address(ip)
     except ValueError:
-        raise Refused(f"MTPROTO_EDGE is {ip!r}; allowed is the address of nginx in the proxies' network") from None
+        raise Refused("environment.edge", value=ip) from None
     proxies = _network("PROXY_SUBNET", "EDGE_IP", ip)
     panel_side = (os.environ.get("MTPROTO_NGINX") or "").strip()
     panel = _network("PANEL_SUBNET", "NGINX_IP", panel_side)
     panel_network = os.environ.get("MTPROTO_PANEL_NETWORK") or runtime.network
     if panel_network > runtime.network:
-        raise Refused(f"PANEL_NETWORK is {panel_network!r} and PROXY_NETWORK is {runtime.network!r}; Docker publishes "
-                      "ports through the one whose name comes first in the alphabet, and that has to be PANEL_NETWORK: "
-                      f"PANEL_NETWORK=0-{runtime.network}, for example")
+        raise Refused("environment.networks", panel=panel_network, proxies=runtime.network)
     port = (os.environ.get("MTPROTO_HTTPS_PORT") or "443").rpartition(":")[2]
     if not port.isdigit() or not 1 <= int(port) <= 65535:
-        raise Refused(f"MTPROTO_HTTPS_PORT is {port!r}; allowed is a port, or an address and a port")
+        raise Refused("environment.https_port", value=port)
     network = runtime.network
     return {"edge": Nginx(data_dir / "nginx", Service("nginx", network), ip, public_port=int(port),
                           proxies=str(proxies or ""), panel_side=panel_side),
@@ -95,10 +93,10 @@ def _network(subnet: str, name: str, address: str) -> Network | None:
     try:
         network, inside = ipaddress.ip_network(text), ipaddress.ip_address(address)
     except ValueError as error:
-        raise Refused(f"{subnet} is {text!r} and {name} is {address!r}: {error}") from None
+        raise Refused("environment.subnet", subnet=subnet, network=text, name=name, address=address,
+                      reason=error) from None
     if inside not in network:
-        raise Refused(f"{name} is {inside}, which is not in {subnet}, {network}: name an address of that network, far "
-                      "from its beginning, in .env")
+        raise Refused("environment.outside", name=name, address=inside, subnet=subnet, network=network)
     return network
 
 

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from app.config.model import Config
 from app.engines.base import NO_INGRESS, Engine, EngineRefusal, IngressSpec
 from app.ledger.traffic import Total
+from app.messages import Problem, text
 from app.rules import domains
 from app.rules.limits import blocked, expired, over_limit, speed_mbps
 from app.rules.links import UserLink, links
@@ -33,7 +34,7 @@ class Desired:
     suspended: Mapping[str, str]
     blocked: frozenset[str]
     throttles: Mapping[str, int]
-    refused: Mapping[str, str]
+    refused: Mapping[str, Problem]
     routes: Mapping[str, str]
 
 
@@ -47,7 +48,7 @@ def desired(config: Config, totals: Mapping[str, Total], now: datetime, engine: 
     suspended: dict[str, str] = {}
     at_limit: set[str] = set()
     throttles: dict[str, int] = {}
-    refused: dict[str, str] = {}
+    refused: dict[str, Problem] = {}
     routes: dict[str, str] = {}
     for user in config.users:
         total, theirs = totals.get(user.id, Total()), links(user, config, now)
@@ -62,16 +63,16 @@ def desired(config: Config, totals: Mapping[str, Total], now: datetime, engine: 
         used = sum(now.timestamp() - last_uses.get(link.id, 0.0) < IN_USE_FOR for link in theirs)
         for link in theirs:
             if config.port_443_mode and not link.domain:
-                refused[link.name] = "the secret has no domain, by which users are told apart on port 443"
+                refused[link.name] = Problem("user.no_domain")
                 continue
             if config.port_443_mode and (link.domain in routes or link.domain == config.panel_domain
                                          or domains.unfit(link.domain)):
-                refused[link.name] = domains.conflict(config, link.domain, user, now)
+                refused[link.name] = domains.conflict(config, link.domain, user, now) or text("")
                 continue
             try:
                 workload = workloads[link.name] = _workload(link, config, engine, runtime, front)
             except EngineRefusal as refusal:
-                refused[link.name] = str(refusal)
+                refused[link.name] = text(refusal)
                 continue
             if config.port_443_mode:
                 routes[link.domain] = f"{link.name}:{workload.place.listen.rpartition(':')[2]}"

@@ -8,15 +8,16 @@ from contextlib import contextmanager
 
 from app.config.file import ConfigError
 from app.edge.base import EdgeFailure
-from app.messages import Coded
+from app.messages import text
+from app.messages.errors import Coded
 from app.messages.refused import LoginBusy as LoginBusy
 from app.messages.refused import LoginThrottled as LoginThrottled
 from app.messages.refused import Refused as Refused
 from app.runtimes.base import RuntimeFailure
 
 
-class Unfinished(Exception):
-    """The declaration is saved, but what follows from it failed. The message is for people, and says both."""
+class Unfinished(Coded):
+    """The declaration is saved, but what follows from it failed. It says both."""
 
 
 @contextmanager
@@ -27,7 +28,7 @@ def refusing() -> Iterator[None]:
     except (ConfigError, RuntimeFailure, EdgeFailure) as error:
         raise Refused.of(error.problems) if isinstance(error, Coded) else Refused(str(error)) from None
     except sqlite3.OperationalError as error:
-        raise Refused(f"panel.db can't be used: {error}") from None
+        raise Refused("ledger.unusable", reason=error) from None
 
 
 @contextmanager
@@ -39,5 +40,6 @@ def after_saving(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        why = str(error).replace("Nothing was changed.", "").strip().rstrip(".") or type(error).__name__
-        raise Unfinished(f"{what} What follows from it failed, and is tried again by the panel: {why}.") from error
+        problems = [problem.without("unchanged") for problem in error.problems if problem.code != "unchanged"] \
+            if isinstance(error, Coded) else [text(str(error) or type(error).__name__)]
+        raise Unfinished("unfinished", what=what, reason=problems or [text(type(error).__name__)]) from error

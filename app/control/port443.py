@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,11 +10,12 @@ from datetime import datetime
 from app.certificates.manager import CertificateManager
 from app.checks.addresses import Addresses, LookupFailed
 from app.config.model import Config, User
-from app.control.errors import Refused
 from app.control.views import EdgeStatus
 from app.edge.base import Certificate, Edge, EdgeConfig
 from app.engines.base import NO_INGRESS, IngressSpec
 from app.lib.public import Network, is_public
+from app.messages import Problem
+from app.messages.refused import Refused
 from app.mtproto.secret import FAKETLS, Secret
 from app.rules import domains
 
@@ -27,9 +28,6 @@ _PINNING = ("port_443_mode", "sni_base_domain", "domain_fronting_ip")
 
 #: Look-ups at the same time.
 _LOOK_UPS = 32
-
-_NO_EDGE = ("port_443_mode needs the nginx of docker-compose.yml before the panel (docs/docker.md); this panel runs "
-            "without it")
 
 
 @dataclass(frozen=True)
@@ -79,14 +77,14 @@ class Port443:
 
         if config.port_443_mode and changed("port_443_mode"):
             if not self.edge:
-                raise Refused(_NO_EDGE, "port_443_mode")
+                raise Refused("port443.no_edge", "port_443_mode")
             _refuse_users(config)
         if config.sni_mode == "own" and not config.sni_base_domain and changed("sni_mode", "sni_base_domain"):
-            raise Refused("sni_mode own needs a domain of yours in sni_base_domain", "sni_base_domain")
+            raise Refused("port443.no_base", "sni_base_domain")
         if config.cover_site == "proxy" and not config.cover_url and changed("cover_site", "cover_url"):
-            raise Refused("cover_site proxy needs the address of the site in cover_url", "cover_url")
+            raise Refused("port443.no_cover_url", "cover_url")
         if config.mtg_timing == "urls" and not config.mtg_timing_urls and changed("mtg_timing", "mtg_timing_urls"):
-            raise Refused("mtg_timing urls needs addresses in mtg_timing_urls", "mtg_timing_urls")
+            raise Refused("port443.no_timing_urls", "mtg_timing_urls")
         if config.panel_domain and changed("panel_domain", "sni_base_domain"):
             _refuse_panel_domain(config, now)
         if self.edge and self.addresses:
@@ -98,38 +96,36 @@ class Port443:
     def refuse_domain(self, config: Config, domain: str, user: User | None, now: datetime) -> None:
         """Raise Refused for a domain that this user (None: a new one) can't have. Asks DNS."""
         if why := domains.conflict(config, domain, user, now):
-            raise Refused(why, "domain")
+            raise Refused(why)
         if not self.addresses:
             return
         if self._shows_own_cover(config, domain):
             if why := self.addresses.leads_here(domain, self.addresses.own(config)):
-                raise Refused(why, "domain")
+                raise Refused(why.about("domain"))
         # What the settings name for everybody was chosen by who may; the engine looks again before it connects.
         elif ((config.port_443_mode or domain not in (config.fake_tls_domain, *config.domain_pool))
               and (why := self._unfit_if_known(config, domain))):
-            raise Refused(f"{domain} {why}: choose a site elsewhere", "domain")
+            raise Refused("domain.cover", "domain", domain=domain, reason=why)
 
-    def unfit_cover(self, config: Config, domain: str) -> str:
-        """Why strangers must not be passed on to the site of this name now, to be read after the name; "" if they
+    def unfit_cover(self, config: Config, domain: str) -> Problem | None:
+        """Why strangers must not be passed on to the site of this name now, to be read after the name; None if they
         may, or are not. Asks DNS. Raises LookupFailed."""
         if not self.addresses or self._shows_own_cover(config, domain) or config.domain_fronting_ip:
-            return ""
+            return None
         found = self.addresses.of(domain)
         looped = found & self.addresses.own(config) if self.edge and config.port_443_mode else frozenset()
         if looped:
-            return (f"leads to this server itself ({', '.join(sorted(looped))}), so whoever probes it would be "
-                    "passed round in a circle - a name of this server's own is one under sni_base_domain")
+            return Problem("cover.circle", {"addresses": sorted(looped)})
         inside = sorted(address for address in found if not is_public(address, self.networks))
         if inside:
-            return (f"leads to {', '.join(inside)}, which is not an address of the internet, and whoever probes it "
-                    "would be passed on to what answers there")
-        return ""
+            return Problem("cover.inside", {"addresses": inside})
+        return None
 
-    def _unfit_if_known(self, config: Config, domain: str) -> str:
+    def _unfit_if_known(self, config: Config, domain: str) -> Problem | None:
         try:
             return self.unfit_cover(config, domain)
         except LookupFailed:
-            return ""  # a site that has no address shows probers nothing, but leads nowhere either
+            return None  # a site that has no address shows probers nothing, but leads nowhere either
 
     def _shows_own_cover(self, config: Config, domain: str) -> bool:
         return self.edge is not None and config.is_own_name(domain)
@@ -142,40 +138,40 @@ class Port443:
             found = pool.map(lambda domain: self._unfit_if_known(config, domain), theirs)
             for (domain, user), why in zip(theirs.items(), found, strict=True):
                 if why:
-                    raise Refused(f"{domain}, the domain of {_whose(user, domain)}, {why}: give that user another one "
-                                  "first, or have its DNS record lead elsewhere", field)
+                    raise Refused("port443.users_cover", field, domain=domain, owner=_whose(user, domain), reason=why)
 
 
 def _refuse_addresses(addresses: Addresses, config: Config, before: Config) -> None:
-    asked: list[tuple[str, str, Callable[[str], str]]] = []
+    asked: list[tuple[str, str, bool]] = []
     if config.panel_domain and config.panel_domain != before.panel_domain:
-        asked.append((config.panel_domain, "panel_domain", lambda why: why))
+        asked.append((config.panel_domain, "panel_domain", False))
     if config.sni_base_domain and config.sni_base_domain != before.sni_base_domain:
         base = config.sni_base_domain
-        asked.append((base, "sni_base_domain", lambda why: why))
+        asked.append((base, "sni_base_domain", False))
         if config.sni_mode == "own":
-            asked.append((domains.random_name(base, set()), "sni_base_domain",
-                          lambda why: f"every name under {base} must lead here, by a DNS record for *.{base}; "
-                                      f"a random one does not: {why}"))
+            asked.append((domains.random_name(base, set()), "sni_base_domain", True))
     if asked:
         here = addresses.own(config)
-        for name, field, words in asked:
+        for name, field, random in asked:
             if why := addresses.leads_here(name, here):
-                raise Refused(words(why), field)
+                raise Refused("port443.random_name", field, base=config.sni_base_domain, reason=why) if random else \
+                    Refused(why.about(field))
 
 
-def _whose(user: User, domain: str) -> str:
-    return repr(user.name) if Secret.parse(user.secret).domain == domain else f"an old link of {user.name!r}"
+def _whose(user: User, domain: str) -> Problem:
+    today = Secret.parse(user.secret).domain == domain
+    return Problem("port443.user" if today else "port443.old_link", {"name": user.name})
 
 
 def _refuse_panel_domain(config: Config, now: datetime) -> None:
     if config.panel_domain == config.sni_base_domain:
-        raise Refused(f"{config.panel_domain} can't be both the panel's name and the cover site's: name the panel "
-                      f"panel.{config.sni_base_domain}, for example", "panel_domain")
+        raise Refused("port443.panel_is_cover", "panel_domain", domain=config.panel_domain,
+                      base=config.sni_base_domain)
     for domain, user in domains.owners(config, now):
         if domain == config.panel_domain:
-            what = "that user another one" if _whose(user, domain) == repr(user.name) else "them a new secret"
-            raise Refused(f"{domain} is the domain of {_whose(user, domain)}: give {what} first", "panel_domain")
+            owner = _whose(user, domain)
+            raise Refused("port443.panel_is_user" if owner.code == "port443.user" else "port443.panel_is_old_link",
+                          "panel_domain", domain=domain, owner=owner)
 
 
 def _refuse_users(config: Config) -> None:
@@ -184,11 +180,10 @@ def _refuse_users(config: Config) -> None:
     for user in config.users:
         secret = Secret.parse(user.secret)
         if secret.kind != FAKETLS:
-            raise Refused(f"{user.name!r} has a secret without a domain, and on port 443 users are told apart by it: "
-                          "give that user an ee secret first, or delete them", "port_443_mode")
+            raise Refused("port443.plain_secret", "port_443_mode", name=user.name)
         if why := domains.unfit(secret.domain):
-            raise Refused(f"the domain of {user.name!r} can't be used on port 443: {why}", "port_443_mode")
+            raise Refused("port443.unfit_domain", "port_443_mode", name=user.name, reason=why)
         if secret.domain in owner:
-            raise Refused(f"{owner[secret.domain]!r} and {user.name!r} both have the domain {secret.domain}, and on "
-                          "port 443 users are told apart by it: give one of them another first", "port_443_mode")
+            raise Refused("port443.shared_domain", "port_443_mode", first=owner[secret.domain], second=user.name,
+                          domain=secret.domain)
         owner[secret.domain] = user.name

@@ -20,6 +20,7 @@ from app.control.strangers import closing
 from app.edge.base import EdgeConfig, EdgeFailure
 from app.engines.base import Engine
 from app.ledger.ledger import Ledger
+from app.messages import sentence
 from app.rules.links import UserLink, all_links
 from app.runtimes.base import RUNNING, LegacyContainer, Notice, Observed, Runtime, RuntimeFailure
 
@@ -145,7 +146,7 @@ class Reconciler:
                             if one.ok and one.action == STOP and one.name in wanted.blocked}):
             self.ledger.events.record("panel", "blocked at the limit", user)
         owners = {link.name: link.user.id for link in all_links(config)} if wanted.refused else {}
-        outcomes += [Outcome("refuse", name, "", False, why, user_id=owners[name])
+        outcomes += [Outcome("refuse", name, "", False, sentence(why), user_id=owners[name])
                      for name, why in wanted.refused.items()]
         now_there = {o.name: o for o in (self.runtime.observe() if actions else observed)}
         outcomes += self._throttle(wanted, now_there, names)

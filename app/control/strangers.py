@@ -13,6 +13,7 @@ from app.config.model import Config
 from app.edge.base import EdgeFailure
 from app.engines.base import IngressSpec
 from app.ledger.ledger import Ledger
+from app.messages import sentence
 from app.rules import domains
 from app.runtimes.base import RuntimeFailure
 
@@ -60,7 +61,8 @@ class Watch:
 
         def unfit(domain: str) -> str:
             try:
-                return fleet.port443.unfit_cover(config, domain)
+                why = fleet.port443.unfit_cover(config, domain)
+                return sentence(why) if why else ""
             except LookupFailed:
                 return known.get(domain, "")  # no answer is no news
 

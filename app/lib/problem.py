@@ -35,6 +35,12 @@ class Problem:
         """The same about this input."""
         return Problem(self.code, self.params, name)
 
+    def without(self, code: str) -> Problem:
+        """The same without the problems of this code in its lists."""
+        return Problem(self.code, {
+            name: [each for each in value if not (isinstance(each, Problem) and each.code == code)]
+            if isinstance(value, list) else value for name, value in self.params.items()}, self.field)
+
     def document(self) -> dict[str, Any]:
         """As JSON: code and params, whose problems are such documents again."""
         return {"code": self.code, "params": {name: _document(value) for name, value in self.params.items()}}
@@ -107,8 +113,10 @@ class Language:
     A template is text with {name}, written as str.format has it ({name!r}, {count:,}), and beside that:
 
     {count:day|days}        the form that belongs to the number; plural: which one that is
-    {names}                 a list with commas; {names:or}, {names:and} with a word before its last, {names:lines} a
-                            line each, {names:clauses} with semicolons, {names:sentences} with a space before each
+    {names}                 a list with commas; {names:or}, {names:and} with a word before its last;
+                            {names:lines} a line each, {names:clauses} with semicolons, {names:words} with spaces,
+                            {names:sentences} with a space before each
+    {reason:bare}           without a full stop at its end
     {@sni_mode}             something with a name in the configuration file, which a page may call otherwise
     """
 
@@ -139,7 +147,11 @@ class _Formatter(string.Formatter):
 
     def format_field(self, value: Any, format_spec: str) -> str:
         if isinstance(value, Problem):
-            return self._language.sentence(value, self._called)
+            value = self._language.sentence(value, self._called)
+        if format_spec == "bare":
+            words = self._list([self.format_field(each, "") for each in value], "lines") \
+                if isinstance(value, list) else str(value)
+            return words.strip().rstrip(".")
         if "|" in format_spec:
             return format_spec.split("|")[self._language.plural(value) if isinstance(value, (int, float)) else -1]
         if isinstance(value, list):
@@ -160,7 +172,7 @@ class _Formatter(string.Formatter):
 
 
 #: What stands between the entries of a list that is no row of words.
-_BETWEEN = {"lines": "\n", "clauses": "; "}
+_BETWEEN = {"lines": "\n", "clauses": "; ", "words": " "}
 
 
 def params_of(template: str) -> set[str]:

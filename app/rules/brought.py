@@ -5,7 +5,8 @@ from __future__ import annotations
 from urllib.parse import unquote
 
 from app.config.model import Config
-from app.control.errors import Refused
+from app.messages import Problem
+from app.messages.refused import Refused
 from app.mtproto.links import Link, LinkError, parse_link
 from app.mtproto.secret import Secret, SecretError
 
@@ -30,17 +31,17 @@ def refuse_ours(config: Config, secret: Secret) -> None:
     """Raise Refused for a secret that a user has already, in today's link or an old one."""
     for user in config.users:
         if secret.hex in (user.secret, *(old.secret for old in user.old_links)):
-            raise Refused(f"this link's secret belongs to {user.name!r} already", "link")
+            raise Refused("user.link_known", "link", name=user.name)
 
 
-def not_kept(text: str, now: str) -> list[str]:
-    """What of the link that was brought along is another in the link `now`, for people."""
+def not_kept(text: str, now: str) -> list[Problem]:
+    """What of the link that was brought along is another in the link `now`."""
     link, ours = read(text)[1], parse_link(now)
     if link is None:
         return []
-    found = []
+    found: list[Problem] = []
     if link.server.lower() != ours.server.lower():
-        found.append(f"it leads to the server {link.server}, and links here to {ours.server}")
+        found.append(Problem("user.link_server", {"server": link.server, "ours": ours.server}))
     if link.port != ours.port:
-        found.append(f"its port is {link.port}, and here it is {ours.port}")
+        found.append(Problem("user.link_port", {"port": link.port, "ours": ours.port}))
     return found

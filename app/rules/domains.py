@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from app.config.model import Config, User
-from app.control.errors import Refused
+from app.messages import Problem
+from app.messages.refused import Refused
 from app.mtproto.secret import SecretError, valid_domain
 from app.rules.links import links
 
@@ -29,8 +30,7 @@ def pick(config: Config, now: datetime) -> str:
     if free:
         return free[0]
     if config.port_443_mode:
-        raise Refused(f"every one of the {len(config.domain_pool)} domains in domain_pool belongs to a user: add "
-                      "domains to it, name one for this user, or use a domain of your own (sni_mode own)", "domain")
+        raise Refused("domain.none_free", "domain", count=len(config.domain_pool))
     return config.fake_tls_domain
 
 
@@ -58,26 +58,25 @@ def owners(config: Config, now: datetime) -> Iterator[tuple[str, User]]:
                 yield link.domain, user
 
 
-def unfit(domain: str) -> str:
-    """Why nginx can't be told of this domain of a secret, which may come from elsewhere; "" if it can."""
+def unfit(domain: str) -> Problem | None:
+    """Why nginx can't be told of this domain of a secret, which may come from elsewhere; None if it can."""
     try:
         known = valid_domain(domain)
     except SecretError as error:
-        return str(error)
-    return "" if known == domain else f"{domain} has to be written {known}: give the user that domain"
+        return error.problem
+    return None if known == domain else Problem("domain.spelling", {"domain": domain, "known": known})
 
 
-def conflict(config: Config, domain: str, user: User | None, now: datetime) -> str:
-    """Why nobody but somebody else can have this domain; "" if `user` (None: a new one) can."""
+def conflict(config: Config, domain: str, user: User | None, now: datetime) -> Problem | None:
+    """Why nobody but somebody else can have this domain; None if `user` (None: a new one) can."""
     if domain and domain == config.panel_domain:
-        return f"{domain} is the panel's own name (panel_domain): choose another"
+        return Problem("domain.of_panel", {"domain": domain}, "domain")
     if config.port_443_mode:
         if why := unfit(domain):
-            return why
+            return why.about("domain")
         if domain == config.sni_base_domain:
-            return f"{domain} is the cover site's own name (sni_base_domain): choose a name under it"
+            return Problem("domain.of_cover", {"domain": domain}, "domain")
         for theirs, owner in owners(config, now):
             if theirs == domain and owner is not user:
-                return (f"{domain} belongs to {owner.name!r}, and on port 443 users are told apart by their domain: "
-                        "choose another")
-    return ""
+                return Problem("domain.of_user", {"domain": domain, "name": owner.name}, "domain")
+    return None

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from app.config import model
 from app.config.model import Config
-from app.control.errors import Refused
 from app.messages import Problem
+from app.messages.refused import Refused
 
 
 def change(config: Config, changes: Mapping[str, object]) -> Config:

@@ -12,7 +12,8 @@ from typing import Literal
 from app.config import schema, values
 from app.config.invalid import InvalidValue
 from app.config.model import Config, User, new_id
-from app.control.errors import Refused
+from app.messages import Problem
+from app.messages.refused import Refused
 from app.mtproto.secret import FAKETLS, Secret, SecretError, valid_domain
 from app.rules import brought, domains
 from app.rules.links import replace_domain
@@ -30,10 +31,9 @@ def find(config: Config, ref: str) -> User:
     name = _composed(ref.strip())
     found = by_id or [u for u in config.users if _composed(u.name) == name]
     if not found:
-        raise Refused(f"there is no user {ref!r}", "name")
+        raise Refused("user.unknown", "name", ref=ref)
     if len(found) > 1:
-        ids = ", ".join(u.id for u in found)
-        raise Refused(f"{len(found)} users are called {ref!r}; use the id instead: {ids}", "name")
+        raise Refused("user.ambiguous", "name", count=len(found), ref=ref, ids=[u.id for u in found])
     return found[0]
 
 
@@ -44,10 +44,10 @@ def _composed(name: str) -> str:
 
 @dataclass(frozen=True)
 class Checks:
-    """What is known outside of the declaration. port_taken: "" or who has the port. refuse_domain: raises
+    """What is known outside of the declaration. port_taken: who has the port, or None. refuse_domain: raises
     Refused for an SNI domain that this user (None: a new one) can't have."""
 
-    port_taken: Callable[[int], str]
+    port_taken: Callable[[int], Problem | None]
     refuse_domain: Callable[[Config, str, User | None], None]
 
 
@@ -66,7 +66,7 @@ def add(config: Config, changes: Mapping[str, object], enabled: bool, world: Che
         refused.append(refusal)
     try:
         if link and changes.get("domain"):
-            raise Refused("a link brings its domain along: leave the domain out, or the link", "domain")
+            raise Refused("user.link_and_domain", "domain")
         if not link:
             domain = _domain(changes.pop("domain", "") or domains.pick(config, values.now()))
             world.refuse_domain(config, domain, None)
@@ -104,7 +104,7 @@ def change(config: Config, user: User, changes: Mapping[str, object], world: Che
 
 def _set(config: Config, user: User, key: str, text: str, changes: Mapping[str, object], world: Checks) -> None:
     if key not in CHANGEABLE:
-        raise Refused(f"a user has no field {key!r}; there are: {', '.join(CHANGEABLE)}", key)
+        raise Refused("user.no_field", key, name=key, names=list(CHANGEABLE))
     config.settle(CHANGEABLE[key].attribute, user.id)
     match key:
         case "name":
@@ -118,9 +118,9 @@ def _set(config: Config, user: User, key: str, text: str, changes: Mapping[str, 
         case "public_port":
             user.public_port = _public_port(text)
         case "limit_gb":
-            user.traffic_limit_gb = number(text, "limit_gb", "the traffic limit", "GB", 1_000_000)
+            user.traffic_limit_gb = number(text, "limit_gb", 1_000_000)
         case "speed_mbps":
-            user.throttle_speed_mbps = number(text, "speed_mbps", "the speed", "Mbit/s", 100_000)
+            user.throttle_speed_mbps = number(text, "speed_mbps", 100_000)
         case "at_limit":
             user.at_limit = _at_limit(text)
         case "reset_cycle":
@@ -133,8 +133,7 @@ def _set(config: Config, user: User, key: str, text: str, changes: Mapping[str, 
             user.expires_after_days = _days(text)
             if user.expires_after_days:
                 if str(changes.get("expires") or "").strip().lower() not in ("", "never", "none"):
-                    raise Refused("expires and expires_after_days can't both be set: either a date, or "
-                                  "a number of days from the first use", key)
+                    raise Refused("user.two_expiries", key)
                 user.expires_at = None
         case "secret":
             secret = _secret(text)
@@ -163,27 +162,27 @@ def rotate(user: User) -> None:
     user.secret = Secret.parse(user.secret).rotated().hex
 
 
-def free_port(config: Config, port_taken: Callable[[int], str]) -> int:
+def free_port(config: Config, port_taken: Callable[[int], Problem | None]) -> int:
     """The lowest port from proxy_port on that no user has and no program listens on."""
-    used, why = {u.port for u in config.users}, ""
+    used, taken = {u.port for u in config.users}, None
     for port in range(config.proxy_port, 65536):
-        if port not in used and not (why := port_taken(port)):
+        if port not in used and not (taken := port_taken(port)):
             return port
-    raise Refused(f"no port is free from {config.proxy_port} to 65535: {why or 'users have them all'}", "port")
+    raise Refused("port.none_free", "port", first=config.proxy_port, reason=taken or Problem("port.all_of_users"))
 
 
-def number(text: str, field: str, what: str, unit: str, most: float) -> float | None:
-    """A number of units, 0 to `most`; "" means 0 (the global one), "none" None. Raises Refused."""
+def number(text: str, field: Literal["limit_gb", "speed_mbps"], most: float) -> float | None:
+    """A number of GB or Mbit/s, 0 to `most`; "" means 0 (the global one), "none" None. Raises Refused."""
+    limit = field == "limit_gb"
     if text.lower() == "none":
         return None
     if not text:
         return 0.0
     if re.fullmatch(r"[1-9]\d{0,2},\d{3}", text):
-        raise Refused(f"{what} {text!r} can be read in two ways: write {text.replace(',', '')} or "
-                      f"{text.replace(',', '.')} {unit}", field)
+        raise Refused("user.limit_two_ways" if limit else "user.speed_two_ways", field, typed=text,
+                      first=text.replace(",", ""), second=text.replace(",", "."))
     if not re.fullmatch(r"\d{1,12}([.,]\d{1,9})?", text) or float(text.replace(",", ".")) > most:
-        raise Refused(f"{what} {text!r} is not allowed: a number of {unit} from 0 to {most:,}, or none, is",
-                      field)
+        raise Refused("user.limit" if limit else "user.speed", field, typed=text, most=most)
     return float(text.replace(",", "."))
 
 
@@ -193,8 +192,7 @@ def _at_limit(text: str) -> Literal["", "throttle", "block"]:
     for known in AT_LIMIT:
         if text == known:
             return known
-    raise Refused(f"at_limit {text!r} is not allowed: {' or '.join(AT_LIMIT)} is, or nothing for what is set for all",
-                  "at_limit")
+    raise Refused("user.at_limit", "at_limit", typed=text, allowed=AT_LIMIT)
 
 
 def _read(key: str, text: str) -> object:
@@ -202,7 +200,7 @@ def _read(key: str, text: str) -> object:
     try:
         return CHANGEABLE[key].read(text)
     except InvalidValue as error:
-        raise Refused(f"{key}: {error}", key) from None
+        raise Refused("config.at", key, path=key, problem=error) from None
 
 
 def _cycle(text: str) -> str:
@@ -214,8 +212,7 @@ def _cycle(text: str) -> str:
 
 def _days(text: str) -> int:
     if text and (not re.fullmatch(r"\d{1,5}", text) or int(text) > LONGEST_DAYS):
-        raise Refused(f"{text!r} days are not allowed: a whole number from 0 to {LONGEST_DAYS:,} is",
-                      "expires_after_days")
+        raise Refused("user.days", "expires_after_days", typed=text, most=LONGEST_DAYS)
     return int(text or 0)
 
 
@@ -226,7 +223,7 @@ def _name(config: Config, text: object, user: User | None) -> str:
         raise Refused(error.problem.about("name")) from None
     for other in config.users:
         if other is not user and (name.casefold() == _composed(other.name).casefold() or name == other.id):
-            raise Refused(f"there is a user {other.name!r} already (id {other.id}); choose another name", "name")
+            raise Refused("user.exists", "name", name=other.name, id=other.id)
     return name
 
 
@@ -265,29 +262,27 @@ def _refuse_secret(config: Config, user: User, secret: Secret, world: Checks) ->
     if secret.kind == FAKETLS:
         world.refuse_domain(config, secret.domain, user)
     elif config.port_443_mode:
-        raise Refused("on port 443 users are told apart by their domain: only a secret that has one (it starts with "
-                      "ee) is allowed", "secret")
+        raise Refused("user.secret_without_domain", "secret")
 
 
-def _port(config: Config, user: User, text: str, port_taken: Callable[[int], str]) -> int:
+def _port(config: Config, user: User, text: str, port_taken: Callable[[int], Problem | None]) -> int:
     if not re.fullmatch(r"\d{1,5}", text) or not 1 <= int(text) <= 65535:
-        raise Refused(f"the port {text!r} is not allowed: a whole number from 1 to 65535 is", "port")
+        raise Refused("port.typed", "port", typed=text)
     port = int(text)
     if port == user.port:
         return port
     for other in config.users:
         if other is not user and other.port == port:
-            raise Refused(f"the port {port} belongs to {other.name!r} already", "port")
+            raise Refused("port.of_user", "port", port=port, name=other.name)
     if by := port_taken(port):
-        raise Refused(by, "port")
+        raise Refused(by.about("port"))
     return port
 
 
 def _public_port(text: str) -> int:
     """The port in the link; "" and 0 mean the one of the settings."""
     if text and (not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > 65535):
-        raise Refused(f"the public port {text!r} is not allowed: a whole number from 1 to 65535 is, or 0 for what is "
-                      "set for all", "public_port")
+        raise Refused("port.typed_public", "public_port", typed=text)
     return int(text or 0)
 
 
@@ -297,5 +292,5 @@ def _expiry(text: str) -> datetime | None:
     except InvalidValue as error:
         raise Refused(error.problem.about("expires")) from None
     if moment and moment <= values.now():
-        raise Refused(f"the expiry {text!r} is in the past; to end access now, disable the user", "expires")
+        raise Refused("user.expiry_past", "expires", typed=text)
     return moment

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Protocol
 
+from app.messages import Problem
+
 #: The name every runtime gives a user's proxy, and the one seen in `docker ps`.
 NAME_PREFIX = "mtg-proxy-"
 
@@ -175,9 +177,9 @@ class Runtime(Protocol):
     def place(self, port: int, bind: str) -> Place:
         """Addresses for the workload of a user's `port`; bind "" means all addresses. Pure."""
 
-    def port_taken(self, port: int, bind: str) -> str:
+    def port_taken(self, port: int, bind: str) -> Problem | None:
         """Why a workload could not listen on this port, e.g. "port 2443 is taken by another program
-        (nginx, pid 123)"; "" if it could. A workload of this runtime that listens there takes it too."""
+        (nginx, pid 123)"; None if it could. A workload of this runtime that listens there takes it too."""
 
     def observe(self) -> list[Observed]:
         """Every workload this installation owns, running or not."""

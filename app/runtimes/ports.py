@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.lib import procfs
+from app.messages import Problem
 
 _LISTEN = "0A"  # TCP state in /proc/net/tcp (include/net/tcp_states.h)
 
@@ -33,8 +34,8 @@ def join(ip: str, port: int) -> str:
     return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
 
 
-def bind_error(address: str) -> str:
-    """Why "ip:port" can't be bound now, for people; "" if it can.
+def bind_error(address: str) -> Problem | None:
+    """Why "ip:port" can't be bound now; None if it can.
 
     A wildcard IPv6 address is tried the way the engines bind it: for both families.
     """
@@ -49,13 +50,13 @@ def bind_error(address: str) -> str:
             probe.bind((ip, port))
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            return f"port {port} is taken by another program ({_owner(ip, port)})"
+            return Problem("port.taken", {"port": port, "owner": _owner(ip, port)})
         if error.errno == errno.EACCES:
-            return f"port {port} is reserved for root: choose one from 1024 on, or run the panel as root"
+            return Problem("port.of_root", {"port": port})
         if error.errno == errno.EADDRNOTAVAIL:
-            return f"{ip} is not an address of this machine"
-        return f"{address} can't be listened on: {error.strerror}"
-    return ""
+            return Problem("port.no_address", {"ip": ip})
+        return Problem("port.unusable", {"address": address, "reason": error.strerror})
+    return None
 
 
 def own_address() -> str:
@@ -87,7 +88,7 @@ def listens(pid: int, address: str) -> bool:
     return bool(inodes if own is None else inodes & own)
 
 
-def _owner(ip: str, port: int) -> str:
+def _owner(ip: str, port: int) -> Problem:
     inodes = {s.inode for s in _sockets(port) if _overlap(ip, s.address)}
     hidden = False
     for entry in os.listdir("/proc"):
@@ -95,10 +96,10 @@ def _owner(ip: str, port: int) -> str:
             continue
         try:
             if inodes & _socket_inodes(int(entry)):
-                return f"{_program(int(entry))}, pid {entry}"
+                return Problem("port.owner", {"program": _program(int(entry)), "pid": entry})
         except PermissionError:
             hidden = True
-    return "which one, only root can see" if hidden else "which one, the kernel does not say"
+    return Problem("port.owner_hidden" if hidden else "port.owner_unknown")
 
 
 def _program(pid: int) -> str:

@@ -4,7 +4,6 @@ its refusal is put beside the field it names."""
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Mapping
 
 from flask import request
@@ -17,8 +16,10 @@ from app.config.model import Config, User
 from app.config.schema import FieldSpec
 from app.config.values import WEEKDAYS
 from app.control.errors import Refused
+from app.messages import sentence
 from app.messages.english.fields import FIELDS, words
-from app.web.formats import cycle, sentence
+from app.web.formats import cycle
+from app.web.formats import sentence as capitalized
 
 #: What the settings page calls a choice that a refusal names as it is written in the file.
 CHOICES = {"sni_mode own": "Own domain", "cover_site proxy": "Another site of yours",
@@ -50,24 +51,19 @@ class RefusableForm(TextForm):
     """A form that can show a refusal of the fleet."""
 
     def show(self, refusal: Refused) -> None:
-        """Puts the refusal beside the field it is about, or above the form when it is about none.
+        """Puts each problem beside the field it is about, or above the form when it is about none."""
+        for problem in refusal.problems:
+            if problem.field in self._fields:
+                # Beside its field, nobody need be told where it stands.
+                here = problem.params["problem"] if problem.code == "config.at" else problem
+                field = self._fields[problem.field]
+                field.errors = [*field.errors, sentence(here, self.called)]
+            elif problem.code != "unchanged":
+                self.form_errors.append(sentence(problem, self.called))
 
-        What breaks a rule of the declaration is told in lines that begin with a field: "proxy_port: …",
-        "domain_pool[3]: …".
-        """
-        for part in refusal.parts:
-            for line in str(part).splitlines():
-                found = re.match(r"(\w+)(?:\[\d+\])?: (.+)", line)
-                if found and found[1] in self._fields:
-                    self._put(found[1], found[2])
-                elif line != "Nothing was changed.":
-                    self._put(part.field, line)
-
-    def _put(self, name: str, message: str) -> None:
-        if name in self._fields:
-            self._fields[name].errors = [*self._fields[name].errors, message]
-        else:
-            self.form_errors.append(message)
+    def called(self, name: str) -> str:
+        """What this form calls a setting, or a choice, of this name."""
+        return name
 
 
 class ShownForm(RefusableForm):
@@ -97,9 +93,7 @@ class ShownForm(RefusableForm):
         for name in dict.fromkeys((*changes, *together)):
             typed = changes.get(name, shown[name])
             if _words(now[name]) not in (_words(shown[name]), _words(typed)):
-                stale.append(Refused(f"somebody changed this while the page was open, from {shown[name] or 'empty'!r} "
-                                     f"to {now[name] or 'empty'!r}. What you typed is kept here and not saved: save "
-                                     "again to overwrite theirs", name))
+                stale.append(Refused("form.stale", name, before=shown[name] or "empty", now=now[name] or "empty"))
                 shown[name] = now[name]
         self.shown.data = json.dumps(shown)
         Refused.raise_all(stale)
@@ -137,11 +131,11 @@ class UserForm(ShownForm):
         """Fills the choices; the first of each names what is set for everybody."""
         for spec in USER_FIELDS:
             if spec.kind == "choice":
-                self[spec.key].choices = [(value, sentence(value)) for value in spec.choices]
+                self[spec.key].choices = [(value, capitalized(value)) for value in spec.choices]
         self["at_limit"].choices = [("", f"As for everybody: {AT_LIMIT[config.at_limit]}")] + [
-            (value, sentence(words)) for value, words in AT_LIMIT.items()]
+            (value, capitalized(words)) for value, words in AT_LIMIT.items()]
         self["reset_cycle"].choices = [("", f"As for everybody: {cycle(config.reset_cycle)}")] + [
-            (value, sentence(cycle(value))) for value in CYCLES]
+            (value, capitalized(cycle(value))) for value in CYCLES]
 
     def typed(self) -> dict[str, str]:
         """What was typed, by key."""
@@ -172,14 +166,10 @@ class SettingsForm(ShownForm):
     means, is said in templates/settings for those that stand in a place of their own.
     """
 
-    def _put(self, name: str, message: str) -> None:
+    def called(self, name: str) -> str:
         """In the words of the page: who reads it need not know what a setting is called in the file."""
-        for written, title in CHOICES.items():
-            message = message.replace(written, f'"{title}"')
-        super()._put(name, re.sub(r"\b[a-z]+(?:_[a-z0-9]+)+\b", self._label, message))
-
-    def _label(self, found: re.Match[str]) -> str:
-        return f'"{self._fields[found[0]].label.text}"' if found[0] in self._fields else found[0]
+        title = CHOICES.get(name) or (self._fields[name].label.text if name in self._fields else "")
+        return f'"{title}"' if title else name
 
 
 #: The settings with a place of their own in templates/settings; the others stand in its last section.

@@ -43,9 +43,7 @@ def trusted_proxies() -> list[Network]:
     try:
         return [ipaddress.ip_network(word.strip("[]"), strict=False) for word in words if word]
     except ValueError:
-        raise Refused(f"{VARIABLE} is {written!r}; allowed are 0 (the panel is reached directly), 1 (only through a "
-                      "reverse proxy that sets X-Forwarded-For), and the addresses or networks of such proxies, such "
-                      "as 127.0.0.1 or 172.28.0.0/16, with spaces between them") from None
+        raise Refused("environment.trusted_proxies", value=written) from None
 
 
 class Forwarded:

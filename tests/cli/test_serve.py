@@ -19,6 +19,7 @@ import pytest
 
 from app.cli.instance import PanelError, PanelFile, Running, from_elsewhere, listen
 from app.cli.panellog import LOG_BYTES
+from app.messages import Problem
 from app.runtimes.ports import join, own_address
 from tests.cli.conftest import ROOT
 
@@ -268,7 +269,7 @@ def test_what_is_written_past_the_log_is_in_it_and_counts(tmp_path: Path) -> Non
 
 
 def test_the_last_port_is_taken_and_another_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.cli.instance.bind_error",
-                        lambda at: "port 65535 is taken" if at.endswith(":65535") else "")
+    taken = Problem("port.taken", {"port": 65535, "owner": "nginx, pid 1"})
+    monkeypatch.setattr("app.cli.instance.bind_error", lambda at: taken if at.endswith(":65535") else None)
     with pytest.raises(PanelError, match="--port 1024"):
         listen("127.0.0.1", 65535)

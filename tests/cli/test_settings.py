@@ -93,7 +93,7 @@ def test_a_change_that_makes_other_links_is_said_and_a_name_that_leads_nowhere_s
 
 
 def no_dns(_: object, name: str) -> frozenset[str]:
-    raise LookupFailed(f"{name} has no address in the DNS")
+    raise LookupFailed("dns.none", name=name)
 
 
 def test_what_an_older_file_does_not_tell_is_named_and_never_shown_where_secrets_are_masked(run, data: Path) -> None:

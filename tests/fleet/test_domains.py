@@ -63,24 +63,24 @@ def test_under_a_domain_of_ones_own_every_name_is_random_and_new(mode):
 
 def test_the_panels_name_is_nobodys():
     config = filled(panel_domain="panel.example")
-    assert "panel's own name" in domains.conflict(config, "panel.example", None, NOW)
+    assert domains.conflict(config, "panel.example", None, NOW).code == "domain.of_panel"
 
 
 def test_on_port_443_a_domain_has_one_user():
     config = filled(port_443_mode=True)
-    assert "belongs to 'B'" in domains.conflict(config, "b.example", config.users[0], NOW)
-    assert domains.conflict(config, "a.example", config.users[0], NOW) == ""
-    assert domains.conflict(config, "c.example", None, NOW) == ""
-    assert domains.conflict(filled(), "b.example", None, NOW) == "", "ports tell these two apart"
+    assert domains.conflict(config, "b.example", config.users[0], NOW).params["name"] == "B"
+    assert domains.conflict(config, "a.example", config.users[0], NOW) is None
+    assert domains.conflict(config, "c.example", None, NOW) is None
+    assert domains.conflict(filled(), "b.example", None, NOW) is None, "ports tell these two apart"
 
 
 def test_an_old_link_that_still_works_keeps_its_domain_from_others():
     config = filled(port_443_mode=True)
     config.users[0].old_links = [OldLink(secret=Secret.generate("old.example").hex, replaced_at=NOW,
                                          until=NOW + timedelta(days=1))]
-    assert "belongs to 'A'" in domains.conflict(config, "old.example", None, NOW)
-    assert domains.conflict(config, "old.example", config.users[0], NOW) == ""
-    assert domains.conflict(config, "old.example", None, NOW + timedelta(days=1)) == ""
+    assert domains.conflict(config, "old.example", None, NOW).params["name"] == "A"
+    assert domains.conflict(config, "old.example", config.users[0], NOW) is None
+    assert domains.conflict(config, "old.example", None, NOW + timedelta(days=1)) is None
 
 
 def test_own_names_are_the_base_and_what_users_have_below_it():

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, timezone
 from app.config.model import Config, User
 from app.control.desired import desired
 from app.engines.builtin import Builtin
+from app.messages import Problem
 from app.mtproto.secret import Secret
 from app.rules import users
 from app.rules.links import links, replace_domain
@@ -109,10 +110,11 @@ def test_a_domain_that_two_users_have_in_a_file_edited_by_hand_serves_the_first(
     config.users.append(User(id="b2", name="Bob", port=2444, secret=Secret.generate("one.example").hex))
     outcome = wanted(config)
     assert outcome.routes == {"one.example": "mtg-proxy-2443:2443"}
-    assert "belongs to 'Alice'" in outcome.refused["mtg-proxy-2444"]
+    assert outcome.refused["mtg-proxy-2444"] == Problem(
+        "domain.of_user", {"domain": "one.example", "name": "Alice"}, "domain")
 
 
 def test_a_secret_without_a_domain_can_not_be_told_apart_on_port_443():
     config = declared()
     config.users[0].secret = "11" * 16
-    assert "no domain" in wanted(config).refused["mtg-proxy-2443"]
+    assert wanted(config).refused["mtg-proxy-2443"] == Problem("user.no_domain")

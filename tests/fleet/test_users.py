@@ -6,11 +6,16 @@ import pytest
 
 from app.config.model import Config, Leftover
 from app.control.errors import Refused
+from app.messages import Problem
 from app.mtproto.secret import Secret
 from app.rules import users
 
 
-def world(port_taken=lambda port: "", refuse_domain=lambda config, domain, user: None) -> users.Checks:
+def by_nginx(port: int) -> Problem:
+    return Problem("port.taken", {"port": port, "owner": "nginx, pid 1"})
+
+
+def world(port_taken=lambda port: None, refuse_domain=lambda config, domain, user: None) -> users.Checks:
     """Where nothing stands in the way, unless told otherwise."""
     return users.Checks(port_taken, refuse_domain)
 
@@ -34,7 +39,7 @@ def test_a_new_user_has_an_id_a_secret_a_port_and_a_domain():
 
 def test_ports_of_other_users_and_other_programs_are_passed_over():
     config = Config(proxy_port=3000)
-    taken = lambda port: "port 3001 is taken by nginx" if port == 3001 else ""  # noqa: E731
+    taken = lambda port: by_nginx(port) if port == 3001 else None  # noqa: E731
     ports = [users.add(config, {"name": name}, True, world(taken)).port for name in "abc"]
     assert ports == [3000, 3002, 3003]
 
@@ -138,13 +143,13 @@ def test_a_port_that_another_program_has_is_refused_in_its_words():
     config = Config()
     user = add(config)
     with pytest.raises(Refused, match="nginx"):
-        users.change(config, user, {"port": "3000"}, world(lambda port: f"port {port} is taken by nginx"))
+        users.change(config, user, {"port": "3000"}, world(by_nginx))
     assert user.port == 2443
 
 
 def test_when_no_port_is_left_that_is_said():
     with pytest.raises(Refused, match="no port is free from 65535"):
-        users.add(Config(proxy_port=65535), {"name": "a"}, True, world(lambda _: "taken"))
+        users.add(Config(proxy_port=65535), {"name": "a"}, True, world(by_nginx))
 
 
 @pytest.mark.parametrize("field, value", [

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from app.messages import Problem
 from app.runtimes.base import (CREATED, EXITED, RUNNING, STOPPED, LegacyContainer, Notice, Observed, Place,
                                RuntimeFailure, Sample, Workload)
 
@@ -104,10 +105,10 @@ class MemoryRuntime:
     def place(self, port: int, bind: str) -> Place:
         return Place(f"{bind or '0.0.0.0'}:{port}", f"127.64.{port >> 8}.{port & 255}:3129")
 
-    def port_taken(self, port: int, bind: str) -> str:
+    def port_taken(self, port: int, bind: str) -> Problem | None:
         users = {b.workload.port: n for n, b in list(self.machine.boxes.items()) if b.state == RUNNING}
         culprit = self.machine.taken.get(port) or users.get(port)
-        return f"port {port} is taken by another program ({culprit})" if culprit else ""
+        return Problem("port.taken", {"port": port, "owner": culprit}) if culprit else None
 
     def observe(self) -> list[Observed]:
         observed = []

@@ -138,7 +138,7 @@ VERBS = {
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("broken", ["reconcile", "record", "user"])
 @pytest.mark.parametrize("error", [OSError("Network is unreachable"), RuntimeError("a bug"),
-                                   Refused("Nothing was changed.")])
+                                   Refused("unchanged")])
 def test_no_failure_after_saving_says_that_nothing_was_changed(fleet, monkeypatch, verb, broken, error):
     fleet.add_user("Alice")
     before = fleet.file.path.read_bytes()

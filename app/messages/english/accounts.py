@@ -2,6 +2,15 @@
 
 TEMPLATES = {
     "admin.bad_name": "the admin name {name!r} is not allowed: {reason}",
+    "admin.exists": "there is an admin {name!r} already; reset-password gives a new password",
+    "admin.unknown": "there is no admin {name!r}; there are: {names}",
+    "admin.last_removed":
+        "{name!r} is the only admin who may change settings, so they can't be removed. Let another one first: admin "
+        "set NAME --sudo",
+    "admin.last_kept":
+        "{name!r} is the only admin who may change settings, so they can't be kept from changing settings. Let another "
+        "one first: admin set NAME --sudo",
+    "password.no_text": "the password is not text in UTF-8",
     "login.throttled": "Too many failed logins. Try again in {minutes} min.",
     "login.busy": "Too many people log in at this moment. Try again in a few seconds.",
 }

@@ -10,8 +10,8 @@ TEMPLATES = {
         "{path} is missing, but backups of it exist. Put the last one back: {command} (or, to start anew, remove "
         "{backups})",
     "config.unreadable": "{path} can't be read: {reason}.{more:sentences}",
-    "config.unsaved": "{path} can't be saved: {reason}. Nothing was changed.{more:sentences}",
-    "config.invalid": "{path} is not valid: {problems:lines}\nNothing was changed.{more:sentences}",
+    "config.unsaved": "{path} can't be saved: {reason}.{more:sentences}",
+    "config.invalid": "{path} is not valid: {problems:lines}\n{more:words}",
     "config.last_good": "The last good version is {path}",
     "config.left_out":
         "config.json: {reason}. This value is not used; it stands under _not_understood until the field is set, or the "

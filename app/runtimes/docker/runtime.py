@@ -20,6 +20,7 @@ from app.runtimes.base import (EXITED, RUNNING, LegacyContainer, Notice, Observe
 from app.runtimes.docker.client import PATIENT, Connection
 from app.runtimes.docker.containers import Containers, cut_off
 from app.runtimes.docker.events import Watcher
+from app.messages import Problem, sentence
 from app.runtimes.docker.spec import KEEP_RUNNING, LINKS, NAME, SPEC, STAY_STOPPED, USER
 from app.runtimes.docker.state import CrashState, ContainerInfo, container_info
 from app.runtimes.scrape import KeptConnections
@@ -85,15 +86,16 @@ class DockerRuntime:
         return Place(ports.join(self._inside, portmap.CLIENTS), ports.join(self._inside, portmap.METRICS),
                      ports.join(ip, port) if ip else f":{port}")
 
-    def port_taken(self, port: int, bind: str) -> str:
+    def port_taken(self, port: int, bind: str) -> Problem | None:
         with self._engine.api() as api:
             publishing = api.containers(filters={"publish": f"{port}/tcp"})
         for container in publishing:
             for published in container["Ports"]:
                 if (published.get("PublicPort"), published["Type"]) == (port, "tcp") \
                         and _meet(bind, published.get("IP", "")):
-                    return f"port {port} is taken by another program (the container {_name(container)})"
-        return ports.bind_error(ports.join(bind or "0.0.0.0", port)) if self._engine.on_this_machine else ""
+                    return Problem("port.taken", {
+                        "port": port, "owner": Problem("port.container", {"name": _name(container)})})
+        return ports.bind_error(ports.join(bind or "0.0.0.0", port)) if self._engine.on_this_machine else None
 
     def observe(self) -> list[Observed]:
         """As in base.Runtime. A container that was renamed by hand gets its name back here."""
@@ -394,8 +396,8 @@ class DockerRuntime:
     def _refusal(self, trouble: str, container: ContainerInfo) -> str:
         """Why Docker could not start it; a busy port with whoever has it."""
         port = state.busy_port(trouble)
-        holder = self.port_taken(port, "") if port is not None else ""
-        return holder or state.refusal(trouble, container.image)
+        holder = self.port_taken(port, "") if port is not None else None
+        return sentence(holder) if holder else state.refusal(trouble, container.image)
 
 
 def _name(summary: Mapping[str, Any]) -> str:

@@ -23,6 +23,7 @@ from app.runtimes.base import (CREATED, EXITED, NAME_PREFIX, RUNNING, STOPPED, L
 from app.runtimes.process.endings import copied, ending, limit_memory
 from app.runtimes.process.folder import (CONFIG, LIMITS, OLD_LOG, RECORD, REPLAYS, Folder, Record, locked,
                                  valid_name)
+from app.messages import Problem, sentence
 from app.runtimes.process.logs import ProcessLogs
 from app.lib.procfs import LOG, Process
 from app.runtimes.scrape import ScrapeFailure, scrape, scrape_all
@@ -69,7 +70,7 @@ class ProcessRuntime:
         metrics = f"127.{self._network}.{port >> 8}.{port & 255}"
         return Place(ports.join(ip, port), ports.join(metrics, portmap.METRICS))
 
-    def port_taken(self, port: int, bind: str) -> str:
+    def port_taken(self, port: int, bind: str) -> Problem | None:
         return ports.bind_error(self.place(port, bind).listen)
 
     def observe(self) -> list[Observed]:
@@ -331,9 +332,9 @@ class ProcessRuntime:
         """Start the program and record it. The lock is held."""
         bind_error = ports.bind_error(record.listen) or ports.bind_error(record.metrics)
         if bind_error:
-            record.reason = bind_error
+            record.reason = sentence(bind_error)
             folder.write(record)
-            raise RuntimeFailure(f"{record.name} can't be started: {bind_error}")
+            raise RuntimeFailure(f"{record.name} can't be started: {record.reason}")
         record.log_from = folder.log_size()
         environment = {**os.environ, **record.env, "PYTHONUNBUFFERED": "1"}
         environment["PYTHONPATH"] = os.pathsep.join(

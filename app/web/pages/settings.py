@@ -88,7 +88,7 @@ def check_domains() -> ResponseReturnValue:
     try:
         asked = words(form["domain_pool"].data)
         if not asked:
-            raise Refused("the list is empty, so there is nothing to check", "domain_pool")
+            raise Refused("form.empty_pool", "domain_pool")
         reached = the_fleet().check_domains(asked)
     except Refused as refusal:
         form.show(refusal)

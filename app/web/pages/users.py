@@ -15,6 +15,7 @@ from app.config.model import Config, User
 from app.config.names import fold
 from app.control.errors import Refused
 from app.control.views import OldLinkView, UserView
+from app.messages import sentence
 from app.messages.english.fields import words
 from app.mtproto.qr import qr_png, qr_svg
 from app.rules import brought
@@ -204,7 +205,7 @@ def _to_send(link: str, user: UserView) -> str:
     lost = brought.not_kept(link, user.tg_link)
     if not lost:
         return "The link that they have leads here as it is."
-    return f"Send them the link below, as not all of theirs could be kept: {'; '.join(lost)}."
+    return f"Send them the link below, as not all of theirs could be kept: {'; '.join(map(sentence, lost))}."
 
 
 def _user(user_id: str) -> UserView:

@@ -1,0 +1,46 @@
+"""Users: who they are, what they have, and what may be changed of them."""
+
+TEMPLATES = {
+    "user.unknown": "there is no user {ref!r}",
+    "user.ambiguous": "{count} users are called {ref!r}; use the id instead: {ids}",
+    "user.exists": "there is a user {name!r} already (id {id}); choose another name",
+    "user.no_domain": "the secret has no domain, by which users are told apart on port 443",
+    "user.no_field": "a user has no field {name!r}; there are: {names}",
+    "user.link_and_domain": "a link brings its domain along: leave the domain out, or the link",
+    "user.link_known": "this link's secret belongs to {name!r} already",
+    "user.link_server": "it leads to the server {server}, and links here to {ours}",
+    "user.link_port": "its port is {port}, and here it is {ours}",
+    "user.two_expiries":
+        "expires and expires_after_days can't both be set: either a date, or a number of days from the first use",
+    "user.expiry_past": "the expiry {typed!r} is in the past; to end access now, disable the user",
+    "user.days": "{typed!r} days are not allowed: a whole number from 0 to {most:,} is",
+    "user.at_limit": "at_limit {typed!r} is not allowed: {allowed:or} is, or nothing for what is set for all",
+    "user.limit": "the traffic limit {typed!r} is not allowed: a number of GB from 0 to {most:,}, or none, is",
+    "user.limit_two_ways": "the traffic limit {typed!r} can be read in two ways: write {first} or {second} GB",
+    "user.speed": "the speed {typed!r} is not allowed: a number of Mbit/s from 0 to {most:,}, or none, is",
+    "user.speed_two_ways": "the speed {typed!r} can be read in two ways: write {first} or {second} Mbit/s",
+    "user.secret_without_domain":
+        "on port 443 users are told apart by their domain: only a secret that has one (it starts with ee) is allowed",
+    "port.typed": "the port {typed!r} is not allowed: a whole number from 1 to 65535 is",
+    "port.typed_public":
+        "the public port {typed!r} is not allowed: a whole number from 1 to 65535 is, or 0 for what is set for all",
+    "port.of_user": "the port {port} belongs to {name!r} already",
+    "port.none_free": "no port is free from {first} to 65535: {reason}",
+    "port.all_of_users": "users have them all",
+    # Domains: which a user may have.
+    "domain.none_free":
+        "every one of the {count} domains in {@domain_pool} belongs to a user: add domains to it, name one for this "
+        "user, or use a domain of your own ({@sni_mode own})",
+    "domain.spelling": "{domain} has to be written {known}: give the user that domain",
+    "domain.of_panel": "{domain} is the panel's own name ({@panel_domain}): choose another",
+    "domain.of_cover": "{domain} is the cover site's own name ({@sni_base_domain}): choose a name under it",
+    "domain.of_user":
+        "{domain} belongs to {name!r}, and on port 443 users are told apart by their domain: choose another",
+    "domain.cover": "{domain} {reason}: choose a site elsewhere",
+    "cover.circle":
+        "leads to this server itself ({addresses}), so whoever probes it would be passed round in a circle - a name of "
+        "this server's own is one under {@sni_base_domain}",
+    "cover.inside":
+        "leads to {addresses}, which is not an address of the internet, and whoever probes it would be passed on to "
+        "what answers there",
+}
