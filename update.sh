@@ -11,6 +11,8 @@ ACTION=update
 SOURCE=""
 WANTED=""
 UNATTENDED=no
+# By the panel's button.
+ASKED_FOR=no
 KEEP_PROXIES=no
 # Shown after each failure: what was kept.
 KEPT="Nothing was changed."
@@ -31,6 +33,7 @@ first. Users' proxies go on running; if their image has changed, they are replac
   --version V       to this release, instead of the newest
   --from PATH       to the release in this archive, or the checkout in this folder
   --rollback        back to the release before the last update
+  --panel on|off    let the panel look for releases, once a day, and have a button that starts this (off)
   --auto on|off     look for updates each night, by a timer of systemd (off)
   --keep-proxies    replace no proxy; "mtproto update-proxies" does it later
   --images FILE     load images from this archive of docker save first
@@ -53,17 +56,18 @@ parse_options() {
         case $1 in
             --check | --rollback) ACTION=${1#--} ;;
             --unattended) UNATTENDED=yes ;;
+            --asked) ASKED_FOR=yes ;;
             --keep-proxies) KEEP_PROXIES=yes ;;
-            --version | --from | --home | --images | --auto)
+            --version | --from | --home | --images | --auto | --panel)
                 [ -n "${2:-}" ] || misuse "$1 needs a value."
                 case $1 in
                     --version) WANTED=$2 ;;
                     --from) SOURCE=$(realpath -m -- "$2") ;;
                     --home) MTPROTO_HOME=$(realpath -m -- "$2") ;;
                     --images) MTPROTO_IMAGES=$(realpath -m -- "$2") && export MTPROTO_IMAGES ;;
-                    --auto)
-                        ACTION=auto AUTO=$2
-                        case $2 in on | off) ;; *) misuse "--auto $2: on or off is allowed." ;; esac
+                    --auto | --panel)
+                        ACTION=${1#--} SWITCH=$2
+                        case $2 in on | off) ;; *) misuse "$1 $2: on or off is allowed." ;; esac
                         ;;
                 esac
                 shift
@@ -83,7 +87,7 @@ parse_options() {
 
 load_parts() {
     local part
-    for part in log files stack tree releases backups deploy timer; do
+    for part in log files stack tree releases backups deploy timer news; do
         # shellcheck source=/dev/null
         . "$HERE/host/lib/$part.sh"
     done
@@ -96,6 +100,7 @@ load_parts() {
             if [ $# -gt 1 ]; then printf '\nThis helps:\n\n    %s\n' "$2"; fi
             printf '\n'
         } | tee -a "$LOG" >&2 || true
+        if [ "$ASKED_FOR" = yes ] && [ -z "$PHASE" ]; then tell_panel "${TO:-$(current_version)}" "$1 $KEPT"; fi
         exit 1
     }
 }
@@ -125,6 +130,7 @@ check() {
     newest=$(newest_version "$url") || fail_run "$url can't be asked which release is the newest."
     [ -n "$newest" ] || fail "the SHA256SUMS at $url names no release."
     printf 'Newest:    %s\n' "$newest"
+    tell_panel "$newest" ""
     if [ "$newest" = "$(current_version)" ]; then
         printf 'This is the newest release.\n'
     else
@@ -277,6 +283,7 @@ finish_deploy() {
 
 conclude() {
     say "$TO serves."
+    tell_panel "$TO" "updated from $FROM to $TO"
     printf 'VERSION=%s\nBACKUP=%s\n' "$FROM" "$BACKUP" | write_file "$MTPROTO_HOME/previous" 0600
     if [ -e "$MTPROTO_HOME/.failed" ]; then forget "$MTPROTO_HOME/.failed" "$TO"; fi
     # Who goes back by hand does not want it again tonight.
@@ -302,6 +309,7 @@ finish_going_back() {
 was lost: it is in $MTPROTO_HOME/data and $BACKUP. Everything that was said is in $LOG." "$AGAIN"
     fi
     rm -f "$STATE"
+    tell_panel "$TO" "the update to $TO was taken back: ${REASON:-it did not work}"
     KEPT="$FROM serves again; users' proxies ran on all the time, and the backup is $BACKUP."
     fail "the update to $TO was taken back, as it did not work: ${REASON:-see the log}. The log is $LOG"
 }
@@ -381,11 +389,15 @@ main() {
         return
     fi
     take_lock
+    if [ "$ASKED_FOR" = yes ]; then rm -f "$ASKED"; fi
     # What a run that was killed has left of files that it wrote.
     rm -rf "$MTPROTO_HOME"/*.new.* "$MTPROTO_HOME"/.*.new.* "$MTPROTO_HOME"/releases/.new.*
     begin_update_log "update.sh $*"
     if [ "$ACTION" = auto ]; then
-        automatic "$AUTO"
+        automatic "$SWITCH"
+        return
+    elif [ "$ACTION" = panel ]; then
+        panel_updates "$SWITCH"
         return
     fi
     resume

@@ -15,7 +15,7 @@ from app.messages import Problem
 
 #: What a data folder holds. One that holds anything else is somebody's folder with other uses, too.
 _OURS = ("backups", "certificates", "config.", "monitor.lock", "nginx", "panel.", "proxies", "reconcile.lock",
-         "sample.lock", "traffic.json")
+         "sample.lock", "traffic.json", "update.")
 
 
 def use_umask() -> None:

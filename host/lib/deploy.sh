@@ -139,7 +139,7 @@ serves() {
 # first_enabled_user: the id of one; nothing if there is none.
 first_enabled_user() {
     panel user list --json 2>>"$LOG" </dev/null |
-        sed -n 's/^ *"id": "\([0-9A-Za-z_-]*\)".*/id \1/p; s/^ *"enabled": \(true\|false\).*/\1/p' |
+        sed -n 's/^    "id": "\([0-9A-Za-z_-]*\)".*/id \1/p; s/^    "enabled": \(true\|false\).*/\1/p' |
         awk '$1 == "id" { id = $2 } $1 == "true" { print id; exit }'
 }
 

@@ -62,7 +62,8 @@ def test_it_holds_what_a_server_needs_and_the_stylesheet(released: Path) -> None
         assert all(entry.uid == entry.gid == 0 and not entry.mode & 0o022 for entry in archive)
         css = archive.extractfile("mtproto-v1.2.3/app/web/static/build/panel.css").read()
     assert {"install.sh", "update.sh", "docker-compose.yml", "Dockerfile", "Dockerfile.mtg", "requirements.txt",
-            "host/mtproto", "host/prepare-release.sh", "host/lib/stack.sh", "nginx/nginx.conf", ".dockerignore"} <= names
+            "host/mtproto", "host/prepare-release.sh", "host/lib/stack.sh", "nginx/nginx.conf",
+            ".dockerignore"} <= names
     assert not [name for name in names if name.startswith(("tests", ".git", ".ci")) or "node_modules" in name
                 or "__pycache__" in name]
     assert read == {"VERSION": "v1.2.3\n", "RELEASE_URL": f"{URL}\n"} and len(css) > 1000

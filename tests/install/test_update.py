@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 from pathlib import Path
 
 import pytest
@@ -251,6 +252,35 @@ def test_updates_by_themselves_are_a_timer_that_is_off_until_asked_for(server: S
     for _ in range(2):
         assert server.update("--auto", "off").code == 0
         assert list((server.folder / "units").iterdir()) == []
+
+
+def test_the_panel_is_told_of_releases_and_its_button_starts_an_update(server: Server) -> None:
+    told = server.home / "data/update.json"
+    server.publish("v2")
+    assert server.update().code == 0 and not told.exists(), "nobody asked for that"
+    (server.folder / "root/run/systemd/system").mkdir(parents=True)
+    (server.folder / "units").mkdir()
+    server.publish("v3")
+    assert server.update("--panel", "on").code == 0
+    assert "systemctl enable --now mtproto-asked.path mtproto-news.timer" in server.calls
+    assert f"PathExists={server.home}/data/update.wanted" in (server.folder / "units/mtproto-asked.path").read_text()
+    now = json.loads(told.read_text())
+    assert (now["installed"], now["newest"], now["result"]) == ("v2", "v3", "")
+    (server.home / "data/update.wanted").write_text("v3")
+    server.say("build-fails", "v3")
+    assert server.update("--asked").code == 1
+    assert not (server.home / "data/update.wanted").exists()
+    now = json.loads(told.read_text())
+    assert now["newest"] == "v3" and now["result"].startswith("the images of v3 could not be made ready")
+    server.say("build-fails", "none")
+    server.say("broken", "v3")
+    assert server.update("--asked").code == 1
+    assert "taken back: the panel of v3 did not answer" in json.loads(told.read_text())["result"]
+    server.say("broken", "none")
+    assert server.update("--asked").code == 0 and server.version == "v3"
+    assert json.loads(told.read_text())["result"] == "updated from v2 to v3"
+    assert server.update("--panel", "off").code == 0
+    assert not told.exists() and list((server.folder / "units").iterdir()) == []
 
 
 def test_a_folder_without_an_installation_is_told_so(server: Server, tmp_path: Path) -> None:

@@ -376,3 +376,23 @@ def test_an_nginx_that_is_gone_is_told_where_the_links_are_and_where_it_is_switc
     for path in paths:
         told = [e.text for e in read(admin.get(path).get_data(as_text=True)) if e.attributes.get("id") == "trouble"]
         assert len(told) == 1 and "docker compose up -d nginx" in told[0], path
+
+
+def test_a_new_release_is_shown_where_the_host_tells_of_it_and_asked_for_by_a_button(
+        admin: Visitor, fleet: Fleet) -> None:
+    told = fleet.data_dir / "update.json"
+    assert "mtproto update --panel on" in admin.get("/settings").text
+    page = admin.post("/settings/update", follow_redirects=True).text
+    assert "does not take updates from the panel" in page and not (fleet.data_dir / "update.wanted").exists()
+    for odd in ("", "[]", "{}", '{"installed": 1}', "\xff"):
+        told.write_text(odd, encoding="latin-1")
+        assert admin.get("/settings").status_code == 200, odd
+    told.write_text(json.dumps({"installed": "v1", "newest": "v1", "at": 1, "result": ""}))
+    assert "This is the newest one" in admin.get("/settings").text
+    told.write_text(json.dumps({"installed": "v1", "newest": "v2 <b>", "at": 1, "result": "it was taken back: x"}))
+    page = admin.get("/settings").text
+    assert "Update to v2 &lt;b&gt;" in page and "taken back: x" in page
+    page = admin.post("/settings/update", follow_redirects=True).text
+    assert "begins within seconds" in page and "Update to" not in page
+    assert (fleet.data_dir / "update.wanted").read_text() == "v2 <b>"
+    assert any((e.actor, e.action) == ("admin:ada", "update asked for") for e in fleet.events())

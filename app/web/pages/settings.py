@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from app.actions import updates
 from app.checks.tls import TlsCheck
 from app.config.model import Config
 from app.control.errors import Refused
@@ -124,6 +125,19 @@ def renew() -> ResponseReturnValue:
         "message"))
 
 
+@blueprint.post("/update")
+def update() -> ResponseReturnValue:
+    """Asks the host for the newest release."""
+    fleet = the_fleet()
+    try:
+        wanted = updates.ask(fleet.data_dir, fleet.ledger, actor())
+        flash(f"The update to {wanted.newest} begins within seconds. The panel is away for a moment when it switches; "
+              "proxies run on. How it went is shown here.")
+    except Refused as refusal:
+        flash(str(refusal), "error")
+    return redirect(url_for(".index") + "#version")
+
+
 def written(settings: Mapping[str, object]) -> dict[str, str]:
     """The settings of the form as they are typed into it: a list is one word a line."""
     return {name: _text(settings[name]) for name in NAMES}
@@ -161,7 +175,8 @@ def _page(form: SettingsForm, reached: list[TlsCheck] | None = None,
           renewed: tuple[str, str] | None = None) -> str:
     fleet = the_fleet()
     status = fleet.status()
-    return render_template("settings/index.html", form=form, version=version(), edge=status.edge, engine=status.engine,
+    return render_template("settings/index.html", form=form, edge=status.edge, engine=status.engine,
+                           version=version(), updates=updates.told(fleet.data_dir),
                            server_note=status.server_note, users=len(status.users), certificates=fleet.certificates(),
                            reached=reached, renewed=renewed, further=FURTHER,
                            hints={spec.key: FIELDS[f"setting.{spec.key}"].hint for spec in FURTHER})
