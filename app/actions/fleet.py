@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from app import private
 from app.accounts.accounts import Accounts
 from app.accounts.logins import Place
 from app.actions.declare import T, declare
@@ -22,7 +21,7 @@ from app.checks.addresses import Addresses
 from app.checks.clock import OutsideClock
 from app.checks.server import Server, server_address
 from app.checks.tls import TlsCheck, check_all
-from app.config import model
+from app.config import data_folder, model
 from app.config.file import ConfigError, ConfigFile
 from app.config.model import Admin, Config, User
 from app.control import certificates, periods, strangers
@@ -126,7 +125,7 @@ class Fleet:
         sight = self._sight()
         views = [user_view(user, sight) for user in sight.config.users]
         problems += [*map(sentence, sight.config.problems()), zone_problem(),
-                     *map(sentence, filter(None, [private.owner_problem(self.data_dir)]))]
+                     *map(sentence, filter(None, [data_folder.owner_problem(self.data_dir)]))]
         running = sum(v.state == "running" for v in views)
         edge = self.port443.status(sight.config, running, sight.problems.get(NGINX, ""),
                                    [*certificates.problems(self.ledger, sight.now),

@@ -24,6 +24,7 @@ from app.builtin.engine import Engine
 from app.builtin.logs import failure_rarely, log, set_up, warn_rarely
 from app.builtin.metrics import serve_metrics
 from app.builtin.settings import Endpoint, Settings, SettingsError, read_settings
+from app.lib.private import use_umask
 
 #: Connections that the kernel keeps until they are accepted; it takes net.core.somaxconn at most.
 _BACKLOG = 65535
@@ -200,5 +201,5 @@ def _allow_many_files(concurrency: int) -> int:
 
 if __name__ == "__main__":
     # What it writes (replay marks) is nobody else's.
-    os.umask(0o077)
+    use_umask()
     sys.exit(main())

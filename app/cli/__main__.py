@@ -13,7 +13,7 @@ from app.cli.serve import serve
 from app.cli.settings import settings
 from app.cli.traffic import traffic
 from app.cli.users import user
-from app.private import use_umask
+from app.lib.private import use_umask
 
 for command in (
     serve, user, settings, certificates, domains, status, traffic, start, stop, restart, logs, events, reconcile,

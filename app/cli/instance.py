@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from app import private
+from app.lib import private
 from app.lib.filelock import try_flock
 from app.messages import sentence
 from app.runtimes.ports import bind_error, join, own_address

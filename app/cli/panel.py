@@ -9,10 +9,10 @@ from pathlib import Path
 
 import click
 
-from app import private
 from app.cli.instance import PanelError, PanelFile, Running, listen, url_of
 from app.cli.root import Group, Invocation, Refusal
 from app.cli.serve import bind_option, port_option, welcome, welcome_text
+from app.lib import private
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 START_SECONDS = 60

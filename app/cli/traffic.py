@@ -12,7 +12,7 @@ import click
 from app.cli.output import facts, table
 from app.cli.root import Group, Invocation
 from app.config import times
-from app.units import size
+from app.lib.units import size
 
 if TYPE_CHECKING:
     from app.actions import Fleet

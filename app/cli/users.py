@@ -13,8 +13,8 @@ from app.cli import typed
 from app.cli.output import facts, limit, table
 from app.cli.root import Group, Invocation, Refusal
 from app.cli.traffic import amount, both
+from app.lib.units import size
 from app.messages.english.fields import FIELDS, words
-from app.units import size
 
 if TYPE_CHECKING:
     from app.control.views import UserView

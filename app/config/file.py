@@ -12,9 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from app import private
 from app.commands import shell_command
-from app.config import model, older
+from app.config import data_folder, model, older
 from app.config.json_text import NotJson, parse
 from app.config.model import Config, InvalidConfig
 from app.config.passwords import hash_password, new_password
@@ -104,7 +103,7 @@ class ConfigFile:
         except OSError as error:
             raise ConfigError("config.folder", path=self.data_dir, reason=error.strerror) from None
         with suppress(OSError):  # a disk that takes no writes keeps its rights
-            private.close_folder(self.data_dir)
+            data_folder.close_folder(self.data_dir)
         if self.path.exists():
             config = self.read()
             if config.secret_key and config.admin_password_hash:
@@ -250,7 +249,7 @@ class ConfigFile:
 
     def _owner(self, error: OSError) -> list[Problem]:
         denied = error.errno in (errno.EACCES, errno.EPERM)
-        return [found] if denied and (found := private.owner_problem(self.data_dir)) else []
+        return [found] if denied and (found := data_folder.owner_problem(self.data_dir)) else []
 
     def _back_up(self, raw: bytes) -> None:
         kept = sorted(self.backups.glob("config-*.json"))

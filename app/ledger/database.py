@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from app import private
 from app.ledger.migrations import migrate
+from app.lib import private
 from app.lib.filelock import FileLock
 
 log = logging.getLogger(__name__)

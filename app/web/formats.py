@@ -12,8 +12,8 @@ from flask import Flask
 from app import commands
 from app.config.values import WEEKDAYS, parse_cycle
 from app.lib import zone
+from app.lib.units import size
 from app.messages.english.fields import words
-from app.units import size
 from app.web.context import the_fleet
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.cli.output import WIDTH, cells, plain, shorten, table
-from app.units import size
+from app.lib.units import size
 
 
 @pytest.mark.parametrize(

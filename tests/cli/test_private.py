@@ -15,7 +15,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from app import private
+from app.config import data_folder
 from app.config.file import ConfigError, ConfigFile
 from app.ledger.ledger import Ledger
 from app.messages import sentence
@@ -98,10 +98,10 @@ def test_files_of_another_account_are_told_with_the_command_that_gives_them_back
     """As after a command that was run as root on the folder of another account."""
     data = tmp_path / "my data"
     ConfigFile(data).prepare()
-    assert private.owner_problem(data) is None
+    assert data_folder.owner_problem(data) is None
     monkeypatch.setattr(os, "geteuid", lambda: 4711)
     monkeypatch.setattr(os, "getegid", lambda: 4712)
-    assert f"sudo chown -R 4711:4712 '{data}'" in sentence(private.owner_problem(data))
+    assert f"sudo chown -R 4711:4712 '{data}'" in sentence(data_folder.owner_problem(data))
 
     def denied(path: Path) -> bytes:
         raise PermissionError(errno.EACCES, "Permission denied", str(path))

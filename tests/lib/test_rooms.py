@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 #: From above to below. Of two rooms on one floor of the map, the one that uses the other stands first.
 ORDER = ("cli", "web", "actions", "accounts", "control", "certificates", "edge", "checks", "engines", "rules",
-         "runtimes", "ledger", "config", "private", "messages", "builtin", "mtproto", "commands", "units", "lib")
+         "runtimes", "ledger", "config", "messages", "builtin", "mtproto", "commands", "lib")
 
 #: The program that serves users is sent to machines without a panel: these know nothing of it.
 ONLY = {"builtin": {"builtin", "mtproto", "lib"}, "mtproto": {"mtproto", "lib"}, "lib": {"lib"}}

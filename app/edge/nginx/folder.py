@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from app import private
+from app.lib import private
 from app.lib.filelock import locked
 from app.lib.files import sync_folder
 

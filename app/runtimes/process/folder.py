@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from app.lib import filelock, files
+from app.lib import filelock, files, private
 from app.lib.procfs import LOG, Process
 from app.runtimes.base import RuntimeFailure
 
@@ -176,15 +176,11 @@ class Folder:
         microseconds.
         """
         beside = self.path / f".{OLD_LOG}.new"
-        with open(self.log, "rb+", buffering=0) as log, open(beside, "wb", opener=_private) as copy:
+        with open(self.log, "rb+", buffering=0) as log, open(beside, "wb", opener=private.opener) as copy:
             while chunk := log.read(1 << 20):
                 copy.write(chunk)
             log.truncate(0)
         os.replace(beside, self.path / OLD_LOG)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _tail(path: Path, count: int, since: int = 0) -> list[str]:

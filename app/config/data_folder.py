@@ -1,8 +1,4 @@
-"""Files and folders that only the account of the panel may read: they hold secrets, names and passwords' hashes.
-
-Each file is made with its rights; what is made by others' code (SQLite's own files, a shell's redirection) is
-covered by the umask of every program of ours.
-"""
+"""The data folder: it is for the panel's account alone, and what stands in the way of that account."""
 
 from __future__ import annotations
 
@@ -11,21 +7,12 @@ import shlex
 from pathlib import Path
 
 from app.commands import in_compose
+from app.lib.private import close_file
 from app.messages import Problem
 
 #: What a data folder holds. One that holds anything else is somebody's folder with other uses, too.
 _OURS = ("backups", "certificates", "config.", "monitor.lock", "nginx", "panel.", "proxies", "reconcile.lock",
          "sample.lock", "traffic.json", "update.")
-
-
-def use_umask() -> None:
-    """For every program of ours, first of all: what it makes is nobody else's, unless it says so."""
-    os.umask(0o077)
-
-
-def opener(path: str, flags: int) -> int:
-    """For open(…, opener=opener): a file that is made is mode 0600."""
-    return os.open(path, flags, 0o600)
 
 
 def close_folder(folder: Path) -> None:
@@ -41,17 +28,6 @@ def close_folder(folder: Path) -> None:
             close_file(path)
     if there.st_mode & 0o077 and len(ours) == len(os.listdir(folder)):
         folder.chmod(0o700)
-
-
-def close_file(path: Path) -> None:
-    """The same for a file, whose owner's rights stay as they are; nothing where there is none. Raises OSError."""
-    try:
-        # Asked first, as a disk that takes no writes refuses even the mode that it has.
-        mode = path.stat().st_mode & 0o777
-        if mode & 0o077:
-            path.chmod(mode & 0o700)
-    except FileNotFoundError:
-        pass
 
 
 def owner_problem(folder: Path) -> Problem | None:
