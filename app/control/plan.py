@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from app.lib import backoff
 from app.runtimes.base import RUNNING, Observed, Workload
 
-CREATE, START, REPLACE, STOP, REMOVE = "create", "start", "replace", "stop", "remove"
+CREATE, START, REPLACE, UPDATE, STOP, REMOVE = "create", "start", "replace", "update", "stop", "remove"
 
 LONGEST_PAUSE = 300.0
 
 
 @dataclass(frozen=True)
 class Action:
-    """kind: create, start, replace, stop or remove. workload: None for the last two.
+    """kind: create, start, replace, update (its live files), stop or remove. workload: None for the last two.
     reason: why a workload that is started again had stopped."""
 
     kind: str
@@ -74,6 +74,8 @@ def _needed(workload: Workload, observed: Observed | None, now: float, renew: bo
         return CREATE
     if observed.spec != workload.spec or (renew and observed.outdated):
         return REPLACE
-    if observed.state == RUNNING or now < retry_at(observed):
+    if observed.state == RUNNING:
+        return UPDATE if observed.live != workload.live else ""
+    if now < retry_at(observed):
         return ""
     return REPLACE if observed.outdated else START

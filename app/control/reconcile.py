@@ -13,7 +13,7 @@ from typing import Any
 
 from app.config.model import Config
 from app.control.desired import Desired, desired
-from app.control.plan import CREATE, LONGEST_PAUSE, REMOVE, REPLACE, START, STOP, Action, pause, plan
+from app.control.plan import CREATE, LONGEST_PAUSE, REMOVE, REPLACE, START, STOP, UPDATE, Action, pause, plan
 from app.control.port443 import Port443
 from app.control.sampling import Sampler, locked
 from app.control.strangers import closing
@@ -39,7 +39,7 @@ NGINX = "nginx"
 
 @dataclass(frozen=True)
 class Outcome:
-    """One action that was carried out, or failed. action: create, adopt, start, replace, stop, remove,
+    """One action that was carried out, or failed. action: create, adopt, start, replace, update, stop, remove,
     throttle, unthrottle, refuse or serve (by nginx). name: the workload. user: the user's name, "" when
     unknown. user_id: whose link the workload serves, "" for nobody's."""
 
@@ -131,7 +131,7 @@ class Reconciler:
                        renew)
         if respect_backoff:
             actions = [a for a in actions if not self._resting(a, a.spec)]
-        ending = {a.name for a in actions if a.kind in (REPLACE, STOP, REMOVE)}
+        ending = {a.name for a in actions if a.kind in (REPLACE, UPDATE, STOP, REMOVE)}
         self.sampler.sample([o for o in observed if o.name in ending and o.state == RUNNING])
         site = self._site(config, wanted)
         if self.has_served and actions:
@@ -217,6 +217,10 @@ class Reconciler:
             return
         if action.kind in (CREATE, REPLACE) and action.workload:
             self.runtime.create(action.workload)
+        elif action.workload and action.workload.live_files:
+            self.runtime.update(action.name, action.workload.live_files)
+        if action.kind == UPDATE:
+            return
         self.runtime.start(action.name)
 
     def _back_off(self, action: Action, spec: str, longest: float = LONGEST_PAUSE) -> None:

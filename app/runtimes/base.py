@@ -66,9 +66,11 @@ class Workload:
     the command stands for the path of "config.toml" there.
     port: the TCP port on which clients reach it. metrics_path: HTTP path.
     env: extra environment. memory_mb: what it may use, in MB of 1024^2 bytes; 0 is no limit.
-    links: ids of the links that it serves, by which its counters are accounted.
-    Everything but the links is part of the spec hash, so whatever must not cause a restart
-    (names, notes, limits) stays outside.
+    live_files: as files, but what they hold may be changed while it runs, see Runtime.update.
+    links: ids of the links that it serves, by which its counters are accounted; () of one with live
+    files, whose engine tells them with its counters.
+    Everything but the links and what is in the live files is part of the spec hash, so whatever must
+    not cause a restart (names, notes, limits) stays outside.
     """
 
     name: str
@@ -83,6 +85,12 @@ class Workload:
     env: Mapping[str, str] = field(default_factory=dict)
     memory_mb: int = 0
     links: tuple[str, ...] = ()
+    live_files: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def live(self) -> str:
+        """Hash of its live files, as in Observed.live."""
+        return live_hash(self.live_files)
 
     @property
     def spec(self) -> str:
@@ -91,9 +99,16 @@ class Workload:
         What is hashed, and how, stays as it is for ever: with another hash, every proxy would be made anew.
         """
         described = {key: value for key, value in asdict(self).items() if key in _HASHED}
+        if self.live_files:
+            described["live_files"] = sorted(self.live_files)
         described["command"] = [_HASHED_AS.get(word, word) for word in self.command]
         text = json.dumps(described, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def live_hash(files: Mapping[str, str]) -> str:
+    """Hash of live files by their names (16 hex digits); "" for none."""
+    return hashlib.sha256(json.dumps(dict(files), sort_keys=True).encode()).hexdigest()[:16] if files else ""
 
 
 #: Observed.state
@@ -113,7 +128,7 @@ class Observed:
     exited_at: Unix seconds of the last exit, 0.0 if none. reason: why it is not
     running, for people; "" if it runs. outdated: whether the image of its name is another one by now than the
     one that it was made from. links: as in Workload; () if it does not tell, as one that was made before links had
-    ids.
+    ids. live: live_hash() of the live files that are there, "" if it has none.
     """
 
     name: str
@@ -127,6 +142,7 @@ class Observed:
     reason: str = ""
     outdated: bool = False
     links: tuple[str, ...] = ()
+    live: str = ""
 
 
 @dataclass(frozen=True)
@@ -189,6 +205,11 @@ class Runtime(Protocol):
 
     def start(self, name: str) -> None:
         """Start it, and return once it accepts connections."""
+
+    def update(self, name: str, live_files: Mapping[str, str]) -> None:
+        """Let the workload's live files, all of them, hold this from now on; whether it runs or not, and without a
+        restart. Which they are was settled when it was created. Whoever reads one in that moment may find it
+        missing or cut short, so an engine takes nothing from a file that is not whole."""
 
     def stop(self, name: str) -> None:
         """Stop it at once: its live connections end before this returns."""

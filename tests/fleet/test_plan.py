@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 from hypothesis import given, settings
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from app.config.model import Config, User
 from app.control.desired import desired
-from app.control.plan import CREATE, LONGEST_PAUSE, REMOVE, REPLACE, START, STOP, pause, plan, retry_at
+from app.control.plan import CREATE, LONGEST_PAUSE, REMOVE, REPLACE, START, STOP, UPDATE, pause, plan, retry_at
 from app.engines.builtin import Builtin
 from app.engines.mtg.engine import Mtg
 from app.ledger.traffic import Total
@@ -143,6 +144,19 @@ def test_a_parked_users_workload_is_stopped_once_and_anothers_in_its_place_remov
     assert [a.kind for a in plan({}, [running], 0.0, {one: "alice"})] == [STOP]
     assert plan({}, [Observed(one, "alice", "spec", EXITED)], 0.0, {one: "alice"}) == []
     assert [a.kind for a in plan({}, [running], 0.0, {one: "bob"})] == [REMOVE]
+
+
+def test_live_files_that_differ_are_updated_and_nothing_else_is_done():
+    one = "mtg-proxy-1"
+    made = replace(workload(one, "00"), live_files={"users": "alice"})
+    running = Observed(one, one, made.spec, RUNNING, live=made.live)
+    assert plan({one: made}, [running], 0.0) == []
+    changed = replace(made, live_files={"users": "alice, bob"})
+    assert [(a.kind, a.workload) for a in plan({one: changed}, [running], 0.0)] == [(UPDATE, changed)]
+    ended = Observed(one, one, made.spec, EXITED, live=made.live)
+    assert [a.kind for a in plan({one: changed}, [ended], 0.0)] == [START], "with the files as they should be"
+    with_more = replace(made, live_files={"users": "alice", "groups": ""})
+    assert [a.kind for a in plan({one: with_more}, [running], 0.0)] == [REPLACE]
 
 
 def test_a_changed_workload_does_not_wait_for_the_crashes_of_the_old_one():

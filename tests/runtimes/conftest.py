@@ -6,9 +6,10 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from docker import APIClient
@@ -38,11 +39,12 @@ class Lab:
     def occupy(self, port: int) -> None:
         raise NotImplementedError
 
-    def workload(self, port: int = 0, user: str = "alice", **options: object) -> Workload:
+    def workload(self, port: int = 0, user: str = "alice", live: Mapping[str, str] = MappingProxyType({}),
+                 **options: object) -> Workload:
         """A workload of the stand-in program on a free loopback port; options go into its config."""
         port = port or free_port()
         place = self.runtime.place(port, "127.0.0.1")
-        return stand_in(port, place, user, **options)
+        return replace(stand_in(port, place, user, **options), live_files=dict(live))
 
     def state(self, name: str) -> str | None:
         return next((o.state for o in self.runtime.observe() if o.name == name), None)
@@ -118,8 +120,9 @@ class DockerLab(Lab):
     def occupy(self, port: int) -> None:
         self.sockets.append(socket.create_server(("127.0.0.1", port)))
 
-    def workload(self, port: int = 0, user: str = "alice", **options: object) -> Workload:
-        made = super().workload(port, user, **options)
+    def workload(self, port: int = 0, user: str = "alice", live: Mapping[str, str] = MappingProxyType({}),
+                 **options: object) -> Workload:
+        made = super().workload(port, user, live, **options)
         return replace(made, image=self.image, command=("run", "{config}"), memory_mb=64)
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -186,6 +187,32 @@ def test_what_does_not_run_can_not_be_throttled(lab):
         with pytest.raises(RuntimeFailure, match="not running"):
             lab.runtime.throttle(name, 1_000_000)
         assert lab.runtime.throttled(name) is None
+
+
+def test_live_files_are_changed_while_it_runs_and_restart_nothing(lab, running):
+    workload = running(live={"users.json": "[1]", "more.json": "[]"})
+    before = only(lab)
+    assert before.live == workload.live != ""
+    changed = replace(workload, live_files={"users.json": '[1, 2, "Ólafur"]', "more.json": ""})
+    assert changed.spec == workload.spec and changed.live != workload.live
+    for _ in range(2):
+        lab.runtime.update(workload.name, changed.live_files)
+        assert only(lab) == replace(before, live=changed.live)
+    assert lab.again().observe() == [replace(before, live=changed.live)]
+    lab.runtime.stop(workload.name)
+    lab.runtime.update(workload.name, workload.live_files)
+    assert (only(lab).live, only(lab).state) == (workload.live, EXITED)
+    lab.runtime.start(workload.name)
+    assert (only(lab).live, only(lab).spec) == (workload.live, workload.spec)
+
+
+def test_files_that_were_no_live_ones_from_the_beginning_can_not_be_changed(lab, running):
+    plain, other = running(), running(live={"users.json": "[]"})
+    for name, files in ((plain.name, {"users.json": "[1]"}), (other.name, {"another.json": "[1]"}),
+                        (other.name, {}), ("mtg-proxy-1234", {"users.json": "[1]"})):
+        with pytest.raises(RuntimeFailure, match=name):
+            lab.runtime.update(name, files)
+    assert {o.name: o.live for o in lab.runtime.observe()} == {plain.name: "", other.name: other.live}
 
 
 def test_logs_show_the_last_lines(lab, running):

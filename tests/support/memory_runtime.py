@@ -10,12 +10,12 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from app.messages import Problem
 from app.runtimes.base import (CREATED, EXITED, RUNNING, STOPPED, LegacyContainer, Notice, Observed, Place,
-                               RuntimeFailure, Sample, Workload)
+                               RuntimeFailure, Sample, Workload, live_hash)
 
 SETTLED_AFTER = 60.0
 
@@ -33,6 +33,7 @@ class FakeProcess:
     reason: str = ""
     outdated: bool = False
     limit: int | None = None
+    live: dict[str, str] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
 
 
@@ -117,13 +118,13 @@ class MemoryRuntime:
             observed.append(Observed(
                 name, box.workload.user_id, box.workload.spec, box.state, box.run_id, box.started_at,
                 box.exited_at, 0 if settled else box.crashes, box.reason, box.outdated,
-                box.workload.links))
+                box.workload.links, live_hash(box.live)))
         return observed
 
     def create(self, workload: Workload) -> None:
         self._called("create", workload.name)
         self._end(workload.name)
-        self.machine.boxes[workload.name] = FakeProcess(workload)
+        self.machine.boxes[workload.name] = FakeProcess(workload, live=dict(workload.live_files))
 
     def start(self, name: str) -> None:
         self._called("start", name)
@@ -141,6 +142,13 @@ class MemoryRuntime:
         box.state, box.reason, box.started_at = RUNNING, "", self.machine.now()
         box.run_id = f"run-{next(self.machine.numbers)}"
         box.log.append(f"listening on {box.workload.place.listen}")
+
+    def update(self, name: str, live_files: Mapping[str, str]) -> None:
+        self._called("update", name)
+        box = self.machine.boxes.get(name)
+        if box is None or box.live.keys() != live_files.keys():
+            raise RuntimeFailure(f"{name} has no live files {', '.join(sorted(live_files))} that could be changed")
+        box.live = dict(live_files)
 
     def stop(self, name: str) -> None:
         self._called("stop", name)

@@ -11,7 +11,7 @@ from tests.web.html import read, text
 from tests.web.visitor import Visitor
 
 WHY = "Docker does not answer: start it with systemctl start docker"
-VERBS = ("place", "port_taken", "observe", "create", "start", "stop", "remove", "logs", "merged_logs",
+VERBS = ("place", "port_taken", "observe", "create", "start", "update", "stop", "remove", "logs", "merged_logs",
          "followed_logs", "samples", "throttle", "throttled", "wait", "foreign", "adopt", "notices")
 
 

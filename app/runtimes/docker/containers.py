@@ -9,13 +9,13 @@ from typing import Any
 from docker import APIClient
 from docker.errors import APIError, ImageNotFound, NotFound
 
-from app.runtimes.base import IMAGE_FOLDER, RuntimeFailure, Workload
+from app.runtimes.base import IMAGE_FOLDER, RuntimeFailure, RuntimeUnavailable, Workload
 from app.runtimes.docker import logs as docker_logs
 from app.runtimes.docker import spec as docker_spec
 from app.runtimes.docker.client import Connection
 from app.runtimes.docker.events import Watcher
 from app.runtimes.docker.images import Images
-from app.runtimes.docker.spec import INSTANCE, MANAGED
+from app.runtimes.docker.spec import INSTANCE, LIVE, MANAGED
 from app.runtimes.docker.state import ContainerInfo, container_info
 
 #: Added to the name of a replacement; it takes the workload's name when the old one is gone.
@@ -91,12 +91,30 @@ class Containers:
             self._images.fetch(workload.image)
             made = api.create_container_from_config(body, name)["Id"]
         try:
-            if not api.put_archive(made, IMAGE_FOLDER, docker_spec.archive(workload.files)):
-                raise RuntimeFailure(f"{workload.name}: its files could not be put into the container")
+            self.put(api, made, workload.name, {**workload.files, **workload.live_files})
         except (APIError, RuntimeFailure):
             self.destroy(api, made)
             raise
         return made
+
+    def put(self, api: APIClient, identity: str, name: str, files: Mapping[str, str]) -> None:
+        """Write these files where the container finds its own; it may run, as they are in a volume."""
+        if not api.put_archive(identity, IMAGE_FOLDER, docker_spec.archive(files)):
+            raise RuntimeFailure(f"{name}: its files could not be put into the container")
+
+    def live_files(self, container: ContainerInfo) -> dict[str, str]:
+        """What the container's live files hold; one that is missing is left out. Asks Docker only if it has any."""
+        names = container.labels.get(LIVE, "").split()
+        if not names:
+            return {}
+        try:
+            with self._engine.api() as api:
+                packed = b"".join(api.get_archive(container.id, IMAGE_FOLDER)[0])
+        except RuntimeUnavailable:
+            raise
+        except RuntimeFailure:
+            return {}  # it is being removed
+        return docker_spec.unpacked(packed, names)
 
     def replace(self, api: APIClient, workload: Workload) -> str:
         """make(), in the place of a container of ours that has the name already.

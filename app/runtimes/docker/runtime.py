@@ -16,12 +16,12 @@ from app.lib import portmap
 from app.runtimes import loglines, ports
 from app.runtimes.docker import adoption, counters, logs, metrics, shaper, state
 from app.runtimes.base import (EXITED, RUNNING, LegacyContainer, Notice, Observed, Place, RuntimeFailure,
-                               RuntimeUnavailable, Sample, Workload)
+                               RuntimeUnavailable, Sample, Workload, live_hash)
 from app.runtimes.docker.client import PATIENT, Connection
 from app.runtimes.docker.containers import Containers, cut_off
 from app.runtimes.docker.events import Watcher
 from app.messages import Problem, sentence
-from app.runtimes.docker.spec import KEEP_RUNNING, LINKS, NAME, SPEC, STAY_STOPPED, USER
+from app.runtimes.docker.spec import KEEP_RUNNING, LINKS, LIVE, NAME, SPEC, STAY_STOPPED, USER
 from app.runtimes.docker.state import CrashState, ContainerInfo, container_info
 from app.runtimes.scrape import KeptConnections
 
@@ -217,6 +217,13 @@ class DockerRuntime:
         metrics.await_ready(self._containers, name, container.id, metrics.Patience(
             self.start_timeout, self.metrics_timeout, self.unreachable_after))
 
+    def update(self, name: str, live_files: Mapping[str, str]) -> None:
+        container = self._containers.find(name)
+        if container is None or set(container.labels.get(LIVE, "").split()) != set(live_files):
+            raise RuntimeFailure(f"{name} has no live files {', '.join(sorted(live_files))} that could be changed")
+        with self._engine.api(PATIENT) as api:
+            self._containers.put(api, container.id, name, live_files)
+
     def stop(self, name: str) -> None:
         container = self._containers.find(name)
         if container is None:
@@ -356,7 +363,8 @@ class DockerRuntime:
         return Observed(name, container.labels.get(USER, ""), spec, container.state, container.run_id,
                         container.started_at, container.exited_at, crashes, reason,
                         self._is_outdated(container.image, made_from),
-                        tuple(container.labels.get(LINKS, "").split()))
+                        tuple(container.labels.get(LINKS, "").split()),
+                        live_hash(self._containers.live_files(container)))
 
     def _run(self, container: ContainerInfo) -> CrashState:
         name = container.labels.get(NAME, container.name)

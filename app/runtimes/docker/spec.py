@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from app.runtimes import ports
@@ -17,6 +17,8 @@ SPEC, ENGINE = "mtproto.spec", "mtproto.engine"
 NAME, METRICS, LISTEN, MEMORY = "mtproto.name", "mtproto.metrics", "mtproto.listen", "mtproto.memory"
 #: Ids of the links that it serves; one that was made before links had ids has no such label.
 LINKS = "mtproto.links"
+#: The names of its live files; one without any has no such label.
+LIVE = "mtproto.live"
 
 CONFIG = f"{IMAGE_FOLDER}/config.toml"
 
@@ -36,6 +38,7 @@ def labels(workload: Workload, instance: str) -> dict[str, str]:
         LINKS: " ".join(workload.links),
         METRICS: f"{ports.split(workload.place.metrics)[1]}{workload.metrics_path}",
         LISTEN: str(ports.split(workload.place.listen)[1]),
+        **({LIVE: " ".join(sorted(workload.live_files))} if workload.live_files else {}),
     }
 
 
@@ -98,3 +101,14 @@ def archive(files: Mapping[str, str]) -> bytes:
             entry.size, entry.mode, entry.uid, entry.gid = len(data), 0o440, 0, ACCOUNT
             tar.addfile(entry, io.BytesIO(data))
     return packed.getvalue()
+
+
+def unpacked(packed: bytes, names: Collection[str]) -> dict[str, str]:
+    """What the files of these names hold in a tar of their folder; one that is missing is left out."""
+    found = {}
+    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+        for entry in tar:
+            name = entry.name.rpartition("/")[2]
+            if name in names and (file := tar.extractfile(entry)):
+                found[name] = file.read().decode(errors="replace")
+    return found

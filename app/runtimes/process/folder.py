@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 class Record:
     """What state.json holds: the workload as created, and what is known of its last run.
 
-    pid, ticks, boot: the last run's process (procfs.Process), pid 0 once its end is
+    live_files: the names of them. pid, ticks, boot: the last run's process (procfs.Process), pid 0 once its end is
     recorded. log_from: size of the log, bytes, when that run began.
     stopped: its end was asked for. The rest as in base.Workload and base.Observed.
     """
@@ -43,6 +43,7 @@ class Record:
     metrics_path: str
     memory_mb: int = 0
     links: tuple[str, ...] = ()
+    live_files: tuple[str, ...] = ()
     pid: int = 0
     ticks: int = 0
     boot: str = ""
@@ -123,6 +124,14 @@ class Folder:
         Without fsync: after a power cut everything here is made again from the declaration.
         """
         files.put(self.path / name, text.encode(), sync=False)
+
+    def held(self, names: Iterable[str]) -> dict[str, str]:
+        """What these files hold; one that is missing or is no text is left out."""
+        found = {}
+        for name in names:
+            with suppress(FileNotFoundError, UnicodeDecodeError):
+                found[name] = (self.path / name).read_text(encoding="utf-8")
+        return found
 
     def clear(self) -> None:
         """Delete everything in it, the record first."""

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.lib import portmap, procfs
 from app.runtimes import ports
 from app.runtimes.base import (CREATED, EXITED, NAME_PREFIX, RUNNING, STOPPED, LegacyContainer, Notice, Observed, Place,
-                               RuntimeFailure, Sample, Workload)
+                               RuntimeFailure, Sample, Workload, live_hash)
 from app.runtimes.process.endings import copied, ending, limit_memory
 from app.runtimes.process.folder import (CONFIG, LIMITS, OLD_LOG, RECORD, REPLAYS, Folder, Record, locked,
                                  valid_name)
@@ -90,7 +90,7 @@ class ProcessRuntime:
 
     def create(self, workload: Workload) -> None:
         folder = self._folder(workload.name)
-        for name in workload.files:
+        for name in (*workload.files, *workload.live_files):
             if not valid_name(name) or name in (LIMITS, RECORD, LOG, OLD_LOG, *REPLAYS):
                 raise RuntimeFailure(f"{workload.name}: {name!r} can't be the name of a workload's file")
         if "{config}" not in workload.command:
@@ -100,13 +100,14 @@ class ProcessRuntime:
         try:
             with locked(self._root):
                 folder.renew()
-                for name, text in workload.files.items():
+                for name, text in (*workload.files.items(), *workload.live_files.items()):
                     folder.put(name, text)
                 folder.write(Record(
                     name=workload.name, user_id=workload.user_id, spec=workload.spec, engine=workload.engine,
                     command=[part.replace("{config}", str(folder.config)) for part in workload.command],
                     env=dict(workload.env), listen=workload.place.listen, metrics=workload.place.metrics,
-                    metrics_path=workload.metrics_path, memory_mb=workload.memory_mb, links=workload.links))
+                    metrics_path=workload.metrics_path, memory_mb=workload.memory_mb, links=workload.links,
+                    live_files=tuple(workload.live_files)))
         except (OSError, UnicodeError) as error:
             raise RuntimeFailure(f"{folder.name} could not be laid out in {folder.path}: {error}") from error
 
@@ -122,6 +123,15 @@ class ProcessRuntime:
                     folder.write(record)
                 process = record.process or self._spawn(folder, record)
         self._await_accepting(folder, record, process)
+
+    def update(self, name: str, live_files: Mapping[str, str]) -> None:
+        folder = self._folder(name)
+        with self._records(name):
+            record = folder.read()
+            if record is None or set(record.live_files) != set(live_files):
+                raise RuntimeFailure(f"{name} has no live files {', '.join(sorted(live_files))} that could be changed")
+            for file, text in live_files.items():
+                folder.put(file, text)
 
     def stop(self, name: str) -> None:
         folder = self._folder(name)
@@ -428,7 +438,8 @@ class ProcessRuntime:
         crashes = 0 if process and process.age() >= self.settled_after else record.crashes
         state = RUNNING if process else EXITED if record.exited_at else CREATED
         return Observed(name, record.user_id, record.spec, state, process.run_id if process else "",
-                        record.started_at, record.exited_at, crashes, record.reason, links=record.links)
+                        record.started_at, record.exited_at, crashes, record.reason, links=record.links,
+                        live=live_hash(self._folder(name).held(record.live_files)))
 
 
 def _command(folder: Folder, record: Record) -> list[str]:
