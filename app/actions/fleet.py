@@ -26,6 +26,7 @@ from app.config.file import ConfigError, ConfigFile
 from app.config.model import Admin, Config, User
 from app.control import certificates, periods, strangers
 from app.control.choice import choose, edge_from_env
+from app.control.engine_limits import engine_notes
 from app.control.errors import Refused, after_saving, refusing
 from app.control.pacing import PacingCheck
 from app.control.port443 import NGINX_SETTINGS, Port443
@@ -136,7 +137,7 @@ class Fleet:
             total=sum(v.state not in ("disabled", "expired", "blocked") for v in views), users=views,
             stopped=sight.config.proxies_stopped, outdated=sight.outdated,
             problems=list(dict.fromkeys(filter(None, problems))),
-            notes=[*self.engine.notes(sight.config), *self.runtime.notes(), *hint_notes(views)],
+            notes=[*engine_notes(self.engine, sight.config), *self.runtime.notes(), *hint_notes(views)],
             server=sight.server, server_note=self.server.note(sight.config), edge=edge,
             **{field: sum(getattr(v, field) for v in views) for field in (
                 "bytes_down", "bytes_up", "period_down", "period_up", "now_down", "now_up", "connections",

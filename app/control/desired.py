@@ -8,13 +8,14 @@ from datetime import datetime
 from types import MappingProxyType
 
 from app.config.model import Config
-from app.engines.base import NO_INGRESS, Engine, EngineRefusal, IngressSpec
+from app.control.engine_limits import unserved
+from app.engines.base import NO_INGRESS, Engine, EngineRefusal, IngressSpec, PlaceOf
 from app.ledger.traffic import Total
 from app.messages import Problem, text
 from app.rules import domains
 from app.rules.limits import blocked, expired, over_limit, speed_mbps
 from app.rules.links import UserLink, links
-from app.runtimes.base import Runtime, Workload
+from app.runtimes.base import Place, Runtime, Workload
 
 #: Bits per second. tc counts whole bytes, and below this its arithmetic for a burst overflows.
 SLOWEST = 1000
@@ -41,15 +42,15 @@ class Desired:
 def desired(config: Config, totals: Mapping[str, Total], now: datetime, engine: Engine, runtime: Runtime,
             front: Callable[[Config, str], IngressSpec] = lambda config, domain: NO_INGRESS,
             last_uses: Mapping[str, float] = MappingProxyType({})) -> Desired:
-    """Every link of an enabled user who has not expired and is not blocked gets one workload, unless all are
+    """Every link of an enabled user who has not expired and is not blocked is served by a workload, unless all are
     stopped. front: what stands before the engine of a link with this domain. last_uses: Unix seconds by
     link id; the links of a user that were used lately share the speed after the limit."""
-    workloads: dict[str, Workload] = {}
+    wanted: dict[str, UserLink] = {}
+    taken: set[str] = set()
     suspended: dict[str, str] = {}
     at_limit: set[str] = set()
     throttles: dict[str, int] = {}
     refused: dict[str, Problem] = {}
-    routes: dict[str, str] = {}
     for user in config.users:
         total, theirs = totals.get(user.id, Total()), links(user, config, now)
         if config.proxies_stopped or not user.enabled or expired(user, now):
@@ -65,27 +66,33 @@ def desired(config: Config, totals: Mapping[str, Total], now: datetime, engine: 
             if config.port_443_mode and not link.domain:
                 refused[link.name] = Problem("user.no_domain")
                 continue
-            if config.port_443_mode and (link.domain in routes or link.domain == config.panel_domain
+            if config.port_443_mode and (link.domain in taken or link.domain == config.panel_domain
                                          or domains.unfit(link.domain)):
                 refused[link.name] = domains.conflict(config, link.domain, user, now) or text("")
                 continue
-            try:
-                workload = workloads[link.name] = _workload(link, config, engine, runtime, front)
-            except EngineRefusal as refusal:
-                refused[link.name] = text(refusal)
+            if why := unserved(link, engine):
+                refused[link.name] = text(why)
                 continue
-            if config.port_443_mode:
-                routes[link.domain] = f"{link.name}:{workload.place.listen.rpartition(':')[2]}"
+            taken.add(link.domain)
             if speed:
                 throttles[link.name] = max(SLOWEST, round(speed * 1e6 / 8 / max(1, used)) * 8)
-    return Desired(workloads, suspended, frozenset(at_limit), throttles, refused, routes)
+            wanted[link.id] = replace(link, bits_per_second=throttles.get(link.name))
+    try:
+        made = engine.workloads(list(wanted.values()), config, _places(config, runtime),
+                                lambda domain: front(config, domain))
+    except EngineRefusal as refusal:
+        refused |= {link.name: text(refusal) for link in wanted.values()}
+        made, throttles = [], {}
+    routes = {wanted[link].domain: f"{workload.name}:{workload.place.listen.rpartition(':')[2]}"
+              for workload in made for link in workload.links} if config.port_443_mode else {}
+    return Desired({workload.name: workload for workload in made}, suspended, frozenset(at_limit), throttles, refused,
+                   routes)
 
 
-def _workload(link: UserLink, config: Config, engine: Engine, runtime: Runtime,
-              front: Callable[[Config, str], IngressSpec]) -> Workload:
-    place = runtime.place(link.user.port, config.proxy_bind)
-    if config.port_443_mode:
-        place = replace(place, publish="")  # nginx is the way in; a PROXY header from elsewhere would be believed
-    user = link.user.model_copy(update={"secret": link.secret.hex, "fake_tls_domain": link.domain})
-    return replace(engine.workload(user, config, place, front(config, link.domain)), name=link.name,
-                   links=(link.id,))
+def _places(config: Config, runtime: Runtime) -> PlaceOf:
+    def place(port: int) -> Place:
+        found = runtime.place(port, config.proxy_bind)
+        # nginx is the way in; a PROXY header from elsewhere would be believed.
+        return replace(found, publish="") if config.port_443_mode else found
+
+    return place

@@ -133,6 +133,9 @@ class Reconciler:
             actions = [a for a in actions if not self._resting(a, a.spec)]
         ending = {a.name for a in actions if a.kind in (REPLACE, UPDATE, STOP, REMOVE)}
         self.sampler.sample([o for o in observed if o.name in ending and o.state == RUNNING])
+        if any(a.workload and a.workload.live_files for a in actions):
+            with self.ledger.database.best_effort("whose links are served"):
+                self.ledger.traffic.note_links({link.id: link.user.id for link in all_links(config)})
         site = self._site(config, wanted)
         if self.has_served and actions:
             with ThreadPoolExecutor(1) as beside:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -65,27 +65,49 @@ class Sampler:
             return active
 
     def _read(self, running: Mapping[str, Observed], refused: list[Count]) -> Iterator[Reading]:
-        links = served(running.values(), self.by_name)
+        links, owners = served(running.values(), self.by_name), self._owners(running.values())
         for sample in self.runtime.samples() if running else []:
             if sample.run_id not in running:
                 continue
-            user_id, guessed = running[sample.run_id].user_id, not running[sample.run_id].links
-            link, = links[sample.run_id]
+            there, serves = running[sample.run_id], links[sample.run_id]
+            guessed = not (there.links or there.live)
             if sample.network is not None:
-                refused.append(Count(user_id, link, sample.run_id, None, guessed))
-                yield _estimate(user_id, link, sample.run_id, sample.network, guessed)
+                # Of several links, nobody knows whose bytes the network has counted.
+                if len(serves) == 1:
+                    refused.append(Count(there.user_id, serves[0], sample.run_id, None, guessed))
+                    yield _estimate(there.user_id, serves[0], sample.run_id, sample.network, guessed)
                 continue
             try:
-                c = self.engine.counters(sample.text)
-                for count in (c.down, c.up, c.fronted, c.connections):
-                    if not 0 <= count < _LARGEST:
-                        raise ValueError(f"{count} is no count")
-            except (ValueError, OverflowError) as error:  # of one engine, and no reason to count nobody
-                log.warning("the metrics of %s can't be read, and are left for the next tick: %s",
-                            sample.name, error)
+                told = self.engine.readings(serves, sample.text)
+            except (ValueError, OverflowError) as error:  # of one workload, and no reason to count nobody
+                _left_out(sample.name, error)
                 continue
-            refused.append(Count(user_id, link, sample.run_id, c.refused, guessed))
-            yield Reading(user_id, link, sample.run_id, c.down, c.up, c.fronted, c.connections, guessed=guessed)
+            for link, c in told.items():
+                user_id = owners.get(link) or there.user_id
+                if not user_id:
+                    continue  # the link of a user who was removed
+                try:
+                    for count in (c.down, c.up, c.fronted, c.connections):
+                        if not 0 <= count < _LARGEST:
+                            raise ValueError(f"{count} is no count")
+                except ValueError as error:
+                    _left_out(sample.name, error)
+                    continue
+                refused.append(Count(user_id, link, sample.run_id, c.refused, guessed))
+                yield Reading(user_id, link, sample.run_id, c.down, c.up, c.fronted, c.connections, guessed=guessed)
+
+    def _owners(self, running: Iterable[Observed]) -> dict[str, str]:
+        """Users by link, for workloads that serve those of several users; of today's links and of those before."""
+        if not any(there.live for there in running):
+            return {}
+        before: dict[str, str] = {}
+        with suppress(sqlite3.OperationalError):
+            before = self.ledger.traffic.owners()
+        return {**before, **{link.id: link.user.id for link in self.by_name().values()}}
+
+
+def _left_out(name: str, error: Exception) -> None:
+    log.warning("the metrics of %s can't be read, and are left for the next tick: %s", name, error)
 
 
 @contextmanager

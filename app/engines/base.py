@@ -1,17 +1,41 @@
-"""What to run for a user: the protocol every engine fulfils."""
+"""What to run for links: the protocol every engine fulfils."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from app.config.model import Config, User
 from app.ledger.refusals import Refused
+from app.rules.links import UserLink
 from app.runtimes.base import Place, Workload
 
 
 class EngineRefusal(Exception):
-    """This engine can't serve this user; the message says why and what would help."""
+    """This engine can't serve anybody here; the message says why and what would help."""
+
+
+#: Who does something for a link: the engine itself, as its live files say; the runtime, around the engine; nobody.
+ENGINE, RUNTIME, NOBODY = "engine", "runtime", ""
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What an engine can do, as data: what follows from it is decided, and said, elsewhere.
+
+    secrets: the kinds (Secret.kind) that it serves. speed: who limits the speed of a link; devices: who limits how
+    many use it. restarts: whether a change of one link restarts what serves it. exact: whether its counters are
+    exact. ignores: settings that it does not use. cautions: settings that it uses, with a catch.
+    """
+
+    secrets: frozenset[str]
+    speed: str = RUNTIME
+    devices: str = NOBODY
+    restarts: bool = True
+    exact: bool = True
+    ignores: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,14 +79,30 @@ class Counters:
     refused: Refused | None = None
 
 
+#: Where a link with this port is served.
+PlaceOf = Callable[[int], Place]
+#: What stands before the engine of a link with this domain.
+FrontOf = Callable[[str], IngressSpec]
+
+
 class Engine(Protocol):
     name: str
 
-    def workload(self, user: User, config: Config, place: Place, front: IngressSpec = NO_INGRESS) -> Workload:
-        """The workload that serves this user. Pure. Raises EngineRefusal."""
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do. Pure."""
 
-    def counters(self, metrics: str) -> Counters:
-        """Read the Prometheus text of one workload. Unknown names are ignored."""
+    def workloads(self, links: Sequence[UserLink], config: Config, place: PlaceOf, front: FrontOf) -> list[Workload]:
+        """What serves these links: one workload for each, or one for all. Each says which links it serves, and has
+        live files if those may change while it runs. Pure. Raises EngineRefusal.
+
+        Whoever serves several counts each apart, and tells the counters of one that it served in this run and does
+        not serve any more, too: what it moved last is still to be read.
+        """
+
+    def readings(self, links: Sequence[str], metrics: str) -> Mapping[str, Counters]:
+        """Read the Prometheus text of one workload: counters by link id. links: the one that it serves, or () where
+        the text tells. Unknown names are ignored. Raises ValueError for text that is no whole one."""
 
     def slow(self, log: str, started_at: float = 0.0, now: float = 0.0) -> str:
         """Why this start sends slower than it could, by what it wrote in its log; "" if it does not. Pure.
@@ -71,5 +111,28 @@ class Engine(Protocol):
         learned since, and lines of an earlier start are left out; without them, every line counts.
         """
 
-    def notes(self, config: Config) -> list[str]:
-        """What of the declaration this engine does not do, or does with a catch, one sentence each. Pure."""
+
+class OneEach:
+    """The part of an engine whose workloads serve one link each."""
+
+    def workload(self, user: User, config: Config, place: Place, front: IngressSpec = NO_INGRESS) -> Workload:
+        """The workload that serves this user's link. Pure. Raises EngineRefusal."""
+        raise NotImplementedError
+
+    def counters(self, metrics: str) -> Counters:
+        """Read the Prometheus text of one workload. Raises ValueError."""
+        raise NotImplementedError
+
+    def workloads(self, links: Sequence[UserLink], config: Config, place: PlaceOf, front: FrontOf) -> list[Workload]:
+        """As in Engine."""
+        return [replace(self.workload(_as_user(link), config, place(link.user.port), front(link.domain)),
+                        name=link.name, links=(link.id,)) for link in links]
+
+    def readings(self, links: Sequence[str], metrics: str) -> Mapping[str, Counters]:
+        """As in Engine."""
+        return dict.fromkeys(links, self.counters(metrics))
+
+
+def _as_user(link: UserLink) -> User:
+    """The user, with this link as the only one."""
+    return link.user.model_copy(update={"secret": link.secret.hex, "fake_tls_domain": link.domain})

@@ -7,23 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.config.model import Config, User
-from app.engines.base import NO_INGRESS, Counters, EngineRefusal, IngressSpec
+from app.engines.base import NO_INGRESS, Capabilities, Counters, IngressSpec, OneEach
 from app.engines.mtg.config_file import METRICS_PATH, render_config
 from app.engines.mtg.metrics import read_counters
-from app.mtproto.secret import Secret, SecretError
+from app.mtproto.secret import KINDS
 from app.runtimes.base import NAME_PREFIX, Place, Workload
 
 
-class Builtin:
+class Builtin(OneEach):
     """Serves every kind of secret; needs nothing that is not already installed."""
 
     name = "builtin"
+    capabilities = Capabilities(frozenset(KINDS), ignores=("proxy_tag", "proxy_dns", "proxy_blocklist"))
 
     def workload(self, user: User, config: Config, place: Place, front: IngressSpec = NO_INGRESS) -> Workload:
-        try:
-            Secret.parse(user.secret)
-        except SecretError as error:
-            raise EngineRefusal(f"{user.name} can't be served: {error}") from error
         # It sends at once: there is no timing to learn.
         front = replace(front, timing=(), trusted="")
         return Workload(
@@ -44,10 +41,6 @@ class Builtin:
 
     def slow(self, log: str, started_at: float = 0.0, now: float = 0.0) -> str:
         return ""
-
-    def notes(self, config: Config) -> list[str]:
-        return [f"{field} is set, but the built-in engine does not use it"
-                for field in ("proxy_tag", "proxy_dns", "proxy_blocklist") if getattr(config, field)]
 
 
 def _python() -> str:

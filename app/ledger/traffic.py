@@ -150,6 +150,15 @@ class Traffic:
         return dict(tuple(row) for row in self._database.query(
             "SELECT id, last_used FROM links WHERE last_used > 0"))
 
+    def owners(self) -> dict[str, str]:
+        """The user's id by link, of all links that were ever served."""
+        return dict(tuple(row) for row in self._database.query("SELECT id, user_id FROM links WHERE user_id != ''"))
+
+    def note_links(self, owners: Mapping[str, str]) -> None:
+        """Note whose links these are, so that what they move is billed even if it is read when they are gone."""
+        with self._database.transaction() as db:
+            db.executemany("INSERT OR IGNORE INTO links (id, user_id) VALUES (?, ?)", owners.items())
+
     def forget_use(self, link: str) -> None:
         """What was the use of this link is that of another one, which people know by another port."""
         with self._database.transaction() as db:

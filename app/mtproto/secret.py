@@ -14,7 +14,7 @@ from app.lib.problem import Coded, Problem
 from app.mtproto.english import ENGLISH
 
 KEY_BYTES = 16
-FAKETLS, PADDED, PLAIN = "faketls", "padded", "plain"
+KINDS = FAKETLS, PADDED, PLAIN = "faketls", "padded", "plain"
 _PREFIX = {FAKETLS: b"\xee", PADDED: b"\xdd", PLAIN: b""}
 
 #: TDLib refuses a longer host name in a secret: it would not fit its ClientHello.

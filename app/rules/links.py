@@ -13,13 +13,15 @@ from app.runtimes.base import NAME_PREFIX
 
 @dataclass(frozen=True)
 class UserLink:
-    """One link. id: see link_id(). name: that of the workload which serves it. until: None for today's link."""
+    """One link. id: see link_id(). name: that of the workload which serves it, if that serves no other one. until:
+    None for today's link. bits_per_second: the speed limit in force, each direction; None for none."""
 
     id: str
     name: str
     user: User
     secret: Secret
     until: datetime | None = None
+    bits_per_second: int | None = None
 
     @property
     def domain(self) -> str:

@@ -67,8 +67,7 @@ class Workload:
     port: the TCP port on which clients reach it. metrics_path: HTTP path.
     env: extra environment. memory_mb: what it may use, in MB of 1024^2 bytes; 0 is no limit.
     live_files: as files, but what they hold may be changed while it runs, see Runtime.update.
-    links: ids of the links that it serves, by which its counters are accounted; () of one with live
-    files, whose engine tells them with its counters.
+    links: ids of the links that it serves, by which its counters are accounted.
     Everything but the links and what is in the live files is part of the spec hash, so whatever must
     not cause a restart (names, notes, limits) stays outside.
     """
@@ -86,6 +85,11 @@ class Workload:
     memory_mb: int = 0
     links: tuple[str, ...] = ()
     live_files: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def settled_links(self) -> tuple[str, ...]:
+        """As in Observed.links."""
+        return () if self.live_files else self.links
 
     @property
     def live(self) -> str:
@@ -127,8 +131,9 @@ class Observed:
     crashes: unasked-for exits in a row, each within a minute of its start.
     exited_at: Unix seconds of the last exit, 0.0 if none. reason: why it is not
     running, for people; "" if it runs. outdated: whether the image of its name is another one by now than the
-    one that it was made from. links: as in Workload; () if it does not tell, as one that was made before links had
-    ids. live: live_hash() of the live files that are there, "" if it has none.
+    one that it was made from. links: as in Workload; () if it does not tell, as one that was made before links
+    had ids, or with live files, which may be those of other links by now. live: live_hash() of the live files
+    that are there, "" if it has none.
     """
 
     name: str

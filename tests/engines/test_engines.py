@@ -5,16 +5,20 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 
 from app.config.model import Config
-from app.engines.base import EngineRefusal
+from app.control.engine_limits import engine_notes, unserved
+from app.engines.base import NO_INGRESS, EngineRefusal
 from app.engines.builtin import Builtin
 from app.engines.mtg.engine import Mtg, MtgImage, find_mtg
+from app.rules.links import links
 
 KEY = "00112233445566778899aabbccddeeff"
+NOW = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)
 ENGINES = [Builtin(), Mtg("/opt/mtg"), MtgImage()]
 
 
@@ -48,19 +52,24 @@ def test_a_new_secret_cover_or_upstream_is_another_workload(engine, user, config
 
 
 @pytest.mark.parametrize("secret", [KEY, "dd" + KEY])
-def test_mtg_refuses_secrets_without_a_domain_and_the_builtin_engine_serves_them(user, config, place, secret):
-    with pytest.raises(EngineRefusal, match="Alice"):
-        Mtg("/opt/mtg").workload(user(secret=secret), config, place)
+def test_mtg_takes_no_secrets_without_a_domain_and_the_builtin_engine_serves_them(user, config, place, secret):
+    link, = links(user(secret=secret), config, NOW)
+    for engine in (Mtg("/opt/mtg"), MtgImage()):
+        why = unserved(link, engine)
+        assert "Alice" in why and "mtg serves only FakeTLS secrets" in why and KEY not in why
+    assert unserved(link, Builtin()) == ""
     assert secret in Builtin().workload(user(secret=secret), config, place).files["config.toml"]
 
 
 @pytest.mark.parametrize("engine", ENGINES, ids=lambda e: e.name)
-def test_a_broken_secret_is_refused_without_showing_it(engine, user, config, place):
-    alice = user()
-    alice.secret = "ee" + KEY
-    with pytest.raises(EngineRefusal, match="Alice") as refusal:
-        engine.workload(alice, config, place)
-    assert KEY not in str(refusal.value)
+def test_each_link_gets_a_workload_that_names_it_and_has_its_counters(engine, user, config, place):
+    both = [link for one in (user(), user(id="b0b", port=2444)) for link in links(one, config, NOW)]
+    made = engine.workloads(both, config, lambda port: place, lambda domain: NO_INGRESS)
+    assert [(workload.name, workload.links) for workload in made] == [(link.name, (link.id,)) for link in both]
+    assert all(link.secret.hex in workload.files["config.toml"] for link, workload in zip(both, made, strict=True))
+    text = 'mtg_telegram_traffic{telegram_ip="x",dc="2",direction="to_client"} 100\n'
+    (link, counted), = engine.readings(made[0].links, text).items()
+    assert (link, counted.down) == (both[0].id, 100)
 
 
 def test_the_builtin_engine_is_the_same_workload_however_python_is_called():
@@ -110,7 +119,7 @@ def test_the_image_means_nothing_to_a_local_process_and_the_memory_only_to_the_b
 
 @pytest.mark.parametrize("engine", ENGINES, ids=lambda e: type(e).__name__)
 def test_what_an_engine_does_not_do_is_noted(engine):
-    assert engine.notes(Config()) == []
-    (note,) = engine.notes(Config(proxy_tag="0123456789abcdef0123456789abcdef"))
+    assert engine_notes(engine, Config()) == []
+    (note,) = engine_notes(engine, Config(proxy_tag="0123456789abcdef0123456789abcdef"))
     assert "proxy_tag" in note
-    assert "proxy_blocklist" in "".join(engine.notes(Config(proxy_blocklist=True)))
+    assert "proxy_blocklist" in "".join(engine_notes(engine, Config(proxy_blocklist=True)))

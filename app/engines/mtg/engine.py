@@ -7,15 +7,18 @@ import shutil
 from dataclasses import replace
 
 from app.config.model import Config, User
-from app.engines.base import NO_INGRESS, Counters, EngineRefusal, IngressSpec
+from app.engines.base import NO_INGRESS, NOBODY, Capabilities, Counters, EngineRefusal, IngressSpec, OneEach
 from app.engines.mtg import timing as mtgtiming
 from app.engines.mtg.config_file import METRICS_PATH, render_config
 from app.engines.mtg.metrics import read_counters
-from app.mtproto.secret import FAKETLS, Secret, SecretError
+from app.mtproto.secret import FAKETLS
 from app.runtimes.base import IMAGE_FOLDER, NAME_PREFIX, Place, Workload
 
 #: The file of certificates that mtg is to trust beside the system's, in the folder with its config.toml.
 TRUSTED = "ca.pem"
+
+#: mtg 2 can't advertise; and its list of attackers holds private ranges.
+CAPABILITIES = Capabilities(frozenset({FAKETLS}), ignores=("proxy_tag",), cautions=("proxy_blocklist",))
 
 
 def find_mtg() -> str | None:
@@ -24,10 +27,11 @@ def find_mtg() -> str | None:
     return os.path.abspath(found) if found else None
 
 
-class Mtg:
+class Mtg(OneEach):
     """Serves FakeTLS secrets only. binary: path of the program, by default what find_mtg() finds."""
 
     name = "mtg"
+    capabilities = replace(CAPABILITIES, speed=NOBODY)
 
     def __init__(self, binary: str | None = None) -> None:
         self.binary = binary or find_mtg()
@@ -47,14 +51,12 @@ class Mtg:
     def slow(self, log: str, started_at: float = 0.0, now: float = 0.0) -> str:
         return mtgtiming.slow(log, started_at, now)
 
-    def notes(self, config: Config) -> list[str]:
-        return _notes(config)
 
-
-class MtgImage:
+class MtgImage(OneEach):
     """mtg in the image that config.proxy_image names, whose entry point is the program."""
 
     name = "mtg"
+    capabilities = CAPABILITIES
 
     def workload(self, user: User, config: Config, place: Place, front: IngressSpec = NO_INGRESS) -> Workload:
         return _workload(user, config, place, front, command=("run", "{config}"), image=config.proxy_image,
@@ -66,19 +68,9 @@ class MtgImage:
     def slow(self, log: str, started_at: float = 0.0, now: float = 0.0) -> str:
         return mtgtiming.slow(log, started_at, now)
 
-    def notes(self, config: Config) -> list[str]:
-        return _notes(config)
-
 
 def _workload(user: User, config: Config, place: Place, front: IngressSpec, command: tuple[str, ...],
               image: str = "", memory_mb: int = 0) -> Workload:
-    try:
-        kind = Secret.parse(user.secret).kind
-    except SecretError as error:
-        raise EngineRefusal(f"{user.name} can't be served: {error}") from error
-    if kind != FAKETLS:
-        raise EngineRefusal(f"mtg serves only FakeTLS secrets (they start with ee), and the one of "
-                            f"{user.name} is {kind}: give a domain, or use the built-in engine")
     files, env = {"config.toml": render_config(user, config, place, front)}, {}
     if front.timing and front.trusted:
         files[TRUSTED] = front.trusted
@@ -98,13 +90,3 @@ def _workload(user: User, config: Config, place: Place, front: IngressSpec, comm
         env=env,
         memory_mb=memory_mb,
     )
-
-
-def _notes(config: Config) -> list[str]:
-    notes = []
-    if config.proxy_tag:
-        notes.append("proxy_tag is set, but mtg 2 can't advertise: the tag has no effect with this engine")
-    if config.proxy_blocklist:
-        notes.append("proxy_blocklist is on: firehol_level1 holds the private ranges, so clients in this "
-                     "server's own network (and those that Docker shows with its own address) are refused")
-    return notes

@@ -35,7 +35,7 @@ def labels(workload: Workload, instance: str) -> dict[str, str]:
     return {
         MANAGED: "1", INSTANCE: instance, USER: workload.user_id, SPEC: workload.spec,
         ENGINE: workload.engine, NAME: workload.name, MEMORY: str(workload.memory_mb),
-        LINKS: " ".join(workload.links),
+        LINKS: " ".join(workload.settled_links),
         METRICS: f"{ports.split(workload.place.metrics)[1]}{workload.metrics_path}",
         LISTEN: str(ports.split(workload.place.listen)[1]),
         **({LIVE: " ".join(sorted(workload.live_files))} if workload.live_files else {}),

@@ -106,7 +106,7 @@ class ProcessRuntime:
                     name=workload.name, user_id=workload.user_id, spec=workload.spec, engine=workload.engine,
                     command=[part.replace("{config}", str(folder.config)) for part in workload.command],
                     env=dict(workload.env), listen=workload.place.listen, metrics=workload.place.metrics,
-                    metrics_path=workload.metrics_path, memory_mb=workload.memory_mb, links=workload.links,
+                    metrics_path=workload.metrics_path, memory_mb=workload.memory_mb, links=workload.settled_links,
                     live_files=tuple(workload.live_files)))
         except (OSError, UnicodeError) as error:
             raise RuntimeFailure(f"{folder.name} could not be laid out in {folder.path}: {error}") from error
