@@ -9,14 +9,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from app.config.model import Config
 from app.control.desired import Desired, desired
+from app.control.outcome import Outcome as Outcome
 from app.control.plan import CREATE, LONGEST_PAUSE, REMOVE, REPLACE, START, STOP, UPDATE, Action, pause, plan
 from app.control.port443 import Port443
 from app.control.sampling import Sampler, locked
 from app.control.strangers import closing
+from app.control.throttling import throttling
 from app.edge.base import EdgeConfig, EdgeFailure
 from app.engines.base import Engine
 from app.ledger.ledger import Ledger
@@ -29,30 +30,8 @@ WORKERS = 8
 #: Seconds at most until nginx is tried again: what hinders it may be a file of the operator's, who mends it.
 NGINX_PAUSE = 60.0
 
-#: Seconds after which a throttle that was read back is read again, and how many are in one pass: asking Docker
-#: takes a helper container each time, and traffic is not counted meanwhile.
-READ_AGAIN_AFTER, READ_AGAIN_AT_ONCE = 300.0, 4
-
 #: The name under which the edge's troubles stand among those of the workloads.
 NGINX = "nginx"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One action that was carried out, or failed. action: create, adopt, start, replace, update, stop, remove,
-    throttle, unthrottle, refuse or serve (by nginx). name: the workload. user: the user's name, "" when
-    unknown. user_id: whose link the workload serves, "" for nobody's."""
-
-    action: str
-    name: str
-    user: str
-    ok: bool
-    reason: str = ""
-    seconds: float = 0.0
-    user_id: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        return vars(self).copy()
 
 
 @dataclass
@@ -68,7 +47,7 @@ class Failure:
 class Reconciler:
     """Compares and repairs. Holds no state that matters: everything is read anew each time,
     but for the back-off after failed actions, whether nginx has served what it was told, and
-    which throttles were read back when: (run id, bits per second, Unix seconds) by workload."""
+    when throttles were read back."""
 
     data_dir: Path
     ledger: Ledger
@@ -79,11 +58,11 @@ class Reconciler:
     clock: Callable[[], float] = time.time
     failures: dict[str, Failure] = field(default_factory=dict)
     has_served: bool = False
-    read_back: dict[str, tuple[str, int, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.sampler = Sampler(self.data_dir, self.ledger, self.runtime, self.engine, self.by_name,
                                lambda: self.clock())
+        self.throttling = throttling(self.engine, self.runtime, self.ledger, lambda: self.clock())
 
     def reconcile(self, read: Callable[[], Config], respect_backoff: bool = False) -> list[Outcome]:
         """One pass. `read` is called under the lock, so that no pass acts on a stale declaration.
@@ -95,9 +74,12 @@ class Reconciler:
             return self._pass(read(), respect_backoff)
 
     def restart(self, read: Callable[[], Config], user_ids: set[str]) -> list[Outcome]:
-        """Stop what these users have running, and start it again; whoever is stopped stays so."""
+        """Stop what these users have running, and start it again; whoever is stopped stays so. What serves users
+        together is restarted with all of them only."""
         with self._lock():
-            running = [o for o in self.runtime.observe() if o.state == RUNNING and o.user_id in user_ids]
+            everybody = {user.id for user in read().users} <= user_ids
+            running = [o for o in self.runtime.observe() if o.state == RUNNING
+                       and (o.user_id in user_ids or (o.live and everybody))]
             self.sampler.sample(running)
             config = read()
             stops = self._run_all([Action(STOP, o.name, o.user_id) for o in running], config)
@@ -152,7 +134,7 @@ class Reconciler:
         outcomes += [Outcome("refuse", name, "", False, sentence(why), user_id=owners[name])
                      for name, why in wanted.refused.items()]
         now_there = {o.name: o for o in (self.runtime.observe() if actions else observed)}
-        outcomes += self._throttle(wanted, now_there, names)
+        outcomes += self.throttling.enforce(wanted.throttles, now_there, config)
         with self.ledger.database.best_effort("problems"):
             self._note_problems(wanted, now_there, outcomes)
         return outcomes
@@ -236,42 +218,6 @@ class Reconciler:
     def _resting(self, action: Action, spec: str) -> bool:
         failure = self.failures.get(action.name)
         return failure is not None and failure.spec == spec and self.clock() < failure.retry_at
-
-    def _throttle(self, wanted: Desired, observed: Mapping[str, Observed],
-                  names: Mapping[str, str]) -> list[Outcome]:
-        """Put on, verify and lift throttles; the ledger keeps what was read back."""
-        outcomes, again, known = [], 0, self.ledger.workloads.throttles()
-        # A ledger begun anew knows nothing of what runs throttled: once, all are looked at.
-        unknown = set() if self.ledger.workloads.throttles_are_known() else observed.keys() - known.keys()
-        for name in sorted(wanted.throttles.keys() | known.keys() | unknown):
-            there = observed.get(name)
-            if there is None or there.state != RUNNING:
-                continue
-            speed = wanted.throttles.get(name)
-            run_id, bits, at = self.read_back.get(name, ("", 0, 0.0))
-            if speed and (run_id, bits, known.get(name)) == (there.run_id, speed, speed):
-                if 0 <= self.clock() - at < READ_AGAIN_AFTER or again == READ_AGAIN_AT_ONCE:
-                    continue
-                again += 1
-            user, began = names.get(there.user_id, ""), time.monotonic()
-            action = "throttle" if speed else "unthrottle"
-            try:
-                in_force = self.runtime.throttled(name)
-                if in_force != speed:
-                    self.runtime.throttle(name, speed)
-                    in_force = self.runtime.throttled(name)
-                    outcomes.append(Outcome(action, name, user, True, "", time.monotonic() - began,
-                                            there.user_id))
-                    self.ledger.events.record("panel", action, user, f"{speed or 0} bit/s")
-                self.read_back[name] = (there.run_id, in_force or 0, self.clock())
-                self.ledger.workloads.set_throttle(name, in_force, self.clock())
-            except RuntimeFailure as failure:
-                if speed or name not in unknown:
-                    outcomes.append(Outcome(action, name, user, False, str(failure), time.monotonic() - began,
-                                            there.user_id))
-        if unknown:
-            self.ledger.workloads.note_throttles_are_known()
-        return outcomes
 
     def _note_problems(self, wanted: Desired, observed: Mapping[str, Observed],
                        outcomes: list[Outcome]) -> None:

@@ -299,6 +299,11 @@ def _last_used(link: str, sight: Snapshot) -> str | None:
     return moment(sight.last_uses.get(link, 0.0), sight.zone)
 
 
+def _serving(name: str, observed: Mapping[str, Observed]) -> Observed | None:
+    """The workload of this name, which serves one link; or else the one that serves those of several users."""
+    return observed.get(name) or next((each for each in observed.values() if each.live), None)
+
+
 def _state(user: User, name: str, sight: Snapshot) -> tuple[str, str]:
     if not user.enabled:
         return "disabled", ""
@@ -310,8 +315,8 @@ def _state(user: User, name: str, sight: Snapshot) -> tuple[str, str]:
         return "blocked", limits.at_the_limit(user, sight.config, total, sight.now, sight.zone)
     if sight.observed is None:
         return "unknown", sight.unavailable
-    there, problem = sight.observed.get(name), sight.problems.get(name, "")
-    if there and there.state == RUNNING and there.user_id == user.id:
+    there, problem = _serving(name, sight.observed), sight.problems.get(name, "")
+    if there and there.state == RUNNING and (there.user_id == user.id or there.live):
         return "running", problem or (ESTIMATING if total.estimating else "")
     if sight.config.proxies_stopped:
         return "stopped", ""

@@ -67,6 +67,7 @@ class Counters:
     fronted: connections passed to the cover host (probes); fronted_bytes: their
     bytes, both directions, never billed. replays: replayed handshakes turned away.
     refused: tries with the right key that were refused, which are no probes; None if the engine does not tell.
+    bits_per_second: the speed limit that the engine itself keeps the link to, None for none.
     """
 
     down: int = 0
@@ -77,6 +78,7 @@ class Counters:
     fronted_bytes: int = 0
     replays: int = 0
     refused: Refused | None = None
+    bits_per_second: int | None = None
 
 
 #: Where a link with this port is served.

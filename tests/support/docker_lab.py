@@ -20,6 +20,7 @@ from app.runtimes.process.runtime import ProcessRuntime
 from tests.docker import images
 
 STAND_IN = Path(__file__).parents[1] / "runtimes" / "stand_in.py"
+MANY = Path(__file__).with_name("many_program.py")
 _STAND_IN_IMAGE = """\
 ARG BASE
 FROM ${BASE}
@@ -41,6 +42,12 @@ def stand_in_image() -> str:
     """The image whose program is tests/runtimes/stand_in.py."""
     return images.build("stand-in", _STAND_IN_IMAGE, {"stand_in.py": STAND_IN.read_bytes()},
                         {"BASE": images.build_mtg_custom()})
+
+
+def many_image() -> str:
+    """The image whose program is tests/support/many_program.py."""
+    return images.build("many", _STAND_IN_IMAGE.replace("stand_in", "many_program"),
+                        {"many_program.py": MANY.read_bytes()}, {"BASE": images.build_mtg_custom()})
 
 
 def eventually(condition: Callable[[], object], what: str, seconds: float = 60) -> None:

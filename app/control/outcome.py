@@ -1,0 +1,24 @@
+"""What came of one action."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One action that was carried out, or failed. action: create, adopt, start, replace, update, stop, remove,
+    throttle, unthrottle, refuse or serve (by nginx). name: the workload. user: the user's name, "" when
+    unknown. user_id: whose link the workload serves, "" for nobody's."""
+
+    action: str
+    name: str
+    user: str
+    ok: bool
+    reason: str = ""
+    seconds: float = 0.0
+    user_id: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return vars(self).copy()

@@ -1,0 +1,136 @@
+"""Speed limits in force: put on, read back and lifted, whoever keeps to them; the ledger has what was read back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from app.config.model import Config
+from app.control.outcome import Outcome
+from app.engines.base import ENGINE, Engine
+from app.ledger.ledger import Ledger
+from app.rules.links import UserLink, all_links
+from app.runtimes.base import RUNNING, Observed, Runtime, RuntimeFailure
+
+#: Seconds after which a throttle that was read back is read again, and how many are in one pass: asking Docker
+#: takes a helper container each time, and traffic is not counted meanwhile.
+READ_AGAIN_AFTER, READ_AGAIN_AT_ONCE = 300.0, 4
+
+
+class Throttling(Protocol):
+    def enforce(self, wanted: Mapping[str, int], observed: Mapping[str, Observed], config: Config) -> list[Outcome]:
+        """Let these limits (bits per second by the link's name) be in force, and no others, as far as what serves the
+        links runs; what was done for it, or failed. observed: workloads by name."""
+
+
+def throttling(engine: Engine, runtime: Runtime, ledger: Ledger, clock: Callable[[], float]) -> Throttling:
+    """Who does it for the links of this engine. clock: Unix seconds."""
+    kind = ByEngine if engine.capabilities.speed == ENGINE else ByRuntime
+    return kind(engine, runtime, ledger, clock)
+
+
+@dataclass
+class ByRuntime:
+    """The runtime limits the workload of a link from outside, whenever it is told to. read_back: which limit was read
+    back when: (run id, bits per second, Unix seconds) by the link's name."""
+
+    engine: Engine
+    runtime: Runtime
+    ledger: Ledger
+    clock: Callable[[], float]
+    read_back: dict[str, tuple[str, int, float]] = field(default_factory=dict)
+
+    def enforce(self, wanted: Mapping[str, int], observed: Mapping[str, Observed], config: Config) -> list[Outcome]:
+        """As in Throttling."""
+        outcomes, again, known = [], 0, self.ledger.workloads.throttles()
+        names = {user.id: user.name for user in config.users}
+        # A ledger begun anew knows nothing of what runs throttled: once, all are looked at.
+        unknown = set() if self.ledger.workloads.throttles_are_known() else observed.keys() - known.keys()
+        for name in sorted(wanted.keys() | known.keys() | unknown):
+            there = observed.get(name)
+            if there is None or there.state != RUNNING:
+                continue
+            speed = wanted.get(name)
+            run_id, bits, at = self.read_back.get(name, ("", 0, 0.0))
+            if speed and (run_id, bits, known.get(name)) == (there.run_id, speed, speed):
+                if 0 <= self.clock() - at < READ_AGAIN_AFTER or again == READ_AGAIN_AT_ONCE:
+                    continue
+                again += 1
+            user, began = names.get(there.user_id, ""), time.monotonic()
+            action = _action(speed)
+            try:
+                in_force = self.runtime.throttled(name)
+                if in_force != speed:
+                    self.runtime.throttle(name, speed)
+                    in_force = self.runtime.throttled(name)
+                    outcomes.append(Outcome(action, name, user, True, "", time.monotonic() - began,
+                                            there.user_id))
+                    self.ledger.events.record("panel", action, user, f"{speed or 0} bit/s")
+                self.read_back[name] = (there.run_id, in_force or 0, self.clock())
+                self.ledger.workloads.set_throttle(name, in_force, self.clock())
+            except RuntimeFailure as failure:
+                if speed or name not in unknown:
+                    outcomes.append(Outcome(action, name, user, False, str(failure), time.monotonic() - began,
+                                            there.user_id))
+        if unknown:
+            self.ledger.workloads.note_throttles_are_known()
+        return outcomes
+
+
+@dataclass
+class ByEngine:
+    """The engine limits each link itself, as its live files say, which were updated before; it tells what it does."""
+
+    taken_over_in = 3.0  # seconds
+
+    engine: Engine
+    runtime: Runtime
+    ledger: Ledger
+    clock: Callable[[], float]
+
+    def enforce(self, wanted: Mapping[str, int], observed: Mapping[str, Observed], config: Config) -> list[Outcome]:
+        """As in Throttling."""
+        known, began = self.ledger.workloads.throttles(), time.monotonic()
+        if not wanted and not known:
+            return []
+        links = {link.id: link for link in all_links(config)}
+        running = {o.run_id for o in observed.values() if o.live and o.state == RUNNING}
+        told = self._told(links, running)
+        while any(bits != wanted.get(name) for name, bits in told.items()) \
+                and time.monotonic() - began < self.taken_over_in:
+            time.sleep(0.05)
+            told = self._told(links, running)
+        outcomes = []
+        for link in links.values():
+            if link.name not in told:
+                continue
+            speed, bits = wanted.get(link.name), told[link.name]
+            reason = "" if bits == speed else (
+                f"{link.user.name} should be kept to {speed or 0} bit/s (0 is no limit), but {self.engine.name} tells "
+                f"that it keeps them to {bits or 0}")
+            if reason or known.get(link.name) != bits:
+                outcomes.append(Outcome(_action(speed), link.name, link.user.name, not reason, reason,
+                                        time.monotonic() - began, link.user.id))
+            if not reason and known.get(link.name) != bits:
+                self.ledger.events.record("panel", _action(speed), link.user.name, f"{speed or 0} bit/s")
+            self.ledger.workloads.set_throttle(link.name, bits, self.clock())
+        for name in known.keys() - {link.name for link in links.values()}:
+            self.ledger.workloads.set_throttle(name, None)
+        return outcomes
+
+    def _told(self, links: Mapping[str, UserLink], running: set[str]) -> dict[str, int | None]:
+        """The limits that engines say they keep links to, by the links' names."""
+        found: dict[str, int | None] = {}
+        for sample in self.runtime.samples():
+            if sample.run_id in running and sample.text:
+                with suppress(ValueError):
+                    found |= {links[link].name: counters.bits_per_second for link, counters
+                              in self.engine.readings((), sample.text).items() if link in links}
+        return found
+
+
+def _action(speed: int | None) -> str:
+    return "throttle" if speed else "unthrottle"
