@@ -8,7 +8,7 @@ from pathlib import Path
 
 from app.config.model import Config, User
 from app.engines.base import NO_INGRESS, Capabilities, Counters, IngressSpec, OneEach
-from app.engines.mtg.config_file import METRICS_PATH, render_config
+from app.engines.mtg.config_file import METRICS_PATH, REPLAYS, render_config
 from app.engines.mtg.metrics import read_counters
 from app.mtproto.secret import KINDS
 from app.runtimes.base import NAME_PREFIX, Place, Workload
@@ -34,6 +34,7 @@ class Builtin(OneEach):
             place=place,
             metrics_path=METRICS_PATH,
             memory_mb=config.proxy_memory_mb,
+            keeps=REPLAYS,
         )
 
     def counters(self, metrics: str) -> Counters:

@@ -67,8 +67,9 @@ class Workload:
     port: the TCP port on which clients reach it. metrics_path: HTTP path.
     env: extra environment. memory_mb: what it may use, in MB of 1024^2 bytes; 0 is no limit.
     live_files: as files, but what they hold may be changed while it runs, see Runtime.update.
+    keeps: names of files that its program makes beside its own, and that outlive a replacement.
     links: ids of the links that it serves, by which its counters are accounted.
-    Everything but the links and what is in the live files is part of the spec hash, so whatever must
+    Everything but the links, what it keeps and what is in the live files is part of the spec hash, so whatever must
     not cause a restart (names, notes, limits) stays outside.
     """
 
@@ -85,6 +86,7 @@ class Workload:
     memory_mb: int = 0
     links: tuple[str, ...] = ()
     live_files: Mapping[str, str] = field(default_factory=dict)
+    keeps: tuple[str, ...] = ()
 
     @property
     def settled_links(self) -> tuple[str, ...]:

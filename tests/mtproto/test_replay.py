@@ -16,9 +16,9 @@ import pytest
 from app.builtin import replay
 from app.builtin.replay import ReplayMemory
 from app.builtin.settings import parse_settings
+from app.engines.mtg.config_file import REPLAYS
 from app.mtproto.faketls import RANDOM_AT
 from app.mtproto.faketls_client import client_hello
-from app.runtimes.process.folder import REPLAYS
 from tests.mtproto.parts import (
     SECRET,
     CoverHost,

@@ -19,9 +19,10 @@ from pathlib import Path
 
 import pytest
 
+from app.engines.mtg.config_file import REPLAYS
 from app.lib import procfs
 from app.runtimes.base import CREATED, EXITED, RUNNING, RuntimeFailure
-from app.runtimes.process.folder import CONFIG, LIMITS, LOG, RECORD, REPLAYS, Folder
+from app.runtimes.process.folder import CONFIG, LIMITS, LOG, RECORD, Folder
 from app.runtimes.process.runtime import ProcessRuntime
 from tests.runtimes.conftest import stand_in
 from tests.support.docker_lab import eventually
@@ -644,7 +645,7 @@ def test_a_workload_that_hangs_is_left_out_of_the_samples_and_hides_no_limit(lab
 
 
 def test_the_handshakes_seen_outlive_a_replacement_and_end_with_the_workload(lab):
-    workload = lab.workload()
+    workload = replace(lab.workload(), keeps=REPLAYS)
     folder = Folder(lab.data / "proxies", workload.name)
     lab.runtime.create(workload)
     for name in (*REPLAYS, LOG, LIMITS, "stray"):

@@ -36,9 +36,10 @@ class Many:
         served = {link.id: {"secret": link.secret.hex, "bits_per_second": link.bits_per_second} for link in links}
         return [Workload(
             name=NAME, user_id="", engine=self.name, image=self.image,
-            command=("run", "{config}") if self.image else (sys.executable, str(PROGRAM), "run", "{config}"),
-            files={"config.toml": f'listen = "{at.listen}"\nmetrics = "{at.metrics}"\n'}, port=config.proxy_port, place=at,
-            memory_mb=64 if self.image else 0, links=tuple(served), live_files={LINKS: json.dumps(served)})]
+            command=(*(() if self.image else (sys.executable, str(PROGRAM))), "run", "{config}"),
+            files={"config.toml": f'listen = "{at.listen}"\nmetrics = "{at.metrics}"\n'},
+            port=config.proxy_port, place=at, memory_mb=64 if self.image else 0, links=tuple(served),
+            live_files={LINKS: json.dumps(served)})]
 
     def readings(self, links: Sequence[str], metrics: str) -> Mapping[str, Counters]:
         found: dict[str, dict[str, int]] = defaultdict(dict)

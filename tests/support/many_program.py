@@ -82,9 +82,7 @@ class Many:
         writer.close()
 
 
-async def main(config_path: Path) -> None:
-    config = tomllib.loads(config_path.read_text())
-    many = Many(config_path.with_name("links.json"))
+async def main(config: dict[str, Any], many: Many) -> None:
     many.look()
     print(f"listening on {config['listen']}", flush=True)
     for serve, address in ((many.serve, config["listen"]), (many.answer, config["metrics"])):
@@ -96,4 +94,5 @@ async def main(config_path: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[2])))
+    config_toml = Path(sys.argv[2])
+    asyncio.run(main(tomllib.loads(config_toml.read_text()), Many(config_toml.with_name("links.json"))))

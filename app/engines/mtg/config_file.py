@@ -18,6 +18,9 @@ from app.runtimes.base import Place
 from app.runtimes.ports import split
 
 METRICS_PATH = "/"
+#: The handshakes that the built-in engine has seen (an SQLite file): they outlive a replacement, as the secret does -
+#: by mtg, too, should the built-in engine come back.
+REPLAYS = ("replays.db", "replays.db-wal", "replays.db-shm")
 #: Known attackers, and every private range: clients in Docker's network or the LAN are turned away too.
 BLOCKLIST = "https://iplists.firehol.org/files/firehol_level1.netset"
 

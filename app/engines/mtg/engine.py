@@ -9,7 +9,7 @@ from dataclasses import replace
 from app.config.model import Config, User
 from app.engines.base import NO_INGRESS, NOBODY, Capabilities, Counters, EngineRefusal, IngressSpec, OneEach
 from app.engines.mtg import timing as mtgtiming
-from app.engines.mtg.config_file import METRICS_PATH, render_config
+from app.engines.mtg.config_file import METRICS_PATH, REPLAYS, render_config
 from app.engines.mtg.metrics import read_counters
 from app.mtproto.secret import FAKETLS
 from app.runtimes.base import IMAGE_FOLDER, NAME_PREFIX, Place, Workload
@@ -89,4 +89,5 @@ def _workload(user: User, config: Config, place: Place, front: IngressSpec, comm
         metrics_path=METRICS_PATH,
         env=env,
         memory_mb=memory_mb,
+        keeps=REPLAYS,
     )

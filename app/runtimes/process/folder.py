@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,6 @@ from app.lib.procfs import LOG, Process
 from app.runtimes.base import RuntimeFailure
 
 CONFIG, LIMITS, RECORD, OLD_LOG = "config.toml", "limits.toml", "state.json", f"{LOG}.1"
-#: The handshakes that the built-in engine has seen (an SQLite file): they outlive a replacement, as the secret does.
-REPLAYS = ("replays.db", "replays.db-wal", "replays.db-shm")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
@@ -139,14 +137,14 @@ class Folder:
         if self.path.exists():
             shutil.rmtree(self.path)
 
-    def renew(self) -> None:
-        """The folder as a new workload finds it: empty, but for what outlives a replacement."""
+    def renew(self, keeps: Collection[str]) -> None:
+        """The folder as a new workload finds it: empty, but for these files, which outlive a replacement."""
         (self.path / RECORD).unlink(missing_ok=True)
         self.path.mkdir(mode=0o700, exist_ok=True)
         for entry in os.scandir(self.path):
             if entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry)
-            elif entry.name not in REPLAYS:
+            elif entry.name not in keeps:
                 os.unlink(entry)
 
     def open_log(self) -> int:

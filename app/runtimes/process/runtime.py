@@ -21,7 +21,7 @@ from app.runtimes import ports
 from app.runtimes.base import (CREATED, EXITED, NAME_PREFIX, RUNNING, STOPPED, LegacyContainer, Notice, Observed, Place,
                                RuntimeFailure, Sample, Workload, live_hash)
 from app.runtimes.process.endings import copied, ending, limit_memory
-from app.runtimes.process.folder import (CONFIG, LIMITS, OLD_LOG, RECORD, REPLAYS, Folder, Record, locked,
+from app.runtimes.process.folder import (CONFIG, LIMITS, OLD_LOG, RECORD, Folder, Record, locked,
                                  valid_name)
 from app.messages import Problem, sentence
 from app.runtimes.process.logs import ProcessLogs
@@ -91,7 +91,7 @@ class ProcessRuntime:
     def create(self, workload: Workload) -> None:
         folder = self._folder(workload.name)
         for name in (*workload.files, *workload.live_files):
-            if not valid_name(name) or name in (LIMITS, RECORD, LOG, OLD_LOG, *REPLAYS):
+            if not valid_name(name) or name in (LIMITS, RECORD, LOG, OLD_LOG, *workload.keeps):
                 raise RuntimeFailure(f"{workload.name}: {name!r} can't be the name of a workload's file")
         if "{config}" not in workload.command:
             raise RuntimeFailure(f"{workload.name}: its command must name {{config}}: by that argument the "
@@ -99,7 +99,7 @@ class ProcessRuntime:
         self.stop(workload.name)
         try:
             with locked(self._root):
-                folder.renew()
+                folder.renew(workload.keeps)
                 for name, text in (*workload.files.items(), *workload.live_files.items()):
                     folder.put(name, text)
                 folder.write(Record(
