@@ -70,7 +70,13 @@ disk_free_mb() {
 }
 
 check_disk() {
-    local folder free least=$LEAST_DISK
+    local folder=$MTPROTO_HOME free least=$LEAST_DISK
+    while [ ! -d "$folder" ]; do folder=$(dirname "$folder"); done
+    # -w says yes to root on a disk that can only be read; making a file doesn't.
+    if ! { : >"$folder/.mtproto-write.$$"; } 2>/dev/null; then
+        fail "nothing can be written into $folder: the disk may be mounted read-only (mount shows it), or full (df -h)."
+    fi
+    rm -f "$folder/.mtproto-write.$$"
     if is_installed; then least=$LEAST_DISK_AGAIN; fi
     for folder in "$MTPROTO_HOME" /var/lib/docker; do
         free=$(disk_free_mb "$folder")
@@ -78,16 +84,9 @@ check_disk() {
         [ "$free" -ge "$least" ] || fail "$free MB are free for $folder, and $least MB are needed." \
             "df -h; du -xh --max-depth=2 / | sort -h | tail    # where it went"
     done
-    folder=$MTPROTO_HOME
-    while [ ! -d "$folder" ]; do folder=$(dirname "$folder"); done
-    # -w says yes to root on a disk that can only be read; making a file doesn't.
-    if ! { : >"$folder/.mtproto-write.$$"; } 2>/dev/null; then
-        fail "nothing can be written into $folder: the disk may be mounted read-only (mount shows it), or full."
-    fi
-    rm -f "$folder/.mtproto-write.$$"
 }
 
-# outside_time URL: the Date that this server tells (s since 1970), nothing without an answer. Needs no program.
+# http_date URL: the Date that this server tells (s since 1970), nothing without an answer. Needs no program.
 http_date() {
     local host=${1#http://} port=80
     host=${host%%/*}
@@ -144,9 +143,15 @@ OTHERS="nginx apache2 httpd caddy lighttpd haproxy traefik envoy x-ui 3x-ui xray
 mtproto-proxy telemt openresty litespeed plesk cpsrvd"
 
 report_others() {
-    local name found=""
-    for name in $OTHERS; do
-        if pgrep -x "$name" >/dev/null 2>&1; then found+=" $name"; fi
+    local name found="" comm
+    for comm in "$PROC"/[0-9]*/comm; do
+        # A process may have ended meanwhile.
+        { read -r name <"$comm"; } 2>/dev/null || continue
+        case " $OTHERS " in *" $name "*) ;; *) continue ;; esac
+        case " $found " in *" $name "*) continue ;; esac
+        # Those in containers, ours among them, are found by the ports that they hold.
+        if grep -qE 'docker|containerd|kubepods|libpod' "${comm%/comm}/cgroup" 2>/dev/null; then continue; fi
+        found+=" $name"
     done
     # Panels that are folders and services, not processes of that name.
     for name in "3x-ui:/etc/x-ui" "3x-ui:/usr/local/x-ui" "Marzban:/opt/marzban" "Hiddify:/opt/hiddify-manager" \

@@ -34,6 +34,14 @@ env_set() {
     printf '%s\n' "$text" | sed '/^$/d' | write_file "$MTPROTO_HOME/.env" 0600
 }
 
+# env_unset KEY…: their lines go.
+env_unset() {
+    local key expression=()
+    [ -e "$MTPROTO_HOME/.env" ] || return 0
+    for key in "$@"; do expression+=(-e "/^$key=/d"); done
+    sed "${expression[@]}" "$MTPROTO_HOME/.env" | write_file "$MTPROTO_HOME/.env" 0600
+}
+
 # record FILE LINE: once, in a list of what is ours (firewall rules, images, files outside the home).
 record() {
     if [ -e "$1" ] && grep -qxF -- "$2" "$1"; then return; fi

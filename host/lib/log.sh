@@ -88,7 +88,7 @@ known_meaning() {
             printf 'There was no answer: is there a way to the internet? A proxy is named by https_proxy.' ;;
         *"annot allocate memory"* | *"ut of memory"* | *"signal: killed"* | *" Killed"*)
             printf 'The memory was not enough. A swap file helps: --swap 1024' ;;
-        *apparmor*) printf 'AppArmor stands in the way; the package apparmor may be missing.' ;;
+        *apparmor_parser* | *"AppArmor enabled on system"*) printf 'AppArmor stands in the way; the package apparmor may be missing.' ;;
     esac
 }
 

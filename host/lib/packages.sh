@@ -12,8 +12,7 @@ APT_OPTIONS=(-y -q -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3)
 PACKAGES_READ=no
 
 # program:package of apt:package of dnf
-BASE_PROGRAMS="curl:curl:curl ss:iproute2:iproute ip:iproute2:iproute tar:tar:tar gzip:gzip:gzip flock:util-linux:util-linux \
-pgrep:procps:procps-ng"
+BASE_PROGRAMS="curl:curl:curl ss:iproute2:iproute ip:iproute2:iproute tar:tar:tar gzip:gzip:gzip flock:util-linux:util-linux"
 
 manager() {
     case $MANAGER in

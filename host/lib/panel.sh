@@ -27,6 +27,8 @@ write_answers() {
     env_set MTPROTO_HOME "$MTPROTO_HOME" MTPROTO_DOMAIN "$DOMAIN" MTPROTO_HTTPS "$HTTPS" MTPROTO_EMAIL "$EMAIL" \
         MTPROTO_BASE_PORT "$BASE_PORT" MTPROTO_PORT_443 "$PORT_443" MTPROTO_NAMING "$NAMING" \
         MTPROTO_ADDRESS "$ADDRESS" MTPROTO_FIRST_USER "$FIRST_USER"
+    # Nobody was asked: a domain that comes later brings the questions with it.
+    if [ -z "$DOMAIN" ]; then env_unset MTPROTO_HTTPS MTPROTO_NAMING; fi
 }
 
 # The zone that this server is in, as the panel's midnight is when traffic is reset.
@@ -73,7 +75,7 @@ wanted_settings() {
 }
 
 apply_settings() {
-    local applied=$MTPROTO_HOME/.applied line said
+    local applied=$MTPROTO_HOME/.applied line said refused=""
     if [ -n "$UPSTREAM_SOCKS5" ]; then
         # By standard input: it may hold a password.
         printf '%s\n' "$UPSTREAM_SOCKS5" | panel settings set upstream_socks5=- >>"$LOG" 2>&1 ||
@@ -90,12 +92,12 @@ apply_settings() {
             log "settings set $line: $said"
             warn "the panel did not take $line:"
             say "      ${said#Error: }"
-            UNSET_SETTINGS+=("$line")
+            refused+=$line$'\n'
         fi
     done < <(wanted_settings)
-    wanted_settings | write_file "$applied" 0600
+    # What was refused is tried again the next time.
+    wanted_settings | { grep -vxF -f <(printf '%s' "${refused%$'\n'}") || true; } | write_file "$applied" 0600
 }
-UNSET_SETTINGS=()
 
 # A first user, where there is none at all.
 add_first_user() {

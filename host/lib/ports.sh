@@ -29,15 +29,18 @@ holder() {
     if [ -n "$found" ] && ! is_ours "$1"; then printf '%s' "$found"; fi
 }
 
+# Ports that this run has given to something already.
+RESERVED=""
+
 # next_free PORT: the first free port from there on.
 next_free() {
     local port=$1
-    while [ -n "$(holder "$port")" ]; do port=$((port + 1)); done
+    while [[ $RESERVED == *" $port "* ]] || [ -n "$(holder "$port")" ]; do port=$((port + 1)); done
     printf '%s' "$port"
 }
 
-# free_or_next PORT WHAT CHOSEN: the port; another one where it is taken and nobody chose it (CHOSEN: yes or no).
-# Prints it on standard output; messages go to the log and standard error.
+# choose_port PORT WHAT CHOSEN: sets CHOSEN_PORT to it, or to another one where it is taken and nobody chose it (CHOSEN:
+# yes or no).
 choose_port() {
     local taken
     taken=$(holder "$1")
@@ -72,6 +75,8 @@ choose_web_ports() {
 or move it to another port. Without both of them nothing of it is needed." "$AGAIN --domain '' --port-443 no"
         fi
         warn "port ${!port##*:} is taken by $taken, and stays so: without a domain nothing needs it of us"
-        printf -v "$port" '127.0.0.1:%s' "$(next_free $((${!port##*:} + 8000)))"
+        taken=$(next_free $((${!port##*:} + 8000)))
+        RESERVED+=" $taken "
+        printf -v "$port" '127.0.0.1:%s' "$taken"
     done
 }

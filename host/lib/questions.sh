@@ -151,8 +151,7 @@ ask_questions() {
     if [ -n "$DOMAIN" ]; then
         answer HTTPS yes check_yes_no "The panel by HTTPS under it, with a certificate of Let's Encrypt?"
     else
-        answer HTTPS no check_yes_no
-        if [ "$HTTPS" = yes ]; then fail_answer "--https yes needs --domain: a certificate is issued for a name."; fi
+        only_with_a_domain HTTPS no check_yes_no "--https yes needs --domain: a certificate is issued for a name."
     fi
     if [ "$HTTPS" = yes ]; then
         answer EMAIL "" check_email "An e-mail address for the certificate authority, or none?"
@@ -160,13 +159,14 @@ ask_questions() {
         answer EMAIL "" check_email
     fi
     answer PORT_443 no check_yes_no "Everybody on port 443, told apart by a domain (else a port for each user)?"
-    if [ "$PORT_443" = yes ] && [ -n "$DOMAIN" ]; then
+    if [ -z "$DOMAIN" ]; then
+        only_with_a_domain NAMING pool check_naming "--naming own needs --domain: users get names under it."
+    elif [ "$PORT_443" = yes ]; then
         answer NAMING pool check_naming "Users' domains: own (names under $DOMAIN; its DNS needs *.$DOMAIN too), or pool \
 (those of well-known sites)?"
     else
         answer NAMING pool check_naming
     fi
-    if [ "$NAMING" = own ] && [ -z "$DOMAIN" ]; then fail_answer "--naming own needs --domain: users get names under it."; fi
     if [ "$PORT_443" = yes ]; then
         answer BASE_PORT 2443 check_base_port
     else
@@ -174,6 +174,17 @@ ask_questions() {
     fi
     answer ADDRESS "" check_address
     answer FIRST_USER first check_user
+}
+
+# only_with_a_domain NAME VALUE CHECK MESSAGE: without a domain it can only be VALUE. What was answered when there was
+# one does not count any more; what somebody says now does.
+only_with_a_domain() {
+    local variable=MTPROTO_$1
+    printf -v "$1" '%s' "$2"
+    if [ -n "${GIVEN[$1]+set}${!variable+set}" ]; then
+        answer "$1" "$2" "$3"
+        if [ "${!1}" != "$2" ]; then fail_answer "$4"; fi
+    fi
 }
 
 # The name under which the panel is: on a domain whose names are users', one beside theirs.
@@ -191,6 +202,7 @@ choose_ports() {
     [ -z "$WRONG" ] || fail_answer "MTPROTO_PORT: $WRONG"
     choose_port "$PANEL_PORT" "the panel" "$chosen"
     PANEL_PORT=$CHOSEN_PORT
+    RESERVED+=" $PANEL_PORT $BASE_PORT "
     choose_web_ports
     if [ "$PORT_443" = no ] && ! is_installed; then
         chosen=no

@@ -1,0 +1,398 @@
+"""Stand-ins for the programs of a server that install.sh calls: apt-get, dnf, docker, systemctl, ss, ufw, …
+
+They answer from one table, the server's state, change it as the real ones would (a package that is installed brings its
+programs), and note every call. Called by small files on a PATH that ServerLab makes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+State = dict[str, Any]
+
+#: What a package brings along: programs, or Docker's compose plugin ("compose").
+BRINGS = {
+    "docker-ce": ("dockerd",), "docker-ce-cli": ("docker",), "docker-cli": ("docker",), "docker.io": ("dockerd",),
+    "moby-engine": ("dockerd", "docker"), "docker-compose-plugin": ("compose",), "docker-compose-v2": ("compose",),
+    "docker-compose": ("docker-compose",), "curl": ("curl",), "iproute2": ("ss", "ip"), "iproute": ("ss", "ip"),
+    "apparmor": ("apparmor_parser",),
+}
+DOCKERS_OWN = {"docker-ce": "5:28.5.2-1", "docker-ce-cli": "5:28.5.2-1", "containerd.io": "1.7.28-1",
+               "docker-buildx-plugin": "0.29.1-1", "docker-compose-plugin": "2.40.3-1"}
+
+
+def fail(message: str, code: int = 1) -> NoReturn:
+    print(message, file=sys.stderr)
+    raise SystemExit(code)
+
+
+class Server:
+    """One call of one program. folder: of the lab; state: its table, written back at the end."""
+
+    def __init__(self, folder: Path, name: str, words: list[str]):
+        self.folder, self.name, self.words = folder, name, words
+        self.state: State = json.loads((folder / "state.json").read_text())
+        with (folder / "calls").open("a") as calls:
+            calls.write(json.dumps([name, *words]) + "\n")
+
+    def save(self) -> None:
+        new = self.folder / f"state.{os.getpid()}"
+        new.write_text(json.dumps(self.state))
+        new.replace(self.folder / "state.json")
+
+    def answer(self) -> None:
+        said = " ".join([self.name, *self.words])
+        for pattern, (code, output) in self.state["says"].items():
+            if re.search(pattern, said):
+                print(output)
+                raise SystemExit(code)
+        getattr(self, self.name.replace("-", "_").replace(".", "_"))()
+
+    # Packages
+
+    def offered(self) -> dict[str, str]:
+        own = self.folder / "etc/apt/sources.list.d/docker.list", self.folder / "etc/yum.repos.d/docker-ce.repo"
+        return {**self.state["offers"], **(DOCKERS_OWN if any(path.exists() for path in own) else {})}
+
+    def install(self, packages: list[str]) -> None:
+        if missing := [each for each in packages if each not in self.offered()]:
+            fail(f"E: Unable to locate package {missing[0]}", 100)
+        for package in packages:
+            self.state["installed"].append(package)
+            for program in BRINGS.get(package, ()):
+                self.bring(program, package)
+            if package == "docker.io" and "docker-cli" not in self.offered():
+                self.bring("docker", package)
+
+    def bring(self, program: str, package: str) -> None:
+        version = self.offered()[package].partition("-")[0].partition(":")
+        number = version[2] or version[0]
+        if program == "compose" or (program == "docker-compose" and not number.startswith("1.")):
+            self.state["compose_plugin"] = number
+        if program == "docker-compose":
+            self.state["docker_compose"] = number
+        if program == "dockerd":
+            self.state["docker_version"] = number.partition("+")[0]
+        if program != "compose":
+            make_program(self.folder, program)
+
+    def apt_get(self) -> None:
+        if "install" in self.words:
+            self.install([word for word in self.words[self.words.index("install") + 1:] if not word.startswith("-")])
+
+    def apt_cache(self) -> None:
+        package = self.words[-1]
+        version = self.offered().get(package)
+        if version or package in self.state["known"]:
+            print(f"{package}:\n  Installed: (none)\n  Candidate: {version or '(none)'}")
+
+    def dpkg(self) -> None:
+        if self.words == ["--audit"] and self.state["broken_packages"]:
+            print("The following packages are only half configured:")
+        elif self.words == ["--configure", "-a"]:
+            self.state["broken_packages"] = False
+
+    def dnf(self) -> None:
+        words = [word for word in self.words if not word.startswith("-")]
+        if words[0] == "install":
+            self.install(words[1:])
+        elif words[0] == "list":
+            version = self.offered().get(words[1])
+            if not version:
+                fail("Error: No matching Packages to list")
+            print(f"Available Packages\n{words[1]}.x86_64    {version}    somewhere")
+
+    yum = dnf
+
+    # The system
+
+    def systemctl(self) -> None:
+        if self.words == ["enable", "--now", "docker"]:
+            self.start_docker()
+
+    def service(self) -> None:
+        if self.words == ["docker", "start"]:
+            self.start_docker()
+
+    def start_docker(self) -> None:
+        if self.state["docker_starts"]:
+            self.state["docker_runs"] = True
+        else:
+            fail("Job for docker.service failed.")
+
+    def journalctl(self) -> None:
+        print("dockerd: failed to start daemon: Error initializing network controller")
+
+    def systemd_detect_virt(self) -> None:
+        print(self.state["virtualization"])
+        raise SystemExit(self.state["virtualization"] == "none")
+
+    def uname(self) -> None:
+        print({"-m": self.state["machine"], "-r": self.state["kernel"], "-s": "Linux"}[self.words[0]])
+
+    def id(self) -> None:
+        print(self.state["uid"] if "-u" in self.words else "root")
+
+    def ss(self) -> None:
+        for port, program in self.state["listening"].items():
+            users = f'users:(("{program}",pid=71,fd=6))' if program else ""
+            if self.words[-1].endswith(f":{port}"):
+                print(f"LISTEN 0      511          0.0.0.0:{port}      0.0.0.0:*    {users}")
+
+    def ip(self) -> None:
+        if "addr" in self.words:
+            print(f"2: eth0    inet {self.state['address']}/24 brd 203.0.113.255 scope global eth0")
+        elif "get" in self.words and "-4" in self.words:
+            print(f"192.0.2.1 via 203.0.113.1 dev eth0 src {self.state['address']} uid 0")
+        elif "default" in self.words:
+            print("\n".join(r for r in self.state["routes"] if r.startswith("default") and "-6" not in self.words))
+        elif "route" in self.words:
+            print("\n".join(self.state["routes"]))
+
+    def getent(self) -> None:
+        addresses = self.state["dns"].get(self.words[-1])
+        if not addresses:
+            raise SystemExit(2)
+        print("\n".join(f"{address}    STREAM" for address in addresses))
+
+    def curl(self) -> None:
+        url = next(word for word in self.words if "://" in word)
+        if "/healthz" in url:
+            if self.state["up"] and self.state["panel_answers"]:
+                return
+            fail("curl: (7) Failed to connect: Connection refused", 7)
+        body = self.state["web"].get(url)
+        if body is None:
+            fail(f"curl: (6) Could not resolve host: {url.split('/')[2]}", 6)
+        if "-o" in self.words:
+            Path(self.words[self.words.index("-o") + 1]).write_text(body)
+        else:
+            print(body)
+
+    def chown(self) -> None: ...
+    def mkswap(self) -> None: ...
+
+    def swapon(self) -> None:
+        self.swaps([self.words[0]])
+
+    def swapoff(self) -> None:
+        self.swaps([])
+
+    def swaps(self, files: list[str]) -> None:
+        (self.folder / "proc/swaps").write_text("Filename Type Size\n" + "".join(f"{f} file 1\n" for f in files))
+
+    # Firewalls
+
+    def ufw(self) -> None:
+        rules: list[str] = self.state["ufw"]
+        if self.words == ["status"]:
+            print(f"Status: {'active' if self.state['firewall'] == 'ufw' else 'inactive'}")
+        elif self.words == ["show", "added"]:
+            print("Added user rules (see 'ufw status' for running firewall):")
+            print("\n".join(f"ufw {rule}" for rule in rules))
+        elif self.words[0] == "allow":
+            comment = f" comment '{self.words[3]}'" if len(self.words) > 2 else ""
+            rules.append(f"allow {self.words[1]}{comment}")
+        elif self.words[:2] == ["delete", "allow"]:
+            self.state["ufw"] = [rule for rule in rules if rule.split()[1] != self.words[2]]
+
+    def firewall_cmd(self) -> None:
+        if self.state["firewall"] != "firewalld":
+            fail("not running", 252)
+        kind = "permanent" if "--permanent" in self.words else "now"
+        ports: list[str] = self.state["firewalld"][kind]
+        zone = next((word.partition("=")[2] for word in self.words if word.startswith("--zone=")), "")
+        for word in self.words:
+            verb, _, value = word.partition("=")
+            if verb == "--state":
+                print("running")
+            elif verb == "--get-default-zone":
+                print("public")
+            elif verb == "--query-port":
+                raise SystemExit(f"{zone} {value}" not in ports)
+            elif verb == "--add-port":
+                ports.append(f"{zone} {value}")
+            elif verb == "--remove-port":
+                ports.remove(f"{zone} {value}")
+
+    def iptables(self) -> None:
+        rules: list[str] = self.state[self.name]
+        verb = next(word for word in self.words if word in ("-S", "-I", "-C", "-D"))
+        rule = " ".join(word for word in self.words if word not in ("-w", verb))
+        if verb == "-S":
+            print("\n".join([self.state["input_policy"], *(f"-A {each}" for each in rules)]))
+        elif verb == "-I":
+            rules.insert(0, rule)
+        elif rule not in rules:
+            fail("iptables: Bad rule (does a matching rule exist in that chain?).")
+        elif verb == "-D":
+            rules.remove(rule)
+
+    ip6tables = iptables
+
+    def nft(self) -> None:
+        rules: list[str] = self.state["nft"]
+        if self.words == ["list", "ruleset"]:
+            if self.state["firewall"] == "nftables":
+                print("table inet filter {\n\tchain input {\n\t\ttype filter hook input priority filter; policy drop;")
+                print("".join(f"\t\t{rule}\n" for rule in rules) + "\t}\n}")
+        elif "list" in self.words:
+            print("".join(f"\t\t{rule} # handle {number}\n" for number, rule in enumerate(rules, 5)))
+        elif self.words[0] == "insert":
+            rules.append(" ".join(self.words[5:]))
+        elif self.words[0] == "delete":
+            del rules[int(self.words[-1]) - 5]
+
+    # Docker
+
+    def dockerd(self) -> None: ...
+    def apparmor_parser(self) -> None: ...
+
+    def docker(self) -> None:
+        verb, *words = self.words
+        if verb == "--version":
+            print(self.state["docker_is"])
+            return
+        if verb == "compose":
+            if not self.state["compose_plugin"]:
+                fail("docker: 'compose' is not a docker command.")
+            self.compose(words, self.state["compose_plugin"])
+            return
+        if not self.state["docker_runs"]:
+            fail("Cannot connect to the Docker daemon at unix:///var/run/docker.sock.")
+        getattr(self, f"docker_{verb}")(words)
+
+    def docker_version(self, words: list[str]) -> None:
+        print(self.state["docker_version"])
+
+    def docker_compose(self) -> None:
+        self.compose(self.words, self.state["docker_compose"])
+
+    def docker_image(self, words: list[str]) -> None:
+        image = self.state["images"].get(words[-1])
+        if image is None:
+            fail(f"Error: No such image: {words[-1]}")
+        if "--format" in words:
+            print(image.get(re.search(r'Labels "([^"]+)"', " ".join(words))[1], ""))
+
+    def docker_images(self, words: list[str]) -> None: ...
+
+    def docker_pull(self, words: list[str]) -> None:
+        if any(re.search(pattern, words[0]) for pattern in self.state["no_pull"]):
+            fail("Error response from daemon: Get https://registry-1.docker.io/v2/: dial tcp: i/o timeout")
+        self.state["images"][words[0]] = {}
+
+    def docker_build(self, words: list[str]) -> None:
+        name, _, value = words[words.index("--label") + 1].partition("=")
+        self.state["images"][words[words.index("-t") + 1]] = {name: value}
+
+    def docker_tag(self, words: list[str]) -> None:
+        self.state["images"][words[1]] = self.state["images"][words[0]]
+
+    def docker_load(self, words: list[str]) -> None:
+        for image in Path(words[words.index("-i") + 1]).read_text().split():
+            self.state["images"][image] = {}
+            print(f"Loaded image: {image}")
+
+    def docker_rmi(self, words: list[str]) -> None:
+        if self.state["images"].pop(words[0], None) is None or words[0] in self.state["in_use"]:
+            fail("Error response from daemon: conflict: image is being used")
+
+    def docker_run(self, words: list[str]) -> None:
+        if words[-2:] == ["-c", "echo it works"]:
+            print("it works")
+
+    def docker_ps(self, words: list[str]) -> None:
+        published = next((word.partition("=")[2] for word in words if word.startswith("publish=")), "")
+        kind = "proxies" if "label=mtproto.managed=1" in words else "containers"
+        if not published or published in self.state["published"]:
+            print("\n".join(self.state[kind]))
+
+    def docker_rm(self, words: list[str]) -> None:
+        for kind in ("containers", "proxies"):
+            self.state[kind] = [each for each in self.state[kind] if each not in words]
+        self.state["up"] = bool(self.state["containers"])
+
+    def docker_network(self, words: list[str]) -> None:
+        self.things("networks", words)
+
+    def docker_volume(self, words: list[str]) -> None:
+        self.things("volumes", words)
+
+    def things(self, kind: str, words: list[str]) -> None:
+        if words[0] == "ls":
+            print("\n".join(self.state[kind]))
+        elif words[0] == "rm":
+            self.state[kind] = [each for each in self.state[kind] if each not in words]
+        elif words[0] == "inspect" and words[1] not in self.state[kind]:
+            fail("Error: No such network")
+
+    # The panel in its container
+
+    def compose(self, words: list[str], version: str) -> None:
+        if words[0] == "version":
+            print(version)
+            return
+        settings = dict(line.split("=", 1) for line in
+                        Path(words[words.index("--env-file") + 1]).read_text().splitlines())
+        assert Path(words[words.index("-f") + 1]).is_file() and Path(settings["DATA_DIR"]).is_dir()
+        if "up" in words:
+            self.state |= {"up": True, "containers": ["app", "nginx"], "networks": ["0-mtproto-panel", "mtproto-net"],
+                           "volumes": ["certificates"], "published": ["80", "443", settings["PANEL_PORT"]]}
+            if not (Path(settings["DATA_DIR"]) / "config.json").exists():
+                self.declare(settings, {"proxy_port": 2443, "port_443_mode": False, "panel_domain": "", "users": []})
+        elif "exec" in words:
+            self.panel(settings, words[words.index("app.cli") + 1:])
+
+    def declare(self, settings: dict[str, str], config: State) -> None:
+        (Path(settings["DATA_DIR"]) / "config.json").write_text(json.dumps(config, indent=2))
+
+    def panel(self, settings: dict[str, str], words: list[str]) -> None:
+        config = json.loads((Path(settings["DATA_DIR"]) / "config.json").read_text())
+        if words[:2] == ["settings", "set"]:
+            for word in words[2:]:
+                key, _, value = word.partition("=")
+                if key in self.state["refuses"]:
+                    fail(f"Error: {self.state['refuses'][key]}")
+                config[key] = {"true": True, "false": False}.get(value, value)
+        elif words[:2] == ["user", "list"]:
+            print(json.dumps(config["users"], indent=2))
+        elif words[:2] == ["user", "add"]:
+            port = int(config["proxy_port"])
+            config["users"].append({"name": words[2], "port": port})
+            self.state["proxies"].append("mtg-proxy")
+            self.state["published"].append(str(port))
+            link = f"tg://proxy?server={config.get('server_domain') or config.get('server_ip')}&port={port}"
+            print(json.dumps({"name": words[2], "tg_link": link}, indent=2))
+        elif words[0] == "first-password":
+            if not self.state["password"]:
+                fail("Error: admin has logged in")
+            print(json.dumps({"username": "admin", "password": self.state["password"]}, indent=2))
+        elif words[0] == "probe" and not self.state["telegram"]:
+            fail(f"Error: {words[1]}'s link does not work: its own way to Telegram does not work")
+        elif words[0] == "probe":
+            print(f"{words[1]}: 41 ms")
+        self.declare(settings, config)
+
+
+def make_program(folder: Path, name: str) -> None:
+    """A file on the lab's PATH that is this program."""
+    path = folder / "bin" / name
+    path.unlink(missing_ok=True)
+    path.write_text(f"""#!{sys.executable} -SE
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from pathlib import Path
+from programs import Server
+server = Server(Path({str(folder)!r}), {name!r}, sys.argv[1:])
+try:
+    server.answer()
+finally:
+    server.save()
+""")
+    path.chmod(0o755)
