@@ -6,4 +6,4 @@ from app import create_app
 from app.control.monitor import Monitor
 
 app = create_app()
-Monitor(app.extensions["fleet"]).start()
+Monitor(app.extensions["system"]).start()

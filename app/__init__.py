@@ -7,27 +7,27 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from flask import Flask
 
-    from app.actions import Fleet
+    from app.control.system import System
 
 
-def create_app(fleet: Fleet | None = None) -> Flask:
-    """The web panel of one data folder; without `fleet`, of the folder named by MTPROTO_DATA_DIR.
+def create_app(system: System | None = None) -> Flask:
+    """The web panel of one data folder; without `system`, of the folder named by MTPROTO_DATA_DIR.
 
-    It only wires: the monitor is started by wsgi.py. Raises fleet.Refused when the
+    It only wires: the monitor is started by wsgi.py. Raises Refused when the
     configuration can't be loaded.
     """
     import os
 
     from flask import Flask
 
-    from app.actions import Fleet
     from app.actions.renewal import Renewal
+    from app.control.system import System
     from app.web import auth, errors, formats, security
     from app.web.pages import dashboard, health, logs, settings, users
 
     app = Flask(__name__, template_folder="web/templates", static_folder="web/static")
-    app.extensions["fleet"] = fleet or Fleet.open(os.environ.get("MTPROTO_DATA_DIR", "data"))
-    app.extensions["renewal"] = Renewal(app.extensions["fleet"])
+    app.extensions["system"] = system or System.open(os.environ.get("MTPROTO_DATA_DIR", "data"))
+    app.extensions["renewal"] = Renewal(app.extensions["system"])
 
     auth.init_app(app)      # who asks
     security.init_app(app)  # session cookie, CSRF, response headers

@@ -21,6 +21,11 @@ def find(config: Config, username: str) -> Admin | None:
     return next((admin for admin in everybody(config) if admin.username == username), None)
 
 
+def has_first_password(config: Config, username: str) -> bool:
+    """Whether this is the first admin, with the password that was shown in a terminal."""
+    return username == config.admin_username and (config.admin_password_initial or config.initial_password is not None)
+
+
 def create(file: ConfigFile, username: str, password: str, sudo: bool) -> Admin:
     try:
         username = clean_name(username)

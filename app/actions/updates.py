@@ -9,8 +9,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.accounts.actor import Actor, Right
 from app.control.errors import Refused, refusing
-from app.ledger.ledger import Ledger
+from app.control.system import System
 from app.lib import files
 
 TOLD, WANTED = "update.json", "update.wanted"
@@ -42,14 +43,15 @@ def told(data_dir: Path) -> Updates | None:
         return None
 
 
-def ask(data_dir: Path, ledger: Ledger, actor: str) -> Updates:
+def ask(system: System, actor: Actor) -> Updates:
     """Ask the host for the newest release. Refused where nobody waits for that, or nothing is new."""
-    now = told(data_dir)
+    actor.require(Right.SUDO)
+    now = told(system.data_dir)
     if now is None:
         raise Refused("This server does not take updates from the panel. On the server: mtproto update --panel on")
     if not now.available:
         raise Refused(f"{now.installed} is the newest release.")
     with refusing():
-        files.put(data_dir / WANTED, now.newest.encode())
-    ledger.events.record(actor, "update asked for", "", f"from {now.installed} to {now.newest}")
+        files.put(system.data_dir / WANTED, now.newest.encode())
+    system.ledger.events.record(str(actor), "update asked for", "", f"from {now.installed} to {now.newest}")
     return now

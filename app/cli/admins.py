@@ -20,7 +20,9 @@ def admin() -> None:
 @click.pass_obj
 def list_admins(obj: Invocation) -> None:
     """Every admin, and who of them may change settings."""
-    people = obj.fleet().accounts.everybody()
+    from app.accounts.admins import everybody
+
+    people = everybody(obj.system().declaration.last_good())
     obj.answer([{"username": person.username, "sudo": person.sudo} for person in people],
                table(["NAME", "SETTINGS"], [[person.username, "yes" if person.sudo else "no"] for person in people]))
 
@@ -31,7 +33,10 @@ def list_admins(obj: Invocation) -> None:
 @click.pass_obj
 def set_admin(obj: Invocation, username: str, sudo: bool) -> None:
     """Let an admin change settings, or no longer. One who may there always is."""
-    person = obj.fleet().accounts.set_sudo(username, sudo)
+    from app.accounts.actor import CLI
+    from app.actions.admins import set_sudo
+
+    person = set_sudo(obj.system(), CLI, username, sudo)
     obj.answer({"username": person.username, "sudo": person.sudo},
                f"{person.username} may {'' if sudo else 'no longer '}change settings.")
 
@@ -44,7 +49,10 @@ def remove(obj: Invocation, username: str, yes: bool) -> None:
     """Remove an admin: they are logged out, and can't log in any more."""
     if not yes:
         raise click.UsageError(f"This removes the admin {username!r} for good. To go on, add --yes.")
-    obj.fleet().accounts.remove(username)
+    from app.accounts.actor import CLI
+    from app.actions.admins import remove_admin
+
+    remove_admin(obj.system(), CLI, username)
     obj.answer({"removed": username}, f"{username} is no admin any more.")
 
 
@@ -55,7 +63,10 @@ def remove(obj: Invocation, username: str, yes: bool) -> None:
 @click.pass_obj
 def create_admin(obj: Invocation, username: str, password: str | None, sudo: bool) -> None:
     """Add a person who may log in to the panel."""
-    username = obj.fleet().create_admin(username, typed.password(obj, password), sudo, actor="cli")
+    from app.accounts.actor import CLI
+    from app.actions import admins
+
+    username = admins.create_admin(obj.system(), CLI, username, typed.password(obj, password), sudo)
     kind = "an admin with sudo" if sudo else "an admin"
     obj.answer({"username": username, "sudo": sudo}, f"{username} is {kind} now.")
 
@@ -66,8 +77,11 @@ def create_admin(obj: Invocation, username: str, password: str | None, sudo: boo
 @click.pass_obj
 def reset_password(obj: Invocation, username: str, password: str | None) -> None:
     """Give an admin a new random password and print it, or one of your own. Ends their sessions."""
+    from app.accounts.actor import CLI
+    from app.actions.admins import set_password
+
     given = None if password is None else typed.password(obj, password)
-    new = obj.fleet().accounts.set_password(username, given)
+    new = set_password(obj.system(), CLI, username, given)
     if given is None:
         obj.answer({"username": username, "password": new}, f"New password of {username}: {new}")
     else:
@@ -78,7 +92,7 @@ def reset_password(obj: Invocation, username: str, password: str | None) -> None
 @click.pass_obj
 def first_password(obj: Invocation) -> None:
     """Print the first password, which is there until the first login."""
-    config = obj.fleet().config()
+    config = obj.system().declaration.last_good()
     name = shlex.quote(config.admin_username)
     if not config.initial_password:
         raise Refusal(f"{config.admin_username} has logged in, or has another password since, so the first one is not "

@@ -12,7 +12,7 @@ from app.cli.output import paragraph, table
 from app.cli.root import Group, Invocation, Refusal
 
 if TYPE_CHECKING:
-    from app.control.views import CertificateView
+    from app.control.records import CertificateView
 
 
 @click.group(cls=Group)
@@ -24,12 +24,14 @@ def certificates() -> None:
 @click.pass_obj
 def list_certificates(obj: Invocation) -> None:
     """Every certificate: for which names, until when, and what went wrong."""
-    views = obj.fleet().certificates()
-    rows = [[_names(view), view.name, _left(view), (view.issued_at or "never")[:10]] for view in views]
+    from app.control import views
+
+    known = views.certificates(obj.system())
+    rows = [[_names(view), view.name, _left(view), (view.issued_at or "never")[:10]] for view in known]
     parts = [table(["FOR", "NAME", "EXPIRES", "RENEWED"], rows)] if rows else ["No certificates yet."]
     parts += [paragraph(f"! {view.name}, {view.tried_at or 'not asked for yet'}: {view.reason}")
-              for view in views if view.reason]
-    obj.answer([view.to_json() for view in views], "\n\n".join(parts))
+              for view in known if view.reason]
+    obj.answer([view.to_json() for view in known], "\n\n".join(parts))
 
 
 @certificates.command()
@@ -37,9 +39,13 @@ def list_certificates(obj: Invocation) -> None:
 @click.pass_obj
 def renew(obj: Invocation, force: bool) -> None:
     """Ask the authority now for what is missing or ends soon; takes as long as it needs."""
-    fleet = obj.fleet()
-    outcomes = fleet.renew_certificates("cli", force)
-    report(obj, outcomes, "Nothing is due: every certificate is good for long." if fleet.certificates() else
+    from app.accounts.actor import CLI
+    from app.actions.certificates import renew_certificates
+    from app.control import views
+
+    system = obj.system()
+    outcomes = renew_certificates(system, CLI, force)
+    report(obj, outcomes, "Nothing is due: every certificate is good for long." if views.certificates(system) else
            "There is nothing to ask for: no name needs a certificate.")
 
 
@@ -56,7 +62,10 @@ def check(obj: Invocation, names: tuple[str, ...]) -> None:
 
     Without DOMAIN, those of the setting domain_pool.
     """
-    reached = obj.fleet().check_domains(list(names) or None)
+    from app.accounts.actor import CLI
+    from app.actions.settings import check_domains
+
+    reached = check_domains(obj.system(), CLI, names)
     bad = [one for one in reached if not one.ok]
     rows = [[one.domain, *(["yes", f"{one.milliseconds} ms"] if one.ok else ["NO", "-"])] for one in reached]
     parts = [table(["DOMAIN", "USABLE", "TIME"], rows, right=(2,))] if rows else ["domain_pool is empty."]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -11,17 +12,21 @@ from app.cli.root import Command, Invocation, Refusal
 from app.cli.traffic import ESTIMATES, amount, both
 
 if TYPE_CHECKING:
+    from app.accounts.actor import Actor
     from app.control.reconcile import Outcome
-    from app.control.views import EdgeStatus
+    from app.control.records import EdgeStatus, UserView
+    from app.control.system import System
 
 
 @click.command(cls=Command)
 @click.pass_obj
 def status(obj: Invocation) -> None:
     """Runtime, engine, and every user's state, connections and bytes."""
-    fleet = obj.fleet()
-    fleet.look_at_server()
-    now = fleet.status()
+    from app.control import passes, views
+
+    system = obj.system()
+    passes.look_at_server(system)
+    now = views.status(system)
     head = [
         ("runtime", now.runtime),
         ("engine", now.engine),
@@ -66,7 +71,10 @@ def _panel(edge: EdgeStatus) -> str:
 @click.pass_obj
 def reconcile(obj: Invocation) -> None:
     """Compare what is declared with what runs, and apply the difference, once."""
-    report(obj, obj.fleet().reconcile())
+    from app.accounts.actor import CLI
+    from app.actions import proxies
+
+    report(obj, proxies.reconcile(obj.system(), CLI))
 
 
 @click.command(cls=Command)
@@ -74,7 +82,9 @@ def reconcile(obj: Invocation) -> None:
 @click.pass_obj
 def start(obj: Invocation, name: str | None) -> None:
     """Run all proxies again after `stop`; with NAME, the same as `user enable NAME`."""
-    _one_or_all(obj, name, "enable", "start_all")
+    from app.actions import proxies, users
+
+    _one_or_all(obj, name, users.enable, proxies.start_all)
 
 
 @click.command(cls=Command)
@@ -82,7 +92,9 @@ def start(obj: Invocation, name: str | None) -> None:
 @click.pass_obj
 def stop(obj: Invocation, name: str | None) -> None:
     """Stop all proxies until `start`, over reboots too; with NAME, the same as `user disable NAME`."""
-    _one_or_all(obj, name, "disable", "stop_all")
+    from app.actions import proxies, users
+
+    _one_or_all(obj, name, users.disable, proxies.stop_all)
 
 
 @click.command(cls=Command)
@@ -90,7 +102,10 @@ def stop(obj: Invocation, name: str | None) -> None:
 @click.pass_obj
 def restart(obj: Invocation, name: str | None) -> None:
     """Restart all proxies, or that of NAME. Live connections end, and clients connect again."""
-    report(obj, obj.fleet().restart(name or "", actor="cli"))
+    from app.accounts.actor import CLI
+    from app.actions import proxies
+
+    report(obj, proxies.restart(obj.system(), CLI, name or ""))
 
 
 @click.command(cls=Command)
@@ -103,12 +118,14 @@ def logs(obj: Invocation, name: str | None, tail: int, follow: bool) -> None:
     """The last lines of all proxies, or of that of NAME, by time: "[mtg-proxy-2443] …"."""
     if follow and obj.json:
         raise click.UsageError("--follow never ends, so there is no JSON document of it; leave one out.")
-    fleet = obj.fleet()
+    from app.control import views
+
+    system = obj.system()
     if follow:
-        for line in fleet.follow_logs(name or "", tail):
+        for line in views.follow_logs(system, name or "", tail):
             click.echo(line)
         return
-    lines = fleet.logs(name or "", tail)
+    lines = views.logs(system, name or "", tail)
     obj.answer(lines, "\n".join(lines) or "Nothing was logged: a proxy that works is quiet.")
 
 
@@ -121,8 +138,9 @@ def events(obj: Invocation, name: str | None, last: int) -> None:
     """What was done and by whom, and what the panel did by itself: of everybody, or of the user NAME, who may be
     gone by now."""
     from app.config import times
+    from app.control import views
 
-    found = obj.fleet().events(name or "", last)[::-1]
+    found = views.events(obj.system(), name or "", last)[::-1]
     moments = [times.at(int(event.at)) for event in found]
     lines = [f"{at:%Y-%m-%d %H:%M:%S}  {event.actor}: {event.action}"
              + (f", {event.subject}" if event.subject else "") + (f" ({event.detail})" if event.detail else "")
@@ -131,13 +149,16 @@ def events(obj: Invocation, name: str | None, last: int) -> None:
                "\n".join(map(plain, lines)) or "Nothing was noted" + (f" of {name!r}." if name else " yet."))
 
 
-def _one_or_all(obj: Invocation, name: str | None, one: str, everybody: str) -> None:
-    fleet = obj.fleet()
+def _one_or_all(obj: Invocation, name: str | None, one: Callable[[System, Actor, str], UserView],
+                everybody: Callable[[System, Actor], list[Outcome]]) -> None:
+    from app.accounts.actor import CLI
+
+    system = obj.system()
     if name:
-        view = getattr(fleet, one)(name, actor="cli")
+        view = one(system, CLI, name)
         obj.answer(view.to_json(), f"{view.name}: {view.state}" + (f": {view.reason}" if view.reason else ""))
     else:
-        report(obj, getattr(fleet, everybody)(actor="cli"))
+        report(obj, everybody(system, CLI))
 
 
 def report(obj: Invocation, outcomes: list[Outcome], nothing: str = "Nothing to do.") -> None:
@@ -167,15 +188,16 @@ def probe(obj: Invocation, name: str) -> None:
     clients get through. The time in the handshake is that of other clocks, where
     they can be asked.
     """
+    from app.control import views
     from app.control.probing import link_from_here, probe_link
     from app.mtproto.probe import ProbeError
 
-    fleet = obj.fleet()
-    view = fleet.user(name)
+    system = obj.system()
+    view = views.user(system, name)
     document: dict[str, object] = {"name": view.name, "link": view.tg_link}
     try:
-        config = fleet.config()
-        milliseconds = probe_link(link_from_here(view, config, fleet.port443.public_port), fleet.clock, config)
+        config = system.declaration.last_good()
+        milliseconds = probe_link(link_from_here(view, config, system.port443.public_port), system.clock, config)
     except ProbeError as error:
         if view.state != "running":
             why = f"their proxy is {view.state}" + (f": {view.reason}" if view.reason else "")

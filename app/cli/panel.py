@@ -92,12 +92,15 @@ def _answers(url: str) -> bool:
 @click.pass_obj
 def stop(obj: Invocation, keep_proxies: bool) -> None:
     """End the panel and its proxies. What is declared stays: the next start brings all of it back."""
+    from app.accounts.actor import CLI
+    from app.actions.proxies import stop_everything
+
     obj.file()
     try:
         ended: Running | None = PanelFile(obj.data_dir).stop()
     except PanelError as error:
         raise Refusal(str(error)) from None
-    outcomes = [] if keep_proxies else obj.fleet().stop_everything()
+    outcomes = [] if keep_proxies else stop_everything(obj.system(), CLI)
     failed = [outcome for outcome in outcomes if not outcome.ok]
     if failed:
         raise Refusal("\n".join(f"{each.name} could not be stopped: {each.reason}" for each in failed))

@@ -25,16 +25,17 @@ def version(obj: Invocation) -> None:
 def update_proxies(obj: Invocation, check: bool) -> None:
     """Replace the proxies that still run an old image, one after the other. Each user's connections are made anew
     once, and Telegram does that by itself. The first one that does not work afterwards is the last one."""
+    from app.accounts.actor import CLI
     from app.actions.renewal import outdated, renew
 
-    fleet = obj.fleet()
-    waiting = outdated(fleet)
+    system = obj.system()
+    waiting = outdated(system)
     if check:
         obj.answer({"count": len(waiting), "proxies": [each.name for each in waiting]},
                    f"Proxies that run an old image: {len(waiting)}")
         return
     done = []
-    for outcome in renew(fleet, "cli"):
+    for outcome in renew(system, CLI):
         done.append(outcome)
         if not obj.json:
             ended = "replaced" if outcome.ok else f"FAILED: {outcome.reason}"

@@ -5,7 +5,7 @@ With --json, stdout holds exactly one JSON document, and whatever goes wrong is 
 JSON document on stderr: {"error": message, "field": name of the field or ""}.
 
 Nothing heavy is imported here or at the top of the command modules: `--help` and
-usage errors are answered without loading the fleet.
+usage errors are answered without loading the system.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 if TYPE_CHECKING:
-    from app.actions import Fleet
     from app.config.file import ConfigFile
+    from app.control.system import System
 
 
 class Refusal(click.ClickException):
@@ -81,12 +81,12 @@ class Invocation:
         self._require_installation()
         return ConfigFile(self.data_dir)
 
-    def fleet(self) -> Fleet:
-        """The fleet. Raises Refusal as file() does."""
+    def system(self) -> System:
+        """The system of the data folder. Raises Refusal as file() does."""
         self._require_installation()
-        from app.actions import Fleet
+        from app.control.system import System
 
-        return Fleet.open(self.data_dir)
+        return System.open(self.data_dir)
 
     def answer(self, document: Any, text: str) -> None:
         """Print the outcome: `document` for a program, `text` for a person."""

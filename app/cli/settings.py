@@ -60,7 +60,9 @@ def _typed(obj: Invocation, changes: dict[str, str], values: dict[str, object]) 
 @click.pass_obj
 def list_settings(obj: Invocation, reveal: bool) -> None:
     """Every setting and its value."""
-    values = shown(obj.fleet().settings(), reveal)
+    from app.control import views
+
+    values = shown(views.settings(obj.system()), reveal)
     obj.answer(values, facts([(key, written(value)) for key, value in values.items()]))
 
 
@@ -70,7 +72,9 @@ def list_settings(obj: Invocation, reveal: bool) -> None:
 @click.pass_obj
 def get(obj: Invocation, key: str, reveal: bool) -> None:
     """One setting."""
-    values = shown(obj.fleet().settings(), reveal)
+    from app.control import views
+
+    values = shown(views.settings(obj.system()), reveal)
     if key not in values:
         raise Refusal(f"There is no setting {key!r}. There are: {', '.join(values)}.", key)
     obj.answer({key: values[key]}, written(values[key]))
@@ -84,16 +88,18 @@ def set_settings(obj: Invocation, pairs: tuple[str, ...]) -> None:
 
     upstream_socks5=- reads that value from standard input, as it may hold a password.
     """
-    from app.control.views import changed_links
+    from app.accounts.actor import CLI
+    from app.actions import settings
+    from app.control import views
 
-    fleet = obj.fleet()
-    changes = _typed(obj, assignments(pairs), fleet.settings())
-    before = fleet.users()
-    values = shown(fleet.set_settings(changes, actor="cli"))
+    system = obj.system()
+    changes = _typed(obj, assignments(pairs), views.settings(system))
+    before = views.users(system)
+    values = shown(settings.set_settings(system, CLI, changes))
     changed = {key: values[key] for key in changes}
     parts = [facts([(key, written(value)) for key, value in changed.items()])]
-    if others := changed_links(before, fleet.users()):
+    if others := views.changed_links(before, views.users(system)):
         parts.append(paragraph(f"! {others}"))
-    if changes.keys() & {"server_domain", "server_ip"} and (note := fleet.status().server_note):
+    if changes.keys() & {"server_domain", "server_ip"} and (note := views.status(system).server_note):
         parts.append(paragraph(f"! {note}"))
     obj.answer(changed, "\n\n".join(parts))

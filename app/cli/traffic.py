@@ -15,8 +15,8 @@ from app.config import times
 from app.lib.units import size
 
 if TYPE_CHECKING:
-    from app.actions import Fleet
-    from app.control.views import UserView
+    from app.control.records import UserView
+    from app.control.system import System
 
 UNITS = {"m": 60, "h": 3600, "d": 86400}
 
@@ -55,14 +55,16 @@ def show(obj: Invocation, name: str | None, since: str | None) -> None:
     """
     now = time.time()
     moment = None if since is None else beginning(since, now)
-    fleet = obj.fleet()
-    status = fleet.status()
-    views = [fleet.user(name)] if name else status.users
+    from app.control import views
+
+    system = obj.system()
+    status = views.status(system)
+    users = [views.user(system, name)] if name else status.users
     if moment is None:
-        document = [_totals(view) for view in views]
-        text = _one(views[0]) if name else _table(views) if views else obj.no_users()
+        document = [_totals(view) for view in users]
+        text = _one(users[0]) if name else _table(users) if users else obj.no_users()
     else:
-        document = _since(fleet, views, moment, round(now - moment), name)
+        document = _since(system, users, moment, round(now - moment), name)
         text = _text_since(document, name) if document else obj.no_users()
     obj.answer(document[0] if name else document, text)
 
@@ -78,7 +80,10 @@ def reset(obj: Invocation, name: str | None, everybody: bool) -> None:
     """
     if bool(name) == everybody:
         raise click.UsageError("Whose traffic? Give a NAME, or --all.")
-    views = obj.fleet().reset_traffic(name or "", actor="cli")
+    from app.accounts.actor import CLI
+    from app.actions.traffic import reset_traffic
+
+    views = reset_traffic(obj.system(), CLI, name or "")
     lines = [f"{view.name}: counts from zero; {view.state}" for view in views]
     document = [view.to_json() for view in views]
     obj.answer(document[0] if name else document, "\n".join(lines) or "No users yet.")
@@ -102,16 +107,17 @@ def _totals(view: UserView) -> dict[str, object]:
     return {key: getattr(view, key) for key in keys}
 
 
-def _since(fleet: Fleet, views: list[UserView], since: float, ago: int,
+def _since(system: System, users: list[UserView], since: float, ago: int,
            name: str | None) -> list[dict[str, object]]:
+    from app.control import views
     from app.ledger import history
 
     step = history.finest(ago)
-    points = fleet.history(views[0].id, since, step) if name else []
-    sums = ({views[0].id: (sum(p.down for p in points), sum(p.up for p in points))} if name else
-            fleet.ledger.traffic.sums(since, step))
+    points = views.history(system, users[0].id, since, step) if name else []
+    sums = ({users[0].id: (sum(p.down for p in points), sum(p.up for p in points))} if name else
+            system.ledger.traffic.sums(since, step))
     found = []
-    for view in views:
+    for view in users:
         down, up = sums.get(view.id, (0, 0))
         found.append({"id": view.id, "name": view.name, "bytes_down": down, "bytes_up": up,
                       "estimated": view.estimated, "since": history.begin(since, step), "step": step,

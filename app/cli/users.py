@@ -17,7 +17,7 @@ from app.lib.units import size
 from app.messages.english.fields import FIELDS, words
 
 if TYPE_CHECKING:
-    from app.control.views import UserView
+    from app.control.records import UserView
 
 
 def declared_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -103,12 +103,14 @@ def described(view: UserView) -> str:
 @click.pass_obj
 def add(obj: Invocation, /, name: str, brought_link: str | None, disabled: bool, **changes: Any) -> None:
     """Declare a user and start their proxy."""
+    from app.accounts.actor import CLI
+    from app.actions.users import add_user
     from app.messages import sentence
     from app.rules.brought import not_kept
 
     if brought_link == "-":
         brought_link = typed.secret_line("Link")
-    view = obj.fleet().add_user(name, link=brought_link, enabled=not disabled, actor="cli", **changes)
+    view = add_user(obj.system(), CLI, name, link=brought_link, enabled=not disabled, **changes)
     lost = map(sentence, not_kept(brought_link, view.tg_link)) if brought_link else ()
     obj.answer(view.to_json(), described(view) + "".join(f"\n\n! Not kept of the link: {what}." for what in lost))
 
@@ -117,15 +119,17 @@ def add(obj: Invocation, /, name: str, brought_link: str | None, disabled: bool,
 @click.pass_obj
 def list_users(obj: Invocation) -> None:
     """Every user in one table."""
-    views = obj.fleet().users()
+    from app.control import views
+
+    users = views.users(obj.system())
     rows = [
         [view.name, view.id, str(view.link_port), view.state, str(view.connections),
          amount(view.bytes_down, view.estimated), amount(view.bytes_up, view.estimated)]
-        for view in views
+        for view in users
     ]
     head = ["NAME", "ID", "PORT", "STATE", "CONN", "DOWN", "UP"]
     text = table(head, rows, right=(2, 4, 5, 6)) if rows else obj.no_users()
-    obj.answer([view.to_json() for view in views], text)
+    obj.answer([view.to_json() for view in users], text)
 
 
 @user.command()
@@ -133,7 +137,9 @@ def list_users(obj: Invocation) -> None:
 @click.pass_obj
 def show(obj: Invocation, name: str) -> None:
     """One user in full."""
-    view = obj.fleet().user(name)
+    from app.control import views
+
+    view = views.user(obj.system(), name)
     obj.answer(view.to_json(), described(view))
 
 
@@ -151,10 +157,14 @@ means no limit, whatever the setting is. With secret=- the secret is read from s
 @click.pass_obj
 def set_user(obj: Invocation, name: str, pairs: tuple[str, ...]) -> None:
     """Change a user."""
+    from app.accounts.actor import CLI
+    from app.actions.users import update_user
+    from app.control import views
+
     changes = typed.read_dashes(assignments(pairs), ("secret",))
-    fleet = obj.fleet()
-    before = fleet.user(name)
-    view = fleet.update_user(before.id, changes, actor="cli")
+    system = obj.system()
+    before = views.user(system, name)
+    view = update_user(system, CLI, before.id, changes)
     new = view.tg_link != before.tg_link
     obj.answer(view.to_json(), described(view) + ("\n\n! The link has changed: send it again." if new else ""))
 
@@ -164,7 +174,10 @@ def set_user(obj: Invocation, name: str, pairs: tuple[str, ...]) -> None:
 @click.pass_obj
 def enable(obj: Invocation, name: str) -> None:
     """Let a user in again."""
-    view = obj.fleet().enable(name, actor="cli")
+    from app.accounts.actor import CLI
+    from app.actions import users
+
+    view = users.enable(obj.system(), CLI, name)
     obj.answer(view.to_json(), f"{view.name}: {state_of(view)}")
 
 
@@ -173,7 +186,10 @@ def enable(obj: Invocation, name: str) -> None:
 @click.pass_obj
 def disable(obj: Invocation, name: str) -> None:
     """Lock a user out; live connections end at once."""
-    view = obj.fleet().disable(name, actor="cli")
+    from app.accounts.actor import CLI
+    from app.actions import users
+
+    view = users.disable(obj.system(), CLI, name)
     obj.answer(view.to_json(), f"{view.name}: {state_of(view)}")
 
 
@@ -182,7 +198,10 @@ def disable(obj: Invocation, name: str) -> None:
 @click.pass_obj
 def rotate(obj: Invocation, name: str) -> None:
     """Give a user a new secret; the old link stops working at once."""
-    view = obj.fleet().rotate(name, actor="cli")
+    from app.accounts.actor import CLI
+    from app.actions import users
+
+    view = users.rotate(obj.system(), CLI, name)
     obj.answer(view.to_json(), f"{view.name} has a new link; the old one no longer works:\n{view.tg_link}")
 
 
@@ -192,14 +211,18 @@ def rotate(obj: Invocation, name: str) -> None:
 @click.pass_obj
 def remove(obj: Invocation, name: str, yes: bool) -> None:
     """Remove a user; live connections end at once and the link is dead for good."""
-    fleet = obj.fleet()
+    from app.accounts.actor import CLI
+    from app.actions import users
+    from app.control import views
+
+    system = obj.system()
     if not yes:
         if obj.json or not (sys.stdin.isatty() and sys.stdout.isatty()):
             raise click.UsageError("To remove a user for good, add --yes. Nothing was changed.")
-        view = fleet.user(name)
+        view = views.user(system, name)
         if not click.confirm(f"Remove {view.name} (port {view.port})? Their link is dead for good"):
             raise Refusal("Nothing was changed.")
-    view = fleet.remove(name, actor="cli")
+    view = users.remove(system, CLI, name)
     obj.answer(view.to_json(), f"{view.name} is removed.")
 
 
@@ -215,7 +238,9 @@ def link(obj: Invocation, name: str, qr: str | None, terminal: bool) -> None:
         raise click.UsageError(f"--qr {qr}: the file's name must end in .png or .svg.")
     if obj.json and terminal:
         raise click.UsageError("--terminal draws for people; leave it out with --json.")
-    view = obj.fleet().user(name)
+    from app.control import views
+
+    view = views.user(obj.system(), name)
     text = f"{view.tg_link}\n{view.tme_link}"
     document: dict[str, object] = {"name": view.name, "tg_link": view.tg_link, "tme_link": view.tme_link}
     if qr is not None:

@@ -7,7 +7,7 @@ from datetime import datetime, timezone, tzinfo
 from app.config.model import Config
 from app.control.port443 import Port443
 from app.control.reconcile import Outcome
-from app.control.views import CertificateView, moment
+from app.control.records import CertificateView, moment
 from app.ledger.ledger import Ledger
 from app.messages.refused import Refused
 from app.rules import domains

@@ -47,7 +47,7 @@ def choose(file: ConfigFile) -> tuple[Runtime, Engine]:
 
 
 def edge_from_env(data_dir: Path, runtime: Runtime) -> dict[str, Any]:
-    """What stands beside the panel, as Fleet's arguments: the DNS, and nginx and certbot where the proxies are
+    """What stands beside the panel, as System's arguments: the DNS, and nginx and certbot where the proxies are
     containers, and docker-compose.yml says by MTPROTO_EDGE which address nginx has in their network.
     MTPROTO_HTTPS_PORT: the port of the machine that it publishes as 443, as a number or address:number.
     MTPROTO_NGINX: its address in the panel's network, which MTPROTO_PANEL_NETWORK names; MTPROTO_PROXY_SUBNET,

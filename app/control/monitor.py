@@ -7,9 +7,10 @@ import threading
 import time
 from collections.abc import Callable
 
-from app.actions.fleet import Fleet
+from app.control import passes
 from app.control.errors import Refused
 from app.control.strangers import Watch
+from app.control.system import System
 from app.lib.filelock import FileLock
 
 log = logging.getLogger(__name__)
@@ -21,18 +22,18 @@ class Monitor:
 
     tick: seconds between two rounds; the setting monitor_seconds, if not given."""
 
-    def __init__(self, fleet: Fleet, tick: float | None = None, clock: Callable[[], float] = time.monotonic):
-        self.fleet = fleet
+    def __init__(self, system: System, tick: float | None = None, clock: Callable[[], float] = time.monotonic):
+        self.system = system
         self._tick = tick
         self._clock = clock
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="monitor", daemon=True)
-        self._watch = Watch(fleet)
+        self._watch = Watch(system)
         self._beside: dict[str, threading.Thread] = {}
 
     @property
     def tick_seconds(self) -> float:
-        return self._tick or self.fleet.config().monitor_seconds
+        return self._tick or self.system.declaration.last_good().monitor_seconds
 
     def start(self) -> Monitor:
         self._thread.start()
@@ -45,18 +46,19 @@ class Monitor:
 
     def tick(self) -> None:
         """One round. What goes wrong is logged, and tried again in the next round."""
-        fleet = self.fleet
-        for step in (fleet.sample, fleet.carry_out_resets, lambda: fleet.reconcile(respect_backoff=True)):
-            _try(step)
-        if fleet.port443.edge:
-            _try(fleet.look_for_slow_proxies)
-        self._do_beside("the server's name", fleet.look_at_server)
-        if fleet.port443.certificates:
-            self._do_beside("certificates", fleet.renew_certificates)
-        if fleet.port443.addresses:
+        system = self.system
+        _try(lambda: passes.sample(system))
+        _try(lambda: passes.carry_out_resets(system))
+        _try(lambda: passes.reconcile(system, respect_backoff=True))
+        if system.port443.edge:
+            _try(lambda: passes.look_for_slow_proxies(system))
+        self._do_beside("the server's name", lambda: passes.look_at_server(system))
+        if system.port443.certificates:
+            self._do_beside("certificates", lambda: passes.renew_certificates(system))
+        if system.port443.addresses:
             self._do_beside("strangers", self._watch.look)
-        if fleet.clock.due:
-            self._do_beside("clock", lambda: fleet.clock.look(fleet.config()))
+        if system.clock.due:
+            self._do_beside("clock", lambda: passes.look_at_clock(system))
 
     def _do_beside(self, name: str, step: Callable[[], object]) -> None:
         """In a thread of its own: others may take minutes to answer, and traffic is counted meanwhile."""
@@ -65,11 +67,11 @@ class Monitor:
             self._beside[name].start()
 
     def _run(self) -> None:
-        with FileLock(self.fleet.data_dir / "monitor.lock") as lock:
+        with FileLock(self.system.data_dir / "monitor.lock") as lock:
             if not self._take(lock):
                 return
             # Watch from before the first look: no end between the two is missed.
-            _try(lambda: self.fleet.runtime.wait(0))
+            _try(lambda: self.system.runtime.wait(0))
             while not self._stopping.is_set():
                 self.tick()
                 if not _try(self._rest):
@@ -88,7 +90,7 @@ class Monitor:
         began = self._clock()
         while not self._stopping.is_set() and (left := began + self.tick_seconds - self._clock()) > 0:
             # Short naps: neither stop() nor a shorter tick has to wait for the whole of this one.
-            if self.fleet.runtime.wait(min(left, 1.0)):
+            if self.system.runtime.wait(min(left, 1.0)):
                 return
 
 

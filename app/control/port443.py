@@ -1,16 +1,16 @@
-"""Port 443 as the fleet uses it: what nginx should serve, whether a declaration fits it, its certificates."""
+"""Port 443, as the panel uses it: what nginx should serve, whether a declaration fits it, its certificates."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from app.certificates.manager import CertificateManager
 from app.checks.addresses import Addresses, LookupFailed
 from app.config.model import Config, User
-from app.control.views import EdgeStatus
+from app.control.records import EdgeStatus
 from app.edge.base import Certificate, Edge, EdgeConfig
 from app.engines.base import NO_INGRESS, IngressSpec
 from app.lib.public import Network, is_public
@@ -28,6 +28,9 @@ _PINNING = ("port_443_mode", "sni_base_domain", "domain_fronting_ip")
 
 #: Look-ups at the same time.
 _LOOK_UPS = 32
+
+#: A cover where nobody listens: the discard port on the proxy's own loopback.
+NOBODY = "127.0.0.1:9"
 
 
 @dataclass(frozen=True)
@@ -187,3 +190,14 @@ def _refuse_users(config: Config) -> None:
             raise Refused("port443.shared_domain", "port_443_mode", first=owner[secret.domain], second=user.name,
                           domain=secret.domain)
         owner[secret.domain] = user.name
+
+
+def closing(front: Callable[[Config, str], IngressSpec],
+            closed: Mapping[str, str]) -> Callable[[Config, str], IngressSpec]:
+    """The same fronts, but for covers that are closed: strangers there are passed on to nobody."""
+    def found(config: Config, domain: str) -> IngressSpec:
+        told = front(config, domain)
+        shut = domain in closed and not told.cover and not config.domain_fronting_ip
+        return replace(told, cover=NOBODY) if shut else told
+
+    return found

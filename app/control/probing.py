@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from app.checks.clock import OutsideClock, off
 from app.config.model import Config
-from app.control.views import UserView
+from app.control.records import UserView
 from app.mtproto.links import Link, parse_link
 from app.mtproto.probe import HANDSHAKE, ProbeError, probe
 from app.rules.links import listened_port

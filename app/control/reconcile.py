@@ -14,9 +14,8 @@ from app.config.model import Config
 from app.control.desired import Desired, desired
 from app.control.outcome import Outcome as Outcome
 from app.control.plan import CREATE, LONGEST_PAUSE, REMOVE, REPLACE, START, STOP, UPDATE, Action, pause, plan
-from app.control.port443 import Port443
+from app.control.port443 import Port443, closing
 from app.control.sampling import Sampler, locked
-from app.control.strangers import closing
 from app.control.throttling import throttling
 from app.edge.base import EdgeConfig, EdgeFailure
 from app.engines.base import Engine

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from app.checks.addresses import LookupFailed
 from app.config.model import Config
+from app.control import passes
+from app.control.system import System
 from app.edge.base import EdgeFailure
-from app.engines.base import IngressSpec
 from app.ledger.ledger import Ledger
 from app.messages import sentence
 from app.rules import domains
 from app.runtimes.base import RuntimeFailure
-
-if TYPE_CHECKING:
-    from app.actions.fleet import Fleet
 
 #: Seconds between two looks: the DNS may say something else at any time, and each name costs a question.
 NAMES_AGAIN, COUNT_AGAIN = 600.0, 60.0
 
 #: Look-ups at the same time.
 _LOOK_UPS = 8
-
-#: A cover where nobody listens: the discard port on the proxy's own loopback.
-NOBODY = "127.0.0.1:9"
 
 #: Turned away connections in a day from which on it is told.
 WORTH_TELLING = 100
@@ -36,13 +28,13 @@ WORTH_TELLING = 100
 class Watch:
     """What the monitor looks at now and then. Asks DNS: for a thread of its own."""
 
-    def __init__(self, fleet: Fleet) -> None:
-        self._fleet = fleet
+    def __init__(self, system: System) -> None:
+        self._system = system
         self._named = self._counted = float("-inf")
 
     def look(self) -> None:
         """Look at what is due; what has changed is applied. Raises Refused."""
-        now = self._fleet.reconciler.clock()
+        now = self._system.reconciler.clock()
         if not 0 <= now - self._counted < COUNT_AGAIN:
             self._counted = now
             self._count(now)
@@ -52,16 +44,16 @@ class Watch:
 
     def look_at_names(self) -> None:
         """Close the covers that lead here or inside, and open those that no longer do."""
-        fleet, config = self._fleet, self._fleet.config()
+        system, config = self._system, self._system.declaration.last_good()
         # The built-in engine looks by itself before it connects.
-        if not fleet.port443.addresses or fleet.engine.name == "builtin":
+        if not system.port443.addresses or system.engine.name == "builtin":
             return
-        known = fleet.ledger.strangers.closed_covers()
-        theirs = dict(domains.owners(config, fleet.reconciler.now()))
+        known = system.ledger.strangers.closed_covers()
+        theirs = dict(domains.owners(config, system.reconciler.now()))
 
         def unfit(domain: str) -> str:
             try:
-                why = fleet.port443.unfit_cover(config, domain)
+                why = system.port443.unfit_cover(config, domain)
                 return sentence(why) if why else ""
             except LookupFailed:
                 return known.get(domain, "")  # no answer is no news
@@ -71,32 +63,21 @@ class Watch:
         changed = {domain: found.get(domain, "") for domain in found.keys() | known.keys()
                    if found.get(domain, "") != known.get(domain, "")}
         for domain, why in changed.items():
-            fleet.ledger.strangers.set_cover(domain, why)
+            system.ledger.strangers.set_cover(domain, why)
             if domain in theirs:
                 what = "strangers passed on to nobody" if why else "strangers passed on again"
-                fleet.ledger.events.record("panel", what, theirs[domain].name, f"{domain} {why}".strip())
+                system.ledger.events.record("panel", what, theirs[domain].name, f"{domain} {why}".strip())
         if changed:
-            fleet.reconcile()
+            passes.reconcile(system)
 
     def _count(self, now: float) -> None:
-        edge = self._fleet.port443.edge
+        edge = self._system.port443.edge
         try:
             count = edge.turned_away() if edge else 0
         except (EdgeFailure, RuntimeFailure):
             return  # nginx's troubles are told elsewhere
         if count:
-            self._fleet.ledger.strangers.add_turned_away(count, now)
-
-
-def closing(front: Callable[[Config, str], IngressSpec],
-            closed: Mapping[str, str]) -> Callable[[Config, str], IngressSpec]:
-    """The same fronts, but for covers that are closed: strangers there are passed on to nobody."""
-    def found(config: Config, domain: str) -> IngressSpec:
-        told = front(config, domain)
-        shut = domain in closed and not told.cover and not config.domain_fronting_ip
-        return replace(told, cover=NOBODY) if shut else told
-
-    return found
+            self._system.ledger.strangers.add_turned_away(count, now)
 
 
 def problems(ledger: Ledger, config: Config, now: datetime) -> list[str]:

@@ -1,225 +1,111 @@
-"""What people and programs see of the fleet: one user, and the whole."""
+"""How it is, for people and programs: every read of the panel and the command line is a function here."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
-from datetime import datetime, tzinfo
-from typing import Any
+import time
+from collections.abc import Iterable, Iterator, Mapping
 
-from app.config import schema, times
-from app.config.model import Config, User
-from app.ledger.refusals import Refused
+from app.config import data_folder, schema
+from app.config.model import SETTINGS, User
+from app.control import certificates as certificate_views
+from app.control import passes, snapshot, strangers
+from app.control.engine_limits import engine_notes
+from app.control.errors import refusing
+from app.control.reconcile import NGINX
+from app.control.records import CertificateView, EdgeStatus, OldLinkView, Status, UserView, moment
+from app.control.snapshot import Snapshot
+from app.control.system import System
+from app.ledger.events import Event
+from app.ledger.history import Point
 from app.ledger.traffic import Total
+from app.lib.zone import server_zone, zone_problem
+from app.messages import sentence
 from app.mtproto.links import tg_link, tme_link
 from app.rules import limits
 from app.rules.hints import hints
 from app.rules.links import link_port, links, workload_name
+from app.rules.users import find
 from app.runtimes.base import RUNNING, STOPPED, Observed
-
-
-@dataclass(frozen=True)
-class OldLinkView:
-    """A link from before a change of domain. until, last_used: ISO 8601; None for not used since."""
-
-    domain: str
-    until: str
-    tg_link: str
-    tme_link: str
-    last_used: str | None
-
 
 #: Why the numbers of a user whose proxy runs are no exact ones.
 ESTIMATING = ("its engine tells no counters (no metrics answer on its metrics port), so its traffic is "
               "estimated from the container's network counters, and its connections and probes are not known")
 
-
-@dataclass(frozen=True)
-class UserView:
-    """One user: declaration, state and traffic in one flat record; its fields are the CLI's JSON.
-
-    state: running, starting, stopped, disabled, expired, blocked, failed, or unknown while the
-    runtime does not answer. reason: why it does not run, or is troubled; "" if all is well.
-    over_limit: what happened at the limit and when it ends, "" below it. warning: 80, 95 or
-    100, the percentage of the limit that was reached; else 0.
-    limit_gb, speed_mbps, at_limit ("throttle", "block"), reset_cycle: what applies (0 = none);
-    own_*: the user's own (0 or "" = the global one, None = none).
-    bytes_down, bytes_up: relayed to and from the user since the user exists; period_*: since the last reset
-    (period_since, None = never), which is what counts towards the limit; now_*: bytes/s. probes:
-    connections turned away, never billed. wrong_clock, no_sni, other_sni: tries with the right key that were
-    refused, which are no probes; None if the engine does not count them. clock_behind_s: of the last one of the
-    first, in seconds, negative if ahead. hints: what those of the last day mean.
-    estimated, period_estimated: whether bytes_*, period_* hold an estimate from the network's counters: about
-    right in all, half of it in each direction.
-    next_reset_at, last_seen, expires_at: None = never; expires_after_days: days from the first use, while
-    that is awaited.
-    throttled_bps: the limit in force in bits per second, None if there is none; throttle_verified_at:
-    when that was last read back. slow: why the proxy sends slower than it could, "" if it does not.
-    link_port: the port in the link: the declared public_port, else the user's own, or that of nginx.
-    link_last_used: when this link, not an old one, was last used, as far as can be told. Times are ISO 8601.
-    more: what is declared in the fields of the schema that stand under no name above, by key.
-    """
-
-    id: str
-    name: str
-    port: int
-    domain: str
-    secret: str
-    masked_secret: str
-    enabled: bool
-    state: str
-    reason: str
-    connections: int
-    bytes_down: int
-    bytes_up: int
-    period_down: int
-    period_up: int
-    period_since: str | None
-    now_down: int
-    now_up: int
-    last_seen: str | None
-    probes: int
-    wrong_clock: int | None
-    clock_behind_s: int | None
-    no_sni: int | None
-    other_sni: int | None
-    hints: list[str]
-    estimated: bool
-    period_estimated: bool
-    limit_gb: float
-    speed_mbps: float
-    at_limit: str
-    reset_cycle: str
-    own_limit_gb: float | None
-    own_speed_mbps: float | None
-    own_at_limit: str
-    own_reset_cycle: str
-    next_reset_at: str | None
-    warning: int
-    over_limit: str
-    throttled_bps: int | None
-    throttle_verified_at: str | None
-    expires_at: str | None
-    expires_after_days: int
-    note: str
-    created_at: str
-    slow: str
-    link_port: int
-    tg_link: str
-    tme_link: str
-    link_last_used: str | None
-    old_links: list[OldLinkView]
-    more: dict[str, Any]
-
-    def to_json(self) -> dict[str, Any]:
-        told = asdict(self)
-        del told["more"]
-        return {**told, **self.more}
-
-    def more_written(self) -> dict[str, str]:
-        """`more` as it is typed; "" for what is left at the default."""
-        return {key: schema.fields(User)[key].write(value) for key, value in self.more.items()}
-
-
-@dataclass(frozen=True)
-class EdgeStatus:
-    """nginx before the panel. port_443: whether users are reached by it. panel_https: whether the panel's name
-    has a certificate. names: how many users with a running proxy it leads to. trouble: why it does not
-    serve what it should, as the last pass found; "" if it does. problems: that, and those of certificates."""
-
-    port_443: bool
-    panel_domain: str
-    panel_https: bool
-    names: int
-    trouble: str
-    problems: list[str]
-
-
-@dataclass(frozen=True)
-class CertificateView:
-    """One certificate. Times are ISO 8601, None for never. reason: of the last failure, "" if the last try
-    succeeded. days_left: until it expires, negative if it has."""
-
-    name: str
-    domains: list[str]
-    issued_at: str | None
-    expires_at: str | None
-    days_left: int | None
-    tried_at: str | None
-    reason: str
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Status:
-    """running, total: users whose proxy runs, and who should have one running (enabled, not expired and
-    not blocked).
-    stopped: whether all proxies are declared stopped. problems: sentences that a person should read.
-    bytes_*, period_*, now_* (bytes/s), connections, probes: of all users together. edge: None without nginx.
-    notes: what of the settings the engine does not do, and the users' hints. server_note: "" or why the address
-    in links is a guess, or leads nobody here. outdated: proxies that run, and whose image is an old one."""
-
-    runtime: str
-    engine: str
-    running: int
-    total: int
-    users: list[UserView]
-    stopped: bool
-    problems: list[str]
-    notes: list[str]
-    server: str
-    server_note: str
-    bytes_down: int
-    bytes_up: int
-    period_down: int
-    period_up: int
-    now_down: int
-    now_up: int
-    connections: int
-    probes: int
-    edge: EdgeStatus | None
-    outdated: int
-
-    @property
-    def estimated(self) -> bool:
-        """Whether bytes_* hold estimates; period_* may."""
-        return any(view.estimated for view in self.users)
-
-    def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "users": [view.to_json() for view in self.users], "estimated": self.estimated}
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """Everything a view is made of, read once for all users. observed: None, and `unavailable` says
-    why, while the runtime does not answer. verified: Unix seconds by workload. last_uses: Unix seconds by
-    link id. slow: reasons by link id. public_port: the one that nginx is published on. zone: the server's."""
-
-    config: Config
-    observed: Mapping[str, Observed] | None
-    unavailable: str
-    totals: Mapping[str, Total]
-    problems: Mapping[str, str]
-    refusals: Mapping[str, Refused]
-    throttles: Mapping[str, int]
-    verified: Mapping[str, float]
-    last_uses: Mapping[str, float]
-    slow: Mapping[str, str]
-    public_port: int
-    now: datetime
-    zone: tzinfo
-    server: str
-
-    @property
-    def outdated(self) -> int:
-        return sum(o.outdated and o.state == RUNNING for o in (self.observed or {}).values())
-
-
 #: How many hints of users stand among the notes of the whole.
 _HINTS = 5
+
+
+def users(system: System) -> list[UserView]:
+    """Everybody, in the order of the declaration."""
+    now = snapshot.take(system)
+    return [user_view(user, now) for user in now.config.users]
+
+
+def user(system: System, ref: str) -> UserView:
+    """The user with this id or name. Refused when there is none, or several."""
+    now = snapshot.take(system)
+    return user_view(find(now.config, ref), now)
+
+
+def status(system: System, max_age: float = 3.0) -> Status:
+    """The whole, with counters no older than `max_age` seconds."""
+    problems = [system.declaration.problem(), system.clock.problem()]
+    if time.monotonic() - system.sampled_at > max_age:
+        problems += passes.attempt(lambda: passes.sample(system))
+    now = snapshot.take(system)
+    views = [user_view(user, now) for user in now.config.users]
+    problems += [*map(sentence, now.config.problems()), zone_problem(),
+                 *map(sentence, filter(None, [data_folder.owner_problem(system.data_dir)]))]
+    running = sum(v.state == "running" for v in views)
+    edge = _edge(system, now, running)
+    problems += [system.reconciler.sampler.trouble, *(edge.problems if edge else ()), *troubles(views, now)]
+    return Status(
+        runtime=system.runtime.name, engine=system.engine.name, running=running,
+        total=sum(v.state not in ("disabled", "expired", "blocked") for v in views), users=views,
+        stopped=now.config.proxies_stopped, outdated=now.outdated,
+        problems=list(dict.fromkeys(filter(None, problems))),
+        notes=[*engine_notes(system.engine, now.config), *system.runtime.notes(), *hint_notes(views)],
+        server=now.server, server_note=system.server.note(now.config), edge=edge,
+        **{field: sum(getattr(v, field) for v in views) for field in (
+            "bytes_down", "bytes_up", "period_down", "period_up", "now_down", "now_up", "connections",
+            "probes")})
+
+
+def history(system: System, ref: str, since: float, step: int) -> list[Point]:
+    """A user's traffic from `since` (Unix seconds) on, or everybody's; see ledger.history.points."""
+    user_id = find(system.declaration.last_good(), ref).id if ref else None
+    return system.ledger.traffic.history(user_id, since, step)
+
+
+def logs(system: System, ref: str = "", tail: int = 200) -> list[str]:
+    """The last lines of all proxies, or of one user's, by time: "[mtg-proxy-2443] …"."""
+    with refusing():
+        return system.runtime.merged_logs(_ids(system, ref), tail)
+
+
+def follow_logs(system: System, ref: str = "", tail: int = 200) -> Iterator[str]:
+    """The same, and then every line as it is written, for ever."""
+    with refusing():
+        yield from system.runtime.followed_logs(_ids(system, ref), tail)
+
+
+def events(system: System, subject: str = "", limit: int = 50) -> list[Event]:
+    """What was done, and what happened by itself, newest first: all, or what is noted under a user's name."""
+    with refusing():
+        return system.ledger.events.recent(limit, subject)
+
+
+def settings(system: System) -> dict[str, object]:
+    """Every setting, as it is declared."""
+    config = system.declaration.last_good()
+    return {key: getattr(config, key) for key in SETTINGS}
+
+
+def certificates(system: System) -> list[CertificateView]:
+    """The certificates that were asked for, and how it went."""
+    with refusing():
+        return certificate_views.views(system.ledger, server_zone(), system.reconciler.now())
 
 
 def user_view(user: User, sight: Snapshot) -> UserView:
@@ -290,11 +176,6 @@ def hint_notes(views: list[UserView]) -> list[str]:
     return [*found[:_HINTS], f"{more} more notes about tries with the right key are on the pages of the users"]
 
 
-def moment(seconds: float, zone: tzinfo) -> str | None:
-    """Unix seconds as ISO 8601; None for 0.0, which is never."""
-    return times.at(int(seconds), zone).isoformat() if seconds else None
-
-
 def _last_used(link: str, sight: Snapshot) -> str | None:
     return moment(sight.last_uses.get(link, 0.0), sight.zone)
 
@@ -331,3 +212,13 @@ def changed_links(before: Iterable[UserView], after: Iterable[UserView]) -> str:
     old = {view.id: view.tg_link for view in before}
     changed = any(view.tg_link != old.get(view.id, view.tg_link) for view in after)
     return "The links have changed: send them again." if changed else ""
+
+
+def _edge(system: System, now: Snapshot, running: int) -> EdgeStatus | None:
+    return system.port443.status(now.config, running, now.problems.get(NGINX, ""),
+                                 [*certificate_views.problems(system.ledger, now.now),
+                                  *strangers.problems(system.ledger, now.config, now.now)])
+
+
+def _ids(system: System, ref: str) -> set[str] | None:
+    return {find(system.declaration.last_good(), ref).id} if ref else None

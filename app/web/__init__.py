@@ -1,1 +1,1 @@
-"""The panel: pages for people, over the same functions of `fleet` that the command line uses."""
+"""The panel: pages for people, over the same actions and views that the command line uses."""

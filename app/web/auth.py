@@ -8,11 +8,14 @@ import time
 from flask import Blueprint, Flask, flash, g, make_response, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
+from app.accounts import admins as accounts
+from app.accounts.logins import Place
+from app.actions import admins
 from app.config.model import Admin
 from app.control.errors import LoginBusy, LoginThrottled, Refused
 from app.ledger.sessions import HOURS as SESSION_HOURS
 from app.web import device
-from app.web.context import client_address, current_admin, door, the_fleet
+from app.web.context import client_address, current_admin, door, the_config, the_system
 from app.web.formats import duration
 from app.web.forms import LoginForm
 from app.web.hosts import OPEN_ENDPOINTS
@@ -52,7 +55,8 @@ def login() -> ResponseReturnValue:
         return render_template("auth/login.html", form=form), 422 if form.is_submitted() else 200
     name, password = form.username.data or "", form.password.data or ""
     try:
-        admin = the_fleet().check_login(name, password, client_address(), door(), device.known(name))
+        place = Place(client_address(), door(), device.known(name))
+        admin = admins.check_login(the_system(), name, password, place)
     except LoginThrottled as throttled:
         return _not_now(form, f"Too many failed attempts. Try again in {duration(throttled.seconds)}.", throttled)
     except LoginBusy as busy:
@@ -66,7 +70,7 @@ def login() -> ResponseReturnValue:
         return render_template("auth/login.html", form=form, message=message), 401
     session.clear()  # a session planted before the login is worth nothing after it
     session.permanent = True
-    session["token"] = the_fleet().accounts.logins.begin_session(admin, client_address())
+    session["token"] = the_system().logins.begin_session(admin, client_address())
     session["since"] = int(time.time())
     answer = make_response(redirect(_safe_next()))
     device.remember(answer, admin.username)
@@ -76,7 +80,7 @@ def login() -> ResponseReturnValue:
 @blueprint.post("/logout")
 def logout() -> ResponseReturnValue:
     """Ends this session: a copy of its cookie is worth nothing, either."""
-    the_fleet().accounts.logins.end_session(_token())
+    the_system().logins.end_session(_token())
     session.clear()
     flash("You are logged out.")
     return redirect(url_for("auth.login"))
@@ -86,7 +90,7 @@ def logout() -> ResponseReturnValue:
 def first_password() -> dict[str, bool]:
     """Whether to ask for another password than the first one, on every page."""
     admin = current_admin()
-    return {"has_first_password": admin is not None and the_fleet().accounts.has_first_password(admin.username)}
+    return {"has_first_password": admin is not None and accounts.has_first_password(the_config(), admin.username)}
 
 
 def _not_now(form: LoginForm, message: str, refused: LoginThrottled | LoginBusy) -> ResponseReturnValue:
@@ -102,7 +106,7 @@ def _admin_of_session() -> Admin | None:
     token, since = _token(), session.get("since", 0)
     if not token or not 0 <= time.time() - since < SESSION_HOURS * 3600:
         return None
-    return the_fleet().accounts.logins.admin_of(token, client_address())
+    return the_system().logins.admin_of(token, client_address())
 
 
 def _token() -> str:

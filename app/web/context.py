@@ -1,4 +1,4 @@
-"""What every handler needs: the fleet it works on, the admin who asks, the address they ask from."""
+"""What every handler needs: the system it works on, the admin who asks, the address they ask from."""
 
 from __future__ import annotations
 
@@ -6,14 +6,21 @@ from typing import TYPE_CHECKING, cast
 
 from flask import abort, current_app, g, request
 
+from app.accounts.actor import Actor, Right
+
 if TYPE_CHECKING:
-    from app.actions import Fleet
-    from app.config.model import Admin
+    from app.config.model import Admin, Config
+    from app.control.system import System
 
 
-def the_fleet() -> Fleet:
-    """The fleet of the application that is answering now."""
-    return cast("Fleet", current_app.extensions["fleet"])
+def the_system() -> System:
+    """The system of the application that is answering now."""
+    return cast("System", current_app.extensions["system"])
+
+
+def the_config() -> Config:
+    """The declaration, or the last good one."""
+    return the_system().declaration.last_good()
 
 
 def current_admin() -> Admin | None:
@@ -21,8 +28,8 @@ def current_admin() -> Admin | None:
     return cast("Admin | None", g.get("admin"))
 
 
-def actor() -> str:
-    """The name under which this request's changes go into the audit log.
+def actor() -> Actor:
+    """Who makes this request's changes, with the rights of the admin who is logged in.
 
     Every change needs it, and nothing but a POST, with its token checked, may change anything: a view that
     forgets to ask for the method (Flask answers HEAD where it answers GET) ends here, with a 405.
@@ -30,7 +37,7 @@ def actor() -> str:
     if request.method != "POST":
         abort(405)
     admin = current_admin()
-    return f"admin:{admin.username}" if admin else "web"
+    return Actor.of_admin("web", admin) if admin else Actor("web", Right.NONE)
 
 
 def client_address() -> str:

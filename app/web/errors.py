@@ -1,4 +1,4 @@
-"""Error pages with a sentence that helps; and a refusal of the fleet is an answer, never a 500."""
+"""Error pages with a sentence that helps; and a refusal is an answer, never a 500."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from flask import Flask, render_template
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
+from app.accounts.actor import NotAllowed
 from app.control.errors import Refused, Unfinished
 from app.web.context import current_admin
 from app.web.security import LARGEST_FORM, USUAL_FORM
@@ -40,6 +41,7 @@ def init_app(app: Flask) -> None:
     """Registers the handlers."""
     app.register_error_handler(CSRFError, form_expired)
     app.register_error_handler(Refused, refused)
+    app.register_error_handler(NotAllowed, not_allowed)
     app.register_error_handler(Unfinished, unfinished)
     app.register_error_handler(HTTPException, http_error)
 
@@ -62,6 +64,11 @@ def refused(error: Refused) -> tuple[str, int]:
                                "The log on the server says why."), 503
     title = "The panel can't do that now"
     return render_template("error.html", code=409, title=title, sentence=str(error)), 409
+
+
+def not_allowed(error: NotAllowed) -> tuple[str, int]:
+    """An action that this admin has no right to, whichever page asked for it."""
+    return render_template("error.html", code=403, title=SENTENCES[403][0], sentence=str(error)), 403
 
 
 def unfinished(error: Unfinished) -> tuple[str, int]:

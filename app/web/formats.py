@@ -14,7 +14,7 @@ from app.config.values import WEEKDAYS, parse_cycle
 from app.lib import zone
 from app.lib.units import size
 from app.messages.english.fields import words
-from app.web.context import the_fleet
+from app.web.context import the_system
 
 
 def init_app(app: Flask) -> None:
@@ -140,4 +140,4 @@ def field_label(whose: str, key: str) -> str:
 
 def command_line() -> str:
     """How the command line is called for this panel; it holds paths, which are no business of strangers."""
-    return commands.command_line(the_fleet().data_dir, anywhere=True)
+    return commands.command_line(the_system().data_dir, anywhere=True)

@@ -1,4 +1,4 @@
-"""The forms. What a value may be is decided by the fleet, once for the panel, the CLI and a hand edit;
+"""The forms. What a value may be is decided by the actions, once for the panel, the CLI and a hand edit;
 its refusal is put beside the field it names."""
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class TextForm(FlaskForm):
 
 
 class RefusableForm(TextForm):
-    """A form that can show a refusal of the fleet."""
+    """A form that can show a refusal."""
 
     def show(self, refusal: Refused) -> None:
         """Puts each problem beside the field it is about, or above the form when it is about none."""
@@ -111,7 +111,7 @@ class LoginForm(TextForm):
 
 
 def _input(spec: FieldSpec, label: str) -> Field:
-    """The input of a field. What may be chosen is checked like all else by the fleet, whose refusal says it."""
+    """The input of a field. What may be chosen is checked like all else by the action, whose refusal says it."""
     if spec.kind == "switch":
         return BooleanField(label)
     if spec.kind == "list":

@@ -6,7 +6,7 @@ from __future__ import annotations
 from flask import Flask, render_template, request
 from flask.typing import ResponseReturnValue
 
-from app.web.context import the_fleet
+from app.web.context import the_config
 from app.web.forwarded import address
 
 #: Answered under any name and without looking at the session: they tell nothing, a load balancer has names of its
@@ -43,5 +43,5 @@ def _is_local(name: str) -> bool:
 
 
 def _declared() -> set[str]:
-    config = the_fleet().config()
+    config = the_config()
     return {config.server_domain, config.panel_domain, *config.panel_hosts}

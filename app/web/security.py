@@ -45,7 +45,7 @@ class SessionInterface(SecureCookieSessionInterface):
 
 def init_app(app: Flask) -> None:
     """Configures sessions and CSRF, and adds the headers to every answer."""
-    secret_key = app.extensions["fleet"].config().secret_key
+    secret_key = app.extensions["system"].declaration.last_good().secret_key
     app.config.update(
         SECRET_KEY=secret_key,
         # Tells strangers nothing. Its own for each installation: browsers don't tell two tunnels on 127.0.0.1 apart.

@@ -19,7 +19,6 @@ from pathlib import Path
 
 from docker import APIClient
 
-from app.actions import Fleet
 from app.config.model import User, new_id
 from app.engines.mtg.engine import MtgImage
 from app.mtproto.secret import Secret
@@ -27,6 +26,7 @@ from tests.bench.processes import rss_mb
 from tests.docker import images
 from tests.support.cover import free_port
 from tests.support.docker_lab import installation
+from tests.support.fleet import Fleet
 
 #: Containers asked and restarted the old way, at most: each takes seconds.
 OLD_WAY = 10

@@ -22,7 +22,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from app.actions import Fleet
 from app.config.model import User, new_id
 from app.edge.base import EdgeConfig
 from app.engines.base import NO_INGRESS, IngressSpec
@@ -35,6 +34,7 @@ from tests.bench.edge_mtg import learning
 from tests.bench.edge_setup import Bench, row, say, start_engine, started
 from tests.bench.measure import Subject, percentile
 from tests.bench.processes import family
+from tests.support.fleet import Fleet
 from tests.support.stream import Stream, StreamBroken
 
 PARTS = ("speed", "adding", "reloads", "mtg")

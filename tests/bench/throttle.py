@@ -17,13 +17,13 @@ from pathlib import Path
 
 from docker import APIClient
 
-from app.actions import Fleet
 from app.engines.mtg.engine import MtgImage
 from app.runtimes.docker.runtime import DockerRuntime
 from tests.docker import images
 from tests.support.cover import free_port
 from tests.support.dc import DataCenter
 from tests.support.docker_lab import installation
+from tests.support.fleet import Fleet
 from tests.support.goodput import download_speed, memory_in_use, upload_speed, use_cubic
 
 

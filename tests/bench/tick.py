@@ -23,7 +23,6 @@ from pathlib import Path
 
 from docker import APIClient
 
-from app.actions import Fleet
 from app.control.monitor import Monitor
 from app.engines.mtg.engine import MtgImage
 from app.runtimes.docker import counters as docker_counters
@@ -33,6 +32,7 @@ from tests.docker import images
 from tests.support.cover import free_port
 from tests.support.dc import DataCenter
 from tests.support.docker_lab import installation
+from tests.support.fleet import Fleet
 from tests.support.stream import Stream
 
 TURNS = 9

@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from app.actions import Fleet
 from app.config.model import User, new_id
 from app.control.monitor import Monitor
 from app.engines.builtin import Builtin
@@ -25,6 +24,7 @@ from app.ledger.history import DAY, HOUR, TEN_SECONDS
 from app.ledger.ledger import Ledger
 from app.ledger.traffic import Reading
 from app.mtproto.secret import Secret
+from tests.support.fleet import Fleet
 from tests.support.memory_runtime import Machine, MemoryRuntime
 
 END = 1_900_000_000 // DAY * DAY

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from app.actions import Fleet
 from app.certificates.certbot import CertificateFailure
 from app.checks.tls import check_all
 from app.config.model import DOMAIN_POOL
+from app.control.system import System
 from tests.support.cover import Cover
+from tests.support.fleet import Fleet
 from tests.support.memory_runtime import MemoryRuntime
 from tests.web.behind_nginx import fleet_behind_nginx
 
@@ -23,7 +24,7 @@ DAY = 86400
 def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fleet:
     """The one that `run` works on: behind nginx and certbot."""
     fleet = fleet_behind_nginx(tmp_path / "443", MemoryRuntime())
-    monkeypatch.setattr(Fleet, "open", lambda _: fleet)
+    monkeypatch.setattr(System, "open", lambda _: fleet)
     return fleet
 
 
@@ -69,7 +70,7 @@ def test_without_certbot_a_renewal_is_refused_with_what_is_missing(run, unchange
 def test_domains_are_checked_and_those_that_fail_are_told(
         run, cover: Cover, monkeypatch: pytest.MonkeyPatch) -> None:
     where = partial(check_all, address=cover.ip, port=cover.port, ca=str(cover.cert))
-    monkeypatch.setattr("app.actions.fleet.check_all", where)
+    monkeypatch.setattr("app.actions.settings.check_all", where)
     good = run("domains", "check", cover.host)
     assert good.code == 0 and "yes" in good.stdout and " ms" in good.stdout
 
@@ -81,7 +82,7 @@ def test_domains_are_checked_and_those_that_fail_are_told(
 
 def test_without_names_the_pool_is_checked(run, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr("app.actions.fleet.check_all", lambda names: asked.extend(names) or [])
+    monkeypatch.setattr("app.actions.settings.check_all", lambda names: asked.extend(names) or [])
     assert run("domains", "check").code == 0
     assert asked == list(DOMAIN_POOL)
 

@@ -75,13 +75,13 @@ def test_every_command_has_help_that_fits_80_columns(run, monkeypatch) -> None:
         assert all(len(line) <= 80 for line in answer.stdout.splitlines())
 
 
-def test_help_is_answered_without_loading_the_fleet() -> None:
+def test_help_is_answered_without_loading_the_panel() -> None:
     loaded = subprocess.run(
         [sys.executable, "-c", "import app.cli.__main__, sys; print(*sys.modules)"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     ).stdout.split()
     assert "click" in loaded
-    assert not {"pydantic", "cryptography", "flask", "waitress", "PIL", "app.actions"} & set(loaded)
+    assert not {"pydantic", "cryptography", "flask", "waitress", "PIL", "app.actions", "app.control"} & set(loaded)
 
 
 def start(data, *words: str, **options) -> subprocess.Popen:

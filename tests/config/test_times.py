@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from app.config import times
 from app.config.model import dump, load
 from app.config.values import parse_expiry
-from app.control.views import Snapshot, user_view
+from app.control.snapshot import Snapshot
+from app.control.views import user_view
 from app.lib.zone import server_zone
 from app.rules import cycles
 from app.rules.limits import expired

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from docker import APIClient
 
-from app.actions import Fleet
 from app.control.monitor import Monitor
 from app.engines.mtg.engine import MtgImage
 from app.runtimes.base import RUNNING, Observed
@@ -20,6 +19,7 @@ from tests.docker import images
 from tests.support import docker_lab
 from tests.support.cover import free_port
 from tests.support.dc import DataCenter
+from tests.support.fleet import Fleet
 from tests.support.stream import passes
 
 

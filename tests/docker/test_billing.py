@@ -17,13 +17,13 @@ from pathlib import Path
 
 import pytest
 
-from app.actions import Fleet
 from app.control.errors import Refused
 from app.engines.mtg.engine import MtgImage
 from app.runtimes.base import RUNNING
 from app.runtimes.docker.runtime import DockerRuntime
 from tests.docker.conftest import Lab
 from tests.docker.test_faults import Cable
+from tests.support.fleet import Fleet
 from tests.support.stream import Stream
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,7 +34,7 @@ SAMPLING_PANEL = """
 import sys
 from pathlib import Path
 from app.engines.mtg.engine import MtgImage
-from app.actions import Fleet
+from tests.support.fleet import Fleet
 from app.runtimes.docker.runtime import DockerRuntime
 fleet = Fleet(Path(sys.argv[1]), DockerRuntime(*sys.argv[2:]), MtgImage())
 while True:

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.actions import Fleet
-from app.control.views import UserView
+from app.control.records import UserView
 from app.runtimes.base import EXITED, RUNNING
 from tests.docker.conftest import Lab, passes
+from tests.support.fleet import Fleet
 from tests.support.stream import BackgroundStream
 
 LIMIT_GB = 0.002  # a little more than 2 MB

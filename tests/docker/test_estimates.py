@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import pytest
 
-from app.actions import Fleet
 from app.engines.mtg.engine import MtgImage
 from app.runtimes.base import RUNNING
 from app.runtimes.docker import counters as docker_counters
@@ -19,6 +18,7 @@ from tests.docker import images
 from tests.docker.conftest import Lab, passes
 from tests.docker.test_billing import Client
 from tests.support.docker_lab import eventually, patient
+from tests.support.fleet import Fleet
 
 DOWN, UP = 6_000_000, 2_000_000
 #: The part of an estimate that is no payload: headers of packets and records, handshakes, the network's

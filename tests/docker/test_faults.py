@@ -16,7 +16,6 @@ import pytest
 from docker import APIClient
 from docker.errors import APIError, NotFound
 
-from app.actions import Fleet
 from app.engines.mtg.engine import MtgImage
 from app.runtimes.base import EXITED, RUNNING, ImageMissing, RuntimeFailure, RuntimeUnavailable
 from app.runtimes.docker.runtime import DockerRuntime
@@ -26,6 +25,7 @@ from tests.docker.conftest import passes
 from tests.runtimes.conftest import DockerLab
 from tests.support.cover import free_port
 from tests.support.docker_lab import eventually
+from tests.support.fleet import Fleet
 
 
 @pytest.fixture

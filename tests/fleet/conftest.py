@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.actions import Fleet
 from app.engines.builtin import Builtin
+from tests.support.fleet import Fleet
 from tests.support.memory_runtime import Machine, MemoryRuntime
 
 

@@ -5,12 +5,12 @@ from urllib.parse import quote
 
 import pytest
 
-from app.actions import Fleet
 from app.control.errors import Refused
 from app.engines.builtin import Builtin
 from app.mtproto.links import tg_link, tme_link
 from app.mtproto.secret import Secret
 from app.rules.brought import not_kept
+from tests.support.fleet import Fleet
 from tests.support.memory_runtime import Machine, MemoryRuntime
 
 SECRET = Secret.generate("www.example.com")

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from app.actions import Fleet
 from app.checks import clock
 from app.checks.clock import OutsideClock, sites_of
 from app.config.model import Config
@@ -23,6 +22,7 @@ from app.mtproto.links import parse_link
 from app.mtproto.probe import HANDSHAKE, ProbeError
 from tests.support.cover import Cover, free_port
 from tests.support.engine import Engine
+from tests.support.fleet import Fleet
 from tests.support.memory_runtime import MemoryRuntime
 
 EdgeConfig = Callable[..., str]

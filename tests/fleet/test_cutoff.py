@@ -12,11 +12,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.actions import Fleet
 from app.engines.builtin import Builtin
 from app.runtimes.process.runtime import ProcessRuntime
 from tests.support.cover import Cover
 from tests.support.dc import DataCenter
+from tests.support.fleet import Fleet
 from tests.support.stream import BackgroundStream
 
 

@@ -9,11 +9,12 @@ import pytest
 from click.testing import CliRunner
 
 from app import create_app
-from app.actions import Fleet
 from app.cli.__main__ import cli
+from app.control.system import System
 from app.engines.builtin import Builtin
 from app.ledger import database
 from tests.fleet.conftest import metrics
+from tests.support.fleet import Fleet
 from tests.support.memory_runtime import MemoryRuntime
 from tests.web.html import text
 from tests.web.visitor import NAME, PASSWORD, Visitor
@@ -118,7 +119,7 @@ def test_the_command_line_marks_estimates_in_words_and_in_json(fleet, machine, a
     fleet.add_user("Bob")
     machine.network(ALICE, 6 * MB, 6 * MB)
     machine.metrics("mtg-proxy-2444", metrics(down=MB))
-    monkeypatch.setattr(Fleet, "open", classmethod(lambda cls, folder: fleet))
+    monkeypatch.setattr(System, "open", classmethod(lambda cls, folder: fleet))
 
     def said(*arguments: str) -> str:
         done = CliRunner().invoke(cli, ["--data", str(fleet.data_dir), *arguments])

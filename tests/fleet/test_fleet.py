@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from app.actions import Fleet
 from app.control.errors import LoginThrottled, Refused
 from app.engines.builtin import Builtin
 from app.mtproto.links import parse_link
 from app.rules import users
 from app.runtimes.base import EXITED, LegacyContainer, Notice, RuntimeUnavailable
 from tests.fleet.conftest import metrics
+from tests.support.fleet import Fleet
 from tests.support.memory_runtime import MemoryRuntime
 
 GB = 1024 ** 3

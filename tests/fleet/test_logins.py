@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.accounts import logins
+from app.accounts import admins, logins
 from app.accounts.logins import FAILURES_OF_NAME, FAILURES_OF_PLACE, Place
 from app.config import passwords
 from app.control.errors import LoginBusy, LoginThrottled, Refused
@@ -96,7 +96,7 @@ def test_a_burst_gets_no_more_guesses_than_one_after_the_other(fleet, monkeypatc
     monkeypatch.setattr("app.ledger.fallback.PATIENCE", 120.0)
     guessed = []
     monkeypatch.setattr(logins, "verify_among", lambda *_: guessed.append(1) or (False, False))
-    fleet.accounts.logins = logins.Logins(fleet.config, fleet.file, fleet.ledger)
+    fleet.logins = logins.Logins(fleet.config, fleet.file, fleet.ledger)
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(lambda _: outcome(fleet, "admin", "wrong", HOME), range(48)))
     assert len(guessed) == 5
@@ -161,7 +161,7 @@ def test_a_new_random_password_lets_its_owner_in_while_the_guessing_goes_on(flee
 def test_a_password_of_ones_own_clears_the_count_and_opens_nothing(fleet, quick):
     for _ in range(9):
         outcome(fleet, "admin", "wrong", HOME)
-    fleet.accounts.set_password("admin", "a long enough one")
+    fleet.set_password("admin", "a long enough one")
     assert [outcome(fleet, "admin", "wrong", HOME) for _ in range(6)] == ["wrong"] * 5 + ["wait"]
 
 
@@ -185,8 +185,8 @@ def test_a_disk_that_takes_no_writes_keeps_nobody_out(fleet, password, fault, mo
     assert outcome(fleet, "admin", password, HOME) == "in"
     assert [outcome(fleet, "admin", "wrong", NAT) for _ in range(6)] == ["wrong"] * 5 + ["wait"]
     admin = fleet.check_login("admin", password, HOME)
-    token = fleet.accounts.logins.begin_session(admin, HOME)
-    assert fleet.accounts.logins.admin_of(token, HOME).username == "admin"
+    token = fleet.logins.begin_session(admin, HOME)
+    assert fleet.logins.admin_of(token, HOME).username == "admin"
     monkeypatch.undo()
     assert fleet.file.read().initial_password == password, "erased by the next login that can"
     fleet.check_login("admin", password, HOME)
@@ -208,8 +208,8 @@ def test_an_old_hash_is_replaced_where_that_can_be_saved_and_never_over_a_newer_
     admin = fleet.check_login("admin", "secret word", HOME)
     monkeypatch.undo()
     assert passwords.verify_password(fleet.file.read().admin_password_hash, new[0])[0]
-    token = fleet.accounts.logins.begin_session(admin, HOME)
-    assert fleet.accounts.logins.admin_of(token, HOME) is None, "it was begun with the password of before"
+    token = fleet.logins.begin_session(admin, HOME)
+    assert fleet.logins.admin_of(token, HOME) is None, "it was begun with the password of before"
 
 
 # What is told, and what is asked for
@@ -225,30 +225,29 @@ def test_a_name_that_nobody_has_is_not_in_the_audit_log_as_it_may_be_a_password(
 
 def test_the_first_password_is_asked_to_be_changed_until_it_is(fleet, password):
     fleet.create_admin("bob", "another long password", sudo=True)
-    assert fleet.accounts.has_first_password("admin") and not fleet.accounts.has_first_password("bob")
+    assert fleet.has_first_password("admin") and not fleet.has_first_password("bob")
     fleet.check_login("admin", password, HOME)
-    assert fleet.file.read().initial_password is None and fleet.accounts.has_first_password("admin")
+    assert fleet.file.read().initial_password is None and fleet.has_first_password("admin")
     fleet.reset_password("admin")
-    assert not fleet.accounts.has_first_password("admin")
+    assert not fleet.has_first_password("admin")
 
 
 def test_somebody_who_may_change_settings_is_always_left(fleet):
-    accounts = fleet.accounts
-    for refused in (lambda: accounts.remove("admin"), lambda: accounts.set_sudo("admin", False)):
+    for refused in (lambda: fleet.remove_admin("admin"), lambda: fleet.set_sudo("admin", False)):
         with pytest.raises(Refused, match="the only admin who may change settings.*admin set NAME --sudo"):
             refused()
     fleet.create_admin("bob", "another long password")
     with pytest.raises(Refused, match="the only admin"):
-        accounts.remove("admin")
-    accounts.set_sudo("bob", True)
+        fleet.remove_admin("admin")
+    fleet.set_sudo("bob", True)
     hashed = fleet.admin("admin").password_hash
-    accounts.set_sudo("admin", False)
+    fleet.set_sudo("admin", False)
     config = fleet.file.read()
     assert (config.admin_username, config.initial_password) == ("bob", None)
     assert [(a.username, a.sudo, a.password_hash) for a in config.admins] == [("admin", False, hashed)]
     assert outcome(fleet, "bob", "another long password", HOME) == "in"
-    accounts.remove("admin")
-    assert [a.username for a in accounts.everybody()] == ["bob"]
+    fleet.remove_admin("admin")
+    assert [a.username for a in admins.everybody(fleet.config())] == ["bob"]
     with pytest.raises(Refused, match="no admin 'admin'; there are: bob"):
-        accounts.remove("admin")
+        fleet.remove_admin("admin")
     assert [e.action for e in fleet.events(limit=2)] == ["admin removed", "login"]

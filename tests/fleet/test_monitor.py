@@ -7,10 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
-from app.actions import Fleet
+from app.control import passes
 from app.control.monitor import Monitor
+from app.control.system import System
 from app.engines.builtin import Builtin
 from app.runtimes.base import EXITED
+from tests.support.fleet import Fleet
 from tests.support.memory_runtime import MemoryRuntime
 
 
@@ -44,15 +46,15 @@ def test_a_hand_edit_takes_effect_within_a_tick(fleet, machine, monitors):
 
 def test_a_crash_is_repaired_without_waiting_for_the_tick(fleet, machine, monitors, monkeypatch):
     fleet.add_user("Alice")
-    starts, reconcile = [], fleet.reconcile
+    starts, reconcile = [], passes.reconcile
 
-    def crash_after_the_first(respect_backoff: bool) -> None:
-        reconcile(respect_backoff)
+    def crash_after_the_first(system: System, respect_backoff: bool) -> None:
+        reconcile(system, respect_backoff)
         starts.append(machine.boxes["mtg-proxy-2443"].run_id)
         if len(starts) == 1:  # nobody waits yet: the end must not be missed
             machine.crash("mtg-proxy-2443")
 
-    monkeypatch.setattr(fleet, "reconcile", crash_after_the_first)
+    monkeypatch.setattr(passes, "reconcile", crash_after_the_first)
     monitors(fleet, tick=3600)
     eventually(lambda: len(starts) == 2)
     time.sleep(0.2)  # it rests now
@@ -66,11 +68,11 @@ def test_a_step_that_fails_does_not_end_the_thread(fleet, machine, monitors, mon
     fleet.add_user("Alice")
     failures = []
 
-    def fail() -> None:
+    def fail(system: System) -> None:
         failures.append(1)
         raise ZeroDivisionError
 
-    monkeypatch.setattr(fleet, "sample", fail)
+    monkeypatch.setattr(passes, "sample", fail)
     monitors(fleet)
     eventually(lambda: len(failures) > 1)
     machine.boxes.clear()

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from app.actions import Fleet
 from app.checks.addresses import Addresses
 from app.config.model import User
 from app.control.errors import Refused
@@ -21,6 +20,7 @@ from app.engines.builtin import Builtin
 from app.mtproto.links import parse_link
 from app.mtproto.secret import Secret
 from app.runtimes.base import Place
+from tests.support.fleet import Fleet
 from tests.support.memory_certbot import MemoryCertbot
 from tests.support.memory_edge import MemoryEdge
 from tests.support.memory_runtime import Machine, MemoryRuntime
@@ -367,7 +367,7 @@ def test_a_proxy_that_could_not_learn_its_timing_is_shown_as_slow_until_it_has(w
         def slow(self, log: str, started_at: float = 0.0, now: float = 0.0) -> str:
             return told["why"]
 
-    world.fleet._slowness.engine = Learner()
+    world.fleet.pacing.engine = Learner()
     world.fleet.add_user("Anna")
     world.fleet.look_for_slow_proxies()
     assert world.fleet.user("Anna").slow == "", "it may still be learning"

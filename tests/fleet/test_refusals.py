@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import pytest
 
-from app.actions import Fleet
 from app.control.monitor import Monitor
 from app.engines.builtin import Builtin
 from app.engines.mtg.engine import Mtg
@@ -17,6 +16,7 @@ from app.mtproto.faketls_client import client_hello
 from tests.fleet.conftest import metrics
 from tests.mtproto.parts import without_name
 from tests.support.engine import Engine
+from tests.support.fleet import Fleet
 from tests.support.memory_runtime import Machine, MemoryRuntime
 
 ALICE = "mtg-proxy-2443"

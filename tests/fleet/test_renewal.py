@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from app.actions import Fleet, renewal
+from app.accounts.actor import CLI
+from app.actions import renewal
 from app.actions.renewal import Renewal, outdated, renew
 from app.mtproto.probe import HANDSHAKE, ProbeError
 from tests.support.docker_lab import eventually
+from tests.support.fleet import Fleet
 from tests.support.memory_runtime import Machine
 
 PEOPLE = ("Alice", "Bob", "Charlie")
@@ -33,21 +35,21 @@ def test_a_new_image_is_noticed_and_changes_nothing_by_itself(fleet, machine, pe
 
 def test_they_are_replaced_one_after_the_other(fleet, machine, people) -> None:
     done = []
-    for outcome in renew(fleet, "cli"):
+    for outcome in renew(fleet, CLI):
         done.append(outcome.name)
         assert outcome.ok and outcome.action == "replace"
         # No other one was touched before this one ran again.
         assert machine.calls[-2:] == [("create", outcome.name), ("start", outcome.name)]
         assert len(machine.calls) == 2 * len(done)
     assert done == people and fleet.status().outdated == 0 and fleet.status().running == 3
-    assert list(renew(fleet, "cli")) == []
+    assert list(renew(fleet, CLI)) == []
     told = [(e.action, e.subject) for e in fleet.events()]
     assert ("proxy replaced", "Bob") in told and ("proxies are replaced one by one", "") in told
 
 
 def test_the_first_one_that_does_not_start_is_the_last_one(fleet, machine, people) -> None:
     machine.fail("start", people[1], "the image holds no proxy program")
-    done = list(renew(fleet, "cli"))
+    done = list(renew(fleet, CLI))
     assert [(o.name, o.ok) for o in done] == [(people[0], True), (people[1], False)]
     assert "no proxy program" in done[1].reason and [o.name for o in outdated(fleet)] == [people[2]]
 
@@ -60,7 +62,7 @@ def test_one_that_no_longer_leads_to_telegram_is_the_last_one(fleet, machine, pe
         return 1.0
 
     monkeypatch.setattr(renewal, "probe_link", probe)
-    done = list(renew(fleet, "cli"))
+    done = list(renew(fleet, CLI))
     assert [o.ok for o in done] == [False] and "led to Telegram before" in done[0].reason
     assert fleet.status().outdated == 2
 
@@ -76,8 +78,8 @@ def test_who_was_stopped_comes_back_with_the_new_image(fleet, machine, people) -
 
 def test_beside_the_pages_there_is_one_replacement_at_a_time(fleet, machine, people) -> None:
     both = Renewal(fleet)
-    assert both.begin("admin:ada")
-    both.begin("admin:ada")
+    assert both.begin(CLI)
+    both.begin(CLI)
     eventually(lambda: not both.running, "the replacement ends")
     assert fleet.status().outdated == 0
     assert [call for call in machine.calls if call[0] == "create"] == [("create", name) for name in people]

@@ -7,13 +7,13 @@ import threading
 
 import pytest
 
-from app.actions import Fleet
 from app.checks.addresses import Addresses
 from app.checks.server import GOOD_FOR, Server
 from app.config.model import load
 from app.control.monitor import Monitor
 from app.control.views import changed_links
 from app.engines.builtin import Builtin
+from tests.support.fleet import Fleet
 from tests.support.memory_runtime import MemoryRuntime
 
 HERE = "203.0.113.7"

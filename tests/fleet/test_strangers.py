@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from app.actions import Fleet
 from app.checks.addresses import Addresses
 from app.control.monitor import Monitor
-from app.control.strangers import COUNT_AGAIN, NAMES_AGAIN, NOBODY, Watch
+from app.control.port443 import NOBODY
+from app.control.strangers import COUNT_AGAIN, NAMES_AGAIN, Watch
 from app.engines.mtg.engine import Mtg
 from tests.fleet.test_port443 import DNS, ELSEWHERE, HERE, Containers, resolver
+from tests.support.fleet import Fleet
 from tests.support.memory_edge import MemoryEdge
 from tests.support.memory_runtime import Machine
 

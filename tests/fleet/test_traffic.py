@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from app.actions import Fleet
 from app.control import periods
 from app.control.errors import Refused
 from app.control.monitor import Monitor
@@ -19,6 +18,7 @@ from app.ledger import database
 from app.ledger.history import DAY, HOUR
 from app.runtimes.base import EXITED
 from tests.fleet.conftest import metrics
+from tests.support.fleet import Fleet
 from tests.support.memory_runtime import MemoryRuntime
 
 GB = 1024 ** 3

@@ -13,13 +13,14 @@ from datetime import datetime
 import pytest
 from click.testing import CliRunner
 
-from app.actions import Fleet
 from app.cli.__main__ import cli
 from app.control.monitor import Monitor
+from app.control.system import System
 from app.engines.builtin import Builtin
 from app.ledger.history import DAY, HOUR
 from tests.fleet.conftest import metrics
 from tests.fleet.test_traffic import ALICE, GB, moved, old_file, tick
+from tests.support.fleet import Fleet
 from tests.support.memory_runtime import MemoryRuntime
 
 
@@ -213,7 +214,7 @@ def test_a_disk_that_takes_no_writes_leaves_the_panel_its_last_numbers(fleet, ma
 @pytest.mark.parametrize("since, step", [("60m", 10), ("1h", 10), ("61m", HOUR), ("90d", HOUR), ("91d", DAY)])
 def test_the_last_hour_is_told_to_ten_seconds_and_90_days_to_the_hour(fleet, monkeypatch, since, step):
     fleet.add_user("Alice")
-    monkeypatch.setattr(Fleet, "open", classmethod(lambda cls, folder: fleet))
+    monkeypatch.setattr(System, "open", classmethod(lambda cls, folder: fleet))
     for name in ([], ["Alice"]):
         words = ["--data", str(fleet.data_dir), "--json", "traffic", *name, "--since", since]
         told = json.loads(CliRunner().invoke(cli, words).output)

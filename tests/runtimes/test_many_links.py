@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from app.actions import Fleet
 from app.control.views import UserView
 from app.mtproto.links import parse_link
 from app.rules.links import all_links
@@ -18,6 +17,7 @@ from tests.runtimes.conftest import Lab
 from tests.support import docker_lab
 from tests.support.cover import free_port
 from tests.support.docker_lab import eventually
+from tests.support.fleet import Fleet
 from tests.support.many import LINKS, NAME, Many
 from tests.support.many_program import Many as Program
 

@@ -25,9 +25,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from docker import APIClient
 
-from app.actions import Fleet
 from app.checks.addresses import Addresses
-from app.control.views import UserView
+from app.control.records import UserView
 from app.edge.base import Certificate
 from app.engines.mtg.engine import MtgImage
 from app.lib import portmap
@@ -38,6 +37,7 @@ from tests.support import edge_lab
 from tests.support.cover import free_port
 from tests.support.dc import DataCenter
 from tests.support.docker_lab import forget, patient
+from tests.support.fleet import Fleet
 from tests.support.stream import trouble
 
 T = TypeVar("T")

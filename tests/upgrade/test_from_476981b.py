@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from app.actions import Fleet
 from app.engines import builtin
 from app.engines.base import Engine
 from app.engines.builtin import Builtin
@@ -22,6 +21,7 @@ from app.engines.mtg.engine import MtgImage
 from app.rules.links import all_links
 from app.runtimes.base import Place, Workload
 from tests.fleet.test_port443 import Containers
+from tests.support.fleet import Fleet
 from tests.support.memory_edge import MemoryEdge
 from tests.support.memory_runtime import FakeProcess, Machine, MemoryRuntime
 

@@ -6,10 +6,10 @@ import socket
 import time
 from pathlib import Path
 
-from app.actions import Fleet
 from app.checks.addresses import Addresses
 from app.engines.builtin import Builtin
 from app.runtimes.base import Runtime
+from tests.support.fleet import Fleet
 from tests.support.memory_certbot import MemoryCertbot
 from tests.support.memory_edge import MemoryEdge
 from tests.web.visitor import NAME, PASSWORD

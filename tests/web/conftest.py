@@ -12,9 +12,9 @@ from playwright.sync_api import Browser, expect, sync_playwright
 from werkzeug.serving import make_server
 
 from app import create_app
-from app.actions import Fleet
 from app.engines.builtin import Builtin
 from tests.support import templates
+from tests.support.fleet import Fleet
 from tests.support.memory_runtime import MemoryRuntime
 from tests.web.desk import CHROMIUM, CHROMIUM_ARGUMENTS, Desk, open_desk
 from tests.web.visitor import NAME, PASSWORD, Visitor
@@ -59,7 +59,7 @@ def declaration(fleet: Fleet) -> Path:
 def site(panel: Flask) -> Iterator[str]:
     """The panel on a real socket. panel.test is this machine for our Chromium, over plain http: no secure
     context, so no navigator.clipboard, like most panels right after their installation."""
-    panel.extensions["fleet"].set_settings({"panel_hosts": "panel.test"})
+    panel.extensions["system"].set_settings({"panel_hosts": "panel.test"})
     server = make_server("127.0.0.1", 0, panel, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Flask
 from werkzeug.routing import Rule
 
-from app.actions import Fleet
+from tests.support.fleet import Fleet
 
 #: Answered without a login.
 OPEN_TO_ALL = {"/login", "/healthz", "/static/panel.js"}

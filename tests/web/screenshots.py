@@ -17,11 +17,11 @@ from playwright.sync_api import Browser, sync_playwright
 from werkzeug.serving import make_server
 
 from app import create_app
-from app.actions import Fleet
 from app.control.monitor import Monitor
 from app.engines.builtin import Builtin
 from app.runtimes.base import Sample
 from app.runtimes.loglines import merge, stamped
+from tests.support.fleet import Fleet
 from tests.support.memory_runtime import MemoryRuntime
 from tests.web.behind_nginx import fleet_behind_nginx
 from tests.web.desk import CHROMIUM, CHROMIUM_ARGUMENTS, open_desk

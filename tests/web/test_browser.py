@@ -12,9 +12,9 @@ import zxingcpp
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from app.actions import Fleet
 from app.config.names import fold
 from app.ledger.traffic import Reading
+from tests.support.fleet import Fleet
 from tests.web.desk import Desk, open_desk
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from playwright.sync_api import Browser, Page, expect
 
-from app.actions import Fleet
 from app.runtimes.base import RuntimeUnavailable
+from tests.support.fleet import Fleet
 from tests.web.desk import Desk, open_desk
 
 #: Pixels between what is seen of the log and its end.

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from app.actions import Fleet
 from app.checks.tls import TlsCheck
+from tests.support.fleet import Fleet
 from tests.support.memory_runtime import MemoryRuntime
 from tests.web.behind_nginx import fleet_behind_nginx
 from tests.web.desk import Desk, open_desk
@@ -57,7 +57,7 @@ def test_from_a_domain_of_ones_own_to_everybody_on_port_443(desk: Desk, fleet: F
 def test_a_check_says_that_it_takes_its_time_is_made_once_and_says_what_it_found(
         desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[list[str]] = []
-    monkeypatch.setattr("app.actions.fleet.check_all", lambda names: asked.append(names) or checked(names))
+    monkeypatch.setattr("app.actions.settings.check_all", lambda names: asked.append(names) or checked(names))
     page = desk.page
     desk.go("/settings")
     page.get_by_label("Domains in the pool").fill("www.here.example\nwww.gone.example")
@@ -73,7 +73,7 @@ def test_a_check_says_that_it_takes_its_time_is_made_once_and_says_what_it_found
 
 def test_all_of_it_works_without_script(
         chromium: Browser, site: str, fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.actions.fleet.check_all", checked)
+    monkeypatch.setattr("app.actions.settings.check_all", checked)
     fleet.set_settings({"panel_domain": "panel.example.org"})
     context, desk = open_desk(chromium, site, java_script_enabled=False)
     desk.login()
@@ -98,7 +98,7 @@ def test_all_of_it_works_without_script(
 def test_the_page_fits_and_is_legible_in_every_state(
         chromium: Browser, site: str, fleet: Fleet, monkeypatch: pytest.MonkeyPatch, width: int,
         theme: str) -> None:
-    monkeypatch.setattr("app.actions.fleet.check_all", checked)
+    monkeypatch.setattr("app.actions.settings.check_all", checked)
     long = "a" * 60 + "." + "b" * 60 + ".example.com"
     fleet.set_settings({"sni_base_domain": "example.org", "sni_mode": "own", "port_443_mode": "true"})
     alice = fleet.add_user("Alice", domain=long)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shlex
 
-from app.actions import Fleet
 from app.commands import FOLDER
+from tests.support.fleet import Fleet
 from tests.web.visitor import Visitor
 
 

@@ -11,9 +11,9 @@ from urllib.parse import quote_from_bytes
 import pytest
 from flask import Flask
 
-from app.actions import Fleet
 from app.config.model import load
 from app.web.forms import SettingsForm, UserForm
+from tests.support.fleet import Fleet
 from tests.web.html import text
 from tests.web.routes import every_path, paths
 from tests.web.visitor import NAME, PASSWORD, Visitor
@@ -57,7 +57,7 @@ PATHS = ("/%00", "/%ff", "/%", "/users/%ED%A0%80", "/users/%2e%2e/edit", "//", "
 @pytest.fixture(autouse=True)
 def bob(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> str:
     # Whether a domain answers is asked on the network, and is another matter.
-    monkeypatch.setattr(fleet, "check_domains", lambda names: [])
+    monkeypatch.setattr("app.actions.settings.check_domains", lambda *_: [])
     return fleet.add_user("Bob").id
 
 
@@ -86,7 +86,7 @@ def test_any_value_in_any_field(panel: Flask, fleet: Fleet, admin: Visitor, bob:
 
 
 def test_any_value_in_the_login_form(stranger: Visitor, monkeypatch: pytest.MonkeyPatch, fleet: Fleet) -> None:
-    monkeypatch.setattr(fleet, "check_login", lambda *_, **__: None)
+    monkeypatch.setattr("app.actions.admins.check_login", lambda *_, **__: None)
     token = stranger.token()
     for name in ("username", "password", "csrf_token"):
         for value in VALUES:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from app.actions import Fleet
+from tests.support.fleet import Fleet
 from tests.web.html import read, text
 from tests.web.routes import LOADING_ATTRIBUTES, OPEN_TO_ALL, paths
 from tests.web.visitor import Visitor
@@ -145,10 +145,10 @@ def test_errors_come_in_the_panels_own_look(
 
 def test_an_unexpected_fault_is_a_500_that_tells_no_secret(
         panel: Flask, fleet: Fleet, admin: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken() -> None:
+    def broken(*_: object) -> None:
         raise RuntimeError("the secret is ee1234")
 
-    monkeypatch.setattr(fleet, "status", broken)
+    monkeypatch.setattr("app.control.views.status", broken)
     answer = admin.get("/")
     page = text(answer.get_data(as_text=True))
     assert answer.status_code == 500 and "Something broke" in page and "ee1234" not in page

@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 
 from app import create_app
-from app.actions import Fleet
+from tests.support.fleet import Fleet
 from tests.web.html import text
 from tests.web.routes import OPEN_TO_ALL, every_path
 from tests.web.visitor import Visitor

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import html
 
-from app.actions import Fleet
 from app.mtproto.links import parse_link, tg_link
 from app.mtproto.secret import Secret
+from tests.support.fleet import Fleet
 from tests.web.visitor import Visitor
 
 SECRET = Secret.generate("www.example.com")

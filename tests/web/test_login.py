@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from app.actions import Fleet
+from tests.support.fleet import Fleet
 from tests.web.html import text
 from tests.web.visitor import NAME, PASSWORD, Visitor
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from app.actions import Fleet
 from app.control.errors import Refused
 from app.web.pages.logs import split
+from tests.support.fleet import Fleet
 from tests.web.html import read, text
 from tests.web.visitor import Visitor
 
@@ -132,10 +132,10 @@ def test_unchanged_lines_are_not_sent_again_and_nothing_is_stored(
 
 def test_logs_that_cannot_be_read_are_told(
         admin: Visitor, fleet: Fleet, users: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(ref: str, tail: int) -> list[str]:
+    def refuse(*_: object) -> list[str]:
         raise Refused("the log's disk is gone")
 
-    monkeypatch.setattr(fleet, "logs", refuse)
+    monkeypatch.setattr("app.control.views.logs", refuse)
     page = shown(admin)
     assert "The log's disk is gone" in said(page) and "The logs can't be read now" in text(page)
     assert "Nothing was logged" not in text(page)

@@ -13,7 +13,7 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Browser
 
-from app.actions import Fleet
+from tests.support.fleet import Fleet
 from tests.web.desk import Desk, open_desk
 from tests.web.html import text
 from tests.web.routes import every_path

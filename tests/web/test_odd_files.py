@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from app.actions import Fleet
 from app.config.older import RESERVED_IDS
 from app.engines.builtin import Builtin
+from tests.support.fleet import Fleet
 from tests.support.memory_runtime import MemoryRuntime
 from tests.web.html import text
 from tests.web.visitor import NAME, PASSWORD, Visitor

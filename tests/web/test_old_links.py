@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from app.actions import Fleet
 from app.ledger.traffic import Reading
 from app.rules.links import all_links
 from app.rules.users import find
+from tests.support.fleet import Fleet
 from tests.support.memory_runtime import MemoryRuntime
 from tests.web.behind_nginx import fleet_behind_nginx
 from tests.web.html import read, text

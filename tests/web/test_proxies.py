@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from app import create_app
-from app.actions import Fleet
 from app.config.model import User
 from app.control.reconcile import Outcome
 from app.engines.builtin import Builtin
@@ -15,6 +14,7 @@ from app.engines.mtg.engine import MtgImage
 from app.mtproto.secret import Secret
 from app.web.outcomes import failures
 from tests.support.docker_lab import eventually
+from tests.support.fleet import Fleet
 from tests.support.memory_runtime import MemoryRuntime
 from tests.web.html import read, text
 from tests.web.visitor import NAME, PASSWORD, Visitor

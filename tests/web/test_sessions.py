@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from app import create_app
-from app.actions import Fleet
+from tests.support.fleet import Fleet
 from tests.web.html import text
 from tests.web.visitor import NAME, Visitor
 
@@ -48,7 +48,7 @@ def test_a_session_lives_on_in_the_next_process_and_ends_in_both(
 
 @pytest.mark.parametrize("change", ["reset_password", "remove"])
 def test_sessions_end_when_the_password_or_the_admin_goes(fleet: Fleet, admin: Visitor, change: str) -> None:
-    fleet.reset_password(NAME) if change == "reset_password" else fleet.accounts.remove(NAME)
+    fleet.reset_password(NAME) if change == "reset_password" else fleet.remove_admin(NAME)
     assert not logged_in(admin)
     assert fleet.ledger.database.query("SELECT * FROM sessions") == []
 
@@ -138,11 +138,11 @@ def test_a_refusal_that_a_stranger_meets_tells_nothing(
     def refuse(*_: object) -> None:
         raise Refused("/srv/panel/config.json is not valid: users[3] ('Alice')")
 
-    monkeypatch.setattr(fleet, "check_login", refuse)
+    monkeypatch.setattr("app.actions.admins.check_login", refuse)
     answer = stranger.login()
     page = text(answer.get_data(as_text=True))
     assert answer.status_code == 503 and "/srv" not in page and "Alice" not in page
-    monkeypatch.setattr(fleet.accounts.logins, "admin_of", refuse)
+    monkeypatch.setattr(fleet.logins, "admin_of", refuse)
     with stranger.client.session_transaction() as session:
         session["token"], session["since"] = "x", __import__("time").time()
     answer = stranger.get("/")

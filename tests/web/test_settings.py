@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from app.actions import Fleet
 from app.certificates.certbot import CertificateFailure
 from app.checks.tls import check_all
 from app.config.model import SETTINGS
 from app.web.pages.settings import NAMES
 from tests.support.cover import Cover
+from tests.support.fleet import Fleet
 from tests.support.memory_runtime import MemoryRuntime
 from tests.web.behind_nginx import fleet_behind_nginx
 from tests.web.html import read, text
@@ -286,7 +286,7 @@ class TestWithoutNginx:
 def test_the_domains_are_checked_as_typed_and_nothing_is_saved(
         admin: Visitor, fleet: Fleet, declaration: Path, cover: Cover,
         monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.actions.fleet.check_all", partial(
+    monkeypatch.setattr("app.actions.settings.check_all", partial(
         check_all, address=cover.ip, port=cover.port, ca=str(cover.cert)))
     before = declaration.read_bytes()
     typed = {"domain_pool": f"{cover.host}\nwww.other.example", "server_ip": "typed"}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.actions import Fleet
+from tests.support.fleet import Fleet
 from tests.web.html import read, text
 from tests.web.visitor import Visitor
 

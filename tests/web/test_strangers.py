@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from app.actions import Fleet
+from tests.support.fleet import Fleet
 from tests.web.routes import every_path
 from tests.web.visitor import Visitor
 
@@ -36,7 +36,7 @@ def test_no_answer_to_a_stranger_tells_what_runs_here(
         silent(stranger.client.get(path, environ_overrides={"HTTP_HOST": "a b"}), "no name", path)
     for _ in range(7):
         silent(stranger.login(password="wrong"), "wrong password")
-    monkeypatch.setattr(fleet, "check_login", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("app.actions.admins.check_login", lambda *_, **__: 1 / 0)
     answer = stranger.login()
     assert answer.status_code == 500
     silent(answer, "a fault")

@@ -12,10 +12,10 @@ import pytest
 from playwright.sync_api import Browser
 
 from app import create_app
-from app.actions import Fleet
 from app.cli.instance import listen
 from app.cli.server import Server
 from app.runtimes.ports import bind_error
+from tests.support.fleet import Fleet
 from tests.web.desk import open_desk
 
 #: As the README has it, beside another site.

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from app.actions import Fleet
 from app.control.monitor import Monitor
 from tests.fleet.conftest import metrics
+from tests.support.fleet import Fleet
 from tests.web.desk import Desk
 from tests.web.html import Element, read, text, value_of
 from tests.web.test_proxies import notices, offered

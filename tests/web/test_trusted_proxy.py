@@ -6,8 +6,8 @@ import pytest
 from flask import Flask, request
 
 from app import create_app
-from app.actions import Fleet
 from app.control.errors import Refused
+from tests.support.fleet import Fleet
 from tests.web.html import read, text
 from tests.web.routes import LOADING_ATTRIBUTES, paths
 from tests.web.visitor import NAME, PASSWORD, Visitor

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.actions import Fleet
 from app.runtimes.base import RuntimeUnavailable
+from tests.support.fleet import Fleet
 from tests.support.memory_runtime import MemoryRuntime
 from tests.web.html import read, text
 from tests.web.visitor import Visitor

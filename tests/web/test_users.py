@@ -9,7 +9,7 @@ import pytest
 import zxingcpp
 from PIL import Image
 
-from app.actions import Fleet
+from tests.support.fleet import Fleet
 from tests.web.html import read, text, value_of
 from tests.web.visitor import Visitor
 

@@ -11,6 +11,9 @@ TEMPLATES = {
         "{name!r} is the only admin who may change settings, so they can't be kept from changing settings. Let another "
         "one first: admin set NAME --sudo",
     "password.no_text": "the password is not text in UTF-8",
+    "actor.not_sudo":
+        "This may be done only by an admin who may change settings (sudo), which {name} is not. Nothing was changed.",
+    "actor.no_admin": "This may be done only by an admin, which {name} is not. Nothing was changed.",
     "login.throttled": "Too many failed logins. Try again in {minutes} min.",
     "login.busy": "Too many people log in at this moment. Try again in a few seconds.",
 }

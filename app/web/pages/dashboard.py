@@ -7,10 +7,14 @@ from collections.abc import Callable
 from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from app.accounts.actor import Actor
+from app.actions import proxies, traffic
 from app.actions.renewal import Renewal
+from app.control import views
 from app.control.errors import Refused
 from app.control.reconcile import Outcome
-from app.web.context import actor, the_fleet
+from app.control.system import System
+from app.web.context import actor, the_config, the_system
 from app.web.outcomes import failures
 
 blueprint = Blueprint("dashboard", __name__)
@@ -31,7 +35,7 @@ def status() -> str:
 @blueprint.post("/start")
 def start() -> ResponseReturnValue:
     """Ends the declared stop, and starts whatever should run and does not."""
-    return _all(the_fleet().start_all, "All proxies are started.")
+    return _all(proxies.start_all, "All proxies are started.")
 
 
 @blueprint.route("/stop", methods=["GET", "POST"])
@@ -40,7 +44,7 @@ def stop() -> ResponseReturnValue:
     if request.method != "POST":
         return _ask("stop-all", ".stop")
     done = "All proxies are stopped. Everybody's connection has ended."
-    return _all(the_fleet().stop_all, done)
+    return _all(proxies.stop_all, done)
 
 
 @blueprint.route("/restart", methods=["GET", "POST"])
@@ -48,10 +52,10 @@ def restart() -> ResponseReturnValue:
     """Stops every proxy that runs and starts it again, after a question."""
     if request.method != "POST":
         return _ask("restart-all", ".restart")
-    if the_fleet().config().proxies_stopped:
+    if the_config().proxies_stopped:
         flash("All proxies are stopped, so nothing was restarted. Start them instead.", "error")
         return redirect(url_for(".index"))
-    return _all(the_fleet().restart, "All proxies are restarted. Telegram connects again by itself.")
+    return _all(proxies.restart, "All proxies are restarted. Telegram connects again by itself.")
 
 
 @blueprint.post("/renew")
@@ -69,7 +73,7 @@ def reset() -> ResponseReturnValue:
     if request.method != "POST":
         return _ask("reset-all", ".reset")
     try:
-        the_fleet().reset_traffic(actor=actor())
+        traffic.reset_traffic(the_system(), actor())
         flash("Everybody's traffic is reset: it counts from zero again.")
     except Refused as refusal:
         flash(str(refusal), "error")
@@ -77,8 +81,8 @@ def reset() -> ResponseReturnValue:
 
 
 def _shown() -> dict[str, object]:
-    """What the page tells: the fleet, and its problems with that of the way to this panel, if there is one."""
-    status, way = the_fleet().status(), current_app.extensions["forwarded"].problem()
+    """What the page tells: how all of it is, and its problems with that of the way to this panel, if there is one."""
+    status, way = views.status(the_system()), current_app.extensions["forwarded"].problem()
     return {"status": status, "renewing": _renewal().running,
             "problems": [*status.problems, *filter(None, [way])]}
 
@@ -92,10 +96,10 @@ def _ask(what: str, action: str) -> str:
     return render_template("confirm.html", what=what, action=url_for(action), back=url_for(".index"))
 
 
-def _all(verb: Callable[..., list[Outcome]], done: str) -> ResponseReturnValue:
-    """Runs a verb on the whole fleet and goes back to the dashboard."""
+def _all(action: Callable[[System, Actor], list[Outcome]], done: str) -> ResponseReturnValue:
+    """Does this to all proxies and goes back to the dashboard."""
     try:
-        failed = failures(verb(actor=actor()))
+        failed = failures(action(the_system(), actor()))
         flash(failed or done, "error" if failed else "message")
     except Refused as refusal:
         flash(str(refusal), "error")

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from flask import Blueprint, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 
+from app.control import views
 from app.control.errors import Refused
-from app.control.views import UserView
+from app.control.records import UserView
 from app.runtimes.base import NAME_PREFIX
-from app.web.context import the_fleet
+from app.web.context import the_system
 
 blueprint = Blueprint("logs", __name__, url_prefix="/logs")
 
@@ -46,7 +47,7 @@ def lines() -> ResponseReturnValue:
 
 def _asked() -> dict[str, object]:
     """What the address asks for, with a remark for each thing in it that can't be had."""
-    users = the_fleet().users()
+    users = views.users(the_system())
     tail, remarks = _tail(request.args.get("tail", ""))
     wanted = request.args.get("user", "").strip()
     user = next((user for user in users if user.id == wanted), None)
@@ -54,7 +55,7 @@ def _asked() -> dict[str, object]:
         remarks.append("There is no such user, or not any more: these are the lines of all proxies.")
     found, problem = [], ""
     try:
-        found = split(the_fleet().logs(user.id if user else "", tail), users)
+        found = split(views.logs(the_system(), user.id if user else "", tail), users)
     except Refused as refusal:
         problem = str(refusal)
     return {"lines": found, "problem": problem, "remarks": remarks, "users": users, "user": user,

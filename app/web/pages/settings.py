@@ -9,14 +9,15 @@ from collections.abc import Mapping
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from app.actions import updates
+from app.actions import certificates, settings, updates
 from app.checks.tls import TlsCheck
 from app.config.model import Config
+from app.control import views
 from app.control.errors import Refused
 from app.control.views import changed_links
 from app.lib.version import version
 from app.messages.english.fields import FIELDS
-from app.web.context import actor, current_admin, the_fleet
+from app.web.context import actor, current_admin, the_config, the_system
 from app.web.forms import PLACED, SETTING_FIELDS, SettingsForm
 from app.web.outcomes import failures
 
@@ -38,14 +39,14 @@ def only_sudo() -> ResponseReturnValue | None:
     if admin and admin.sudo:
         return None
     sentence = (f"Settings hold for everybody's proxy, so only some admins may change them: "
-                f"{the_fleet().config().admin_username}, and whoever was created with sudo.")
+                f"{the_config().admin_username}, and whoever was created with sudo.")
     return render_template("error.html", code=403, title="Not yours to change", sentence=sentence), 403
 
 
 @blueprint.get("")
 def index() -> ResponseReturnValue:
     """All sections, with what is declared."""
-    now = written(the_fleet().settings())
+    now = written(views.settings(the_system()))
     on = {name: now[name] == "true" for name in SWITCHES}
     return _page(SettingsForm(data=now | on | {"shown": json.dumps(now)}))
 
@@ -64,19 +65,19 @@ def save() -> ResponseReturnValue:
     if switched and request.form.get("sure") != "yes":
         return render_template("settings/confirm.html", on=switched == "true", typed=_typed(form),
                                shown=form.shown.data, changes=changes)
-    before = the_fleet().users()
+    before = views.users(the_system())
 
     def check(config: Config) -> None:
         form.refuse_stale(changes, written({name: getattr(config, name) for name in NAMES}))
 
     try:
-        the_fleet().set_settings(changes, actor(), check)
+        settings.set_settings(the_system(), actor(), changes, check)
     except Refused as refusal:
         form.show(refusal)
         return _page(form), 422
     flash({"true": "Everybody is on port 443 now. The links have changed: send them again.",
            "false": "Everybody has a port of their own again. The links have changed: send them again.",
-           None: f"The settings are saved. {changed_links(before, the_fleet().users())}".strip()}[switched])
+           None: f"The settings are saved. {changed_links(before, views.users(the_system()))}".strip()}[switched])
     return redirect(url_for(".index"))
 
 
@@ -90,7 +91,7 @@ def check_domains() -> ResponseReturnValue:
         asked = words(form["domain_pool"].data)
         if not asked:
             raise Refused("form.empty_pool", "domain_pool")
-        reached = the_fleet().check_domains(asked)
+        reached = settings.check_domains(the_system(), actor(), asked)
     except Refused as refusal:
         form.show(refusal)
     return _page(form, reached=reached), 422 if form.errors else 200
@@ -101,18 +102,18 @@ def renew() -> ResponseReturnValue:
     """Asks the authority now for every certificate that is missing or due; what is typed stays typed."""
     form = SettingsForm()
     _changes(form)
-    fleet, who = the_fleet(), actor()
+    system, who = the_system(), actor()
     told: list[tuple[str, str]] = []
 
     def ask() -> None:
         try:
-            outcomes = fleet.renew_certificates(who)
+            outcomes = certificates.renew_certificates(system, who)
         except Refused as refusal:
             told.append((str(refusal), "error"))
             return
         failed = failures(outcomes)
         done = (f"Renewed: {', '.join(outcome.name for outcome in outcomes)}." if outcomes else
-                "Nothing is due: every certificate is good for long enough." if fleet.certificates() else
+                "Nothing is due: every certificate is good for long enough." if views.certificates(system) else
                 "There is nothing to ask for: no name needs a certificate.")
         told.append((failed or done, "error" if failed else "message"))
 
@@ -128,9 +129,8 @@ def renew() -> ResponseReturnValue:
 @blueprint.post("/update")
 def update() -> ResponseReturnValue:
     """Asks the host for the newest release."""
-    fleet = the_fleet()
     try:
-        wanted = updates.ask(fleet.data_dir, fleet.ledger, actor())
+        wanted = updates.ask(the_system(), actor())
         flash(f"The update to {wanted.newest} begins within seconds. The panel is away for a moment when it switches; "
               "proxies run on. How it went is shown here.")
     except Refused as refusal:
@@ -138,9 +138,9 @@ def update() -> ResponseReturnValue:
     return redirect(url_for(".index") + "#version")
 
 
-def written(settings: Mapping[str, object]) -> dict[str, str]:
+def written(values: Mapping[str, object]) -> dict[str, str]:
     """The settings of the form as they are typed into it: a list is one word a line."""
-    return {name: _text(settings[name]) for name in NAMES}
+    return {name: _text(values[name]) for name in NAMES}
 
 
 def words(text: str | None) -> list[str]:
@@ -162,7 +162,7 @@ def _typed(form: SettingsForm) -> dict[str, str]:
 
 def _changes(form: SettingsForm) -> dict[str, str]:
     """What a person changed on the page: typed, and different from what the page showed."""
-    now = written(the_fleet().settings())
+    now = written(views.settings(the_system()))
     shown = form.were_shown(now)
     form.shown.data = json.dumps(shown)
     for name in NAMES:
@@ -173,10 +173,10 @@ def _changes(form: SettingsForm) -> dict[str, str]:
 
 def _page(form: SettingsForm, reached: list[TlsCheck] | None = None,
           renewed: tuple[str, str] | None = None) -> str:
-    fleet = the_fleet()
-    status = fleet.status()
+    system = the_system()
+    status = views.status(system)
     return render_template("settings/index.html", form=form, edge=status.edge, engine=status.engine,
-                           version=version(), updates=updates.told(fleet.data_dir),
-                           server_note=status.server_note, users=len(status.users), certificates=fleet.certificates(),
-                           reached=reached, renewed=renewed, further=FURTHER,
+                           version=version(), updates=updates.told(system.data_dir),
+                           server_note=status.server_note, users=len(status.users),
+                           certificates=views.certificates(system), reached=reached, renewed=renewed, further=FURTHER,
                            hints={spec.key: FIELDS[f"setting.{spec.key}"].hint for spec in FURTHER})

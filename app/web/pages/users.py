@@ -11,15 +11,20 @@ from typing import Any
 from flask import Blueprint, abort, flash, redirect, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
 
+from app.accounts.actor import Actor
+from app.actions import proxies, traffic
+from app.actions import users as actions
 from app.config.model import Config, User
 from app.config.names import fold
+from app.control import views
 from app.control.errors import Refused
-from app.control.views import OldLinkView, UserView
+from app.control.records import OldLinkView, UserView
+from app.control.system import System
 from app.messages import sentence
 from app.messages.english.fields import words
 from app.mtproto.qr import qr_png, qr_svg
 from app.rules import brought
-from app.web.context import actor, the_fleet
+from app.web.context import actor, the_config, the_system
 from app.web.formats import count, date_field, gigabytes, server_zone, speed
 from app.web.forms import USER_FIELDS, NewUserForm, UserForm
 from app.web.outcomes import failures
@@ -46,12 +51,12 @@ def rows() -> str:
 def new() -> ResponseReturnValue:
     """Adds a user and shows the link to send."""
     form = NewUserForm()
-    form.offer(the_fleet().config())
+    form.offer(the_config())
     if form.validate_on_submit():
         link, typed = form.link.data or "", form.typed()
         try:
             changes: dict[str, Any] = {key: text for key, text in typed.items() if text and key != "name"}
-            user = the_fleet().add_user(typed["name"], actor=actor(), link=link or None, **changes)
+            user = actions.add_user(the_system(), actor(), typed["name"], link=link or None, **changes)
         except Refused as refusal:
             form.show(refusal)
         else:
@@ -63,16 +68,16 @@ def new() -> ResponseReturnValue:
             else:
                 flash(f"{user.name} is added. {_to_send(link, user)}")
             return redirect(url_for("users.show", user_id=user.id))
-    config = the_fleet().config()
+    config = the_config()
     page = render_template("users/new.html", form=form, common=config, fields=USER_FIELDS, hints=_hints(config),
-                           silence=runtime_unavailable_reason(the_fleet().users()))
+                           silence=runtime_unavailable_reason(views.users(the_system())))
     return page, 422 if form.is_submitted() else 200
 
 
 @blueprint.get("/<user_id>")
 def show(user_id: str) -> str:
     """One user: the link, the QR code, and how it goes."""
-    status, user = the_fleet().status(), _user(user_id)
+    status, user = views.status(the_system()), _user(user_id)
     trouble = status.edge.trouble if status.edge and status.edge.port_443 else ""
     return render_template("users/show.html", user=user, latest=_latest(user), server_note=status.server_note,
                            all_stopped=status.stopped, trouble=trouble)
@@ -88,9 +93,9 @@ def state(user_id: str) -> str:
 def edit(user_id: str) -> ResponseReturnValue:
     """Changes what differs from what the page showed, and nothing else: an untouched field can't be lost or rounded."""
     user = _user(user_id)
-    before = _written(next(u for u in the_fleet().config().users if u.id == user.id))
+    before = _written(next(u for u in the_config().users if u.id == user.id))
     form = UserForm(data=before | {"shown": json.dumps(before)})
-    form.offer(the_fleet().config())
+    form.offer(the_config())
     if form.validate_on_submit():
         link = user.tg_link
         shown = form.were_shown(before)
@@ -105,7 +110,7 @@ def edit(user_id: str) -> ResponseReturnValue:
             form.refuse_stale(changes, _written(now), CLOCKS if clocks.keys() & changes.keys() else ())
 
         try:
-            user = the_fleet().update_user(user.id, changes, actor(), check) if changes else user
+            user = actions.update_user(the_system(), actor(), user.id, changes, check) if changes else user
         except Refused as refusal:
             form.show(refusal)
         else:
@@ -113,7 +118,7 @@ def edit(user_id: str) -> ResponseReturnValue:
             flash(f"{user.name} is saved.{changed}" if changes else
                   "Nothing was different, so nothing was changed.")
             return redirect(url_for("users.show", user_id=user.id))
-    config = the_fleet().config()
+    config = the_config()
     page = render_template("users/edit.html", form=form, user=user, common=config,
                            fields=USER_FIELDS, hints=_hints(config, user),
                            silence=runtime_unavailable_reason([user]))
@@ -123,13 +128,13 @@ def edit(user_id: str) -> ResponseReturnValue:
 @blueprint.post("/<user_id>/enable")
 def enable(user_id: str) -> ResponseReturnValue:
     """Lets the user connect again."""
-    return _act(user_id, the_fleet().enable, "{name} is enabled. {link}")
+    return _act(user_id, actions.enable, "{name} is enabled. {link}")
 
 
 @blueprint.post("/<user_id>/disable")
 def disable(user_id: str) -> ResponseReturnValue:
     """Ends the user's connections and refuses new ones; the link is kept."""
-    return _act(user_id, the_fleet().disable, "{name} is disabled. Their connections have ended.")
+    return _act(user_id, actions.disable, "{name} is disabled. Their connections have ended.")
 
 
 @blueprint.route("/<user_id>/rotate", methods=["GET", "POST"])
@@ -137,7 +142,7 @@ def rotate(user_id: str) -> ResponseReturnValue:
     """Gives the user a new secret, after a question; the old link stops working at once."""
     if request.method != "POST":
         return _ask(user_id, "rotate")
-    return _act(user_id, the_fleet().rotate, "{name} has a new link. The old one no longer works.", "show")
+    return _act(user_id, actions.rotate, "{name} has a new link. The old one no longer works.", "show")
 
 
 @blueprint.route("/<user_id>/remove", methods=["GET", "POST"])
@@ -145,7 +150,7 @@ def remove(user_id: str) -> ResponseReturnValue:
     """Deletes the user, after a question that names them."""
     if request.method != "POST":
         return _ask(user_id, "remove")
-    return _act(user_id, the_fleet().remove, "{name} is deleted.", "index")
+    return _act(user_id, actions.remove, "{name} is deleted.", "index")
 
 
 @blueprint.route("/<user_id>/reset", methods=["GET", "POST"])
@@ -154,9 +159,9 @@ def reset(user_id: str) -> ResponseReturnValue:
     if request.method != "POST":
         return _ask(user_id, "reset")
 
-    def begin(ref: str, actor: str) -> UserView:
-        the_fleet().reset_traffic(ref, actor)
-        return the_fleet().user(ref)
+    def begin(system: System, actor: Actor, ref: str) -> UserView:
+        traffic.reset_traffic(system, actor, ref)
+        return views.user(system, ref)
 
     return _act(user_id, begin, "{name}'s traffic is reset: it counts from zero again.", "show")
 
@@ -168,7 +173,7 @@ def restart(user_id: str) -> ResponseReturnValue:
         return _ask(user_id, "restart")
     user = _user(user_id)
     try:
-        outcomes = the_fleet().restart(user.id, actor())
+        outcomes = proxies.restart(the_system(), actor(), user.id)
         # The same pass repairs what is wrong elsewhere: the dashboard tells of that.
         failed = failures(o for o in outcomes if o.user_id == user.id)
         user = _user(user_id)
@@ -210,7 +215,7 @@ def _to_send(link: str, user: UserView) -> str:
 
 def _user(user_id: str) -> UserView:
     """The user with this id. A name is no address here: names change, and need not be unique."""
-    found = next((user for user in the_fleet().users() if user.id == user_id), None)
+    found = next((user for user in views.users(the_system()) if user.id == user_id), None)
     return found or abort(404)
 
 
@@ -267,7 +272,7 @@ def _ask(user_id: str, what: str) -> str:
 
 def _found() -> dict[str, object]:
     """The users that match the search, how many there are in all, and what was searched for."""
-    users = the_fleet().users()
+    users = views.users(the_system())
     query = request.args.get("q", "").strip()
     matches = [user for user in users if fold(query) in haystack(user)]
     return {"users": matches, "total": len(users), "query": query, "haystack": haystack,
@@ -284,11 +289,12 @@ def haystack(user: UserView) -> str:
     return fold(" ".join((user.name, user.note, user.domain, str(user.link_port), user.state)))
 
 
-def _act(user_id: str, verb: Callable[..., UserView], done: str, then: str = "") -> ResponseReturnValue:
-    """Runs one verb of the fleet on a user and goes back to the page it was asked on."""
+def _act(user_id: str, action: Callable[[System, Actor, str], UserView], done: str,
+         then: str = "") -> ResponseReturnValue:
+    """Does this to a user and goes back to the page it was asked on."""
     user = _user(user_id)
     try:
-        after = verb(user.id, actor=actor())
+        after = action(the_system(), actor(), user.id)
         silence = runtime_unavailable_reason((user, after))
         if silence:
             # What `done` promises has not happened yet.

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.actions import Fleet
 from app.engines.mtg.engine import MtgImage
 from app.runtimes.base import Observed, Place, Sample, Workload
 from app.runtimes.docker.runtime import DockerRuntime
 from tests.support.crowd import DOWN, UP, Crowd
 from tests.support.docker_lab import eventually
+from tests.support.fleet import Fleet
 from tests.support.lab443 import Stage
 from tests.support.memory_runtime import MemoryRuntime
 

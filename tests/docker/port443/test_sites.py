@@ -16,7 +16,7 @@ from playwright.sync_api import sync_playwright
 from werkzeug.serving import make_server
 
 from app import create_app
-from app.control.views import UserView
+from app.control.records import UserView
 from tests.support import edge_lab, lab443
 from tests.support.lab443 import BASE, PANEL, Stage, troubles
 from tests.support.stream import passes

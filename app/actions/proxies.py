@@ -1,0 +1,60 @@
+"""What is done to proxies that run: start, stop and restart, all of them or one."""
+
+from __future__ import annotations
+
+from app.accounts.actor import Actor, Right
+from app.actions.declare import edit
+from app.control import passes
+from app.control.errors import Refused, after_saving, refusing
+from app.control.reconcile import Outcome
+from app.control.system import System
+from app.rules.users import find
+
+
+def start_all(system: System, actor: Actor) -> list[Outcome]:
+    """End the declared stop: every enabled user's proxy runs again."""
+    return _stop_or_start(system, actor, False, "all proxies started")
+
+
+def stop_all(system: System, actor: Actor) -> list[Outcome]:
+    """Stop every proxy, whoever is enabled, until start_all; a reboot respects it."""
+    return _stop_or_start(system, actor, True, "all proxies stopped")
+
+
+def restart(system: System, actor: Actor, ref: str = "") -> list[Outcome]:
+    """Restart one user's proxy, or all of them; whoever is stopped or disabled stays so."""
+    actor.require(Right.USERS)
+    config = system.declaration.last_good()
+    users = [find(config, ref)] if ref else config.users
+    with refusing():
+        outcomes = system.reconciler.restart(system.declaration.read, {user.id for user in users})
+    name = find(system.declaration.last_good(), ref).name if ref else ""
+    system.ledger.events.record(str(actor), "proxy restarted" if ref else "all proxies restarted", name)
+    return outcomes
+
+
+def reconcile(system: System, actor: Actor) -> list[Outcome]:
+    """Compare what is declared with what runs, and apply the difference, once."""
+    actor.require(Right.USERS)
+    return passes.reconcile(system)
+
+
+def stop_everything(system: System, actor: Actor) -> list[Outcome]:
+    """End every proxy without changing the declaration; the next reconcile starts them again."""
+    actor.require(Right.USERS)
+    with refusing():
+        return system.reconciler.stop_everything()
+
+
+def _stop_or_start(system: System, actor: Actor, stopped: bool, action: str) -> list[Outcome]:
+    actor.require(Right.USERS)
+    with edit(system) as config:
+        config.proxies_stopped = stopped
+    verb, word = ("stop", "stop") if stopped else ("start", "run")
+    with after_saving(f"It is declared that all proxies {word}."):
+        system.ledger.events.record(str(actor), action)
+        try:
+            return passes.reconcile(system)
+        except Refused as refused:
+            return [Outcome(verb, "all proxies", "", False, f"It is declared that all proxies {word}: the "
+                            f"panel does it as soon as it can. Now: {refused}")]

@@ -1,0 +1,69 @@
+"""What is done to settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from app.accounts.actor import Actor, Right
+from app.actions.declare import declare, edit
+from app.checks.tls import TlsCheck, check_all
+from app.config.model import Config
+from app.control import passes, views
+from app.control.errors import Refused, after_saving
+from app.control.port443 import NGINX_SETTINGS
+from app.control.system import System
+from app.edge.base import EdgeFailure, EdgeUnavailable
+from app.rules import settings
+from app.runtimes.base import RuntimeFailure
+
+
+def set_settings(system: System, actor: Actor, changes: Mapping[str, object],
+                 check: Callable[[Config], None] = lambda config: None) -> dict[str, object]:
+    """Set several settings, or none of them. Values may be text as typed: the model reads them.
+
+    What nginx does not accept is taken back, and so is port 443 if it does not come up. check: as in update_user.
+    """
+    actor.require(Right.SUDO)
+
+    def change(config: Config) -> tuple[Config, Config]:
+        before = config.model_copy(deep=True)
+        check(before)
+        after = settings.change(config, changes)
+        system.port443.refuse_settings(after, before, system.reconciler.now())
+        return before, after
+
+    before, after = declare(system, change)
+    with after_saving("The settings are saved."):
+        to_nginx = any(key in NGINX_SETTINGS for key in changes)
+        taken_back = _serve_or_take_back(system, changes, before, after) if to_nginx else None
+        passes.attempt(lambda: passes.reconcile(system))
+        if "server_domain" in changes or "server_ip" in changes:
+            passes.look_at_server(system)
+        if not taken_back:
+            system.ledger.events.record(str(actor), "settings changed", "", ", ".join(changes))
+    if taken_back:
+        raise taken_back
+    return views.settings(system)
+
+
+def check_domains(system: System, actor: Actor, names: Iterable[str] | None = None) -> list[TlsCheck]:
+    """Whether these domains, or those of the pool, answer on port 443 with TLS 1.3 and a valid certificate."""
+    actor.require(Right.SUDO)
+    return check_all(list(names) if names else system.declaration.last_good().domain_pool)
+
+
+def _serve_or_take_back(system: System, changes: Mapping[str, object], before: Config,
+                        after: Config) -> Refused | None:
+    """Let nginx serve the declaration that was just saved, or save what stood there before: then the refusal."""
+    try:
+        system.reconciler.serve(after)
+    except (EdgeFailure, RuntimeFailure) as failure:
+        switched_on = after.port_443_mode and not before.port_443_mode
+        if isinstance(failure, EdgeUnavailable) and not switched_on:
+            return None  # told as a problem, and applied when nginx is back
+        with edit(system) as config:
+            for key in changes:
+                setattr(config, key, getattr(before, key))
+        field = "port_443_mode" if switched_on else next((k for k in changes if k in NGINX_SETTINGS), "")
+        return Refused(f"{str(failure).rstrip('.')}. The settings are as they were.", field)
+    return None

@@ -1,0 +1,113 @@
+"""What is done to users: add, change, enable, disable, rotate, remove."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from app.accounts.actor import Actor, Right
+from app.actions.declare import declare, edit
+from app.config.model import Config, User
+from app.control import passes, periods, views
+from app.control.errors import after_saving
+from app.control.records import UserView
+from app.control.system import System
+from app.messages import Problem
+from app.rules import users
+from app.runtimes.base import RuntimeUnavailable
+
+
+def add_user(system: System, actor: Actor, name: str, *, enabled: bool = True, **fields: object) -> UserView:
+    """A new user, whose proxy is started if they are enabled. fields: as typed, those of rules.users.CHANGEABLE
+    and `link`, another proxy's link or secret to take over; what is left out, or None, is what is set for all."""
+    actor.require(Right.USERS)
+    changes = {"name": name, **fields}
+    user = declare(system, lambda config: users.add(config, changes, enabled, _checks(system, config)))
+    return _changed(system, actor, user.id, "user added")
+
+
+def update_user(system: System, actor: Actor, ref: str, changes: Mapping[str, object],
+                check: Callable[[User], None] = lambda user: None) -> UserView:
+    """check: raises Refused for a user who is not as the person saw them; asked of what is then changed."""
+    actor.require(Right.USERS)
+
+    def change(config: Config) -> tuple[User, User]:
+        user = users.find(config, ref)
+        check(user)
+        before = user.model_copy()
+        users.change(config, user, changes, _checks(system, config))
+        return user, before
+
+    user, before = declare(system, change)
+    return _changed(system, actor, user.id, "user changed", ", ".join(changes), (before, user))
+
+
+def enable(system: System, actor: Actor, ref: str) -> UserView:
+    """Let a user in again."""
+    actor.require(Right.USERS)
+    with edit(system) as config:
+        user = users.find(config, ref)
+        user.enabled = True
+    return _changed(system, actor, user.id, "user enabled")
+
+
+def disable(system: System, actor: Actor, ref: str) -> UserView:
+    """Lock a user out; live connections end at once."""
+    actor.require(Right.USERS)
+    with edit(system) as config:
+        user = users.find(config, ref)
+        user.enabled = False
+    return _changed(system, actor, user.id, "user disabled")
+
+
+def rotate(system: System, actor: Actor, ref: str) -> UserView:
+    """A new secret: the old link stops working at once."""
+    actor.require(Right.USERS)
+    with edit(system) as config:
+        user = users.find(config, ref)
+        before = user.model_copy()
+        users.rotate(user)
+    return _changed(system, actor, user.id, "secret rotated", links=(before, user))
+
+
+def remove(system: System, actor: Actor, ref: str) -> UserView:
+    """Delete a user for good; returns how the user last looked."""
+    actor.require(Right.USERS)
+    last = views.user(system, ref)
+    with edit(system) as config:
+        user = users.find(config, last.id)
+        config.users.remove(user)
+    with after_saving(f"{last.name} is removed from config.json."):
+        passes.attempt(lambda: passes.reconcile(system))
+        with system.ledger.database.best_effort("the end of a user's traffic"):
+            system.ledger.traffic.forget(last.id)
+        system.ledger.events.record(str(actor), "user removed", last.name)
+    return last
+
+
+def _changed(system: System, actor: Actor, user_id: str, action: str, detail: str = "",
+             links: tuple[User, User] | None = None) -> UserView:
+    """The declaration is saved: what can't be applied now is told in the view, and applied later. links: the user
+    before and after a change that may have made another link."""
+    with after_saving(f"It is saved ({action})."):
+        name = users.find(system.declaration.last_good(), user_id).name
+        system.ledger.events.record(str(actor), action, name, detail)
+        passes.attempt(lambda: passes.reconcile(system))
+        if links:
+            periods.forget_use_elsewhere(system.ledger, *links, by_name=system.declaration.last_good().port_443_mode)
+        return views.user(system, user_id)
+
+
+def _checks(system: System, config: Config) -> users.Checks:
+    return users.Checks(
+        port_taken=lambda port: _port_taken(system, config, port),
+        refuse_domain=lambda config, domain, user: system.port443.refuse_domain(
+            config, domain, user, system.reconciler.now()))
+
+
+def _port_taken(system: System, config: Config, port: int) -> Problem | None:
+    if config.port_443_mode and system.port443.edge:
+        return None  # nothing listens there; it is the number in the proxy's name
+    try:
+        return system.runtime.port_taken(port, config.proxy_bind)
+    except RuntimeUnavailable:
+        return None  # found out, and told, when the runtime is back and the proxy is started

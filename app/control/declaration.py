@@ -1,0 +1,49 @@
+"""The declaration as it can be carried out on this installation, whatever a hand edit has made of the file."""
+
+from __future__ import annotations
+
+from app.config.file import ConfigError, ConfigFile
+from app.config.model import Config
+from app.control.errors import Refused
+from app.rules.links import UserLink, all_links
+
+
+class Declaration:
+    """Reads config.json. Without an edge, nobody is on port 443, whatever the file says.
+
+    The last good version is kept, for as long as a hand edit has broken the file.
+    """
+
+    def __init__(self, file: ConfigFile, has_edge: bool) -> None:
+        self._file = file
+        self._has_edge = has_edge
+        self._last_good: Config | None = None
+
+    def read(self) -> Config:
+        """What the file says now. Raises ConfigError."""
+        config = self._file.read()
+        self._last_good = config if self._has_edge else config.model_copy(update={"port_443_mode": False})
+        return self._last_good
+
+    def last_good(self) -> Config:
+        """What the file says now; while it is broken, what it said before. Raises Refused if it was never read."""
+        try:
+            return self.read()
+        except ConfigError as error:
+            if self._last_good is None:
+                raise Refused(str(error)) from None
+            return self._last_good
+
+    def links(self) -> dict[str, UserLink]:
+        """Every link that is declared, by the name of its workload. Raises Refused as last_good() does."""
+        return {link.name: link for link in all_links(self.last_good())}
+
+    def problem(self) -> str:
+        """What is wrong with the file now; "" if nothing is."""
+        try:
+            config = self._file.read()
+        except ConfigError as error:
+            return str(error)
+        return "" if self._has_edge or not config.port_443_mode else (
+            "port_443_mode is on in config.json, but this panel runs without the nginx of docker-compose.yml "
+            "(docs/docker.md): users are reached by ports of their own")

@@ -1,0 +1,71 @@
+"""What is done now and then, and after every change: one reconcile, one sample, one look."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from app.control import periods
+from app.control.certificates import renew_due
+from app.control.errors import Refused, refusing
+from app.control.reconcile import Outcome
+from app.control.system import System
+
+
+def reconcile(system: System, respect_backoff: bool = False) -> list[Outcome]:
+    """One pass now; see Reconciler.reconcile. Refused when the runtime itself does not answer."""
+    with refusing():
+        return system.reconciler.reconcile(system.declaration.read, respect_backoff)
+
+
+def sample(system: System) -> None:
+    """Read the counters of everything that runs into the ledger, and start the clocks of first uses."""
+    with refusing():
+        active = system.reconciler.sampler.sample(system.runtime.observe())
+        system.sampled_at = time.monotonic()
+        periods.start_clocks(system.file, system.ledger, active, system.reconciler.now())
+
+
+def carry_out_resets(system: System) -> None:
+    """Reset whoever's reset cycle is due; the next reconcile lifts throttles and blocks."""
+    with refusing():
+        periods.carry_out_resets(system.ledger, system.declaration.last_good(), system.reconciler.now())
+
+
+def look_for_slow_proxies(system: System) -> None:
+    """Note which proxies say that they send slower than they could."""
+    with refusing():
+        system.pacing.look(system.reconciler.clock())
+
+
+def look_at_server(system: System) -> None:
+    """Ask the DNS for the name in links, if the last answer is old: views.status tells what it said."""
+    system.server.look(system.declaration.last_good())
+
+
+def look_at_clock(system: System) -> None:
+    """Ask other clocks for the time."""
+    system.clock.look(system.declaration.last_good())
+
+
+def renew_certificates(system: System, actor: str = "panel", force: bool = False) -> list[Outcome]:
+    """Ask for the certificates that are due - all of them, with `force` - and let nginx serve them.
+
+    actor: as in the audit log. Takes as long as the authority needs. Refused where nothing stands beside the
+    panel that could ask.
+    """
+    with refusing():
+        outcomes = renew_due(system.port443, system.ledger, system.declaration.last_good(), system.reconciler.now(),
+                             actor, force)
+    if any(outcome.ok for outcome in outcomes):
+        attempt(lambda: reconcile(system))
+    return outcomes
+
+
+def attempt(step: Callable[[], object]) -> list[str]:
+    """Do this; where it is refused, why. The monitor tries again."""
+    try:
+        step()
+    except Refused as refused:
+        return [str(refused)]
+    return []

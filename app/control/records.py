@@ -1,0 +1,183 @@
+"""What people and programs see, as flat records: one user, one certificate, the edge, the whole."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import tzinfo
+from typing import Any
+
+from app.config import schema, times
+from app.config.model import User
+
+
+@dataclass(frozen=True)
+class OldLinkView:
+    """A link from before a change of domain. until, last_used: ISO 8601; None for not used since."""
+
+    domain: str
+    until: str
+    tg_link: str
+    tme_link: str
+    last_used: str | None
+
+
+@dataclass(frozen=True)
+class UserView:
+    """One user: declaration, state and traffic in one flat record; its fields are the CLI's JSON.
+
+    state: running, starting, stopped, disabled, expired, blocked, failed, or unknown while the
+    runtime does not answer. reason: why it does not run, or is troubled; "" if all is well.
+    over_limit: what happened at the limit and when it ends, "" below it. warning: 80, 95 or
+    100, the percentage of the limit that was reached; else 0.
+    limit_gb, speed_mbps, at_limit ("throttle", "block"), reset_cycle: what applies (0 = none);
+    own_*: the user's own (0 or "" = the global one, None = none).
+    bytes_down, bytes_up: relayed to and from the user since the user exists; period_*: since the last reset
+    (period_since, None = never), which is what counts towards the limit; now_*: bytes/s. probes:
+    connections turned away, never billed. wrong_clock, no_sni, other_sni: tries with the right key that were
+    refused, which are no probes; None if the engine does not count them. clock_behind_s: of the last one of the
+    first, in seconds, negative if ahead. hints: what those of the last day mean.
+    estimated, period_estimated: whether bytes_*, period_* hold an estimate from the network's counters: about
+    right in all, half of it in each direction.
+    next_reset_at, last_seen, expires_at: None = never; expires_after_days: days from the first use, while
+    that is awaited.
+    throttled_bps: the limit in force in bits per second, None if there is none; throttle_verified_at:
+    when that was last read back. slow: why the proxy sends slower than it could, "" if it does not.
+    link_port: the port in the link: the declared public_port, else the user's own, or that of nginx.
+    link_last_used: when this link, not an old one, was last used. Times are ISO 8601.
+    more: what is declared in the fields of the schema that stand under no name above, by key.
+    """
+
+    id: str
+    name: str
+    port: int
+    domain: str
+    secret: str
+    masked_secret: str
+    enabled: bool
+    state: str
+    reason: str
+    connections: int
+    bytes_down: int
+    bytes_up: int
+    period_down: int
+    period_up: int
+    period_since: str | None
+    now_down: int
+    now_up: int
+    last_seen: str | None
+    probes: int
+    wrong_clock: int | None
+    clock_behind_s: int | None
+    no_sni: int | None
+    other_sni: int | None
+    hints: list[str]
+    estimated: bool
+    period_estimated: bool
+    limit_gb: float
+    speed_mbps: float
+    at_limit: str
+    reset_cycle: str
+    own_limit_gb: float | None
+    own_speed_mbps: float | None
+    own_at_limit: str
+    own_reset_cycle: str
+    next_reset_at: str | None
+    warning: int
+    over_limit: str
+    throttled_bps: int | None
+    throttle_verified_at: str | None
+    expires_at: str | None
+    expires_after_days: int
+    note: str
+    created_at: str
+    slow: str
+    link_port: int
+    tg_link: str
+    tme_link: str
+    link_last_used: str | None
+    old_links: list[OldLinkView]
+    more: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        told = asdict(self)
+        del told["more"]
+        return {**told, **self.more}
+
+    def more_written(self) -> dict[str, str]:
+        """`more` as it is typed; "" for what is left at the default."""
+        return {key: schema.fields(User)[key].write(value) for key, value in self.more.items()}
+
+
+@dataclass(frozen=True)
+class EdgeStatus:
+    """nginx before the panel. port_443: whether users are reached by it. panel_https: whether the panel's name
+    has a certificate. names: how many users with a running proxy it leads to. trouble: why it does not
+    serve what it should, as the last pass found; "" if it does. problems: that, and those of certificates."""
+
+    port_443: bool
+    panel_domain: str
+    panel_https: bool
+    names: int
+    trouble: str
+    problems: list[str]
+
+
+@dataclass(frozen=True)
+class CertificateView:
+    """One certificate. Times are ISO 8601, None for never. reason: of the last failure, "" if the last try
+    succeeded. days_left: until it expires, negative if it has."""
+
+    name: str
+    domains: list[str]
+    issued_at: str | None
+    expires_at: str | None
+    days_left: int | None
+    tried_at: str | None
+    reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Status:
+    """running, total: users whose proxy runs, and who should have one running (enabled, not expired and
+    not blocked).
+    stopped: whether all proxies are declared stopped. problems: sentences that a person should read.
+    bytes_*, period_*, now_* (bytes/s), connections, probes: of all users together. edge: None without nginx.
+    notes: what of the settings the engine does not do, and the users' hints. server_note: "" or why the address
+    in links is a guess, or leads nobody here. outdated: proxies that run, and whose image is an old one."""
+
+    runtime: str
+    engine: str
+    running: int
+    total: int
+    users: list[UserView]
+    stopped: bool
+    problems: list[str]
+    notes: list[str]
+    server: str
+    server_note: str
+    bytes_down: int
+    bytes_up: int
+    period_down: int
+    period_up: int
+    now_down: int
+    now_up: int
+    connections: int
+    probes: int
+    edge: EdgeStatus | None
+    outdated: int
+
+    @property
+    def estimated(self) -> bool:
+        """Whether bytes_* hold estimates; period_* may."""
+        return any(view.estimated for view in self.users)
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "users": [view.to_json() for view in self.users], "estimated": self.estimated}
+
+
+def moment(seconds: float, zone: tzinfo) -> str | None:
+    """Unix seconds as ISO 8601; None for 0.0, which is never."""
+    return times.at(int(seconds), zone).isoformat() if seconds else None

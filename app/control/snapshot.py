@@ -1,0 +1,59 @@
+"""Everything that people are shown of the proxies, read once for all users."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+
+from app.checks.server import server_address
+from app.config.model import Config
+from app.control.system import System
+from app.ledger.refusals import Refused
+from app.ledger.traffic import Total
+from app.lib.zone import server_zone
+from app.runtimes.base import RUNNING, Observed, RuntimeFailure
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything a view is made of, read once for all users. observed: None, and `unavailable` says
+    why, while the runtime does not answer. verified: Unix seconds by workload. last_uses: Unix seconds by
+    link id. slow: reasons by link id. public_port: the one that nginx is published on. zone: the server's."""
+
+    config: Config
+    observed: Mapping[str, Observed] | None
+    unavailable: str
+    totals: Mapping[str, Total]
+    problems: Mapping[str, str]
+    refusals: Mapping[str, Refused]
+    throttles: Mapping[str, int]
+    verified: Mapping[str, float]
+    last_uses: Mapping[str, float]
+    slow: Mapping[str, str]
+    public_port: int
+    now: datetime
+    zone: tzinfo
+    server: str
+
+    @property
+    def outdated(self) -> int:
+        return sum(o.outdated and o.state == RUNNING for o in (self.observed or {}).values())
+
+
+def take(system: System) -> Snapshot:
+    """How it is now. Raises Refused if there is no declaration that was ever good."""
+    observed, unavailable = None, ""
+    try:
+        observed = {o.name: o for o in system.runtime.observe()}
+    except RuntimeFailure as failure:
+        unavailable = str(failure)
+    config, ledger = system.declaration.last_good(), system.ledger
+    runs = {o.run_id for o in observed.values()} if observed else set()
+    return Snapshot(
+        config=config, observed=observed, unavailable=unavailable, totals=ledger.traffic.totals(),
+        problems=ledger.workloads.problems(), refusals=ledger.refusals.totals(),
+        throttles=ledger.workloads.throttles(), verified=ledger.workloads.verified(),
+        last_uses=ledger.traffic.last_uses(), public_port=system.port443.public_port,
+        slow={link: why for (link, run_id), why in ledger.workloads.slow().items() if run_id in runs},
+        now=system.reconciler.now(), zone=server_zone(), server=server_address(config)[0])

@@ -1,0 +1,150 @@
+"""The system with its actions and views as methods, done by somebody at the command line: short to write in tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from app.accounts.actor import Actor, Right
+from app.accounts.admins import find, has_first_password
+from app.accounts.logins import Place
+from app.actions import admins, certificates, proxies, settings, traffic, users
+from app.checks.tls import TlsCheck
+from app.config.model import Admin, Config, User
+from app.control import passes, views
+from app.control.reconcile import Outcome
+from app.control.records import CertificateView, Status, UserView
+from app.control.system import System
+from app.ledger.events import Event
+from app.ledger.history import Point
+
+
+def named(actor: str) -> Actor:
+    """Who stands in the audit log as this, and may do everything."""
+    source, _, name = actor.partition(":")
+    return Actor("web" if name else source, Right.SUDO, name)
+
+
+class Fleet(System):
+    # Reading
+
+    def config(self) -> Config:
+        return self.declaration.last_good()
+
+    def config_problem(self) -> str:
+        return self.declaration.problem()
+
+    def users(self) -> list[UserView]:
+        return views.users(self)
+
+    def user(self, ref: str) -> UserView:
+        return views.user(self, ref)
+
+    def status(self, max_age: float = 3.0) -> Status:
+        return views.status(self, max_age)
+
+    def history(self, ref: str, since: float, step: int) -> list[Point]:
+        return views.history(self, ref, since, step)
+
+    def logs(self, ref: str = "", tail: int = 200) -> list[str]:
+        return views.logs(self, ref, tail)
+
+    def follow_logs(self, ref: str = "", tail: int = 200) -> Iterator[str]:
+        return views.follow_logs(self, ref, tail)
+
+    def events(self, subject: str = "", limit: int = 50) -> list[Event]:
+        return views.events(self, subject, limit)
+
+    def settings(self) -> dict[str, object]:
+        return views.settings(self)
+
+    def certificates(self) -> list[CertificateView]:
+        return views.certificates(self)
+
+    # Users, traffic, proxies
+
+    def add_user(self, name: str, domain: str | None = None, actor: str = "cli", **fields: object) -> UserView:
+        return users.add_user(self, named(actor), name, domain=domain, **fields)
+
+    def update_user(self, ref: str, changes: Mapping[str, object], actor: str = "cli",
+                    check: Callable[[User], None] = lambda user: None) -> UserView:
+        return users.update_user(self, named(actor), ref, changes, check)
+
+    def enable(self, ref: str, actor: str = "cli") -> UserView:
+        return users.enable(self, named(actor), ref)
+
+    def disable(self, ref: str, actor: str = "cli") -> UserView:
+        return users.disable(self, named(actor), ref)
+
+    def rotate(self, ref: str, actor: str = "cli") -> UserView:
+        return users.rotate(self, named(actor), ref)
+
+    def remove(self, ref: str, actor: str = "cli") -> UserView:
+        return users.remove(self, named(actor), ref)
+
+    def reset_traffic(self, ref: str = "", actor: str = "cli") -> list[UserView]:
+        return traffic.reset_traffic(self, named(actor), ref)
+
+    def start_all(self, actor: str = "cli") -> list[Outcome]:
+        return proxies.start_all(self, named(actor))
+
+    def stop_all(self, actor: str = "cli") -> list[Outcome]:
+        return proxies.stop_all(self, named(actor))
+
+    def restart(self, ref: str = "", actor: str = "cli") -> list[Outcome]:
+        return proxies.restart(self, named(actor), ref)
+
+    def stop_everything(self) -> list[Outcome]:
+        return proxies.stop_everything(self, named("cli"))
+
+    # Settings, certificates, admins
+
+    def set_settings(self, changes: Mapping[str, object], actor: str = "cli",
+                     check: Callable[[Config], None] = lambda config: None) -> dict[str, object]:
+        return settings.set_settings(self, named(actor), changes, check)
+
+    def check_domains(self, names: Iterable[str] | None = None) -> list[TlsCheck]:
+        return settings.check_domains(self, named("cli"), names)
+
+    def renew_certificates(self, actor: str = "panel", force: bool = False) -> list[Outcome]:
+        return certificates.renew_certificates(self, named(actor), force)
+
+    def admin(self, username: str) -> Admin | None:
+        return find(self.config(), username)
+
+    def has_first_password(self, username: str) -> bool:
+        return has_first_password(self.config(), username)
+
+    def check_login(self, username: str, password: str, client: str, door: str = "", device: str = "") -> Admin | None:
+        return admins.check_login(self, username, password, Place(client, door, device))
+
+    def create_admin(self, username: str, password: str, sudo: bool = False, actor: str = "cli") -> str:
+        return admins.create_admin(self, named(actor), username, password, sudo)
+
+    def set_password(self, username: str, password: str | None = None) -> str:
+        return admins.set_password(self, named("cli"), username, password)
+
+    def reset_password(self, username: str, actor: str = "cli") -> str:
+        return admins.set_password(self, named(actor), username)
+
+    def remove_admin(self, username: str) -> None:
+        admins.remove_admin(self, named("cli"), username)
+
+    def set_sudo(self, username: str, sudo: bool) -> Admin:
+        return admins.set_sudo(self, named("cli"), username, sudo)
+
+    # Passes
+
+    def reconcile(self, respect_backoff: bool = False) -> list[Outcome]:
+        return passes.reconcile(self, respect_backoff)
+
+    def sample(self) -> None:
+        passes.sample(self)
+
+    def carry_out_resets(self) -> None:
+        passes.carry_out_resets(self)
+
+    def look_for_slow_proxies(self) -> None:
+        passes.look_for_slow_proxies(self)
+
+    def look_at_server(self) -> None:
+        passes.look_at_server(self)
