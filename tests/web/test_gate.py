@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
+from app.accounts.actor import Actor, Right
 from tests.support.fleet import Fleet
 from tests.web.html import read, text
 from tests.web.routes import LOADING_ATTRIBUTES, OPEN_TO_ALL, paths
@@ -159,3 +160,13 @@ def test_a_huge_form_is_refused(admin: Visitor, declaration: Path) -> None:
     answer = admin.post("/users/new", {"name": "x" * 200_000})
     assert answer.status_code == 413 and "Too much text" in text(answer.get_data(as_text=True))
     assert declaration.read_bytes() == before
+
+
+def test_an_action_that_this_admin_has_no_right_to_is_a_403(admin: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        Actor("web", Right.NONE).require(Right.SUDO)
+
+    monkeypatch.setattr("app.control.views.status", refuse)
+    answer = admin.get("/")
+    page = text(answer.get_data(as_text=True))
+    assert answer.status_code == 403 and "Not allowed" in page and "Nothing was changed" in page
