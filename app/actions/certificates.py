@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.accounts.actor import Actor, Right
 from app.control import passes
-from app.control.reconcile import Outcome
+from app.control.outcome import Outcome
 from app.control.system import System
 
 

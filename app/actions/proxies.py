@@ -6,7 +6,7 @@ from app.accounts.actor import Actor, Right
 from app.actions.declare import edit
 from app.control import passes
 from app.control.errors import Refused, after_saving, refusing
-from app.control.reconcile import Outcome
+from app.control.outcome import Outcome
 from app.control.system import System
 from app.rules.users import find
 

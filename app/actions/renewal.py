@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from app.accounts.actor import Actor, Right
 from app.control import views
 from app.control.errors import Refused, refusing
+from app.control.outcome import Outcome
 from app.control.probing import link_from_here, probe_link
-from app.control.reconcile import Outcome
 from app.control.system import System
 from app.mtproto.probe import ProbeError
 from app.runtimes.base import RUNNING, Observed

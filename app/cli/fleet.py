@@ -13,7 +13,7 @@ from app.cli.traffic import ESTIMATES, amount, both
 
 if TYPE_CHECKING:
     from app.accounts.actor import Actor
-    from app.control.reconcile import Outcome
+    from app.control.outcome import Outcome
     from app.control.records import EdgeStatus, UserView
     from app.control.system import System
 

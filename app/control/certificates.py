@@ -1,12 +1,13 @@
-"""Certificates as people see them: what was asked for, how it went, and what needs attention."""
+"""Certificates: asking for what is due, how that went, and what needs attention."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timezone, tzinfo
 
+from app.certificates.manager import CertificateManager
 from app.config.model import Config
-from app.control.port443 import Port443
-from app.control.reconcile import Outcome
+from app.control.outcome import Outcome
 from app.control.records import CertificateView, moment
 from app.ledger.ledger import Ledger
 from app.messages.refused import Refused
@@ -19,17 +20,27 @@ PANEL = "panel"
 WORRYING_DAYS = 14
 
 
-def renew_due(port443: Port443, ledger: Ledger, config: Config, now: datetime, actor: str,
-         force: bool) -> list[Outcome]:
-    """Ask for what is due, and record how it went. Raises Refused where there is no certbot at all."""
-    if port443.certificates is None:
-        raise Refused("certificates.no_certbot")
-    outcomes = []
-    for result in port443.certificates.renew_due(config, domains.own_names(config, now), force, asked=actor != PANEL):
-        outcomes.append(Outcome("certificate", result.name, "", result.ok, result.reason))
-        ledger.events.record(actor, "certificate issued" if result.ok else "certificate failed", result.name,
-                             result.reason)
-    return outcomes
+@dataclass(frozen=True)
+class CertificateReconciler:
+    """Sees to the certificates that the declaration needs, beside the workloads: an authority may take minutes.
+
+    manager: None where there is no certbot. It keeps how each try went in the ledger, and pauses after failures.
+    """
+
+    manager: CertificateManager | None
+    ledger: Ledger
+
+    def reconcile(self, config: Config, now: datetime, actor: str = PANEL, force: bool = False) -> list[Outcome]:
+        """Ask for what is due - for all of them, with `force` - and record how it went. actor: as in the audit log;
+        a person waits for no pause. Raises Refused where there is no certbot at all."""
+        if self.manager is None:
+            raise Refused("certificates.no_certbot")
+        outcomes = []
+        for result in self.manager.renew_due(config, domains.own_names(config, now), force, asked=actor != PANEL):
+            outcomes.append(Outcome("certificate", result.name, "", result.ok, result.reason))
+            self.ledger.events.record(actor, "certificate issued" if result.ok else "certificate failed", result.name,
+                                      result.reason)
+        return outcomes
 
 
 def views(ledger: Ledger, zone: tzinfo, now: datetime) -> list[CertificateView]:

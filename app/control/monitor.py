@@ -53,7 +53,7 @@ class Monitor:
         if system.port443.edge:
             _try(lambda: passes.look_for_slow_proxies(system))
         self._do_beside("the server's name", lambda: passes.look_at_server(system))
-        if system.port443.certificates:
+        if system.certificate_reconciler.manager:
             self._do_beside("certificates", lambda: passes.renew_certificates(system))
         if system.port443.addresses:
             self._do_beside("strangers", self._watch.look)

@@ -9,8 +9,8 @@ from typing import Any
 @dataclass(frozen=True)
 class Outcome:
     """One action that was carried out, or failed. action: create, adopt, start, replace, update, stop, remove,
-    throttle, unthrottle, refuse or serve (by nginx). name: the workload. user: the user's name, "" when
-    unknown. user_id: whose link the workload serves, "" for nobody's."""
+    throttle, unthrottle, refuse, serve (by nginx) or certificate. name: the workload, or what else was acted on.
+    user: the user's name, "" when unknown. user_id: whose link the workload serves, "" for nobody's."""
 
     action: str
     name: str

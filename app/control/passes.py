@@ -6,9 +6,8 @@ import time
 from collections.abc import Callable
 
 from app.control import periods
-from app.control.certificates import renew_due
 from app.control.errors import Refused, refusing
-from app.control.reconcile import Outcome
+from app.control.outcome import Outcome
 from app.control.system import System
 
 
@@ -55,8 +54,8 @@ def renew_certificates(system: System, actor: str = "panel", force: bool = False
     panel that could ask.
     """
     with refusing():
-        outcomes = renew_due(system.port443, system.ledger, system.declaration.last_good(), system.reconciler.now(),
-                             actor, force)
+        outcomes = system.certificate_reconciler.reconcile(system.declaration.last_good(), system.reconciler.now(),
+                                                           actor, force)
     if any(outcome.ok for outcome in outcomes):
         attempt(lambda: reconcile(system))
     return outcomes

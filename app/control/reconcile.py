@@ -11,13 +11,14 @@ from datetime import datetime
 from pathlib import Path
 
 from app.config.model import Config
+from app.control.backoff import BackOff
 from app.control.desired import Desired, desired
-from app.control.outcome import Outcome as Outcome
-from app.control.plan import CREATE, LONGEST_PAUSE, REMOVE, REPLACE, START, STOP, UPDATE, Action, pause, plan
+from app.control.edge import NGINX, EdgeReconciler
+from app.control.outcome import Outcome
+from app.control.plan import CREATE, LONGEST_PAUSE, REMOVE, REPLACE, START, STOP, UPDATE, Action, plan
 from app.control.port443 import Port443, closing
 from app.control.sampling import Sampler, locked
 from app.control.throttling import throttling
-from app.edge.base import EdgeConfig, EdgeFailure
 from app.engines.base import Engine
 from app.ledger.ledger import Ledger
 from app.messages import sentence
@@ -26,27 +27,11 @@ from app.runtimes.base import RUNNING, LegacyContainer, Notice, Observed, Runtim
 
 WORKERS = 8
 
-#: Seconds at most until nginx is tried again: what hinders it may be a file of the operator's, who mends it.
-NGINX_PAUSE = 60.0
-
-#: The name under which the edge's troubles stand among those of the workloads.
-NGINX = "nginx"
-
-
-@dataclass
-class Failure:
-    """Actions of one workload that failed in a row, for one spec."""
-
-    spec: str
-    count: int = 0
-    retry_at: float = 0.0
-
 
 @dataclass
 class Reconciler:
     """Compares and repairs. Holds no state that matters: everything is read anew each time,
-    but for the back-off after failed actions, whether nginx has served what it was told, and
-    when throttles were read back."""
+    but for the back-off after failed actions, and when throttles were read back."""
 
     data_dir: Path
     ledger: Ledger
@@ -55,10 +40,10 @@ class Reconciler:
     by_name: Callable[[], Mapping[str, UserLink]]
     port443: Port443 = field(default_factory=Port443)
     clock: Callable[[], float] = time.time
-    failures: dict[str, Failure] = field(default_factory=dict)
-    has_served: bool = False
 
     def __post_init__(self) -> None:
+        self.backoff = BackOff(lambda: self.clock(), LONGEST_PAUSE)
+        self.edge = EdgeReconciler(self.ledger, self.port443, lambda: self.clock())
         self.sampler = Sampler(self.data_dir, self.ledger, self.runtime, self.engine, self.by_name,
                                lambda: self.clock())
         self.throttling = throttling(self.engine, self.runtime, self.ledger, lambda: self.clock())
@@ -92,16 +77,12 @@ class Reconciler:
     def serve(self, config: Config) -> None:
         """Let nginx serve this declaration, and change nothing else. Raises EdgeFailure, RuntimeFailure."""
         with self._lock():
-            if self.port443.edge:
-                self.port443.edge.apply(self._site(config, self._desired(config)))
+            self.edge.serve(config, self._desired(config).routes)
 
     def _desired(self, config: Config) -> Desired:
         front = closing(self.port443.front, self.ledger.strangers.closed_covers())
         return desired(config, self.ledger.traffic.totals(), self.now(), self.engine, self.runtime,
                        front, self.ledger.traffic.last_uses())
-
-    def _site(self, config: Config, wanted: Desired) -> EdgeConfig:
-        return self.port443.site(config, wanted.routes, self.now())
 
     def _pass(self, config: Config, respect_backoff: bool, renew: Collection[str] = ()) -> list[Outcome]:
         wanted = self._desired(config)
@@ -111,21 +92,20 @@ class Reconciler:
         actions = plan(wanted.workloads, observed, self.clock() if respect_backoff else float("inf"), wanted.suspended,
                        renew)
         if respect_backoff:
-            actions = [a for a in actions if not self._resting(a, a.spec)]
+            actions = [a for a in actions if not self.backoff.resting(a.name, a.spec)]
         ending = {a.name for a in actions if a.kind in (REPLACE, UPDATE, STOP, REMOVE)}
         self.sampler.sample([o for o in observed if o.name in ending and o.state == RUNNING])
         if any(a.workload and a.workload.live_files for a in actions):
             with self.ledger.database.best_effort("whose links are served"):
                 self.ledger.traffic.note_links({link.id: link.user.id for link in all_links(config)})
-        site = self._site(config, wanted)
-        if self.has_served and actions:
+        if self.edge.has_served and actions:
             with ThreadPoolExecutor(1) as beside:
                 # nginx finds a proxy when a client asks for it, so it need not wait until that one runs.
-                served = beside.submit(self._serve, site, respect_backoff)
+                served = beside.submit(self.edge.reconcile, config, wanted.routes, respect_backoff)
                 outcomes = self._run_all(actions, config) + served.result()
         else:
             # The first time the proxies wait: mtg learns its timing from nginx when it starts.
-            outcomes = self._serve(site, respect_backoff) + self._run_all(actions, config)
+            outcomes = self.edge.reconcile(config, wanted.routes, respect_backoff) + self._run_all(actions, config)
         for user in sorted({one.user for one in outcomes
                             if one.ok and one.action == STOP and one.name in wanted.blocked}):
             self.ledger.events.record("panel", "blocked at the limit", user)
@@ -158,21 +138,6 @@ class Reconciler:
             outcomes = list(pool.map(lambda a: self._run(a, names.get(a.user_id, "")), others))
         return outcomes + [self._run(a, names.get(a.user_id, ""), old) for a, old in taken_over]
 
-    def _serve(self, site: EdgeConfig, respect_backoff: bool) -> list[Outcome]:
-        """Let nginx serve this; no outcome if it does already."""
-        began, action = time.monotonic(), Action("serve", NGINX, "")
-        edge, spec = self.port443.edge, repr(site)
-        if edge is None or (respect_backoff and self._resting(action, spec)):
-            return []
-        try:
-            changed = edge.apply(site)
-        except (EdgeFailure, RuntimeFailure) as failure:
-            self._back_off(action, spec, NGINX_PAUSE)
-            return [Outcome(action.kind, NGINX, "", False, str(failure), time.monotonic() - began)]
-        self.failures.pop(NGINX, None)
-        self.has_served = True
-        return [Outcome(action.kind, NGINX, "", True, "", time.monotonic() - began)] if changed else []
-
     def _tell(self, notices: list[Notice], names: Mapping[str, str]) -> None:
         for notice in notices:
             self.ledger.events.record("panel", notice.text, names.get(notice.user_id) or notice.name)
@@ -185,9 +150,9 @@ class Reconciler:
             else:
                 self._act(action)
         except RuntimeFailure as failure:
-            self._back_off(action, action.spec)
+            self.backoff.failed(action.name, action.spec)
             return Outcome(kind, action.name, user, False, str(failure), time.monotonic() - began, action.user_id)
-        self.failures.pop(action.name, None)
+        self.backoff.succeeded(action.name)
         if action.kind == START:
             self.ledger.events.record("panel", "proxy restarted", user or action.name, action.reason)
         if older:
@@ -207,28 +172,16 @@ class Reconciler:
             return
         self.runtime.start(action.name)
 
-    def _back_off(self, action: Action, spec: str, longest: float = LONGEST_PAUSE) -> None:
-        failure = self.failures.get(action.name)
-        if failure is None or failure.spec != spec:
-            failure = self.failures[action.name] = Failure(spec)
-        failure.count += 1
-        failure.retry_at = self.clock() + min(max(1.0, pause(failure.count)), longest)
-
-    def _resting(self, action: Action, spec: str) -> bool:
-        failure = self.failures.get(action.name)
-        return failure is not None and failure.spec == spec and self.clock() < failure.retry_at
-
     def _note_problems(self, wanted: Desired, observed: Mapping[str, Observed],
                        outcomes: list[Outcome]) -> None:
         """What failed in this pass is a problem until a later pass finds it as it should be."""
-        failed = {o.name: o for o in outcomes if not o.ok}
+        failed = {o.name: o for o in outcomes if not o.ok and o.name != NGINX}
         for name, outcome in failed.items():
             if self.ledger.workloads.set_problem(name, outcome.reason):
                 self.ledger.events.record("panel", f"{outcome.action} failed", outcome.user or name,
                                           outcome.reason)
-        for name in self.ledger.workloads.problems().keys() - failed.keys():
-            if name == NGINX and name in self.failures:
-                continue  # it failed, and is left alone for a while: nothing says that it is well again
+        # The edge's is its reconciler's to note and to clear.
+        for name in self.ledger.workloads.problems().keys() - failed.keys() - {NGINX}:
             there, workload = observed.get(name), wanted.workloads.get(name)
             if workload is None or (there and there.state == RUNNING and there.spec == workload.spec):
                 self.ledger.workloads.clear_problem(name)

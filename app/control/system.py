@@ -12,6 +12,7 @@ from app.checks.clock import OutsideClock
 from app.checks.server import Server
 from app.config.file import ConfigFile
 from app.control import periods
+from app.control.certificates import CertificateReconciler
 from app.control.choice import choose, edge_from_env
 from app.control.declaration import Declaration
 from app.control.errors import refusing
@@ -45,6 +46,7 @@ class System:
         manager = CertificateManager(certbot, store, self.ledger.certificates, data_dir) if certbot else None
         self.port443 = Port443(edge, manager, addresses, public_port, networks)
         self.reconciler = Reconciler(data_dir, self.ledger, runtime, engine, self.declaration.links, self.port443)
+        self.certificate_reconciler = CertificateReconciler(manager, self.ledger)
         self.pacing = PacingCheck(runtime, engine, self.ledger, self.declaration.links)
         self.clock = OutsideClock(self.ledger.clocks)
         self.server = Server(addresses)

@@ -10,9 +10,9 @@ from app.config import data_folder, schema
 from app.config.model import SETTINGS, User
 from app.control import certificates as certificate_views
 from app.control import passes, snapshot, strangers
+from app.control.edge import NGINX
 from app.control.engine_limits import engine_notes
 from app.control.errors import refusing
-from app.control.reconcile import NGINX
 from app.control.records import CertificateView, EdgeStatus, OldLinkView, Status, UserView, moment
 from app.control.snapshot import Snapshot
 from app.control.system import System

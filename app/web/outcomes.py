@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 
-from app.control.reconcile import Outcome
+from app.control.outcome import Outcome
 
 #: The words travel in the session's cookie, which a browser drops above 4 kB: they must stay few.
 MOST, LONGEST = 3, 300

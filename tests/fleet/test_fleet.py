@@ -169,7 +169,7 @@ def test_a_workload_that_nobody_declared_is_removed(fleet, machine):
 def test_what_has_failed_for_weeks_is_told_as_ever_and_tried_again(fleet, machine):
     machine.fail("start", "mtg-proxy-2443", "no memory")
     fleet.add_user("Alice")
-    fleet.reconciler.failures["mtg-proxy-2443"].count = 5_000
+    fleet.reconciler.backoff.failures["mtg-proxy-2443"].count = 5_000
     assert [o.reason for o in fleet.reconcile()] == ["no memory"]
 
 

@@ -526,3 +526,19 @@ def test_a_public_port_changes_links_and_nothing_that_runs(world: World, mode: b
             world.fleet.update_user(anna.id, {"public_port": odd})
         with pytest.raises(Refused):
             world.fleet.set_settings({"public_port": odd})
+
+
+def test_the_edge_waits_after_a_failure_by_a_clock_of_its_own(world):
+    world.fleet.set_settings({"port_443_mode": True})
+    world.edge.refusal = "unknown directive"
+    user = world.fleet.add_user("Anna")
+    assert user.state == "running" and "unknown directive" in world.fleet.status().edge.trouble
+    world.edge.refusal = ""
+    world.machine.crash(next(iter(world.machine.boxes)))
+    outcomes = world.fleet.reconcile(respect_backoff=True)
+    assert [o.action for o in outcomes] == ["start"], "the workload is none of nginx's"
+    assert "unknown directive" in world.fleet.status().edge.trouble, "nothing says that it is well again"
+    now = world.fleet.reconciler.clock()
+    world.fleet.reconciler.clock = lambda: now + 61
+    assert [o.action for o in world.fleet.reconcile(respect_backoff=True)] == ["serve"]
+    assert world.fleet.status().edge.trouble == ""

@@ -11,7 +11,7 @@ from app.actions import admins, certificates, proxies, settings, traffic, users
 from app.checks.tls import TlsCheck
 from app.config.model import Admin, Config, User
 from app.control import passes, views
-from app.control.reconcile import Outcome
+from app.control.outcome import Outcome
 from app.control.records import CertificateView, Status, UserView
 from app.control.system import System
 from app.ledger.events import Event

@@ -185,7 +185,7 @@ class Stage:
         self.lab.start()
         # An nginx that was stopped is published on another port afterwards.
         again = replace(self.fleet.port443, public_port=self.public)
-        self.fleet.port443 = self.fleet.reconciler.port443 = again
+        self.fleet.port443 = self.fleet.reconciler.port443 = self.fleet.reconciler.edge.port443 = again
         for left in (self.lab.folder / "custom.d").glob("*"):
             left.unlink()
         with self.fleet.file.edit() as config:
@@ -193,7 +193,8 @@ class Stage:
             for key, value in self.first.items():
                 setattr(config, key, value)
         self.fleet.reconcile()
-        self.fleet.reconciler.failures.clear()
+        self.fleet.reconciler.backoff.failures.clear()
+        self.fleet.reconciler.edge.backoff.failures.clear()
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ import pytest
 
 from app import create_app
 from app.config.model import User
-from app.control.reconcile import Outcome
+from app.control.outcome import Outcome
 from app.engines.builtin import Builtin
 from app.engines.mtg.engine import MtgImage
 from app.mtproto.secret import Secret

@@ -12,7 +12,7 @@ from app.actions import proxies, traffic
 from app.actions.renewal import Renewal
 from app.control import views
 from app.control.errors import Refused
-from app.control.reconcile import Outcome
+from app.control.outcome import Outcome
 from app.control.system import System
 from app.web.context import actor, the_config, the_system
 from app.web.outcomes import failures

@@ -1,0 +1,72 @@
+"""The edge, beside the workloads: has it serve what is declared, with a back-off and a problem of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from app.config.model import Config
+from app.control.backoff import BackOff
+from app.control.outcome import Outcome
+from app.control.port443 import Port443
+from app.edge.base import EdgeConfig, EdgeFailure
+from app.ledger.ledger import Ledger
+from app.runtimes.base import RuntimeFailure
+
+#: Seconds at most until nginx is tried again: what hinders it may be a file of the operator's, who mends it.
+LONGEST_PAUSE = 60.0
+
+#: What its outcomes are named, and the row in which the ledger keeps its problem.
+NGINX = "nginx"
+
+
+@dataclass
+class EdgeReconciler:
+    """clock: Unix seconds. has_served: whether it serves what this process told it."""
+
+    ledger: Ledger
+    port443: Port443
+    clock: Callable[[], float]
+    has_served: bool = False
+    backoff: BackOff = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.backoff = BackOff(lambda: self.clock(), LONGEST_PAUSE)
+
+    def reconcile(self, config: Config, routes: Mapping[str, str], respect_backoff: bool) -> list[Outcome]:
+        """Have it serve this; no outcome if it does already. respect_backoff: as in Reconciler.reconcile."""
+        site = self._site(config, routes)
+        spec = repr(site)
+        if self.port443.edge is not None and respect_backoff and self.backoff.resting(NGINX, spec):
+            return []
+        began = time.monotonic()
+        try:
+            changed = self._apply(site)
+        except (EdgeFailure, RuntimeFailure) as failure:
+            self.backoff.failed(NGINX, spec)
+            self._note(str(failure))
+            return [Outcome("serve", NGINX, "", False, str(failure), time.monotonic() - began)]
+        self.backoff.succeeded(NGINX)
+        self.has_served = self.port443.edge is not None
+        self._note("")
+        return [Outcome("serve", NGINX, "", True, "", time.monotonic() - began)] if changed else []
+
+    def serve(self, config: Config, routes: Mapping[str, str]) -> None:
+        """Have it serve this now. Raises EdgeFailure, RuntimeFailure: whoever asks decides what follows."""
+        self._apply(self._site(config, routes))
+
+    def _site(self, config: Config, routes: Mapping[str, str]) -> EdgeConfig:
+        return self.port443.site(config, routes, datetime.fromtimestamp(self.clock()).astimezone())
+
+    def _apply(self, site: EdgeConfig) -> bool:
+        return self.port443.edge.apply(site) if self.port443.edge else False
+
+    def _note(self, reason: str) -> None:
+        """What hinders it is a problem until it serves what it should."""
+        with self.ledger.database.best_effort("a problem of nginx"):
+            if reason and self.ledger.workloads.set_problem(NGINX, reason):
+                self.ledger.events.record("panel", "serve failed", NGINX, reason)
+            elif not reason and NGINX in self.ledger.workloads.problems():
+                self.ledger.workloads.clear_problem(NGINX)
