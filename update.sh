@@ -199,12 +199,16 @@ same_tree() {
     done < <(list_tree)
 }
 
+# Where this installation is, and where Docker keeps its images.
 check_disk() {
-    local free
-    free=$(df -Pm "$MTPROTO_HOME" | awk 'NR == 2 { print $4 }')
-    [ "${free:-9999}" -ge "${MTPROTO_LEAST_DISK:-500}" ] ||
-        fail "$free MB are free on the disk of $MTPROTO_HOME; an update needs 500. Old images and logs are a good start." \
-            "docker system df; df -h"
+    local free folder least=${MTPROTO_LEAST_DISK:-500}
+    for folder in "$MTPROTO_HOME" "$(docker info --format '{{.DockerRootDir}}' 2>/dev/null </dev/null || true)"; do
+        if [ ! -d "$folder" ]; then continue; fi
+        free=$(df -Pm "$folder" | awk 'NR == 2 { print $4 }')
+        [ "${free:-$least}" -ge "$least" ] ||
+            fail "$free MB are free on the disk of $folder; an update needs $least. Old images and logs are a good start." \
+                "docker system df; df -h"
+    done
 }
 
 update() {
@@ -360,7 +364,10 @@ resume() {
                 say "An update to $TO was interrupted; it is taken back."
                 REASON="asked for by --rollback"
                 state_write back
-                finish_going_back
+                (go_back) || fail "going back to $FROM did not succeed; the backup is $BACKUP, and everything that was said is in $LOG." "$AGAIN"
+                rm -f "$STATE"
+                say "$FROM serves again."
+                exit 0
             fi
             say "The switch from $FROM to $TO was interrupted; it is finished now."
             finish_deploy

@@ -118,10 +118,11 @@ start_release() {
 
 # serves VERSION: its panel answers, in a container of its image.
 serves() {
-    local try port image=""
-    port=$(env_get PANEL_PORT)
+    local try address port image=""
+    port=$(env_get PANEL_PORT) address=$(env_get PANEL_BIND)
+    case $address in "" | 0.0.0.0 | ::) address=127.0.0.1 ;; *:*) address="[$address]" ;; esac
     for try in $(seq "${MTPROTO_WAIT:-180}"); do
-        if curl -fsS -o /dev/null --max-time 5 "http://127.0.0.1:${port:-8080}/healthz" 2>>"$LOG" </dev/null; then
+        if curl -fsS -o /dev/null --max-time 5 "http://$address:${port:-8080}/healthz" 2>>"$LOG" </dev/null; then
             image=$(docker inspect --format '{{.Config.Image}}' "$(stack ps -q app 2>/dev/null </dev/null)" 2>/dev/null </dev/null) || true
             if [ "$image" = "mtproto-panel:$1" ]; then
                 log "the panel of $1 answers after $try looks"

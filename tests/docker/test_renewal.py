@@ -25,13 +25,13 @@ def test_a_rebuilt_image_is_noticed_and_its_proxies_are_replaced_one_by_one(
         lab: Lab, hands: APIClient, image: str, private_image: str) -> None:
     lab.fleet.set_settings({"proxy_image": private_image})
     links = {name: lab.fleet.add_user(name).tg_link for name in ("Alice", "Bob")}
-    before = {o.name: o.start for o in lab.runtime.observe()}
+    before = {o.name: o.run_id for o in lab.runtime.observe()}
     assert outdated(lab.fleet) == [] and all(map(passes, links.values()))
 
     rebuild(hands, private_image, image, "LABEL made=again")
     lab.runtime.images_good_for = 0.0
     lab.monitor.tick()
-    assert {o.name: o.start for o in lab.runtime.observe()} == before, "nobody's connection ends by itself"
+    assert {o.name: o.run_id for o in lab.runtime.observe()} == before, "nobody's connection ends by itself"
     assert lab.fleet.status().outdated == 2
 
     for number, outcome in enumerate(renew(lab.fleet, "cli"), start=1):

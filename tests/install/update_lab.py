@@ -102,7 +102,7 @@ class Server:
 
     def update(self, *options: str, kill_at: int = 0, **env: str) -> Answer:
         """update.sh of the release that serves. kill_at: the number of the call before which all of it is killed."""
-        for name in ("log", "calls", "kill-at"):
+        for name in ("log", "trace", "calls", "kill-at"):
             (self.stubs / name).unlink(missing_ok=True)
         if kill_at:
             self.say("kill-at", str(kill_at))
@@ -120,6 +120,10 @@ class Server:
         """What was asked of Docker, systemd and the panel's address."""
         log = self.stubs / "log"
         return log.read_text().splitlines() if log.exists() else []
+
+    def number_of(self, words: str) -> int:
+        """Of the first call in the last run that has these words in it."""
+        return int(next(line for line in (self.stubs / "trace").read_text().splitlines() if words in line).split()[0])
 
     @property
     def version(self) -> str:
