@@ -223,10 +223,17 @@ update() {
     say "Getting $TO ready; $FROM serves meanwhile"
     if docker image inspect mtg-custom >/dev/null 2>&1 </dev/null; then
         run docker tag mtg-custom "mtg-custom:$FROM" || fail_run "the image mtg-custom could not be given a second name."
+        # A removal takes that name away, too.
+        record "$MTPROTO_HOME/.images" "mtg-custom:$FROM"
     fi
     prepare "$TO"
-    accepts_config "$TO" || fail "$TO does not take data/config.json as it is, so $FROM goes on serving. It says:
+    if ! accepts_config "$TO"; then
+        record "$MTPROTO_HOME/.failed" "$TO"
+        KEPT="Nothing was switched: $FROM goes on serving."
+        fail "the update to $TO was taken back before it served: it does not take data/config.json as it is, or does not
+run at all. It says:
 $REFUSAL"
+    fi
     say "Looking whether everything works before"
     probe_before
     say "Backing up data and settings"

@@ -57,6 +57,7 @@ prepare_proxy_image() {
     elif [ "$(label_of "$there" mtproto.source)" = "$source" ]; then
         note "the proxies' image stays the same"
         run docker tag "$there" "$PROXY_IMAGE" || fail_run "the image $there could not be given the name $PROXY_IMAGE."
+        note_image "$PROXY_IMAGE"
     else
         provide_proxy_image
     fi
