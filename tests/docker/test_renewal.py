@@ -22,7 +22,7 @@ def rebuild(hands: APIClient, name: str, image: str, line: str) -> None:
 
 
 def test_a_rebuilt_image_is_noticed_and_its_proxies_are_replaced_one_by_one(
-        lab: Lab, hands: APIClient, image: str, private_image: str) -> None:
+        private_image: str, lab: Lab, hands: APIClient, image: str) -> None:
     lab.fleet.set_settings({"proxy_image": private_image})
     links = {name: lab.fleet.add_user(name).tg_link for name in ("Alice", "Bob")}
     before = {o.name: o.run_id for o in lab.runtime.observe()}
@@ -41,7 +41,7 @@ def test_a_rebuilt_image_is_noticed_and_its_proxies_are_replaced_one_by_one(
 
 
 def test_an_image_that_does_not_start_costs_one_user_and_no_more(
-        lab: Lab, hands: APIClient, image: str, private_image: str) -> None:
+        private_image: str, lab: Lab, hands: APIClient, image: str) -> None:
     lab.fleet.set_settings({"proxy_image": private_image})
     links = {name: lab.fleet.add_user(name).tg_link for name in ("Alice", "Bob")}
     rebuild(hands, private_image, image, 'ENTRYPOINT ["/nothing"]')
