@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from app.certificates.renewal import Wanted, due, ends_soon, reason_to_ask, want
 from app.config.model import Config
 from app.edge.base import Certificate
 from app.ledger.certificates import Certificates, Row
+from app.lib.clock import WALL, Clock
 from app.lib.filelock import FileLock
 from app.lib.files import put
 
@@ -71,7 +71,7 @@ class CertificateManager:
     """Sees to it that there are the certificates that the declaration needs. folder: of its lock."""
 
     def __init__(self, certbot: Certbot, store: Store, rows: Certificates, folder: Path,
-                 clock: Callable[[], float] = time.time) -> None:
+                 clock: Clock = WALL) -> None:
         self.certbot = certbot
         self.store = store
         self.rows = rows

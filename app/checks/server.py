@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
-import time
-from collections.abc import Callable
 
 from app.checks.addresses import Addresses, LookupFailed
 from app.config.model import Config
 from app.config.values import is_ip
+from app.lib.clock import STEADY, Clock
 from app.runtimes.ports import own_address
 
 #: Seconds for which an answer of the DNS is good.
@@ -21,7 +20,7 @@ class Server:
     addresses: None where there is no DNS to ask. clock: seconds.
     """
 
-    def __init__(self, addresses: Addresses | None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, addresses: Addresses | None, clock: Clock = STEADY) -> None:
         self._addresses = addresses
         self._clock = clock
         self._found: tuple[tuple[str, str], float, str] | None = None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 
 from app.control import passes
 from app.control.errors import Refused
 from app.control.strangers import Watch
 from app.control.system import System
+from app.lib.clock import STEADY, Clock
 from app.lib.filelock import FileLock
 
 log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ class Monitor:
 
     tick: seconds between two rounds; the setting monitor_seconds, if not given."""
 
-    def __init__(self, system: System, tick: float | None = None, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, system: System, tick: float | None = None, clock: Clock = STEADY):
         self.system = system
         self._tick = tick
         self._clock = clock

@@ -21,6 +21,7 @@ from app.control.sampling import Sampler, locked
 from app.control.throttling import throttling
 from app.engines.base import Engine
 from app.ledger.ledger import Ledger
+from app.lib.clock import WALL, Clock
 from app.messages import sentence
 from app.rules.links import UserLink, all_links
 from app.runtimes.base import RUNNING, LegacyContainer, Notice, Observed, Runtime, RuntimeFailure
@@ -39,7 +40,7 @@ class Reconciler:
     engine: Engine
     by_name: Callable[[], Mapping[str, UserLink]]
     port443: Port443 = field(default_factory=Port443)
-    clock: Callable[[], float] = time.time
+    clock: Clock = WALL
 
     def __post_init__(self) -> None:
         self.backoff = BackOff(lambda: self.clock(), LONGEST_PAUSE)

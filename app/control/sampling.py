@@ -14,6 +14,7 @@ from app.engines.base import Engine
 from app.ledger.ledger import Ledger
 from app.ledger.refusals import Count
 from app.ledger.traffic import Reading
+from app.lib.clock import Clock
 from app.lib.filelock import FileLock
 from app.rules.links import UserLink
 from app.runtimes.base import Observed, Runtime
@@ -36,7 +37,7 @@ class Sampler:
     runtime: Runtime
     engine: Engine
     by_name: Callable[[], Mapping[str, UserLink]]
-    clock: Callable[[], float]
+    clock: Clock
     unwritten: dict[tuple[str, str, bool], Reading] = field(default_factory=dict)
     trouble: str = ""
 

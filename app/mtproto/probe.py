@@ -12,8 +12,8 @@ import secrets
 import socket
 import struct
 import time
-from collections.abc import Callable
 
+from app.lib.clock import WALL, Clock
 from app.mtproto import obfuscated2
 from app.mtproto.faketls import CHANGE_CIPHER_SPEC_RECORD
 from app.mtproto.faketls_client import AnswerError, check_answer, client_hello
@@ -39,7 +39,7 @@ class ProbeError(Exception):
         self.step = step
 
 
-def probe(link: Link, timeout: float = 10.0, now: Callable[[], float] = time.time) -> float:
+def probe(link: Link, timeout: float = 10.0, now: Clock = WALL) -> float:
     """Milliseconds from the first packet to Telegram's answer through the proxy of the link.
 
     timeout: seconds for all of it; looking up the server's name is not counted. now: Unix seconds, as the
