@@ -22,9 +22,6 @@ ONLY = {"builtin": {"builtin", "mtproto", "lib"}, "mtproto": {"mtproto", "lib"},
 KEPT_TO = {"flask": ("app", "app.web"), "flask_wtf": ("app.web",), "wtforms": ("app.web",), "click": ("app.cli",),
            "waitress": ("app.cli",), "docker": ("app.runtimes.docker", "app.control.choice")}
 
-#: Arrows that point up today: (room, module). Only ever fewer.
-UPWARD: set[tuple[str, str]] = set()
-
 
 def _modules() -> dict[str, Path]:
     files = [path for path in (ROOT / "app").rglob("*.py") if "node_modules" not in path.parts]
@@ -57,9 +54,7 @@ def test_every_room_is_on_the_map():
 def test_arrows_between_rooms_point_down():
     upward = {(who, what) for who, what in BETWEEN
               if ORDER.index(who.split(".")[1]) > ORDER.index(what.split(".")[1])}
-    known = {arrow for arrow in upward if (arrow[0].split(".")[1], arrow[1]) in UPWARD}
-    assert upward - known == set(), "an import that leads up: what both need belongs in a room below"
-    assert {(who.split(".")[1], what) for who, what in known} == UPWARD, "mended: take it off the list"
+    assert upward == set(), "an import that leads up: what both need belongs in a room below"
 
 
 @pytest.mark.parametrize("room", ONLY)
