@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from app.control.plan import pause
+from app.lib.clock import Clock
 
 
 @dataclass
@@ -22,7 +22,7 @@ class BackOff:
     """Leaves alone for a while what has failed; with another spec it is tried at once. clock: Unix seconds. longest:
     the longest pause in seconds. failures: by name of what was acted on."""
 
-    clock: Callable[[], float]
+    clock: Clock
     longest: float
     failures: dict[str, Failure] = field(default_factory=dict)
 

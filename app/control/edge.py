@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -13,6 +13,7 @@ from app.control.outcome import Outcome
 from app.control.port443 import Port443
 from app.edge.base import EdgeConfig, EdgeFailure
 from app.ledger.ledger import Ledger
+from app.lib.clock import Clock
 from app.runtimes.base import RuntimeFailure
 
 #: Seconds at most until nginx is tried again: what hinders it may be a file of the operator's, who mends it.
@@ -28,7 +29,7 @@ class EdgeReconciler:
 
     ledger: Ledger
     port443: Port443
-    clock: Callable[[], float]
+    clock: Clock
     has_served: bool = False
     backoff: BackOff = field(init=False)
 

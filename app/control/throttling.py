@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -12,6 +12,7 @@ from app.config.model import Config
 from app.control.outcome import Outcome
 from app.engines.base import ENGINE, Engine
 from app.ledger.ledger import Ledger
+from app.lib.clock import Clock
 from app.rules.links import UserLink, all_links
 from app.runtimes.base import RUNNING, Observed, Runtime, RuntimeFailure
 
@@ -26,7 +27,7 @@ class Throttling(Protocol):
         links runs; what was done for it, or failed. observed: workloads by name."""
 
 
-def throttling(engine: Engine, runtime: Runtime, ledger: Ledger, clock: Callable[[], float]) -> Throttling:
+def throttling(engine: Engine, runtime: Runtime, ledger: Ledger, clock: Clock) -> Throttling:
     """Who does it for the links of this engine. clock: Unix seconds."""
     kind = ByEngine if engine.capabilities.speed == ENGINE else ByRuntime
     return kind(engine, runtime, ledger, clock)
@@ -40,7 +41,7 @@ class ByRuntime:
     engine: Engine
     runtime: Runtime
     ledger: Ledger
-    clock: Callable[[], float]
+    clock: Clock
     read_back: dict[str, tuple[str, int, float]] = field(default_factory=dict)
 
     def enforce(self, wanted: Mapping[str, int], observed: Mapping[str, Observed], config: Config) -> list[Outcome]:
@@ -89,7 +90,7 @@ class ByEngine:
     engine: Engine
     runtime: Runtime
     ledger: Ledger
-    clock: Callable[[], float]
+    clock: Clock
 
     def enforce(self, wanted: Mapping[str, int], observed: Mapping[str, Observed], config: Config) -> list[Outcome]:
         """As in Throttling."""
