@@ -169,6 +169,9 @@ def test_2000_broken_connections_leave_nothing_behind(
 
     async def visit(number: int) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        if number % 3 == 0:  # now: a connection that the engine has reset has no socket any more
+            sock = writer.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         try:
             async with asyncio.timeout(rng.choice((0.02, 0.05, 0.5))):
                 hello = client_hello(SECRET, time.time(), bool(number % 3))
@@ -186,9 +189,6 @@ def test_2000_broken_connections_leave_nothing_behind(
                     pass
         except (TimeoutError, OSError, asyncio.IncompleteReadError):
             pass
-        if number % 3 == 0:
-            sock = writer.get_extra_info("socket")
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.close()
 
     async def crowd() -> None:
