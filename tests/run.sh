@@ -87,14 +87,17 @@ check_python() {
 
 # Groups of tests that run beside each other: what pytest is given, a group a line, those that take longest
 # first, and what uses the Docker engine not all at once.
-FIRST='tests/docker --ignore=tests/docker/port443
+STACK='tests/docker/test_compose.py tests/docker/test_images.py'
+FIRST="tests/docker --ignore=tests/docker/port443 ${STACK//tests/--ignore=tests}
 tests/install
-tests/docker/port443
+$STACK
 tests/web
-tests/edge
+tests/docker/port443
 tests/cli
+tests/edge
+tests/fleet
 tests/runtimes
-tests/mtproto'
+tests/mtproto"
 
 # Prints every group: the first ones, and each folder that is in none of them.
 groups() {
