@@ -90,11 +90,12 @@ def test_following_has_no_json_document(run) -> None:
     assert answer.code == 2 and "--follow" in answer.stderr
 
 
-def test_the_version_is_told_and_what_it_makes_of_the_measurements(run, data: Path) -> None:
-    told = run("version").stdout.strip()
-    document = run("version", "--json").json()
+def test_the_version_is_told_and_what_it_makes_of_the_measurements(run, tmp_path: Path) -> None:
+    nothing = tmp_path / "nothing"
+    told = run("version", "--data", str(nothing)).stdout.strip()
+    document = run("version", "--data", str(nothing), "--json").json()
     assert told == document["version"] and 1 <= document["ledger_readable_by"] <= document["ledger"]
-    assert not (data / "config.json").exists(), "it needs no installation"
+    assert not nothing.exists(), "it needs no installation"
 
 
 def test_where_no_image_is_old_no_proxy_is_replaced(run) -> None:
