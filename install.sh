@@ -183,11 +183,38 @@ download() {
     fi
 }
 
+# newest_of_place URL SHA256: sets NEWEST_URL and NEWEST_SHA256 to the newest release of a place (scripts/release.sh), or
+# to what was said to be its checksum.
+NEWEST_URL="" NEWEST_SHA256=""
+newest_of_place() {
+    local sums name version
+    sums=$(mktemp "${TMPDIR:-/tmp}/mtproto-sums.XXXXXX")
+    if ! download "${1%/}/latest/download/SHA256SUMS" "$sums" </dev/null; then
+        rm -f "$sums"
+        fail "there are no releases at $1, or no way to it; the lines above say why. Nothing was changed."
+    fi
+    read -r NEWEST_SHA256 name <"$sums" || true
+    rm -f "$sums"
+    name=${name#\*}
+    version=${name#mtproto-}
+    version=${version%.tar.gz}
+    [[ $version =~ ^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$ ]] || fail "the SHA256SUMS of $1 names no release: '$name'."
+    NEWEST_URL=${1%/}/download/$version/$name
+    NEWEST_SHA256=${2:-$NEWEST_SHA256}
+}
+
 # Fetches the pinned release, verifies it, and goes on with the install.sh in it.
 go_on_in_the_release() {
     local url=${MTPROTO_RELEASE_URL:-$RELEASE_URL} wanted=${MTPROTO_RELEASE_SHA256:-$RELEASE_SHA256} folder got tree
     [ -n "$url" ] || fail "this script stands alone, and names no release to fetch. Either run it from the folder of a
 release or a checkout (bash FOLDER/install.sh), or set MTPROTO_RELEASE_URL and MTPROTO_RELEASE_SHA256."
+    case $url in
+        "" | *.tar.gz) ;;
+        *)
+            newest_of_place "$url" "$wanted"
+            url=$NEWEST_URL wanted=$NEWEST_SHA256
+            ;;
+    esac
     [[ $wanted =~ ^[0-9a-f]{64}$ ]] || fail "the checksum of the release is missing or not one (MTPROTO_RELEASE_SHA256:
 '$wanted'): 64 of the characters 0-9 and a-f are allowed. It stands in SHA256SUMS beside the release."
     folder=$(mktemp -d "${TMPDIR:-/tmp}/mtproto-release.XXXXXX") || fail "no temporary folder could be made; is the disk full?"

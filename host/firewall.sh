@@ -21,6 +21,7 @@ main() {
     local ports=()
     read -r -d '' -a ports <<<"$(wanted_ports)" || true
     firewall_sync "${ports[@]+"${ports[@]}"}"
+    forget_first_login
 }
 
 main "$@"

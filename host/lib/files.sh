@@ -53,6 +53,14 @@ forget() {
     if [ -e "$1" ]; then { grep -vxF -- "$2" "$1" || true; } | write_file "$1" 0600; fi
 }
 
+# The first password leaves the declaration with the first login; then it goes here, too.
+forget_first_login() {
+    local config=$MTPROTO_HOME/data/config.json
+    if [ -e "$MTPROTO_HOME/first-login" ] && [ -r "$config" ] && ! grep -q '"_initial_password": "..*"' "$config"; then
+        rm -f "$MTPROTO_HOME/first-login"
+    fi
+}
+
 # One at a time in this home: file descriptor 9 holds the lock as long as this program or one that it started lives.
 take_lock() {
     exec 9>"$MTPROTO_HOME/.lock" || fail_writing "$MTPROTO_HOME/.lock"

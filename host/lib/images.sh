@@ -21,6 +21,7 @@ note_image() { record "$MTPROTO_HOME/.images" "$1"; }
 # choose_bases: sets each variable of BASES: the environment's, that of the last run, or Docker Hub's by its mirror.
 choose_bases() {
     local name value
+    REGISTRY=${REGISTRY:-$(env_get MTPROTO_REGISTRY)}
     for name in "${!BASES[@]}"; do
         value=${!name:-$(env_get "$name")}
         if [ -z "$value" ]; then

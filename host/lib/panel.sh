@@ -17,7 +17,7 @@ write_settings_of_stack() {
         NGINX_IP "$NGINX_IP" MTPROTO_COMMAND "$(if [ -x "$MTPROTO_BIN/mtproto" ]; then printf mtproto; fi)" \
         TZ "${MTPROTO_TZ:-$(time_zone)}"
     local name
-    for name in PIP_INDEX_URL NPM_REGISTRY TIME_SITES; do
+    for name in PIP_INDEX_URL NPM_REGISTRY TIME_SITES MTPROTO_REGISTRY MTPROTO_RELEASE_URL; do
         if [ -n "${!name:-}" ]; then env_set "$name" "${!name}"; fi
     done
 }

@@ -74,3 +74,15 @@ def test_every_key_of_user_set_is_documented_in_its_help_and_the_readme(readme: 
 def test_every_option_of_the_installer_is_documented(readme: str, option: str) -> None:
     assert "install.sh --local" in readme
     assert named(option, readme)
+
+
+@pytest.mark.parametrize("option", re.findall(
+    r"^  (--(?!help)[a-z0-9-]+)", (ROOT / "install.sh").read_text(), re.MULTILINE))
+def test_every_option_that_the_installers_help_names_is_documented(readme: str, option: str) -> None:
+    assert named(option, readme)
+
+
+@pytest.mark.parametrize("name", re.findall(
+    r"^    answer ([A-Z0-9_]+) ", (ROOT / "host/lib/questions.sh").read_text(), re.MULTILINE))
+def test_every_question_of_the_installer_is_documented_with_its_variable(readme: str, name: str) -> None:
+    assert f"`MTPROTO_{name}`" in readme and named("--" + name.lower().replace("_", "-"), readme)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 from pathlib import Path
@@ -25,7 +24,7 @@ MOMENTS = ["apt-get .* update", "apt-get .* install apparmor", "apt-get .* insta
 
 def kill_at(server: ServerLab, moment: str, after: bool) -> None:
     """The next call of that program that begins so kills install.sh, before it does anything or right after it."""
-    name = moment.split()[0].split("*")[0]
+    name = moment.split()[0]
     make_program(server.folder, name)
     path = server.folder / "bin" / name
     kill = (f"import os, re, signal\nif re.match({moment!r}, ' '.join([{name!r}, *sys.argv[1:]])): "
@@ -38,12 +37,15 @@ def kill_at(server: ServerLab, moment: str, after: bool) -> None:
         path.write_text(text.replace("server = Server", kill + "server = Server"))
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize(("moment", "after"), [
+    # Right before one call is mostly right after another one.
+    *((moment, True) for moment in MOMENTS),
+    ("docker-compose .* up", False), ("docker-compose .* first-password", False), ("ufw allow", False)])
 def test_killed_in_any_step_another_run_completes_it(tmp_path: Path, moment: str, after: bool) -> None:
     server = ServerLab(tmp_path, firewall="ufw", dns={"proxy.example.com": ["203.0.113.7"]})
     server.has("ufw")
-    if re.match(r"docker|systemctl", moment.split()[0]) and "compose" in moment:
+    if moment.startswith("docker"):
+        # It is there: the package would bring it anew.
         server.has("docker", "dockerd", "docker-compose")
         server.change(docker_runs=True, docker_version="20.10.24", docker_compose="1.29.2")
     server.has(moment.split()[0])

@@ -64,6 +64,19 @@ def test_it_fetches_the_release_that_it_names_and_installs_it(server: ServerLab,
     assert removed.code == 0 and not server.home.exists(), removed.told
 
 
+def test_of_a_place_of_releases_it_takes_the_newest(server: ServerLab, release: dict[str, str], tmp_path: Path) -> None:
+    fetchable(server, release)
+    place, name = tmp_path / "place", f"mtproto-{VERSION}.tar.gz"
+    (place / "latest/download").mkdir(parents=True)
+    (place / "latest/download/SHA256SUMS").write_text(f"{release['MTPROTO_RELEASE_SHA256']}  {name}\n")
+    (place / f"download/{VERSION}").mkdir(parents=True)
+    (tmp_path / name).rename(place / f"download/{VERSION}" / name)
+    answer = piped(server, SCRIPT, MTPROTO_RELEASE_URL=f"file://{place}")
+    assert answer.code == 0 and (server.home / "current").resolve().name == VERSION, answer.told
+    assert server.settings()["MTPROTO_RELEASE_URL"] == f"file://{place}"
+    assert "there are no releases" in piped(server, SCRIPT, MTPROTO_RELEASE_URL="file:///nowhere").stderr
+
+
 def test_a_release_with_another_checksum_or_none_is_refused(server: ServerLab, release: dict[str, str]) -> None:
     fetchable(server, release)
     for sum, message in (("0" * 64, "is not the release"), ("", "checksum of the release is missing")):
