@@ -23,7 +23,7 @@ def create_app(system: System | None = None) -> Flask:
     from app.actions.renewal import Renewal
     from app.control.system import System
     from app.web import auth, errors, formats, security
-    from app.web.pages import dashboard, health, logs, settings, users
+    from app.web.pages import backups, dashboard, health, logs, settings, users
 
     app = Flask(__name__, template_folder="web/templates", static_folder="web/static")
     app.extensions["system"] = system or System.open(os.environ.get("MTPROTO_DATA_DIR", "data"))
@@ -40,4 +40,5 @@ def create_app(system: System | None = None) -> Flask:
     app.register_blueprint(users.blueprint)      # /users
     app.register_blueprint(logs.blueprint)       # /logs
     app.register_blueprint(settings.blueprint)   # /settings
+    app.register_blueprint(backups.blueprint)    # /backup
     return app

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.cli.admins import admin, create_admin, first_password, reset_password
+from app.cli.backups import backup, restore
 from app.cli.certificates import certificates, domains
 from app.cli.config import config
 from app.cli.fleet import events, logs, probe, reconcile, restart, start, status, stop
@@ -18,7 +19,7 @@ from app.lib.private import use_umask
 for command in (
     serve, user, settings, certificates, domains, status, traffic, start, stop, restart, logs, events, reconcile,
     probe, admin, create_admin, reset_password, first_password, config, panel,
-    update_proxies, version,
+    update_proxies, version, backup, restore,
 ):
     cli.add_command(command)
 

@@ -11,10 +11,10 @@ import click
 from app.cli.root import Invocation
 
 
-def secret_line(what: str) -> str:
-    """One line: asked for, unseen, on a terminal, else read from standard input."""
+def secret_line(what: str, confirm: bool = True) -> str:
+    """One line: asked for, unseen, on a terminal (twice, to confirm it), else read from standard input."""
     if sys.stdin.isatty():
-        return str(click.prompt(what, hide_input=True, confirmation_prompt=True, err=True))
+        return str(click.prompt(what, hide_input=True, confirmation_prompt=confirm, err=True))
     line = sys.stdin.readline()
     if not line:
         raise click.UsageError(f"{what}: nothing came on standard input.")

@@ -70,8 +70,8 @@ def data(tmp_path: Path, free_port: Callable[[], int], monkeypatch: pytest.Monke
 def run(data: Path) -> Run:
     """Run a command in this process, on the data folder."""
 
-    def call(*words: str) -> Answer:
-        result = CliRunner().invoke(cli, arguments(data, words), catch_exceptions=False)
+    def call(*words: str, input: str | None = None) -> Answer:
+        result = CliRunner().invoke(cli, arguments(data, words), input, catch_exceptions=False)
         return Answer(result.exit_code, result.stdout, result.stderr)
 
     return call

@@ -56,7 +56,7 @@ def host(tmp_path: Path) -> Host:
 def test_a_command_of_the_panel_runs_in_its_container_and_ends_as_it_does(host: Host) -> None:
     done = host.run("user", "add", "Anna Maria", "--json")
     assert (done.code, done.stdout) == (7, "exec -i c0ffee python3 -m app.cli user add Anna Maria --json\n")
-    for words in (("doctor",), ("backup", "file"), ("restore", "file"), ("logs", "Anna"), ("status", "--json")):
+    for words in (("doctor",), ("logs", "Anna"), ("status", "--json")):
         assert host.run(*words).stdout == f"exec -i c0ffee python3 -m app.cli {' '.join(words)}\n"
 
 
@@ -120,3 +120,59 @@ def test_a_folder_without_docker_has_its_own_python_and_data(host: Host, tmp_pat
 def test_words_that_mean_nothing_are_no_command(host: Host) -> None:
     assert host.run().code == 2 and "Usage: mtproto" in host.run().stderr
     assert "Usage: mtproto" in host.run("--help").stdout
+
+
+#: The panel's container, as far as its data folder goes: /data is that of the installation.
+CONTAINER = """\
+#!/bin/bash
+if [ "$1" = ps ]; then echo c0ffee; exit; fi
+data=%s
+while [ "$1" != c0ffee ]; do shift; done
+shift
+if [ "$1" = python3 ]; then
+    printf '%%s\\n' "$*" >>"$data/../calls"
+    file=$data${5#/data}
+    case $4 in
+        backup) [ ! -e "$data/full" ] || { echo "the disk is full" >&2; exit 1; }; echo everything >"$file" ;;
+        restore) cp "$file" "$data/seen" ;;
+    esac
+    exit
+fi
+words=()
+for word in "$@"; do words+=("${word//\\/data/$data}"); done
+exec "${words[@]}"
+"""
+
+
+@pytest.fixture
+def server(host: Host) -> Host:
+    (host.home / "data").mkdir()
+    host.program("docker", CONTAINER % f"'{host.home / 'data'}'")
+    return host
+
+
+def test_a_backup_goes_to_a_file_of_the_server_and_one_comes_from_there(server: Host, tmp_path: Path) -> None:
+    file = tmp_path / "a b.tar.gz"
+    done = server.run("backup", "a b.tar.gz", "--encrypt")
+    assert done.code == 0 and file.read_text() == "everything\n" and file.stat().st_mode & 0o777 == 0o600
+    assert (server.home / "calls").read_text() == (
+        "python3 -m app.cli backup /data/transfer/a b.tar.gz --encrypt\n")
+    assert server.run("restore", str(file), "--yes").code == 0
+    assert (server.home / "data/seen").read_text() == "everything\n"
+    assert not (server.home / "data/transfer").exists(), "nothing with everybody's links stays behind"
+
+
+def test_a_backup_that_fails_leaves_the_one_before_and_says_so(server: Host, tmp_path: Path) -> None:
+    (tmp_path / "b").write_text("older")
+    (server.home / "data/full").touch()
+    done = server.run("backup", "b")
+    assert done.code == 1 and "the disk is full" in done.stderr and (tmp_path / "b").read_text() == "older"
+    assert not (server.home / "data/transfer").exists()
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (("backup",), "needs a file"), (("restore",), "needs a file"), (("backup", "a", "b"), "takes one file"),
+    (("restore", "none"), "there is no file")])
+def test_a_backup_without_its_file_is_told(server: Host, words: tuple[str, ...], said: str) -> None:
+    done = server.run(*words)
+    assert done.code == 1 and said in done.stderr and not (server.home / "calls").exists()

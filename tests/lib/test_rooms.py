@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 #: From above to below. Of two rooms on one floor of the map, the one that uses the other stands first.
-ORDER = ("cli", "web", "actions", "control", "accounts", "certificates", "edge", "checks", "engines", "rules",
+ORDER = ("cli", "web", "actions", "control", "accounts", "host", "certificates", "edge", "checks", "engines", "rules",
          "runtimes", "ledger", "config", "messages", "builtin", "mtproto", "commands", "lib")
 
 #: The program that serves users is sent to machines without a panel: these know nothing of it.

@@ -1,0 +1,1 @@
+"""The server around the panel: backups, and what comes back from them."""
