@@ -104,7 +104,8 @@ class Workload:
 
         What is hashed, and how, stays as it is for ever: with another hash, every proxy would be made anew.
         """
-        described = {key: value for key, value in asdict(self).items() if key in _HASHED}
+        described: dict[str, object] = {key: getattr(self, key) for key in _HASHED}
+        described |= {"files": dict(self.files), "env": dict(self.env), "place": asdict(self.place)}
         if self.live_files:
             described["live_files"] = sorted(self.live_files)
         described["command"] = [_HASHED_AS.get(word, word) for word in self.command]
