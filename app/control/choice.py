@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from app.config.file import ConfigFile
 from app.engines.base import Engine
-from app.engines.builtin import Builtin
+from app.engines.builtin import SPEED_FILE, Builtin
 from app.engines.mtg.engine import Mtg, MtgImage, find_mtg
 from app.lib.public import Network
 from app.messages.refused import Refused
@@ -40,7 +40,7 @@ def choose(file: ConfigFile) -> tuple[Runtime, Engine]:
         with file.edit() as config:
             config.runtime = chosen
     if chosen == "process":
-        return ProcessRuntime(file.data_dir), Mtg() if find_mtg() else Builtin()
+        return ProcessRuntime(file.data_dir, SPEED_FILE), Mtg() if find_mtg() else Builtin()
     from app.runtimes.docker.runtime import NETWORK, DockerRuntime
 
     return DockerRuntime(instance(config.secret_key), os.environ.get("MTPROTO_NETWORK") or NETWORK), MtgImage()

@@ -11,7 +11,11 @@ from app.engines.base import NO_INGRESS, Capabilities, Counters, IngressSpec, On
 from app.engines.mtg.config_file import METRICS_PATH, REPLAYS, render_config
 from app.engines.mtg.metrics import read_counters
 from app.mtproto.secret import KINDS
-from app.runtimes.base import NAME_PREFIX, Place, Workload
+from app.runtimes.base import NAME_PREFIX, Place, SpeedFile, Workload
+
+#: By which it limits its speed (app/builtin/ratelimit.py), without a restart.
+SPEED_FILE = SpeedFile("limits.toml", "connection-bits-per-second = 0\ntotal-bits-per-second = {bits}\n",
+                       "builtin_rate_limit_bits_per_second", "scope", "total")
 
 
 class Builtin(OneEach):

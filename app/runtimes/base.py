@@ -118,6 +118,21 @@ def live_hash(files: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(dict(files), sort_keys=True).encode()).hexdigest()[:16] if files else ""
 
 
+@dataclass(frozen=True)
+class SpeedFile:
+    """How a program limits its own speed: as a file says that it looks at again and again.
+
+    name: of the file, beside its config.toml. text: what that holds, {bits} standing for bits per second, 0 for no
+    limit. metric, label, value: the metric that tells the limit it keeps, and by which label it is that one.
+    """
+
+    name: str
+    text: str
+    metric: str
+    label: str
+    value: str
+
+
 #: Observed.state
 RUNNING, EXITED, CREATED = "running", "exited", "created"
 

@@ -16,7 +16,7 @@ import pytest
 
 from app.config.model import Config
 from app.engines.base import Counters
-from app.engines.builtin import Builtin
+from app.engines.builtin import SPEED_FILE, Builtin
 from app.engines.mtg.engine import Mtg, find_mtg
 from app.mtproto.links import tg_link
 from app.mtproto.secret import Secret
@@ -35,7 +35,7 @@ def engine(request):
 
 @pytest.fixture
 def runtime(tmp_path) -> Iterator[ProcessRuntime]:
-    runtime = ProcessRuntime(tmp_path / "data")
+    runtime = ProcessRuntime(tmp_path / "data", SPEED_FILE)
     runtime.start_timeout = runtime.stop_timeout = runtime.scrape_timeout = runtime.throttle_timeout = 60.0
     yield runtime
     for observed in runtime.observe():

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.engines.builtin import Builtin
+from app.engines.builtin import SPEED_FILE, Builtin
 from app.runtimes.process.runtime import ProcessRuntime
 from tests.support.cover import Cover
 from tests.support.dc import DataCenter
@@ -22,7 +22,7 @@ from tests.support.stream import BackgroundStream
 
 @pytest.fixture
 def real_fleet(tmp_path, dc: DataCenter, cover: Cover, free_port) -> Iterator[Fleet]:
-    runtime = ProcessRuntime(tmp_path)
+    runtime = ProcessRuntime(tmp_path, SPEED_FILE)
     runtime.start_timeout = runtime.stop_timeout = runtime.scrape_timeout = runtime.throttle_timeout = 60.0
     fleet = Fleet(tmp_path, runtime, Builtin())
     fleet.set_settings({

@@ -14,6 +14,7 @@ from types import MappingProxyType
 import pytest
 from docker import APIClient
 
+from app.engines.builtin import SPEED_FILE
 from app.runtimes.base import RUNNING, Place, Runtime, Workload
 from app.runtimes.docker.runtime import DockerRuntime
 from app.runtimes.process.runtime import ProcessRuntime
@@ -67,11 +68,11 @@ class MemoryLab(Lab):
 class ProcessLab(Lab):
     def __init__(self, data: Path) -> None:
         self.data = data
-        self.runtime = docker_lab.patient(ProcessRuntime(data))
+        self.runtime = docker_lab.patient(ProcessRuntime(data, SPEED_FILE))
         self.sockets: list[socket.socket] = []
 
     def again(self) -> ProcessRuntime:
-        return docker_lab.patient(ProcessRuntime(self.data))
+        return docker_lab.patient(ProcessRuntime(self.data, SPEED_FILE))
 
     def pid(self, name: str) -> int:
         return next(int(o.run_id.split("-")[0]) for o in self.runtime.observe() if o.name == name)

@@ -19,10 +19,11 @@ from pathlib import Path
 
 import pytest
 
+from app.engines.builtin import SPEED_FILE
 from app.engines.mtg.config_file import REPLAYS
 from app.lib import procfs
 from app.runtimes.base import CREATED, EXITED, RUNNING, RuntimeFailure
-from app.runtimes.process.folder import CONFIG, LIMITS, LOG, RECORD, Folder
+from app.runtimes.process.folder import CONFIG, LOG, RECORD, Folder
 from app.runtimes.process.runtime import ProcessRuntime
 from tests.runtimes.conftest import stand_in
 from tests.support.docker_lab import eventually
@@ -648,7 +649,7 @@ def test_the_handshakes_seen_outlive_a_replacement_and_end_with_the_workload(lab
     workload = replace(lab.workload(), keeps=REPLAYS)
     folder = Folder(lab.data / "proxies", workload.name)
     lab.runtime.create(workload)
-    for name in (*REPLAYS, LOG, LIMITS, "stray"):
+    for name in (*REPLAYS, LOG, SPEED_FILE.name, "stray"):
         (folder.path / name).write_text("old")
     (folder.path / "nested").mkdir()
     lab.runtime.create(workload)

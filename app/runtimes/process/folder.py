@@ -16,7 +16,7 @@ from app.lib import filelock, files, private
 from app.lib.procfs import LOG, Process
 from app.runtimes.base import RuntimeFailure
 
-CONFIG, LIMITS, RECORD, OLD_LOG = "config.toml", "limits.toml", "state.json", f"{LOG}.1"
+CONFIG, RECORD, OLD_LOG = "config.toml", "state.json", f"{LOG}.1"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 

@@ -19,17 +19,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.lib import portmap, procfs
 from app.runtimes import ports
 from app.runtimes.base import (CREATED, EXITED, NAME_PREFIX, RUNNING, STOPPED, LegacyContainer, Notice, Observed, Place,
-                               RuntimeFailure, Sample, Workload, live_hash)
+                               RuntimeFailure, Sample, SpeedFile, Workload, live_hash)
 from app.runtimes.process.endings import copied, ending, limit_memory
-from app.runtimes.process.folder import (CONFIG, LIMITS, OLD_LOG, RECORD, Folder, Record, locked,
-                                 valid_name)
+from app.runtimes.process.folder import CONFIG, OLD_LOG, RECORD, Folder, Record, locked, valid_name
 from app.messages import Problem, sentence
 from app.runtimes.process.logs import ProcessLogs
 from app.lib.procfs import LOG, Process
 from app.runtimes.scrape import ScrapeFailure, scrape, scrape_all
 
-#: The metric with which an engine tells the speed limits it keeps, and its scope for our limit.
-LIMIT_METRIC, LIMIT_SCOPE = "builtin_rate_limit_bits_per_second", "total"
 
 #: A folder of this name is a workload's even when its record is lost.
 _OWN_NAME = re.compile(re.escape(NAME_PREFIX) + "[0-9]+")
@@ -41,8 +38,8 @@ log = logging.getLogger(__name__)
 class ProcessRuntime:
     """Runtime whose workloads live in data_dir/proxies/<name>/.
 
-    Panels and CLIs may share a folder: list, logs, samples and throttled at any time;
-    the verbs that change something only one caller at a time per workload.
+    Panels and CLIs may share a folder: list, logs, samples and throttled at any time; the verbs that change
+    something only one caller at a time per workload. speed_file: how its programs limit their speed, if they can.
     """
 
     name = "process"
@@ -53,11 +50,12 @@ class ProcessRuntime:
     settled_after = 60.0  # seconds; an exit before this age is a crash
     rotate_above = 5 << 20  # bytes of proxy.log
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, speed_file: SpeedFile | None = None) -> None:
         self._root = Path(data_dir).resolve() / "proxies"
         # A number of the installation, so two of them on one machine don't share addresses.
         self._network = 64 + zlib.crc32(os.fsencode(self._root.parent)) % 128
         self._wildcard = "::" if socket.has_dualstack_ipv6() else "0.0.0.0"
+        self._speed_file = speed_file
         self._ends_told: set[str] = set()
         self._logs = ProcessLogs(self._folders_of)
 
@@ -90,8 +88,9 @@ class ProcessRuntime:
 
     def create(self, workload: Workload) -> None:
         folder = self._folder(workload.name)
+        ours = {RECORD, LOG, OLD_LOG, *workload.keeps, *([self._speed_file.name] if self._speed_file else [])}
         for name in (*workload.files, *workload.live_files):
-            if not valid_name(name) or name in (LIMITS, RECORD, LOG, OLD_LOG, *workload.keeps):
+            if not valid_name(name) or name in ours:
                 raise RuntimeFailure(f"{workload.name}: {name!r} can't be the name of a workload's file")
         if "{config}" not in workload.command:
             raise RuntimeFailure(f"{workload.name}: its command must name {{config}}: by that argument the "
@@ -175,14 +174,14 @@ class ProcessRuntime:
         record = folder.read()
         if not record or not self._process(record):
             raise RuntimeFailure(f"{name} is not running, so its speed can't be limited")
-        if not self._limit(record)[0]:
+        if not self._speed_file or not self._limit(record)[0]:
             if bits_per_second:
                 raise RuntimeFailure(f"{name} can't be slowed down: {record.engine} as a local process has "
                                      "no speed limit; the built-in engine has")
             return
         wanted = bits_per_second or None
         try:
-            folder.put(LIMITS, f"connection-bits-per-second = 0\ntotal-bits-per-second = {wanted or 0}\n")
+            folder.put(self._speed_file.name, self._speed_file.text.replace("{bits}", str(wanted or 0)))
         except OSError as error:
             raise RuntimeFailure(f"the speed limit of {name} could not be written: {error}") from error
         deadline = time.monotonic() + self.throttle_timeout
@@ -409,11 +408,13 @@ class ProcessRuntime:
 
     def _limit(self, record: Record) -> tuple[bool, int | None]:
         """(whether the engine can limit its speed, the limit it says it keeps, bits per second)."""
+        if not (by := self._speed_file):
+            return False, None
         try:
             text = scrape(record.metrics, record.metrics_path, self.scrape_timeout)
             for family in text_string_to_metric_families(text):
                 for sample in family.samples:
-                    if sample.name == LIMIT_METRIC and sample.labels.get("scope") == LIMIT_SCOPE:
+                    if sample.name == by.metric and sample.labels.get(by.label) == by.value:
                         return True, int(sample.value) or None
         except (ScrapeFailure, ValueError) as error:
             raise RuntimeFailure(f"{record.name} does not tell its speed limit: {error}") from error
