@@ -1,4 +1,4 @@
-"""What the fleet says when it won't do what was asked."""
+"""What the panel says when it won't do what was asked."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class EdgeConfig:
 
 
 class Edge(Protocol):
-    """nginx, as the fleet sees it. `Nginx` is the real one."""
+    """nginx, as control sees it. `Nginx` is the real one."""
 
     def apply(self, site: EdgeConfig) -> bool:
         """Make nginx serve this; True if that changed anything. Returns once it is served.
