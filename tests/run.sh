@@ -6,6 +6,8 @@ set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 VENV=$HERE/tests/.venv
+# Whether tests/server runs: a server in a virtual machine takes most of an hour. Only when it is asked for.
+SERVER=no
 
 say() { printf '\n==> %s\n' "$*"; }
 
@@ -36,6 +38,12 @@ missing_packages() {
     command -v dockerd >/dev/null || [ -x /usr/sbin/dockerd ] || printf 'docker.io\n'
     command -v docker-compose >/dev/null || printf 'docker-compose\n'
     command -v debootstrap >/dev/null || [ -x /usr/sbin/debootstrap ] || printf 'debootstrap\n'
+    if [ "$SERVER" = yes ]; then
+        command -v qemu-system-x86_64 >/dev/null || printf 'qemu-system-x86\n'
+        command -v qemu-img >/dev/null || printf 'qemu-utils\n'
+        command -v ssh >/dev/null || printf 'openssh-client\n'
+        command -v mke2fs >/dev/null || [ -x /usr/sbin/mke2fs ] || printf 'e2fsprogs\n'
+    fi
 }
 
 install_system_packages() {
@@ -102,10 +110,11 @@ tests/mtproto"
 # Prints every group: the first ones, and each folder that is in none of them.
 groups() {
     local folder
+    if [ "$SERVER" = yes ]; then printf 'tests/server\n'; fi
     printf '%s\n' "$FIRST"
     for folder in tests/*/; do
         folder=${folder%/}
-        if compgen -G "$folder/test_*.py" >/dev/null && ! grep -qw -- "$folder" <<<"$FIRST"; then
+        if [ "$folder" != tests/server ] && compgen -G "$folder/test_*.py" >/dev/null && ! grep -qw -- "$folder" <<<"$FIRST"; then
             printf '%s\n' "$folder"
         fi
     done
@@ -180,6 +189,9 @@ run_pytest() {
     fi
     # One more than there are cores: the tests wait as well.
     most=$(($(nproc) + 1))
+    if [ "$SERVER" = no ]; then
+        say "LEFT OUT: tests/server, on a virtual machine; this runs it: bash tests/run.sh tests/server"
+    fi
     say "pytest, in groups: each is printed when it has ended"
     while read -r group; do
         [ ${#under_way[@]} -lt "$most" ] || finish_groups
@@ -191,6 +203,7 @@ run_pytest() {
 
 main() {
     cd "$HERE"
+    case $* in *tests/server*) SERVER=yes ;; esac
     install_system_packages
     bash install.sh --local --no-start --venv "$VENV"
     install_test_packages

@@ -267,13 +267,16 @@ def build_panel() -> str:
     return build("panel", (ROOT / "Dockerfile").read_text(), files, panel_arguments(), folder=ROOT)
 
 
+def engine_files() -> dict[str, bytes]:
+    """The built-in engine, and `mtg`, which starts it."""
+    return {"app/__init__.py": (ROOT / "app/__init__.py").read_bytes(), **_files(ROOT / "app/lib"),
+            **_files(ROOT / "app/mtproto"), **_files(ROOT / "app/builtin"), "mtg": (BASES / "mtg").read_bytes()}
+
+
 def build_mtg_custom() -> str:
     """An image that can do what mtg-custom can, with the built-in engine as its `mtg`."""
     pinned = re.search(r"^cryptography==\S+", (ROOT / "requirements.txt").read_text(), re.MULTILINE)[0]
-    files = {"app/__init__.py": (ROOT / "app/__init__.py").read_bytes(), **_files(ROOT / "app/lib"),
-             **_files(ROOT / "app/mtproto"), **_files(ROOT / "app/builtin"),
-             "mtg": (BASES / "mtg").read_bytes()}
-    return build("mtg-custom", (BASES / "mtg-custom.Dockerfile").read_text(), files,
+    return build("mtg-custom", (BASES / "mtg-custom.Dockerfile").read_text(), engine_files(),
                  {"BASE": ensure_python(), "CRYPTOGRAPHY": pinned}, executable=("mtg",))
 
 

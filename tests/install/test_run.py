@@ -42,7 +42,7 @@ def functions(then: str, **env: str) -> subprocess.CompletedProcess[str]:
 
 def test_every_test_is_in_exactly_one_group() -> None:
     found: list[Path] = []
-    for group in functions("groups").stdout.splitlines():
+    for group in functions("SERVER=yes; groups").stdout.splitlines():
         folders = [ROOT / word for word in group.split() if not word.startswith("-")]
         ignored = [ROOT / word.removeprefix("--ignore=") for word in group.split() if word.startswith("-")]
         found += [file for folder in folders for file in (folder, *folder.rglob("*")) if file.match("test_*.py")
@@ -50,6 +50,12 @@ def test_every_test_is_in_exactly_one_group() -> None:
     there = [file for folder in (ROOT / "tests").iterdir() if folder.name not in (".venv", "support", "bench")
              for file in (folder, *folder.rglob("*")) if file.match("test_*.py")]
     assert sorted(found) == sorted(there)
+
+
+@pytest.mark.parametrize(("words", "runs"), [("", "no"), ("tests/web", "no"), ("tests/server", "yes")])
+def test_the_virtual_machine_is_for_whoever_asks_for_it(words: str, runs: str) -> None:
+    nothing = "install_system_packages() { echo $SERVER; exit; }"
+    assert functions(f"{nothing}\nmain {words}").stdout.split() == [runs]
 
 
 @pytest.mark.parametrize(("fails", "code"), [("nothing", 0), ("tests/web", 1)])
@@ -65,4 +71,5 @@ def test_all_groups_run_and_one_that_fails_is_named(tmp_path: Path, fails: str, 
     assert len(asked) == len(functions("groups").stdout.splitlines()) and "-c tests/pytest.ini tests/web" in str(asked)
     assert sorted(line for line in done.stdout.splitlines() if line.startswith("asked")) == sorted(asked)
     assert ("a test has failed in tests/web;" in done.stderr) == bool(code)
+    assert "LEFT OUT: tests/server" in done.stdout and "tests/server" not in str(asked), "it was not asked for"
     assert list(tmp_path.glob("tmp.*")) == [], "nothing is left of what they printed"

@@ -1,0 +1,143 @@
+"""The images that the installer would pull, on a disk of their own: the virtual machine reaches no registry.
+
+They go by the names that Dockerfile, Dockerfile.mtg and docker-compose.yml give them, so an installer that looks
+whether an image is there finds it, and builds ours on them as everywhere, with nothing fetched.
+
+The disk holds them as `docker save` writes them (ARCHIVE), as Docker keeps them (FOLDER), loaded on this side, and so
+with the first steps of our own images built on them (AHEAD). Inside the machine, loading takes ten minutes, and copying
+a folder a fraction of it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.docker import images
+from tests.docker.images import ROOT
+from tests.server.cache import MachineFailure, command, complete, kept, one_at_a_time
+
+ARCHIVE, FOLDER, AHEAD = "images.tar", "docker", "docker-ahead"
+
+
+def names() -> dict[str, str]:
+    """The variable -> the image that it stands for, unless somebody sets it."""
+    found = {}
+    for file in ("Dockerfile", "Dockerfile.mtg", "docker-compose.yml"):
+        found |= dict(re.findall(r"\b((?:PYTHON|MTG|BASE|NGINX|CERTBOT)_IMAGE)(?:=|:-)([^\s}]+)",
+                                 (ROOT / file).read_text()))
+    return found
+
+
+def ensure_image() -> str:
+    """The tag of the image that stands in for each of names()."""
+    pinned = re.search(r"^cryptography==\S+", (ROOT / "requirements.txt").read_text(), re.MULTILINE)[0]
+    files = {"requirements.txt": (ROOT / "requirements.txt").read_bytes(),
+             "ca-certificates.crt": images.trusted_certificates(), **images.engine_files()}
+    return images.build("server", (Path(__file__).parent / "Dockerfile").read_text(), files,
+                        {"BASE": images.ensure_base(), "CRYPTOGRAPHY": pinned}, executable=("mtg",))
+
+
+def ensure_disk() -> Path:
+    """A disk with ARCHIVE on it, as `docker load` reads it. The first time it takes some two minutes."""
+    images.ensure_engine()
+    tag = ensure_image()
+    wanted = sorted(set(names().values()))
+    with one_at_a_time():
+        folder, there = kept("carried", repr((images.image_id(tag), wanted, ahead())))
+        if not there:
+            with tempfile.TemporaryDirectory(prefix="mtproto-carried-", dir="/var/tmp") as packed:
+                archive = Path(packed) / ARCHIVE
+                _save(tag, wanted, archive)
+                _load(archive, Path(packed) / FOLDER)
+                command("cp", "-a", str(Path(packed) / FOLDER), str(Path(packed) / AHEAD))
+                _build_ahead(Path(packed) / AHEAD)
+                # A sparse file: it takes what is in it.
+                command("mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-d", packed,
+                        str(folder / "disk.ext4"), "4G")
+            complete(folder)
+    return folder / "disk.ext4"
+
+
+def _save(tag: str, wanted: list[str], archive: Path) -> None:
+    """`docker save` of the image, which has the names `wanted` in it instead of its own."""
+    process = subprocess.Popen(["docker", "save", tag], stdout=subprocess.PIPE)
+    with tarfile.open(fileobj=process.stdout, mode="r|") as source, tarfile.open(archive, "w") as target:
+        for entry in source:
+            if entry.name == "repositories":
+                continue  # the older list of names
+            content = source.extractfile(entry) if entry.isfile() else None
+            if entry.name == "manifest.json":
+                manifest = json.load(content)
+                manifest[0]["RepoTags"] = wanted
+                data = json.dumps(manifest).encode()
+                entry.size, content = len(data), io.BytesIO(data)
+            target.addfile(entry, content)
+    if process.wait():
+        raise MachineFailure("the images could not be saved: docker save failed")
+
+
+@contextmanager
+def _engine(folder: Path) -> Iterator[str]:
+    """The address of a Docker engine of its own, which keeps everything in `folder` and runs as long as this."""
+    program = shutil.which("dockerd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    if not program:
+        raise MachineFailure("the images are loaded by an engine of their own: apt-get install docker.io")
+    with tempfile.TemporaryDirectory(prefix="mtproto-load-") as running:
+        address = f"unix://{running}/socket"
+        with (Path(running) / "log").open("wb") as log:
+            # In a network of its own: at its start, an engine without a bridge removes the docker0 that it finds.
+            engine = subprocess.Popen(
+                ["unshare", "--net", program, "--data-root", str(folder), "--exec-root", f"{running}/exec",
+                 "--pidfile", f"{running}/pid", "--host", address, "--storage-driver", "overlay2", "--bridge", "none",
+                 "--iptables=false", "--ip-forward=false", "--ip-masq=false"],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        try:
+            end = time.monotonic() + 60
+            while subprocess.run(["docker", "--host", address, "version"], capture_output=True).returncode:
+                if engine.poll() is not None or time.monotonic() > end:
+                    raise MachineFailure(f"the engine that loads images did not start:\n"
+                                         f"{(Path(running) / 'log').read_text()[-2000:]}")
+                time.sleep(0.3)
+            yield address
+        finally:
+            engine.terminate()
+            engine.wait()
+    for other in folder.iterdir():
+        if other.name not in ("image", "overlay2"):
+            shutil.rmtree(other) if other.is_dir() else other.unlink()
+
+
+def _load(archive: Path, folder: Path) -> None:
+    """What an engine keeps in its folder after `docker load`."""
+    with _engine(folder) as address:
+        command("docker", "--host", address, "load", "--input", str(archive))
+
+
+def _build_ahead(folder: Path) -> None:
+    """The longest steps of Dockerfile and Dockerfile.mtg, for the engine inside to find in its cache."""
+    with _engine(folder) as address:
+        for number, dockerfile in enumerate(ahead()):
+            context = images.archive({"Dockerfile": dockerfile.encode(),
+                                      "requirements.txt": (ROOT / "requirements.txt").read_bytes()})
+            images.docker("--host", address, "build", "--network", "none", "--tag", f"ahead:{number}", "-",
+                          stdin=context)
+
+
+def ahead() -> list[str]:
+    """Our own Dockerfiles, each up to where the source comes into it: what is the same for every commit."""
+    panel, proxy = (ROOT / "Dockerfile").read_text(), (ROOT / "Dockerfile.mtg").read_text()
+    arguments = panel[:panel.index("FROM ")]
+    packages = re.search(r"^FROM \S+ AS panel\n.*?(?=^WORKDIR)", panel, re.MULTILINE | re.DOTALL)[0]
+    account = re.search(r"^FROM \$\{PYTHON_IMAGE\}\n.*?(?=^COPY)", panel, re.MULTILINE | re.DOTALL)[0]
+    return [arguments + packages, arguments + account, proxy[:proxy.index("ARG MTG_IMAGE", proxy.index("COPY"))]]

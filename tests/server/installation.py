@@ -1,0 +1,154 @@
+"""What is installed on the virtual machine, and how: our installer's own words and files."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.docker.images import ROOT
+from tests.server.cache import MachineFailure, complete, kept, one_at_a_time
+from tests.server.machine import DOOR, CommandFailure, Saved, VirtualMachine, checkout
+
+HOME = "/opt/mtproto"
+#: Where the checkout lies that is installed from.
+TREE = "/root/checkout"
+FIRST_USER = "first"
+ADDRESS = "203.0.113.7"
+#: Telegram is the test DC; nobody outside is asked for the time or for the address.
+SETTINGS = {"MTPROTO_UPSTREAM_SOCKS5": f"{DOOR}:1080", "MTPROTO_TIME_URLS": "", "TIME_SITES": "none",
+            "MTPROTO_ADDRESS_URLS": "", "MTPROTO_ADDRESS": ADDRESS, "MTPROTO_FIRST_USER": FIRST_USER,
+            "MTPROTO_WAIT": "900"}
+INSTALL_SECONDS = 2400
+IN_PANEL = ("docker exec $(docker ps -qf label=com.docker.compose.project=mtproto "
+            "-f label=com.docker.compose.service=app)")
+PANEL = f"{IN_PANEL} python3 -m app.cli"
+VERSION = "1.0.0"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What there is on a server, for a comparison: kind -> lines."""
+
+    lists: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def differences(self, later: Snapshot) -> dict[str, list[str]]:
+        """What came (+) and what went (-), by kind; empty if all is as it was."""
+        found = {}
+        for kind, lines in self.lists.items():
+            now = later.lists[kind]
+            changed = [f"- {line}" for line in sorted(lines - now)] + [f"+ {line}" for line in sorted(now - lines)]
+            if changed:
+                found[kind] = changed
+        return found
+
+
+@dataclass(frozen=True)
+class Installed:
+    """saved: the server right after the installer ended. printed: all that it said. before: what there was."""
+
+    saved: Saved
+    printed: str
+    before: Snapshot
+
+
+#: What lives, of its own, on a server where nothing is done: no business of an installer.
+_OF_THE_SYSTEM = ("/proc", "/sys", "/dev", "/run", "/tmp", "/root/checkout", "/var/lib/docker", "/var/lib/containerd",
+                  "/var/log/journal", "/var/lib/systemd/timers", "/var/tmp", "/lost+found", "/mnt")
+_LISTS = {
+    "containers": "docker ps -aq --no-trunc",
+    "images": "docker images -aq --no-trunc; docker images --format '{{.Repository}}:{{.Tag}}'",
+    "networks": "docker network ls -q --no-trunc",
+    "volumes": "docker volume ls -q",
+    "addresses": "ip -o address show | awk '{print $2, $4}'",
+    "routes": "ip route show",
+    "firewall": "iptables-save | grep -v '^#' | sed 's/ *\\[[0-9:]*\\]//'; ip6tables-save | grep -v '^#' | "
+                "sed 's/ *\\[[0-9:]*\\]//'; nft list ruleset | grep -vE 'counter packets' ; ufw status verbose",
+    "units": "systemctl list-unit-files --no-legend --no-pager | awk '{print $1, $2}'; "
+             "systemctl list-timers --all --no-legend --no-pager | awk '{print $NF}'",
+    "accounts": "cat /etc/passwd /etc/group",
+    "mounts": "findmnt -rno TARGET,FSTYPE | grep -vE '^/run/user'; swapon --noheadings",
+    "files": "find / -xdev \\( " + " -o ".join(f"-path {shlex.quote(path)}" for path in _OF_THE_SYSTEM) +
+             " \\) -prune -o \\( -type f -size -200k -path '/etc/*' -exec sha256sum {} + \\) -o -print",
+}
+
+
+def snapshot(machine: VirtualMachine) -> Snapshot:
+    """Everything that an installer could leave behind, as it is now."""
+    return Snapshot({kind: frozenset(machine.run(f"({script}) 2>/dev/null | LC_ALL=C sort -u").splitlines())
+                     for kind, script in _LISTS.items()})
+
+
+def put_checkout(machine: VirtualMachine, version: str, changed: Mapping[str, bytes] = {}, tree: str = TREE) -> None:
+    """This repository's files, with the stylesheet that install.sh --local has built, as a version of their own."""
+    files: dict[str, bytes | Path] = dict(checkout(ROOT, ["app/web/static/build/panel.css"]))
+    assert "app/web/static/build/panel.css" in files, "bash install.sh --local --no-start builds it"
+    machine.put(tree, {**files, "VERSION": f"{version}\n".encode(), **changed})
+
+
+def install(machine: VirtualMachine, *options: str, tree: str = TREE, version: str = VERSION,
+            settings: Mapping[str, str] = {}) -> str:
+    """Run the installer without a terminal, as a provider's start script would; what it printed."""
+    put_checkout(machine, version, tree=tree)
+    return run_installer(machine, *options, tree=tree, settings=settings)
+
+
+def installer_command(*options: str, tree: str = TREE, settings: Mapping[str, str] = {}) -> str:
+    words = ["env", *(f"{name}={value}" for name, value in {**SETTINGS, **settings}.items()),
+             "bash", f"{tree}/install.sh", *options]
+    return " ".join(map(shlex.quote, words))
+
+
+def run_installer(machine: VirtualMachine, *options: str, tree: str = TREE, settings: Mapping[str, str] = {}) -> str:
+    """What it printed; a failure comes with the end of its log."""
+    try:
+        return machine.run(installer_command(*options, tree=tree, settings=settings), timeout=INSTALL_SECONDS)
+    except CommandFailure as failure:
+        log = machine.run(f"tail -n 60 {HOME}/install.log", check=False)
+        raise MachineFailure(f"{failure}\nThe end of its log:\n{log}") from failure
+
+
+def panel(machine: VirtualMachine, *arguments: str) -> dict:
+    """The panel's command line, in its container; its answer."""
+    return json.loads(machine.run(f"{PANEL} {' '.join(map(shlex.quote, arguments))} --json"))
+
+
+def link(machine: VirtualMachine, user: str = FIRST_USER) -> str:
+    """A user's link, as somebody outside the machine has to write it."""
+    return machine.outside(panel(machine, "user", "show", user)["tg_link"])
+
+
+def containers(machine: VirtualMachine) -> dict[str, str]:
+    """Name -> when it was started, of all containers that run."""
+    listed = machine.run("docker ps -q | xargs -r docker inspect --format '{{.Name}} {{.State.StartedAt}}'")
+    return dict(re.findall(r"^/(\S+) (\S+)$", listed, re.MULTILINE))
+
+
+def installed_state(equipped: Saved, upstream: str) -> Installed:
+    """The server after install.sh, with the test DC at `upstream`; kept for as long as the checkout stays the same."""
+    seen = [(name, path.read_bytes()) for name, path in sorted(checkout(ROOT).items())
+            if not name.startswith(("tests/", "docs/"))]
+    with one_at_a_time("installed"):
+        folder, there = kept("installed", repr((equipped.folder, SETTINGS, _LISTS, seen)), keep=1)
+        saved = Saved(folder, equipped.base, equipped.hardware, equipped.carried)
+        if not there:
+            with VirtualMachine.from_saved(folder / "making", equipped) as machine:
+                machine.resume()
+                machine.open_door(1080, upstream)
+                before = snapshot(machine)
+                started = time.monotonic()
+                printed = install(machine)
+                printed += f"\nThe whole of it took {time.monotonic() - started:.0f} s.\n"
+                machine.save(folder)
+            shutil.rmtree(folder / "making")
+            (folder / "printed").write_text(printed)
+            (folder / "before").write_text(json.dumps({kind: sorted(lines) for kind, lines in before.lists.items()}))
+            complete(folder)
+    lists = json.loads((folder / "before").read_text())
+    before = Snapshot({kind: frozenset(lines) for kind, lines in lists.items()})
+    return Installed(saved, (folder / "printed").read_text(), before)

@@ -1,0 +1,354 @@
+"""A virtual machine: Debian 12 with systemd and a kernel of its own, under qemu's software emulation (no KVM needed).
+
+It reaches nobody but the doors in Doors: qemu's own network is told `restrict=on`. It is reached on loopback, by ports
+that qemu forwards. Everything in it takes about ten times as long as outside: wait for things, don't measure them.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.server.cache import MachineFailure, command
+from tests.server.image import Base
+from tests.support.cover import free_port
+
+#: Where the guest finds what its Doors lead to.
+DOOR = "10.0.2.100"
+BOOT_SECONDS = 900
+#: An answer of ssh's own, not of the command's.
+_NO_CONNECTION = 255
+
+
+class CommandFailure(MachineFailure):
+    """A command inside ended with another exit code than 0; the message ends with what it printed."""
+
+    def __init__(self, words: str, code: int, output: str):
+        super().__init__(f"exit code {code}: {words[:300]}\n{output[-6000:]}")
+        self.code, self.output = code, output
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """memory in MB. forward: ports of the guest that are reached on loopback. doors: ports of DOOR."""
+
+    memory: int = 2048
+    cpus: int = 2
+    forward: tuple[int, ...] = (80, 443, 8443, *range(2443, 2454))
+    doors: tuple[int, ...] = (1080, 3128)
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A machine at rest: disk and memory as they were. It can be gone on from any number of times."""
+
+    folder: Path
+    base: Base
+    hardware: Hardware
+    carried: Path | None = None
+
+    @property
+    def disk(self) -> Path:
+        return self.folder / "disk.qcow2"
+
+    @property
+    def memory(self) -> Path:
+        return self.folder / "memory"
+
+
+@dataclass
+class VirtualMachine:
+    """One machine with a disk of its own, thrown away with `folder`. carried: a second disk, read-only. durable: what
+    the guest was told to be on its disk is there after power_off_hard(), which costs time.
+
+    with VirtualMachine(folder, base) as machine: machine.boot(); machine.run("uname -r")
+    """
+
+    folder: Path
+    base: Base
+    hardware: Hardware = field(default_factory=Hardware)
+    carried: Path | None = None
+    saved: Saved | None = None
+    durable: bool = False
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.ports: dict[int, int] = {}
+        self._qemu: subprocess.Popen[bytes] | None = None
+        self._ssh: subprocess.Popen[bytes] | None = None
+        # Paths of sockets may not be long.
+        self._sockets = Path(tempfile.mkdtemp(prefix="vm-"))
+        backing, kind = (self.saved.disk, "qcow2") if self.saved else (self.base.disk, "raw")
+        command("qemu-img", "create", "-q", "-f", "qcow2", "-F", kind, "-b", str(backing), str(self.disk))
+
+    @classmethod
+    def from_saved(cls, folder: Path, saved: Saved, durable: bool = False) -> VirtualMachine:
+        """A machine that goes on from there; resume() it."""
+        return cls(folder, saved.base, saved.hardware, saved.carried, saved, durable)
+
+    @property
+    def disk(self) -> Path:
+        return self.folder / "disk.qcow2"
+
+    @property
+    def serial(self) -> str:
+        """What the machine has printed on its serial line, since its first boot."""
+        logs = sorted(self.folder.glob("serial-*.log"))
+        return "".join(log.read_text(errors="replace") for log in logs)
+
+    def __enter__(self) -> VirtualMachine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.power_off_hard()
+        shutil.rmtree(self._sockets, ignore_errors=True)
+        self.disk.unlink(missing_ok=True)
+
+    # Power
+
+    def boot(self) -> float:
+        """Switch it on and wait until systemd has started what it starts; the seconds that took."""
+        started = time.monotonic()
+        self._start()
+        self.wait_for_system(BOOT_SECONDS)
+        return time.monotonic() - started
+
+    def resume(self) -> float:
+        """Go on from the saved state; the seconds that took. The clock is put right."""
+        assert self.saved, "made from no saved state"
+        started = time.monotonic()
+        self._start("-incoming", f"exec:cat {shlex.quote(str(self.saved.memory))}")
+        end = started + BOOT_SECONDS
+        while not (self._sockets / "qmp").exists() or self._tell("query-status")["status"] == "inmigrate":
+            self._still_on()
+            if time.monotonic() > end:
+                raise MachineFailure(f"its memory was not read within {BOOT_SECONDS} s")
+            time.sleep(0.2)
+        # It was stopped when it was saved, and still is.
+        self._tell("cont")
+        self.connect(BOOT_SECONDS)
+        self.run(f"date --set @{time.time() + 0.5:.0f}")
+        return time.monotonic() - started
+
+    def _start(self, *more: str) -> None:
+        assert self._qemu is None, "it is on"
+        self.ports = {port: free_port() for port in (22, *self.hardware.forward)}
+        log = self.folder / f"serial-{len(list(self.folder.glob('serial-*.log'))):02}.log"
+        network = ["user,id=n0,restrict=on"]
+        network += [f"hostfwd=tcp:127.0.0.1:{outside}-:{inside}" for inside, outside in self.ports.items()]
+        # qemu starts the command for every connection: who answers may change while it runs.
+        network += [f"guestfwd=tcp:{DOOR}:{port}-cmd:{sys.executable} {Path(__file__).parent / 'door.py'} "
+                    f"{self.folder / f'door-{port}'}" for port in self.hardware.doors]
+        cached = "writeback" if self.durable else "unsafe"
+        drives = [f"file={self.disk},format=qcow2,if=virtio,cache={cached},discard=unmap"]
+        if self.carried:
+            drives.append(f"file={self.carried},format=raw,if=virtio,readonly=on")
+        arguments = [
+            "-M", "q35", "-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max", "-m", str(self.hardware.memory),
+            "-smp", str(self.hardware.cpus), "-display", "none", "-serial", f"file:{log}",
+            "-kernel", str(self.base.kernel), "-initrd", str(self.base.initrd),
+            "-append", "console=ttyS0 root=/dev/vda rw net.ifnames=0 mitigations=off",
+            "-qmp", f"unix:{self._sockets}/qmp,server=on,wait=off", "-device", "virtio-rng-pci",
+            "-netdev", ",".join(network), "-device", "virtio-net-pci,netdev=n0",
+            *(part for drive in drives for part in ("-drive", drive))]
+        # It ends with the process that started it, whatever becomes of that.
+        self._qemu = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", *arguments, *more],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=(self.folder / "qemu.log").open("ab"))
+
+    def power_off_hard(self) -> None:
+        """As if the plug was pulled: whatever the guest had not written to its disk is gone."""
+        self._disconnect()
+        if self._qemu is not None:
+            self._qemu.kill()
+            self._qemu.wait()
+            self._qemu = None
+
+    def shut_down(self) -> None:
+        """The orderly way."""
+        self.run("systemctl poweroff --no-block", check=False)
+        self._wait_for_end(600)
+
+    def reboot(self) -> float:
+        """From inside; the seconds until it is up again."""
+        before, started = self.run("cat /proc/sys/kernel/random/boot_id"), time.monotonic()
+        self.run("systemctl reboot --no-block", check=False)
+        self._disconnect()
+        while True:
+            self.connect(BOOT_SECONDS)
+            if self.run("cat /proc/sys/kernel/random/boot_id", check=False) not in ("", before):
+                break
+            self._disconnect()
+            time.sleep(1)
+        self.wait_for_system(BOOT_SECONDS)
+        return time.monotonic() - started
+
+    def save(self, folder: Path) -> Saved:
+        """Its state, disk and memory; it is off then, and `folder` belongs to the saved state."""
+        self.run("sync")
+        self._disconnect()
+        self._tell("stop")
+        self._tell("migrate", uri=f"exec:cat >{shlex.quote(str(folder / 'memory'))}")
+        while (state := self._tell("query-migrate")["status"]) != "completed":
+            if state in ("failed", "cancelled"):
+                raise MachineFailure(f"the machine's memory could not be saved: {state}")
+            time.sleep(0.3)
+        self._tell("quit")
+        self._wait_for_end(120)
+        self.disk.rename(folder / "disk.qcow2")
+        return Saved(folder, self.base, self.hardware, self.carried)
+
+    def _wait_for_end(self, seconds: float) -> None:
+        self._qemu.wait(seconds)
+        self._qemu = None
+        self._disconnect()
+
+    def _tell(self, order: str, **arguments: object) -> dict:
+        """A command of qemu's monitor, and its answer."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(60)
+            connection.connect(str(self._sockets / "qmp"))
+            lines = connection.makefile("rw")
+            for message in ({"execute": "qmp_capabilities"}, {"execute": order, "arguments": arguments}):
+                lines.write(json.dumps(message) + "\n")
+                lines.flush()
+            answers = []
+            while len(answers) < 2:
+                answer = json.loads(lines.readline())
+                if "error" in answer:
+                    raise MachineFailure(f"qemu: {order}: {answer['error']['desc']}")
+                if "return" in answer:
+                    answers.append(answer["return"])
+        return answers[-1]
+
+    # Commands
+
+    def connect(self, seconds: float) -> None:
+        """Wait until ssh answers. Raises MachineFailure with the end of the serial line."""
+        end = time.monotonic() + seconds
+        while True:
+            self._still_on()
+            self._disconnect()
+            self._ssh = subprocess.Popen(
+                ["ssh", "-M", "-N", *self._ssh_options(), "-o", "ConnectTimeout=30", "root@127.0.0.1"],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=(self.folder / "ssh.log").open("ab"))
+            while self._ssh.poll() is None and time.monotonic() < end:
+                if (self._sockets / "ssh").exists():
+                    return
+                time.sleep(0.1)
+            if time.monotonic() > end:
+                raise MachineFailure(f"ssh did not answer within {seconds:g} s; the serial line ends with\n"
+                                     f"{self.serial[-3000:]}")
+            time.sleep(0.5)
+
+    def _still_on(self) -> None:
+        if self._qemu is None or self._qemu.poll() is not None:
+            raise MachineFailure(f"the machine has ended: {(self.folder / 'qemu.log').read_text()[-2000:]}")
+
+    def _ssh_options(self) -> list[str]:
+        return ["-F", "none", "-S", str(self._sockets / "ssh"), "-p", str(self.ports[22]), "-i", str(self.base.key),
+                "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
+                "-o", "ServerAliveInterval=30", "-o", "ServerAliveCountMax=10", "-o", "BatchMode=yes"]
+
+    def _disconnect(self) -> None:
+        if self._ssh is not None:
+            self._ssh.kill()
+            self._ssh.wait()
+            self._ssh = None
+        (self._sockets / "ssh").unlink(missing_ok=True)
+
+    def start(self, script: str, **options: object) -> subprocess.Popen[bytes]:
+        """The command, as root and in bash, under way; the ssh that carries it ends with its exit code."""
+        return subprocess.Popen(["ssh", *self._ssh_options(), "root@127.0.0.1", f"bash -c {shlex.quote(script)}"],
+                                **{"stdin": subprocess.DEVNULL, **options})
+
+    def run(self, script: str, *, stdin: bytes = b"", timeout: float = 900, check: bool = True) -> str:
+        """What the command printed, errors included, stripped. It runs as root, in bash.
+
+        Raises CommandFailure if its exit code is not 0 and check is set, MachineFailure if it does not end in time.
+        """
+        if self._ssh is None:
+            self.connect(BOOT_SECONDS)
+        process = self.start(script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        try:
+            output = process.communicate(stdin, timeout)[0].decode(errors="replace").strip()
+        except subprocess.TimeoutExpired:
+            process.kill()
+            said = process.communicate()[0].decode(errors="replace")
+            raise MachineFailure(f"not done within {timeout:g} s: {script[:300]}\n{said[-4000:]}") from None
+        if check and process.returncode:
+            what = output if process.returncode != _NO_CONNECTION else f"{output}\n{self.serial[-2000:]}"
+            raise CommandFailure(script, process.returncode, what)
+        return output
+
+    def succeeds(self, script: str, **options: object) -> bool:
+        """Whether it ends with exit code 0."""
+        try:
+            self.run(script, **options)
+        except CommandFailure:
+            return False
+        return True
+
+    def wait_for(self, script: str, seconds: float = 300, pause: float = 1) -> str:
+        """Run it again and again until it succeeds; what it printed then."""
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                return self.run(script)
+            except CommandFailure as failure:
+                if time.monotonic() > end:
+                    raise MachineFailure(f"not within {seconds:g} s: {failure}") from failure
+            time.sleep(pause)
+
+    def wait_for_system(self, seconds: float = 600) -> None:
+        """Until everything that starts at boot has started, or failed."""
+        self.wait_for("systemctl is-system-running --wait | grep -qE 'running|degraded'", seconds)
+
+    # Files
+
+    def put(self, target: str, source: Path | bytes | Mapping[str, bytes | Path], mode: int = 0o644) -> None:
+        """A file, or a folder of files (name -> content). Files of this machine keep their mode."""
+        files = source if isinstance(source, Mapping) else {"": source}
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w") as archive:
+            for name, content in files.items():
+                entry = tarfile.TarInfo(f"{target}/{name}".strip("/"))
+                data = content.read_bytes() if isinstance(content, Path) else content
+                entry.size, entry.mtime = len(data), int(time.time())
+                entry.mode = content.stat().st_mode & 0o777 if isinstance(content, Path) else mode
+                archive.addfile(entry, io.BytesIO(data))
+        self.run("tar -C / -x --no-same-owner", stdin=packed.getvalue())
+
+    def read(self, path: str) -> str:
+        return self.run(f"cat {shlex.quote(path)}")
+
+    # The network
+
+    def open_door(self, port: int, address: str) -> None:
+        """From now on, DOOR:port inside leads to this address ("host:port") of this machine."""
+        (self.folder / f"door-{port}").write_text(address)
+
+    def outside(self, link: str) -> str:
+        """The same tg:// link as somebody outside the machine has to write it: qemu's port on loopback."""
+        from tests.support.clients import parts
+
+        _, port, secret = parts(link)
+        return f"tg://proxy?server=127.0.0.1&port={self.ports[port]}&secret={secret}"
+
+
+def checkout(root: Path, more: Sequence[str] = ()) -> dict[str, Path]:
+    """The repository's files as they are here, by name: those that git knows or would add, and `more`."""
+    listed = command("git", "-C", str(root), "ls-files", "--cached", "--others", "--exclude-standard", "-z")
+    names = [name for name in (*listed.split("\0"), *more) if name]
+    return {name: root / name for name in names if (root / name).is_file()}
