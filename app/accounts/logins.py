@@ -23,6 +23,7 @@ from app.ledger.buckets import Place as Counted
 from app.ledger.fallback import PATIENCE
 from app.ledger.ledger import Ledger
 from app.ledger.sessions import Session
+from app.messages import Problem
 from app.messages.refused import LoginBusy, LoginThrottled
 
 #: Failures in five minutes: of one name from one place, and of one name from all places but known browsers.
@@ -100,7 +101,8 @@ class Logins:
             buckets.clear(_pair(username, place))
         if outdated or (config.initial_password is not None and username == config.admin_username):
             admin = self._renew(admin, password, outdated)
-        self._ledger.events.record(f"admin:{username}", "login", username, f"from {place}", PATIENCE)
+        self._ledger.events.record(f"admin:{username}", "login", username,
+                                   Problem("event.from", {"place": str(place)}), PATIENCE)
         return admin
 
     @contextmanager

@@ -8,6 +8,7 @@ from app.accounts.logins import Place
 from app.config.model import Admin
 from app.control.errors import refusing
 from app.control.system import System
+from app.messages import Problem
 
 
 def check_login(system: System, username: str, password: str, place: Place) -> Admin | None:
@@ -21,7 +22,7 @@ def create_admin(system: System, actor: Actor, username: str, password: str, sud
     actor.require(Right.SUDO)
     with refusing():
         admin = admins.create(system.file, username, password, sudo)
-    system.ledger.events.record(str(actor), "admin created", admin.username, "may change settings" if sudo else "")
+    system.ledger.events.record(str(actor), "admin created", admin.username, Problem("event.may") if sudo else "")
     return admin.username
 
 
@@ -55,5 +56,5 @@ def set_sudo(system: System, actor: Actor, username: str, sudo: bool) -> Admin:
     with refusing():
         admin = admins.set_sudo(system.file, username, sudo)
     system.ledger.events.record(str(actor), "admin changed", username,
-                                "may change settings" if sudo else "may no longer change settings")
+                                Problem("event.may" if sudo else "event.may_not"))
     return admin

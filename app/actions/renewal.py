@@ -12,6 +12,7 @@ from app.control.errors import Refused, refusing
 from app.control.outcome import Outcome
 from app.control.probing import link_from_here, probe_link
 from app.control.system import System
+from app.messages import Problem
 from app.mtproto.probe import ProbeError
 from app.runtimes.base import RUNNING, Observed
 
@@ -37,7 +38,8 @@ def renew(system: System, actor: Actor) -> Iterator[Outcome]:
 def _renew(system: System, actor: str) -> Iterator[Outcome]:
     waiting = outdated(system)
     if waiting:
-        system.ledger.events.record(actor, "proxies are replaced one by one", "", f"{len(waiting)} of an old image")
+        system.ledger.events.record(actor, "proxies are replaced one by one", "",
+                                    Problem("event.of_old_image", {"count": len(waiting)}))
     for old in waiting:
         worked = not _trouble(system, old.user_id)
         with refusing():
@@ -47,7 +49,7 @@ def _renew(system: System, actor: str) -> Iterator[Outcome]:
             if outcome.ok and worked and (trouble := _trouble(system, old.user_id)):
                 why = f"it led to Telegram before, and does not any more: {trouble}"
             system.ledger.events.record(actor, "replacing the proxy failed" if why else "proxy replaced", outcome.user,
-                                       why or "by one of the new image")
+                                       why or Problem("event.of_new_image"))
             yield Outcome(outcome.action, outcome.name, outcome.user, not why, why, outcome.seconds)
             if why:
                 return

@@ -13,6 +13,7 @@ from app.control.errors import Refused, after_saving
 from app.control.port443 import NGINX_SETTINGS
 from app.control.system import System
 from app.edge.base import EdgeFailure, EdgeUnavailable
+from app.messages import Problem
 from app.rules import settings
 from app.runtimes.base import RuntimeFailure
 
@@ -40,7 +41,8 @@ def set_settings(system: System, actor: Actor, changes: Mapping[str, object],
         if "server_domain" in changes or "server_ip" in changes:
             passes.look_at_server(system)
         if not taken_back:
-            system.ledger.events.record(str(actor), "settings changed", "", ", ".join(changes))
+            system.ledger.events.record(str(actor), "settings changed", "",
+                                        Problem("event.fields", {"names": list(changes)}))
     if taken_back:
         raise taken_back
     return views.settings(system)

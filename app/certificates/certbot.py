@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from app.certificates import pem
 from app.edge.base import Certificate
+from app.messages import Problem, text
+from app.messages.errors import Coded
 from app.runtimes.base import RuntimeFailure
 
 if TYPE_CHECKING:  # Docker's client is not loaded for installations without it
@@ -23,13 +25,13 @@ PATIENCE = 900.0
 
 _SHOWN = 3
 
+#: What helps, by the authority's types of errors.
 _ADVICE = {
-    "dns": "A and AAAA records must lead to this server",
-    "connection": "port 80 of this server must be open to the internet, at every address that the A and AAAA records "
-                  "name",
-    "unauthorized": "the A and AAAA records must lead to this server, and its port 80 to this nginx",
-    "caa": "the domain's CAA record does not allow this authority",
-    "ratelimited": "only waiting helps; the panel asks again by itself",
+    "dns": "authority.advice_dns",
+    "connection": "authority.advice_connection",
+    "unauthorized": "authority.advice_unauthorized",
+    "caa": "authority.advice_caa",
+    "ratelimited": "authority.advice_ratelimited",
 }
 
 #: One of certbot's list of names that could not be checked. "dns", "connection", …: the authority's types of errors.
@@ -42,15 +44,18 @@ _KINDS = (("ratelimited", r"too many|rate.?limit"), ("caa", r"\bCAA\b"),
 _UNREACHABLE = re.compile(r"ConnectionError|Max retries exceeded|Timeout\b|SSLError|Requesting \S+: ")
 
 
-class CertificateFailure(Exception):
-    """There is no new certificate; the message says why, for the operator.
+class CertificateFailure(Coded):
+    """There is no new certificate; it says why.
 
     refused: the names that the authority won't have, as far as it is up to them.
     """
 
-    def __init__(self, reason: str, refused: Sequence[str] = ()) -> None:
-        super().__init__(reason)
+    refused: frozenset[str] = frozenset()
+
+    def because_of(self, refused: Iterable[str]) -> CertificateFailure:
+        """The same with these names as `refused`."""
         self.refused = frozenset(refused)
+        return self
 
 
 class NotAsked(CertificateFailure):
@@ -89,7 +94,7 @@ class Certbot:
         try:
             return pem.parse(name, printed)
         except ValueError as error:
-            raise CertificateFailure(f"certbot's files are damaged: {error}") from None
+            raise CertificateFailure("certbot.damaged", reason=error) from None
 
     def _run(self, command: Sequence[str], seconds: float) -> tuple[int, str]:
         from app.runtimes.docker.service import ServiceMissing
@@ -97,40 +102,44 @@ class Certbot:
         try:
             return self._service.run(command, seconds)
         except ServiceMissing:
-            raise NotAsked(f"certbot does not run; start it with: {START}") from None
+            raise NotAsked("certbot.missing", command=START) from None
         except RuntimeFailure as error:
-            raise NotAsked(f"certbot could not be asked: {error}") from None
+            raise NotAsked("certbot.not_asked", reason=error) from None
 
 
 def failure(printed: str, domains: Sequence[str], directory: str = "") -> CertificateFailure:
-    """What certbot printed when it failed, as a sentence for the operator."""
+    """What certbot printed when it failed, in our words."""
     if "Another instance of Certbot is already running" in printed:
-        return NotAsked("certbot is busy with another request")
+        return NotAsked("certbot.busy")
     authority = directory or "Let's Encrypt"
     if problems := [match.groupdict() for match in _PROBLEM.finditer(printed)]:
         return _per_name(problems, authority)
     said = _said(printed)
     if _UNREACHABLE.search(said):
-        return CertificateFailure(f"the certificate authority {authority} can't be reached from this server: "
-                                  f"{_unreachable(said)}")
+        return CertificateFailure("authority.unreachable", authority=authority, reason=_unreachable(said))
     kind = next((kind for kind, pattern in _KINDS if re.search(pattern, said, re.IGNORECASE)), "")
     if not kind and " :: " not in said:
-        return CertificateFailure(f"certbot failed: {said}")
-    advice = f" ({_ADVICE[kind]})" if kind in _ADVICE else ""
+        return CertificateFailure("certbot.failed", said=said)
     named = [domain for domain in domains if re.search(rf"(?<![\w.-]){re.escape(domain)}(?![\w-]|\.\w)", said)]
-    return CertificateFailure(f"{authority} refuses: {said}{advice}", named if kind in ("caa", "rejected") else ())
+    told = CertificateFailure("authority.refuses_advice", authority=authority, said=said,
+                              advice=Problem(_ADVICE[kind])) if kind in _ADVICE else \
+        CertificateFailure("authority.refuses", authority=authority, said=said)
+    return told.because_of(named if kind in ("caa", "rejected") else ())
 
 
 def _per_name(problems: list[dict[str, str]], authority: str) -> CertificateFailure:
     """From certbot's list of names with what was wrong with each."""
-    sentences = []
+    kinds = []
     for kind in dict.fromkeys(problem["type"].lower() for problem in problems):
         of_kind = [problem for problem in problems if problem["type"].lower() == kind]
-        shown = "; ".join(f"{problem['domain']}: {_one_line(problem['detail'])}" for problem in of_kind[:_SHOWN])
-        more = f"; and {len(of_kind) - _SHOWN} more like that" if len(of_kind) > _SHOWN else ""
-        sentences.append(f"{shown}{more}" + (f" ({_ADVICE[kind]})" if kind in _ADVICE else ""))
-    return CertificateFailure(f"{authority} could not check {'; '.join(sentences)}",
-                              [problem["domain"] for problem in problems])
+        shown = [Problem("authority.name", {"domain": problem["domain"], "detail": _one_line(problem["detail"])})
+                 for problem in of_kind[:_SHOWN]]
+        if len(of_kind) > _SHOWN:
+            shown.append(Problem("authority.more", {"count": len(of_kind) - _SHOWN}))
+        kinds.append(Problem("authority.kind_advice", {"problems": shown, "advice": Problem(_ADVICE[kind])})
+                     if kind in _ADVICE else Problem("authority.kind", {"problems": shown}))
+    return CertificateFailure("authority.names", authority=authority, problems=kinds).because_of(
+        problem["domain"] for problem in problems)
 
 
 def _said(printed: str) -> str:
@@ -143,14 +152,14 @@ def _said(printed: str) -> str:
     return _one_line(" ".join(lines).split(" Ask for help")[0])[:600] or "it does not say why"
 
 
-def _unreachable(said: str) -> str:
-    for pattern, words in ((r"CERTIFICATE_VERIFY_FAILED|SSLError", "its own certificate is not trusted here"),
+def _unreachable(said: str) -> Problem:
+    for pattern, code in ((r"CERTIFICATE_VERIFY_FAILED|SSLError", "authority.untrusted"),
                            (r"NameResolutionError|Name or service not known|name resolution",
-                            "its name has no address in the DNS"),
-                           (r"refused", "nothing listens there"), (r"[Tt]imed? ?out", "no answer in time")):
+                            "authority.no_address"),
+                           (r"refused", "authority.nothing_listens"), (r"[Tt]imed? ?out", "authority.no_answer")):
         if re.search(pattern, said):
-            return words
-    return said[:200]
+            return Problem(code)
+    return text(said[:200])
 
 
 def _one_line(text: str) -> str:

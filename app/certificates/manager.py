@@ -17,6 +17,7 @@ from app.ledger.certificates import Certificates, Row
 from app.lib.clock import WALL, Clock
 from app.lib.filelock import FileLock
 from app.lib.files import put
+from app.messages import Problem, sentence, text
 
 log = logging.getLogger(__name__)
 
@@ -128,8 +129,8 @@ class CertificateManager:
         have, now = self.store.load().get(wanted.name), self._clock()
         before = self.rows.all().get(wanted.name)
         # What can't be noted is not asked for: the authority counts, too, and would lock this server out.
-        self.rows.held_up(wanted.name, wanted.domains, before.reason if before else "")
-        told = ""
+        self.rows.held_up(wanted.name, wanted.domains, before.problem if before else None)
+        told: Problem | None = None
         try:
             try:
                 got = self._obtain(wanted, have, config, force)
@@ -137,18 +138,19 @@ class CertificateManager:
                 rest = without(wanted, failure.refused, have, now)
                 if rest is None:
                     raise
-                told = f"it is without {', '.join(sorted(failure.refused))}: {failure}"
+                told = Problem("certificate.without", {"names": sorted(failure.refused), "reason": failure})
                 got = self._obtain(rest, have, config, force)
         except NotAsked as failure:
-            new = self.rows.held_up(wanted.name, wanted.domains, str(failure))
+            new = self.rows.held_up(wanted.name, wanted.domains, failure.problem)
             return Result(wanted.name, False, str(failure)) if new or asked else None
         except (CertificateFailure, OSError) as failure:
-            self.rows.failed(wanted.name, wanted.domains, str(failure), now)
+            self.rows.failed(wanted.name, wanted.domains,
+                             failure.problem if isinstance(failure, CertificateFailure) else text(failure), now)
             return Result(wanted.name, False, str(failure))
         self._note(got, now)
         if told:
             self.rows.failed(wanted.name, wanted.domains, told, now)
-        return Result(wanted.name, True, told)
+        return Result(wanted.name, True, sentence(told) if told else "")
 
     def _obtain(self, wanted: Wanted, have: Certificate | None, config: Config, force: bool) -> Certificate:
         """Raises CertificateFailure, OSError."""
@@ -156,8 +158,7 @@ class CertificateManager:
         self.certbot.obtain(wanted.name, wanted.domains, config.acme_directory, config.acme_email, again)
         got = self.certbot.read(wanted.name)
         if got is None or not set(wanted.domains) <= set(got.domains):
-            raise CertificateFailure("certbot says that all is well, but its files hold no certificate for "
-                                     f"{', '.join(wanted.domains)}: docker compose logs certbot")
+            raise CertificateFailure("certbot.nothing", domains=wanted.domains)
         self.store.save(got)
         return got
 

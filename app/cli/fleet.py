@@ -145,7 +145,7 @@ def events(obj: Invocation, name: str | None, last: int) -> None:
     lines = [f"{at:%Y-%m-%d %H:%M:%S}  {event.actor}: {event.action}"
              + (f", {event.subject}" if event.subject else "") + (f" ({event.detail})" if event.detail else "")
              for at, event in zip(moments, found, strict=True)]
-    obj.answer([{**vars(event), "at": at.isoformat()} for at, event in zip(moments, found, strict=True)],
+    obj.answer([{**event.to_json(), "at": at.isoformat()} for at, event in zip(moments, found, strict=True)],
                "\n".join(map(plain, lines)) or "Nothing was noted" + (f" of {name!r}." if name else " yet."))
 
 

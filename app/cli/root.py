@@ -2,7 +2,8 @@
 
 Exit codes: 0 done, 1 refused or failed (message on stderr), 2 bad usage, 130 Ctrl-C.
 With --json, stdout holds exactly one JSON document, and whatever goes wrong is one
-JSON document on stderr: {"error": message, "field": name of the field or ""}.
+JSON document on stderr: {"error": message, "field": name of the field or ""}, with "code" and "params" where the error
+has a code (app/messages).
 
 Nothing heavy is imported here or at the top of the command modules: `--help` and
 usage errors are answered without loading the system.
@@ -24,14 +25,16 @@ import click
 if TYPE_CHECKING:
     from app.config.file import ConfigFile
     from app.control.system import System
+    from app.messages import Problem
 
 
 class Refusal(click.ClickException):
     """Exit code 1: the message says what was wrong and what was kept."""
 
-    def __init__(self, message: str, field: str = "") -> None:
+    def __init__(self, message: str, field: str = "", problem: Problem | None = None) -> None:
         super().__init__(message)
         self.field = field
+        self.problem = problem
 
 
 def default_data_dir() -> Path:
@@ -137,9 +140,9 @@ class Command(click.Command):
         try:
             return super().invoke(ctx)
         except Refused as refused:
-            raise Refusal(str(refused), refused.field) from refused
+            raise Refusal(str(refused), refused.field, refused.problem) from refused
         except (ConfigError, Unfinished) as error:
-            raise Refusal(str(error)) from error
+            raise Refusal(str(error), problem=error.problem) from error
         except (BrokenPipeError, sqlite3.ProgrammingError):
             raise
         except OSError as error:
@@ -187,10 +190,10 @@ class Root(Group):
 
 def _tell(error: click.ClickException, as_json: bool) -> None:
     if as_json:
-        text = json.dumps(
-            {"error": error.format_message(), "field": getattr(error, "field", "")}, ensure_ascii=False
-        )
-        click.echo(text, err=True)
+        problem = getattr(error, "problem", None)
+        told = {"error": error.format_message(), "field": getattr(error, "field", ""),
+                **(problem.document() if problem else {})}
+        click.echo(json.dumps(told, ensure_ascii=False), err=True)
     else:
         error.show()
 

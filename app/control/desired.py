@@ -71,7 +71,7 @@ def desired(config: Config, totals: Mapping[str, Total], now: datetime, engine: 
                 refused[link.name] = domains.conflict(config, link.domain, user, now) or text("")
                 continue
             if why := unserved(link, engine):
-                refused[link.name] = text(why)
+                refused[link.name] = why
                 continue
             taken.add(link.domain)
             if speed:
@@ -81,7 +81,7 @@ def desired(config: Config, totals: Mapping[str, Total], now: datetime, engine: 
         made = engine.workloads(list(wanted.values()), config, _places(config, runtime),
                                 lambda domain: front(config, domain))
     except EngineRefusal as refusal:
-        refused |= {link.name: text(refusal) for link in wanted.values()}
+        refused |= {link.name: refusal.problem for link in wanted.values()}
         made, throttles = [], {}
     routes = {wanted[link].domain: f"{workload.name}:{workload.place.listen.rpartition(':')[2]}"
               for workload in made for link in workload.links} if config.port_443_mode else {}

@@ -14,6 +14,7 @@ from app.control.port443 import Port443
 from app.edge.base import EdgeConfig, EdgeFailure
 from app.ledger.ledger import Ledger
 from app.lib.clock import Clock
+from app.messages import Problem
 from app.runtimes.base import RuntimeFailure
 
 #: Seconds at most until nginx is tried again: what hinders it may be a file of the operator's, who mends it.
@@ -47,11 +48,12 @@ class EdgeReconciler:
             changed = self._apply(site)
         except (EdgeFailure, RuntimeFailure) as failure:
             self.backoff.failed(NGINX, spec)
-            self._note(str(failure))
-            return [Outcome("serve", NGINX, "", False, str(failure), time.monotonic() - began)]
+            self._note(failure.problem)
+            return [Outcome("serve", NGINX, "", False, str(failure), time.monotonic() - began,
+                            problem=failure.problem)]
         self.backoff.succeeded(NGINX)
         self.has_served = self.port443.edge is not None
-        self._note("")
+        self._note(None)
         return [Outcome("serve", NGINX, "", True, "", time.monotonic() - began)] if changed else []
 
     def serve(self, config: Config, routes: Mapping[str, str]) -> None:
@@ -64,7 +66,7 @@ class EdgeReconciler:
     def _apply(self, site: EdgeConfig) -> bool:
         return self.port443.edge.apply(site) if self.port443.edge else False
 
-    def _note(self, reason: str) -> None:
+    def _note(self, reason: Problem | None) -> None:
         """What hinders it is a problem until it serves what it should."""
         with self.ledger.database.best_effort("a problem of nginx"):
             if reason and self.ledger.workloads.set_problem(NGINX, reason):

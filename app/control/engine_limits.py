@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.config.model import Config
 from app.engines.base import Engine
+from app.messages import Problem
 from app.mtproto.secret import FAKETLS
 from app.rules.links import UserLink
 
@@ -17,15 +18,16 @@ _CATCHES = {
 }
 
 
-def unserved(link: UserLink, engine: Engine) -> str:
-    """Why this engine can't serve a link with such a secret, and what would help; "" if it can."""
+def unserved(link: UserLink, engine: Engine) -> Problem | None:
+    """Why this engine can't serve a link with such a secret, and what would help; None if it can."""
     taken = engine.capabilities.secrets
     if link.secret.kind in taken:
-        return ""
-    served = ("only FakeTLS secrets (they start with ee)" if taken == {FAKETLS} else
-              f"no such secrets, only these: {', '.join(sorted(taken))}")
-    return (f"{_title(engine)} serves {served}, and the one of {link.user.name} is {link.secret.kind}: give a domain, "
-            "or use the built-in engine")
+        return None
+    if taken == {FAKETLS}:
+        return Problem("engine.only_faketls", {"engine": _title(engine), "name": link.user.name,
+                                               "kind": link.secret.kind})
+    return Problem("engine.secrets", {"engine": _title(engine), "name": link.user.name, "kind": link.secret.kind,
+                                      "kinds": sorted(taken)})
 
 
 def engine_notes(engine: Engine, config: Config) -> list[str]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from app.messages import Problem
+
 
 @dataclass(frozen=True)
 class Outcome:
     """One action that was carried out, or failed. action: create, adopt, start, replace, update, stop, remove,
     throttle, unthrottle, refuse, serve (by nginx) or certificate. name: the workload, or what else was acted on.
-    user: the user's name, "" when unknown. user_id: whose link the workload serves, "" for nobody's."""
+    user: the user's name, "" when unknown. user_id: whose link the workload serves, "" for nobody's.
+    reason: why it failed, in words; problem: the same as data."""
 
     action: str
     name: str
@@ -19,6 +22,7 @@ class Outcome:
     reason: str = ""
     seconds: float = 0.0
     user_id: str = ""
+    problem: Problem | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return vars(self).copy()
+        return {name: value for name, value in vars(self).items() if name != "problem"}

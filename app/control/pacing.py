@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from app.control.served import served
 from app.engines.base import Engine
 from app.ledger.ledger import Ledger
+from app.messages import text
 from app.rules.links import UserLink
 from app.runtimes.base import RUNNING, Runtime
 
@@ -39,8 +40,9 @@ class PacingCheck:
             again = now - self.looked[run_id] >= AGAIN and was_slow if run_id in self.looked else True
             if not again or now - observed.started_at < LEARNING:
                 continue
-            reason = self.engine.slow(self.runtime.logs(observed.name, _LINES), observed.started_at, now)
+            found = self.engine.slow(self.runtime.logs(observed.name, _LINES), observed.started_at, now)
+            reason = text(found) if found else None
             self.looked[run_id] = now
             for link in links[run_id]:
-                if reason != slow.get((link, run_id), ""):
+                if reason != slow.get((link, run_id)):
                     self.ledger.workloads.set_slow(link, run_id, reason)

@@ -15,6 +15,7 @@ from app.config.model import Config, User
 from app.ledger.ledger import Ledger
 from app.ledger.traffic import Total
 from app.lib.zone import server_zone
+from app.messages import Problem
 from app.mtproto.secret import Secret
 from app.rules import cycles
 from app.rules.limits import GB, reset_cycle
@@ -80,7 +81,8 @@ def start_clocks(file: ConfigFile, ledger: Ledger, active: Collection[str], now:
         for user, end in started:
             user.expires_at, user.expires_after_days = end, 0
     for user, end in started:
-        ledger.events.record("panel", "first use", user.name, f"expires on {end.astimezone():%Y-%m-%d %H:%M}")
+        ledger.events.record("panel", "first use", user.name,
+                             Problem("event.expires", {"at": f"{end.astimezone():%Y-%m-%d %H:%M}"}))
 
 
 def import_old_file(data_dir: Path, config: Config, ledger: Ledger) -> None:

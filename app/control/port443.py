@@ -193,7 +193,7 @@ def _refuse_users(config: Config) -> None:
 
 
 def closing(front: Callable[[Config, str], IngressSpec],
-            closed: Mapping[str, str]) -> Callable[[Config, str], IngressSpec]:
+            closed: Mapping[str, Problem]) -> Callable[[Config, str], IngressSpec]:
     """The same fronts, but for covers that are closed: strangers there are passed on to nobody."""
     def found(config: Config, domain: str) -> IngressSpec:
         told = front(config, domain)

@@ -12,6 +12,7 @@ from app.control.system import System
 from app.ledger.refusals import Refused
 from app.ledger.traffic import Total
 from app.lib.zone import server_zone
+from app.messages import Problem, sentence
 from app.runtimes.base import RUNNING, Observed, RuntimeFailure
 
 
@@ -52,8 +53,12 @@ def take(system: System) -> Snapshot:
     runs = {o.run_id for o in observed.values()} if observed else set()
     return Snapshot(
         config=config, observed=observed, unavailable=unavailable, totals=ledger.traffic.totals(),
-        problems=ledger.workloads.problems(), refusals=ledger.refusals.totals(),
+        problems=_sentences(ledger.workloads.problems()), refusals=ledger.refusals.totals(),
         throttles=ledger.workloads.throttles(), verified=ledger.workloads.verified(),
         last_uses=ledger.traffic.last_uses(), public_port=system.port443.public_port,
-        slow={link: why for (link, run_id), why in ledger.workloads.slow().items() if run_id in runs},
+        slow={link: sentence(why) for (link, run_id), why in ledger.workloads.slow().items() if run_id in runs},
         now=system.reconciler.now(), zone=server_zone(), server=server_address(config)[0])
+
+
+def _sentences(problems: Mapping[str, Problem]) -> dict[str, str]:
+    return {name: sentence(problem) for name, problem in problems.items()}

@@ -11,7 +11,7 @@ from app.control import passes
 from app.control.system import System
 from app.edge.base import EdgeFailure
 from app.ledger.ledger import Ledger
-from app.messages import sentence
+from app.messages import Problem, sentence
 from app.rules import domains
 from app.runtimes.base import RuntimeFailure
 
@@ -51,22 +51,22 @@ class Watch:
         known = system.ledger.strangers.closed_covers()
         theirs = dict(domains.owners(config, system.reconciler.now()))
 
-        def unfit(domain: str) -> str:
+        def unfit(domain: str) -> Problem | None:
             try:
-                why = system.port443.unfit_cover(config, domain)
-                return sentence(why) if why else ""
+                return system.port443.unfit_cover(config, domain)
             except LookupFailed:
-                return known.get(domain, "")  # no answer is no news
+                return known.get(domain)  # no answer is no news
 
         with ThreadPoolExecutor(_LOOK_UPS) as pool:
             found = dict(zip(theirs, pool.map(unfit, theirs), strict=True))
-        changed = {domain: found.get(domain, "") for domain in found.keys() | known.keys()
-                   if found.get(domain, "") != known.get(domain, "")}
+        changed = {domain: found.get(domain) for domain in found.keys() | known.keys()
+                   if found.get(domain) != known.get(domain)}
         for domain, why in changed.items():
             system.ledger.strangers.set_cover(domain, why)
             if domain in theirs:
                 what = "strangers passed on to nobody" if why else "strangers passed on again"
-                system.ledger.events.record("panel", what, theirs[domain].name, f"{domain} {why}".strip())
+                system.ledger.events.record("panel", what, theirs[domain].name,
+                                           Problem("event.cover", {"domain": domain, "reason": why}) if why else domain)
         if changed:
             passes.reconcile(system)
 
@@ -83,9 +83,9 @@ class Watch:
 def problems(ledger: Ledger, config: Config, now: datetime) -> list[str]:
     """What a person should look at."""
     names = {domain: user.name for domain, user in domains.owners(config, now)}
-    told = [f"{names[domain]}: the domain {domain} {why}. It is passed on to nobody until the DNS says otherwise: give "
-            "this user another domain" for domain, why in ledger.strangers.closed_covers().items() if domain in names]
+    told = [sentence(Problem("cover.closed", {"name": names[domain], "domain": domain, "reason": why}))
+            for domain, why in ledger.strangers.closed_covers().items() if domain in names]
     if (count := ledger.strangers.turned_away(now.timestamp())) >= WORTH_TELLING:
-        told.append(f"Port 443: {count:,} connections were turned away in the last 24 hours, as their address had "
-                    f"{config.nginx_connections_per_address:,} already (nginx_connections_per_address)")
+        told.append(sentence(Problem("port443.turned_away", {
+            "count": count, "most": config.nginx_connections_per_address})))
     return told

@@ -13,6 +13,7 @@ from app.control.outcome import Outcome
 from app.engines.base import ENGINE, Engine
 from app.ledger.ledger import Ledger
 from app.lib.clock import Clock
+from app.messages import Problem, sentence
 from app.rules.links import UserLink, all_links
 from app.runtimes.base import RUNNING, Observed, Runtime, RuntimeFailure
 
@@ -69,13 +70,14 @@ class ByRuntime:
                     in_force = self.runtime.throttled(name)
                     outcomes.append(Outcome(action, name, user, True, "", time.monotonic() - began,
                                             there.user_id))
-                    self.ledger.events.record("panel", action, user, f"{speed or 0} bit/s")
+                    self.ledger.events.record("panel", action, user,
+                                              Problem("event.speed", {"bits_per_second": speed or 0}))
                 self.read_back[name] = (there.run_id, in_force or 0, self.clock())
                 self.ledger.workloads.set_throttle(name, in_force, self.clock())
             except RuntimeFailure as failure:
                 if speed or name not in unknown:
                     outcomes.append(Outcome(action, name, user, False, str(failure), time.monotonic() - began,
-                                            there.user_id))
+                                            there.user_id, failure.problem))
         if unknown:
             self.ledger.workloads.note_throttles_are_known()
         return outcomes
@@ -109,14 +111,15 @@ class ByEngine:
             if link.name not in told:
                 continue
             speed, bits = wanted.get(link.name), told[link.name]
-            reason = "" if bits == speed else (
-                f"{link.user.name} should be kept to {speed or 0} bit/s (0 is no limit), but {self.engine.name} tells "
-                f"that it keeps them to {bits or 0}")
-            if reason or known.get(link.name) != bits:
-                outcomes.append(Outcome(_action(speed), link.name, link.user.name, not reason, reason,
-                                        time.monotonic() - began, link.user.id))
-            if not reason and known.get(link.name) != bits:
-                self.ledger.events.record("panel", _action(speed), link.user.name, f"{speed or 0} bit/s")
+            problem = None if bits == speed else Problem("throttle.not_kept", {
+                "name": link.user.name, "wanted": speed or 0, "engine": self.engine.name, "kept": bits or 0})
+            if problem or known.get(link.name) != bits:
+                outcomes.append(Outcome(_action(speed), link.name, link.user.name, not problem,
+                                        sentence(problem) if problem else "", time.monotonic() - began, link.user.id,
+                                        problem))
+            if not problem and known.get(link.name) != bits:
+                self.ledger.events.record("panel", _action(speed), link.user.name,
+                                              Problem("event.speed", {"bits_per_second": speed or 0}))
             self.ledger.workloads.set_throttle(link.name, bits, self.clock())
         for name in known.keys() - {link.name for link in links.values()}:
             self.ledger.workloads.set_throttle(name, None)

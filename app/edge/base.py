@@ -9,10 +9,11 @@ from typing import Protocol
 
 from app.config.model import Config
 from app.engines.base import IngressSpec
+from app.messages.errors import Coded
 
 
-class EdgeFailure(Exception):
-    """nginx was not changed. The message is for the operator: what is wrong, and what stays as it was."""
+class EdgeFailure(Coded):
+    """nginx was not changed. It says what is wrong, and what stays as it was."""
 
 
 class EdgeUnavailable(EdgeFailure):

@@ -8,12 +8,13 @@ from typing import Protocol
 
 from app.config.model import Config, User
 from app.ledger.refusals import Refused
+from app.messages.errors import Coded
 from app.rules.links import UserLink
 from app.runtimes.base import Place, Workload
 
 
-class EngineRefusal(Exception):
-    """This engine can't serve anybody here; the message says why and what would help."""
+class EngineRefusal(Coded):
+    """This engine can't serve anybody here; it says why and what would help."""
 
 
 #: Who does something for a link: the engine itself, as its live files say; the runtime, around the engine; nobody.

@@ -15,6 +15,7 @@ from pathlib import Path
 from app.ledger.migrations import migrate
 from app.lib import private
 from app.lib.filelock import FileLock
+from app.messages.errors import Coded
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +24,10 @@ PATIENCE = 10.0
 
 #: What SQLite says of a file that holds no sound database; all else (locked, full) says nothing against it.
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+class LedgerDamaged(Coded, sqlite3.OperationalError):
+    """The file was damaged; what was asked for did not happen."""
 
 
 class Database:
@@ -65,7 +70,7 @@ class Database:
                 raise
         except sqlite3.DatabaseError as error:
             self._put_aside(error)
-            raise sqlite3.OperationalError(f"{self.path.name} was damaged, and is begun anew") from error
+            raise LedgerDamaged("ledger.damaged", name=self.path.name) from error
 
     @contextmanager
     def best_effort(self, what: str) -> Iterator[None]:

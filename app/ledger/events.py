@@ -9,6 +9,8 @@ import time
 from dataclasses import dataclass
 
 from app.ledger.database import Database
+from app.lib.problem import TEXT
+from app.messages import Problem, sentence, text
 
 KEPT = 10_000
 #: Failed logins are counted apart, so that a stranger's thousands push nothing else out: those for one name from one
@@ -18,25 +20,38 @@ FAILURES_KEPT, FAILURES_TOGETHER = 500, 3600.0
 
 @dataclass(frozen=True)
 class Event:
-    """at: Unix seconds. actor: 'cli', 'panel' or 'admin:NAME'."""
+    """at: Unix seconds. actor: 'cli', 'panel' or 'admin:NAME'. problem: the detail, as data."""
 
     at: float
     actor: str
     action: str
     subject: str
-    detail: str
+    problem: Problem
+
+    @property
+    def detail(self) -> str:
+        """In words, "" if there is none."""
+        return sentence(self.problem)
+
+    def to_json(self) -> dict[str, object]:
+        """The detail in words, and as data where it is a code."""
+        coded = self.problem.document() if self.problem.code != TEXT else {}
+        return {"at": self.at, "actor": self.actor, "action": self.action, "subject": self.subject,
+                "detail": self.detail, **coded}
 
 
 class Events:
     def __init__(self, database: Database):
         self._database = database
 
-    def record(self, actor: str, action: str, subject: str = "", detail: str = "",
+    def record(self, actor: str, action: str, subject: str = "", detail: Problem | str = "",
                patience: float | None = None) -> None:
-        """Note what was done; patience: seconds to wait for somebody else's transaction, see Database."""
+        """Note what was done. detail: a str is a text from elsewhere. patience: seconds to wait for somebody else's
+        transaction, see Database."""
+        told = text(detail) if isinstance(detail, str) else detail
         with self._database.best_effort("the audit log"), self._database.transaction(patience) as db:
-            db.execute("INSERT INTO events (at, actor, action, subject, detail) VALUES (?, ?, ?, ?, ?)",
-                       (time.time(), actor, action, subject, detail))
+            db.execute("INSERT INTO events (at, actor, action, subject, code, params) VALUES (?, ?, ?, ?, ?, ?)",
+                       (time.time(), actor, action, subject, told.code, told.kept()))
             db.execute("DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?", (KEPT,))
 
     def record_failed_login(self, subject: str, source: str, patience: float | None = None) -> None:
@@ -54,17 +69,23 @@ class Events:
     def recent(self, limit: int = 50, subject: str = "") -> list[Event]:
         """The newest events, newest first; those of one subject, if it is named."""
         rows = self._database.query(
-            "SELECT at, actor, action, subject, detail FROM events WHERE ? IN ('', subject) ORDER BY id DESC LIMIT ?",
-            subject, limit)
+            "SELECT at, actor, action, subject, code, params FROM events WHERE ? IN ('', subject) "
+            "ORDER BY id DESC LIMIT ?", subject, limit)
         failed = self._database.query(
             "SELECT first, at, subject, source, count FROM failed_logins WHERE ? IN ('', subject) "
             "ORDER BY at DESC LIMIT ?", subject, limit)
         # Each list stays in its own order, whatever the clock did.
-        both = heapq.merge((Event(*row) for row in rows), map(_failure, failed), key=lambda event: -event.at)
+        both = heapq.merge(map(_event, rows), map(_failure, failed), key=lambda event: -event.at)
         return list(itertools.islice(both, limit))
 
 
+def _event(row: sqlite3.Row) -> Event:
+    return Event(row["at"], row["actor"], row["action"], row["subject"], Problem.loaded(row["code"], row["params"]))
+
+
 def _failure(row: sqlite3.Row) -> Event:
-    minutes = max(1, round((row["at"] - row["first"]) / 60))
-    times = f", {row['count']:,} times in {minutes} min" if row["count"] > 1 else ""
-    return Event(row["at"], "panel", "login failed", row["subject"], f"from {row['source']}{times}")
+    told = Problem("event.from", {"place": row["source"]})
+    if row["count"] > 1:
+        minutes = max(1, round((row["at"] - row["first"]) / 60))
+        told = Problem("event.failures", {"place": row["source"], "count": row["count"], "minutes": minutes})
+    return Event(row["at"], "panel", "login failed", row["subject"], told)

@@ -179,6 +179,19 @@ STEPS = (
     ALTER TABLE slow RENAME COLUMN name TO link;
     ALTER TABLE slow RENAME COLUMN start TO run;
     """,
+    """
+    -- What is told to people is a code of app/messages and its params as JSON, and what stood here before is a text.
+    ALTER TABLE events RENAME COLUMN detail TO params;
+    ALTER TABLE events ADD COLUMN code TEXT NOT NULL DEFAULT 'text';
+    ALTER TABLE problems RENAME COLUMN reason TO params;
+    ALTER TABLE problems ADD COLUMN code TEXT NOT NULL DEFAULT 'text';
+    ALTER TABLE slow RENAME COLUMN reason TO params;
+    ALTER TABLE slow ADD COLUMN code TEXT NOT NULL DEFAULT 'text';
+    ALTER TABLE certificates RENAME COLUMN reason TO params;
+    ALTER TABLE certificates ADD COLUMN code TEXT NOT NULL DEFAULT 'text';
+    ALTER TABLE closed_covers RENAME COLUMN reason TO params;
+    ALTER TABLE closed_covers ADD COLUMN code TEXT NOT NULL DEFAULT 'text';
+    """,
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.ledger.database import Database
+from app.messages import Problem
 
 #: Seconds for which turned away connections are counted together, and for which the counts are kept.
 _HOUR, KEPT = 3600, 24 * 3600
@@ -12,15 +13,17 @@ class Strangers:
     def __init__(self, database: Database):
         self._database = database
 
-    def closed_covers(self) -> dict[str, str]:
+    def closed_covers(self) -> dict[str, Problem]:
         """Why nobody is passed on to the site of a domain, by domain."""
-        return dict(tuple(row) for row in self._database.query("SELECT domain, reason FROM closed_covers"))
+        return {row["domain"]: Problem.loaded(row["code"], row["params"])
+                for row in self._database.query("SELECT domain, code, params FROM closed_covers")}
 
-    def set_cover(self, domain: str, reason: str) -> None:
-        """Note why nobody is to be passed on to this site; with "" that it is as it should be."""
+    def set_cover(self, domain: str, reason: Problem | None) -> None:
+        """Note why nobody is to be passed on to this site; with None that it is as it should be."""
         with self._database.transaction() as db:
             if reason:
-                db.execute("INSERT OR REPLACE INTO closed_covers VALUES (?, ?)", (domain, reason))
+                db.execute("INSERT OR REPLACE INTO closed_covers (domain, code, params) VALUES (?, ?, ?)",
+                           (domain, reason.code, reason.kept()))
             else:
                 db.execute("DELETE FROM closed_covers WHERE domain = ?", (domain,))
 

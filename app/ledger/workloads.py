@@ -5,38 +5,43 @@ from __future__ import annotations
 import time
 
 from app.ledger.database import Database
+from app.messages import Problem
 
 
 class Workloads:
     def __init__(self, database: Database):
         self._database = database
 
-    def problems(self) -> dict[str, str]:
+    def problems(self) -> dict[str, Problem]:
         """Why each troubled workload does not do what was declared, by workload name."""
-        return dict(tuple(row) for row in self._database.query("SELECT name, reason FROM problems"))
+        return {row["name"]: Problem.loaded(row["code"], row["params"])
+                for row in self._database.query("SELECT name, code, params FROM problems")}
 
-    def set_problem(self, name: str, reason: str) -> bool:
-        """Note a problem; True if it is new or has another reason than before."""
+    def set_problem(self, name: str, problem: Problem) -> bool:
+        """Note a problem; True if it is new or another than before."""
+        told = (problem.code, problem.kept())
         with self._database.transaction() as db:
-            row = db.execute("SELECT reason FROM problems WHERE name = ?", (name,)).fetchone()
-            db.execute("INSERT OR REPLACE INTO problems VALUES (?, ?, ?)", (name, reason, time.time()))
-        return row is None or row["reason"] != reason
+            row = db.execute("SELECT code, params FROM problems WHERE name = ?", (name,)).fetchone()
+            db.execute("INSERT OR REPLACE INTO problems (name, at, code, params) VALUES (?, ?, ?, ?)",
+                       (name, time.time(), *told))
+        return row is None or tuple(row) != told
 
     def clear_problem(self, name: str) -> bool:
         """True if there was one."""
         with self._database.transaction() as db:
             return db.execute("DELETE FROM problems WHERE name = ?", (name,)).rowcount > 0
 
-    def slow(self) -> dict[tuple[str, str], str]:
+    def slow(self) -> dict[tuple[str, str], Problem]:
         """Why links are served slower than they could be, by (link, run id)."""
-        rows = self._database.query("SELECT link, run, reason FROM slow")
-        return {(row["link"], row["run"]): row["reason"] for row in rows}
+        rows = self._database.query("SELECT link, run, code, params FROM slow")
+        return {(row["link"], row["run"]): Problem.loaded(row["code"], row["params"]) for row in rows}
 
-    def set_slow(self, link: str, run_id: str, reason: str) -> None:
-        """Note that this run serves the link slowly, or with "" that it does not."""
+    def set_slow(self, link: str, run_id: str, reason: Problem | None) -> None:
+        """Note that this run serves the link slowly, or with None that it does not."""
         with self._database.best_effort("a slow proxy"), self._database.transaction() as db:
             if reason:
-                db.execute("INSERT OR REPLACE INTO slow VALUES (?, ?, ?)", (link, run_id, reason))
+                db.execute("INSERT OR REPLACE INTO slow (link, run, code, params) VALUES (?, ?, ?, ?)",
+                           (link, run_id, reason.code, reason.kept()))
             else:
                 db.execute("DELETE FROM slow WHERE link = ?", (link,))
 

@@ -45,9 +45,10 @@ class Problem:
         """As JSON: code and params, whose problems are such documents again."""
         return {"code": self.code, "params": {name: _document(value) for name, value in self.params.items()}}
 
-    def dumped(self) -> str:
-        """The params as a JSON text, to be kept beside the code."""
-        return json.dumps(self.document()["params"], ensure_ascii=True, sort_keys=True)
+    def kept(self) -> str:
+        """What is kept beside the code: the params as JSON; of a text, that text."""
+        return str(self.params.get("text", "")) if self.code == TEXT else \
+            json.dumps(self.document()["params"], sort_keys=True)
 
     @classmethod
     def loaded(cls, code: str, text: str) -> Problem:
@@ -71,8 +72,8 @@ class Coded(Exception):
 
     def __init__(self, code: str | Problem, field: str = "", /, **params: object):
         if isinstance(code, str):
-            # A sentence in place of a code: from a room that is not converted yet.
-            code = Problem(code, params, field) if " " not in code else Problem(TEXT, {"text": code}, field)
+            # A sentence in place of a code: of what is said by one runtime only, or in a log.
+            code = Problem(code, params, field) if code in self.language.templates else text(code).about(field)
         super().__init__(code)
         self.problems: tuple[Problem, ...] = (code,)
 
@@ -130,7 +131,7 @@ class Language:
         called: what a setting or a choice ("sni_mode", "sni_mode own") is called where this is read.
         """
         if problem.code not in self.templates:
-            return f"{problem.code} {problem.dumped()}"
+            return f"{problem.code} {problem.kept()}"
         return _Formatter(self, called).vformat(self.templates[problem.code], (), problem.params)
 
 
@@ -166,7 +167,7 @@ class _Formatter(string.Formatter):
             return "".join(f" {word}" for word in words)
         if last in _BETWEEN:
             return _BETWEEN[last].join(words)
-        if not last or len(words) < 2:
+        if last not in self._language.last or len(words) < 2:
             return ", ".join(words)
         return f"{', '.join(words[:-1])} {self._language.last[last]} {words[-1]}"
 

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Protocol
 
 from app.messages import Problem
+from app.messages.errors import Coded
 
 #: The name every runtime gives a user's proxy, and the one seen in `docker ps`.
 NAME_PREFIX = "mtg-proxy-"
@@ -29,9 +30,8 @@ _HASHED = frozenset({"name", "user_id", "engine", "image", "command", "files", "
 _HASHED_AS = {"app.builtin.server": "app.mtproto.server"}
 
 
-class RuntimeFailure(Exception):
-    """A verb could not be carried out. The message is for the operator: what
-    failed, for which workload, and what a person can do about it."""
+class RuntimeFailure(Coded):
+    """A verb could not be carried out. It says what failed, for which workload, and what a person can do about it."""
 
 
 class RuntimeUnavailable(RuntimeFailure):

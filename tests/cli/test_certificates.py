@@ -12,6 +12,7 @@ from app.certificates.certbot import CertificateFailure
 from app.checks.tls import check_all
 from app.config.model import DOMAIN_POOL
 from app.control.system import System
+from app.messages import text as told
 from tests.support.cover import Cover
 from tests.support.fleet import Fleet
 from tests.support.memory_runtime import MemoryRuntime
@@ -35,7 +36,7 @@ def test_certificates_are_listed_with_what_failed(run, fleet: Fleet) -> None:
     names = [f"u{number}.example.org" for number in range(40)]
     ledger.succeeded("cover-1", names, now, now + 60.5 * DAY, now)
     ledger.succeeded("cover-2", ["old.example.org"], now, now - 0.5 * DAY, now)
-    ledger.failed("panel", ["panel.example.org"], "port 80 of this server must be open to the internet", now)
+    ledger.failed("panel", ["panel.example.org"], told("port 80 of this server must be open to the internet"), now)
     text = run("certificates", "list").stdout
     assert "u0.example.org and 39 more" in text and "in 60 days" in text
     assert "expired" in text and "not there yet" in text
@@ -103,7 +104,7 @@ def test_status_and_user_show_tell_of_port_443(run, fleet: Fleet) -> None:
     fleet.add_user("Alice", domain="www.first.example")
     assert "port 443     off" in run("status").stdout
     fleet.set_settings({"port_443_mode": "true", "panel_domain": "panel.example.org"})
-    fleet.ledger.certificates.failed("panel", ["panel.example.org"], "port 80 is closed", 1.0)
+    fleet.ledger.certificates.failed("panel", ["panel.example.org"], told("port 80 is closed"), 1.0)
     run("user", "set", "Alice", "domain=www.second.example")
     status = run("status").stdout
     assert "port 443     on" in status and "https://panel.example.org (it has no certificate yet)" in status

@@ -15,6 +15,7 @@ from app.control.engine_limits import engine_notes, unserved
 from app.engines.base import NO_INGRESS, EngineRefusal
 from app.engines.builtin import Builtin
 from app.engines.mtg.engine import Mtg, MtgImage, find_mtg
+from app.messages import sentence
 from app.rules.links import links
 
 KEY = "00112233445566778899aabbccddeeff"
@@ -56,8 +57,9 @@ def test_mtg_takes_no_secrets_without_a_domain_and_the_builtin_engine_serves_the
     link, = links(user(secret=secret), config, NOW)
     for engine in (Mtg("/opt/mtg"), MtgImage()):
         why = unserved(link, engine)
-        assert "Alice" in why and "mtg serves only FakeTLS secrets" in why and KEY not in why
-    assert unserved(link, Builtin()) == ""
+        assert (why.code, why.params["name"], why.params["engine"]) == ("engine.only_faketls", "Alice", "mtg")
+        assert KEY not in sentence(why)
+    assert unserved(link, Builtin()) is None
     assert secret in Builtin().workload(user(secret=secret), config, place).files["config.toml"]
 
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from app.ledger import database, events
 from app.ledger.ledger import Ledger
 from app.ledger.traffic import Reading
+from app.messages import Problem, text
 
 
 @pytest.fixture
@@ -180,8 +181,10 @@ def test_a_locked_database_delays_no_audit_record_into_a_failure(ledger, monkeyp
 
 def test_problems_and_throttles_are_remembered_until_cleared(ledger):
     w = ledger.workloads
-    assert w.set_problem("p", "busy") and not w.set_problem("p", "busy") and w.set_problem("p", "other")
-    assert w.problems() == {"p": "other"}
+    busy = Problem("port.taken", {"port": 2443, "owner": Problem("port.owner_hidden")})
+    assert w.set_problem("p", busy) and w.problems() == {"p": busy}
+    assert not w.set_problem("p", busy) and w.set_problem("p", text("other"))
+    assert w.problems() == {"p": text("other")}
     assert w.clear_problem("p") and not w.clear_problem("p")
     w.set_throttle("p", 1000)
     assert w.throttles() == {"p": 1000}

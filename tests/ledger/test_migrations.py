@@ -9,6 +9,7 @@ import pytest
 from app.ledger import migrations
 from app.ledger.ledger import Ledger
 from app.ledger.migrations import STEPS, migrate, readable_by
+from app.messages import Problem, text
 
 NEW_TABLE = "CREATE TABLE extra (id INTEGER); CREATE INDEX extra_id ON extra (id);"
 
@@ -39,3 +40,37 @@ def test_a_file_of_a_newer_version_that_only_added_is_read_and_written(tmp_path,
     assert db.execute("PRAGMA user_version").fetchone()[0] == len(newer)
     migrate(db)
     assert db.execute("PRAGMA user_version").fetchone()[0] == len(newer), "an older version takes nothing back"
+
+
+def test_what_was_kept_in_words_is_read_as_it_was(tmp_path) -> None:
+    words = next(number for number, step in enumerate(STEPS) if "events RENAME COLUMN detail" in step)
+    db = sqlite3.connect(tmp_path / "panel.db", isolation_level=None)
+    for step in STEPS[:words]:
+        db.executescript(step)
+    db.execute(f"PRAGMA user_version = {words}")
+    db.execute("INSERT INTO events (at, actor, action, subject, detail) "
+               "VALUES (1, 'cli', 'user changed', 'Ann', 'port')")
+    db.execute("INSERT INTO problems VALUES ('mtg-proxy-2443', 'port 2443 is {taken}', 1)")
+    db.execute("INSERT INTO slow VALUES ('link', 'run', 'nginx was down')")
+    db.execute("INSERT INTO certificates (name, domains, reason) VALUES ('panel', 'a.example', '{\"code\": 1}'), "
+               "('cover', 'b.example', '')")
+    db.execute("INSERT INTO closed_covers VALUES ('c.example', 'leads to 127.0.0.1')")
+    db.close()
+    ledger = Ledger(tmp_path)
+    assert [event.detail for event in ledger.events.recent()] == ["port"]
+    assert ledger.workloads.problems() == {"mtg-proxy-2443": text("port 2443 is {taken}")}
+    assert ledger.workloads.slow() == {("link", "run"): text("nginx was down")}
+    assert [row.reason for row in ledger.certificates.all().values()] == ["", '{"code": 1}']
+    assert ledger.strangers.closed_covers() == {"c.example": text("leads to 127.0.0.1")}
+
+
+def test_what_is_kept_as_a_code_is_read_as_the_same_problem(tmp_path) -> None:
+    ledger, told = Ledger(tmp_path), Problem("cover.inside", {"addresses": ["127.0.0.1", "10.0.0.1"]})
+    ledger.strangers.set_cover("c.example", told)
+    without = Problem("certificate.without", {"names": ["a"], "reason": told})
+    ledger.certificates.failed("panel", ["a.example"], without, 1)
+    ledger.events.record("panel", "create failed", "Ann", told)
+    assert ledger.strangers.closed_covers() == {"c.example": told}
+    assert ledger.certificates.all()["panel"].problem == without
+    assert ledger.events.recent()[0].problem == told
+    assert ledger.events.recent()[0].detail.startswith("leads to 127.0.0.1, 10.0.0.1, which is not an address")

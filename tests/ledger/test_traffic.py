@@ -16,6 +16,7 @@ from app.ledger.ledger import Ledger
 from app.ledger.migrations import STEPS
 from app.ledger.refusals import Count, Refused
 from app.ledger.traffic import KEPT_RUNS, NOISE, Due, Reading
+from app.messages import text
 
 NOON = datetime(2027, 3, 10, 12).timestamp()
 
@@ -346,7 +347,7 @@ def test_what_was_noted_by_workload_becomes_that_of_its_link(seventh):
     for _ in range(2):
         ledger.traffic.name_links(lambda: NAMED)
     assert ledger.traffic.last_uses() == {"link of alice": 50}, "bob's port was used by somebody else"
-    assert ledger.workloads.slow() == {("link of alice", "run 3"): "its nginx was down"}
+    assert ledger.workloads.slow() == {("link of alice", "run 3"): text("its nginx was down")}
     ledger.traffic.account([reading(130, run="run 3"), reading(75, user="bob", run="run 4")], NOON)
     assert (total(ledger).down, total(ledger, "bob").down) == (1030, 75)
     ledger.refusals.account([Count("alice", "link of alice", "run 3", Refused(wrong_clock=9))], NOON)

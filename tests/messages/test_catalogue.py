@@ -23,8 +23,7 @@ TREES = {path.relative_to(APP).as_posix(): ast.parse(path.read_text()) for path 
 #: The engine is a program of its own, with a log of its own, in English as mtg's and nginx's.
 PROGRAMS = ("builtin", "mtproto")
 #: Rooms that raise sentences still.
-NOT_CONVERTED = ("actions", "certificates", "checks", "control", "edge", "engines", "runtimes",
-                 "ledger")
+NOT_CONVERTED = ("actions", "checks", "control", "engines", "runtimes")
 
 
 def coded() -> set[str]:

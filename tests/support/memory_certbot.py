@@ -49,7 +49,7 @@ class MemoryCertbot:
         if self.failure:
             raise self.failure
         if refused := sorted(self.refused & set(domains)):
-            raise CertificateFailure(f"could not check {', '.join(refused)}", refused)
+            raise CertificateFailure(f"could not check {', '.join(refused)}").because_of(refused)
         have = self.live.get(name)
         lasts = have is not None and have.not_after.timestamp() > self._clock()
         if force or not lasts or set(have.domains) != set(domains):

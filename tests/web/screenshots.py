@@ -19,6 +19,7 @@ from werkzeug.serving import make_server
 from app import create_app
 from app.control.monitor import Monitor
 from app.engines.builtin import Builtin
+from app.messages import text
 from app.runtimes.base import Sample
 from app.runtimes.loglines import merge, stamped
 from tests.support.fleet import Fleet
@@ -120,8 +121,8 @@ def fleet_on_443(data_dir: Path) -> Fleet:
                                      ("cover-1", ["example.org", *names], 79, 11)):
         certificates.succeeded(name, domains, now - ago * 86400, now + days * 86400 + 60, now - ago * 86400)
     certificates.failed("cover-1", ["example.org", *names],
-                        "the authority could not reach example.org on port 80: port 80 of this server must be "
-                        "open to the internet", now - 3600)
+                        text("the authority could not reach example.org on port 80: port 80 of this server must be "
+                             "open to the internet"), now - 3600)
     return fleet
 
 

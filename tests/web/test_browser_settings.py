@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from app.checks.tls import TlsCheck
+from app.messages import text
 from tests.support.fleet import Fleet
 from tests.support.memory_runtime import MemoryRuntime
 from tests.web.behind_nginx import fleet_behind_nginx
@@ -106,9 +107,9 @@ def test_the_page_fits_and_is_legible_in_every_state(
     now = fleet.reconciler.clock()
     names = [long, *(f"u{n}.example.org" for n in range(60))]
     fleet.ledger.certificates.succeeded("cover-1", names, now, now + 9e5, now)
-    fleet.ledger.certificates.failed("panel", [long], f"could not check {long}: " + "x" * 300, now)
+    fleet.ledger.certificates.failed("panel", [long], text(f"could not check {long}: " + "x" * 300), now)
     observed = fleet.runtime.observe()[0]
-    fleet.ledger.workloads.set_slow(*observed.links, observed.run_id, "y" * 200)
+    fleet.ledger.workloads.set_slow(*observed.links, observed.run_id, text("y" * 200))
 
     context, desk = open_desk(chromium, site, width, theme)
     desk.login()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.ledger.traffic import Reading
+from app.messages import text as told
 from app.rules.links import all_links
 from app.rules.users import find
 from tests.support.fleet import Fleet
@@ -103,7 +104,7 @@ def test_it_is_said_which_link_was_used_last(admin: Visitor, fleet: Fleet, alice
 
 def test_a_slow_proxy_says_why(admin: Visitor, fleet: Fleet, alice: str) -> None:
     observed = fleet.runtime.observe()[0]
-    fleet.ledger.workloads.set_slow(*observed.links, observed.run_id, "nginx was down when it started")
+    fleet.ledger.workloads.set_slow(*observed.links, observed.run_id, told("nginx was down when it started"))
     for path in (f"/users/{alice}", f"/users/{alice}/state"):
         assert "Slow. Nginx was down when it started" in text(
             f"<html>{admin.get(path).get_data(as_text=True)}</html>")

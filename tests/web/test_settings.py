@@ -11,6 +11,7 @@ import pytest
 from app.certificates.certbot import CertificateFailure
 from app.checks.tls import check_all
 from app.config.model import SETTINGS
+from app.messages import text as told
 from app.web.pages.settings import NAMES
 from tests.support.cover import Cover
 from tests.support.fleet import Fleet
@@ -314,7 +315,7 @@ def test_the_table_says_for_whom_until_when_and_what_failed(admin: Visitor, flee
         names = [f"{name}.example.org", *(f"user{n}.example.org" for n in range(50 if days == 60 else 0))]
         ledger.succeeded(name, names, now - 30 * DAY, now + (days + 0.5) * DAY, now - 30 * DAY)
     why = "port 80 of this server must be open to the internet"
-    ledger.failed("cover-5", ["late.example.org"], why, now - 7200)
+    ledger.failed("cover-5", ["late.example.org"], told(why), now - 7200)
     page = admin.get("/settings").get_data(as_text=True)
     assert marks(page) == [("state-good", "60 days left"), ("state-warn", "13 days left"),
                            ("state-bad", "6 days left"), ("state-bad", "Expired"),

@@ -24,6 +24,7 @@ from app.edge.nginx.render import MOUNTED, RenderContext, render
 from app.engines.base import IngressSpec
 from app.lib import portmap
 from app.lib.files import put
+from app.messages import Problem
 from app.runtimes.base import RuntimeFailure, RuntimeUnavailable
 from app.runtimes.docker.service import Service, ServiceMissing
 
@@ -44,7 +45,6 @@ REFUSED = "/run/refused.log"
 
 _COUNT = "wc -c </run/refused/count && : >/run/refused/count"
 
-_KEPT = "What it served before is served on."
 
 #: $1: the version. The paths of a configuration are relative to where its main file is.
 _CHECK = f"""
@@ -146,10 +146,9 @@ class Nginx:
     def _check(self, version: str, files: Mapping[str, bytes]) -> None:
         code, printed = self.service.run(["sh", "-c", _CHECK, "check", version])
         if code == 99:
-            raise EdgeFailure(f"nginx does not see what is in {self.folder.path}: that folder has to be mounted in "
-                              f"its container at {MOUNTED}, as docker-compose.yml does. {_KEPT}")
+            raise EdgeFailure("nginx.not_mounted", folder=self.folder.path, mounted=MOUNTED)
         if code:
-            raise EdgeFailure(f"nginx refuses the new configuration: {refusal(printed, files)}. {_KEPT}")
+            raise EdgeFailure("nginx.refuses", reason=refusal(printed, files))
 
     def _swap(self, fresh: str, version: str) -> None:
         self.folder.point("current", fresh)
@@ -165,8 +164,8 @@ class Nginx:
         with suppress(RuntimeFailure):
             self.service.signal("SIGHUP")
         said = refusal(printed, {}) if printed.strip() else \
-            f"it did not serve it within {RELOAD_SECONDS:g} seconds; `docker compose logs nginx` may say why"
-        raise EdgeFailure(f"nginx can't serve the new configuration, although it passed the check: {said}. {_KEPT}")
+            Problem("nginx.silent", {"seconds": RELOAD_SECONDS})
+        raise EdgeFailure("nginx.cant_serve", reason=said)
 
     def _back(self, fresh: str) -> None:
         """Put back what nginx was last seen to serve; a restart would read what is there."""
@@ -227,15 +226,14 @@ def _failures() -> Iterator[None]:
     try:
         yield
     except ServiceMissing as error:
-        raise EdgeUnavailable(f"nginx is not there: {error}. Start it: docker compose up -d nginx. "
-                              "If it does not stay up, docker compose logs nginx says why") from error
+        raise EdgeUnavailable("nginx.missing", reason=error) from error
     except RuntimeUnavailable as error:
-        raise EdgeUnavailable(str(error)) from error
+        raise EdgeUnavailable(error.problem) from error
     except RuntimeFailure as error:
-        raise EdgeUnavailable(f"nginx can't be reached: {error}") from error
+        raise EdgeUnavailable("nginx.unreachable", reason=error) from error
     except OSError as error:
-        raise EdgeFailure(f"{error.filename or 'the folder of nginx'} can't be written or read "
-                          f"({error.strerror or error}). {_KEPT}") from error
+        raise EdgeFailure("nginx.folder", path=error.filename or Problem("nginx.its_folder"),
+                          reason=error.strerror or error) from error
 
 
 def _ipv6() -> bool:

@@ -131,18 +131,16 @@ def _refuse_names(site: EdgeConfig) -> None:
     for name in (*site.routes, *site.own_names, *filter(None, (site.panel_domain,))):
         try:
             if valid_domain(name) != name:
-                raise EdgeFailure(f"nginx can't be told of {name!r}: the name would be {valid_domain(name)}")
+                raise EdgeFailure("nginx.name", name=name, known=valid_domain(name))
         except SecretError as error:
-            raise EdgeFailure(f"nginx can't be told of {error}") from error
+            raise EdgeFailure("nginx.no_name", reason=error) from error
     for name, address in site.routes.items():
         if not _ADDRESS.fullmatch(address):
-            raise EdgeFailure(f"the proxy of {name} has the address {address!r}; HOST:PORT is expected")
+            raise EdgeFailure("nginx.address", name=name, address=address)
     if site.panel_domain and site.panel_domain in site.routes:
-        raise EdgeFailure(f"{site.panel_domain} is the panel's own name (panel_domain) and a user's domain: "
-                          "give that user another one")
+        raise EdgeFailure("nginx.panel_is_user", domain=site.panel_domain)
     if site.panel_domain and site.panel_domain in site.own_names:
-        raise EdgeFailure(f"{site.panel_domain} is the panel's own name (panel_domain) and the cover site's: "
-                          "give one of them another")
+        raise EdgeFailure("nginx.panel_is_cover", domain=site.panel_domain)
 
 
 def _covering(name: str, certificate: Certificate) -> bool:
@@ -159,7 +157,7 @@ def _best(names: Iterable[str], certificates: Iterable[Certificate]) -> dict[str
 
 def _paths(certificate: Certificate) -> tuple[str, str]:
     if not _FILE_NAME.fullmatch(certificate.name) or certificate.name in ("timing", "trusted"):
-        raise EdgeFailure(f"a certificate can't be called {certificate.name!r}")
+        raise EdgeFailure("nginx.certificate_name", name=certificate.name)
     return f"certs/{certificate.name}.pem", f"certs/{certificate.name}.key"
 
 
@@ -181,7 +179,7 @@ def _pem_files(certificates: Iterable[Certificate]) -> dict[str, bytes]:
     for certificate in certificates:
         pems = dict(zip(_paths(certificate), (certificate.chain.encode(), certificate.key.encode()), strict=True))
         if any(files.get(path, pem) != pem for path, pem in pems.items()):
-            raise EdgeFailure(f"two certificates are called {certificate.name!r}")
+            raise EdgeFailure("nginx.certificate_twice", name=certificate.name)
         files |= pems
     return files
 
@@ -209,11 +207,10 @@ def _cover_site(site: EdgeConfig, around: RenderContext, text: Callable[..., byt
     if site.cover_site == "proxy":
         address = _URL.fullmatch(site.cover_url)
         if not address:
-            raise EdgeFailure(f"cover_url is {site.cover_url!r}; https:// and a host name is expected")
+            raise EdgeFailure("nginx.cover_url", value=site.cover_url)
         host = address["host"].lower()
         if host in (site.panel_domain, *site.own_names, *site.routes):
-            raise EdgeFailure(f"cover_url is {site.cover_url}, which leads back to this server: "
-                              "name a site elsewhere")
+            raise EdgeFailure("nginx.cover_circle", value=site.cover_url)
         shown = text("cover-proxy.conf.j2", site=host + (address["port"] or ""), host=host,
                      token=around.token)
         return {"parts/cover.conf": shown, "certs/trusted.pem": around.trusted}

@@ -38,7 +38,7 @@ class Mtg(OneEach):
 
     def workload(self, user: User, config: Config, place: Place, front: IngressSpec = NO_INGRESS) -> Workload:
         if not self.binary:
-            raise EngineRefusal("mtg is not installed here: put it on PATH, or its path into MTG_BIN")
+            raise EngineRefusal("engine.no_mtg")
         if front.trusted:
             # Where its files are is known to the runtime only, so no environment can name them - and
             # beside local processes there is no nginx whose certificate would have to be trusted.

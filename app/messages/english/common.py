@@ -6,6 +6,7 @@ TEMPLATES = {
     "disk.full": "the disk is full",
     "unfinished": "{what} What follows from it failed, and is tried again by the panel: {reason:bare}.",
     "ledger.unusable": "panel.db can't be used: {reason}",
+    "ledger.damaged": "{name} was damaged, and is begun anew",
     "config.busy": "others change config.json all the time, so this change was not made: try again",
     "port.taken": "port {port} is taken by another program ({owner})",
     "port.owner": "{program}, pid {pid}",

@@ -25,6 +25,12 @@ TEMPLATES = {
     "port443.shared_domain":
         "{first!r} and {second!r} both have the domain {domain}, and on port 443 users are told apart by it: give one "
         "of them another first",
+    "cover.closed":
+        "{name}: the domain {domain} {reason}. It is passed on to nobody until the DNS says otherwise: give this user "
+        "another domain",
+    "port443.turned_away":
+        "Port 443: {count:,} connections were turned away in the last 24 hours, as their address had {most:,} already "
+        "({@nginx_connections_per_address})",
     "certificates.no_certbot":
         "certificates need the nginx and the certbot of docker-compose.yml (docs/docker.md); this panel runs without "
         "them",

@@ -1,0 +1,69 @@
+"""nginx, certbot and the certificates."""
+
+TEMPLATES = {
+    "nginx.name": "nginx can't be told of {name!r}: the name would be {known}",
+    "nginx.no_name": "nginx can't be told of {reason}",
+    "nginx.address": "the proxy of {name} has the address {address!r}; HOST:PORT is expected",
+    "nginx.panel_is_user":
+        "{domain} is the panel's own name ({@panel_domain}) and a user's domain: give that user another one",
+    "nginx.panel_is_cover":
+        "{domain} is the panel's own name ({@panel_domain}) and the cover site's: give one of them another",
+    "nginx.certificate_name": "a certificate can't be called {name!r}",
+    "nginx.certificate_twice": "two certificates are called {name!r}",
+    "nginx.cover_url": "{@cover_url} is {value!r}; https:// and a host name is expected",
+    "nginx.cover_circle": "{@cover_url} is {value}, which leads back to this server: name a site elsewhere",
+    "nginx.not_mounted":
+        "nginx does not see what is in {folder}: that folder has to be mounted in its container at {mounted}, as "
+        "docker-compose.yml does. What it served before is served on.",
+    "nginx.refuses": "nginx refuses the new configuration: {reason}. What it served before is served on.",
+    "nginx.cant_serve":
+        "nginx can't serve the new configuration, although it passed the check: {reason}. What it served before is "
+        "served on.",
+    "nginx.silent":
+        "it did not serve it within {seconds:g} seconds; `docker compose logs nginx` may say why",
+    "nginx.missing":
+        "nginx is not there: {reason}. Start it: docker compose up -d nginx. If it does not stay up, docker compose "
+        "logs nginx says why",
+    "nginx.unreachable": "nginx can't be reached: {reason}",
+    "nginx.folder": "{path} can't be written or read ({reason}). What it served before is served on.",
+    "nginx.its_folder": "the folder of nginx",
+    "pem.no_key": "the certificate {name!r} has no key",
+    "pem.unreadable": "the certificate {name!r} or its key can't be read: {reason}",
+    "pem.other_key": "the key of the certificate {name!r} belongs to another one",
+    "certbot.missing": "certbot does not run; start it with: {command}",
+    "certbot.not_asked": "certbot could not be asked: {reason}",
+    "certbot.damaged": "certbot's files are damaged: {reason}",
+    "certbot.busy": "certbot is busy with another request",
+    "certbot.failed": "certbot failed: {said}",
+    "certbot.nothing":
+        "certbot says that all is well, but its files hold no certificate for {domains}: docker compose logs certbot",
+    "authority.unreachable": "the certificate authority {authority} can't be reached from this server: {reason}",
+    "authority.untrusted": "its own certificate is not trusted here",
+    "authority.no_address": "its name has no address in the DNS",
+    "authority.nothing_listens": "nothing listens there",
+    "authority.no_answer": "no answer in time",
+    "authority.refuses": "{authority} refuses: {said}",
+    "authority.refuses_advice": "{authority} refuses: {said} ({advice})",
+    "authority.names": "{authority} could not check {problems:clauses}",
+    "authority.kind": "{problems:clauses}",
+    "authority.kind_advice": "{problems:clauses} ({advice})",
+    "authority.name": "{domain}: {detail}",
+    "authority.more": "and {count} more like that",
+    "authority.advice_dns": "A and AAAA records must lead to this server",
+    "authority.advice_connection":
+        "port 80 of this server must be open to the internet, at every address that the A and AAAA records name",
+    "authority.advice_unauthorized":
+        "the A and AAAA records must lead to this server, and its port 80 to this nginx",
+    "authority.advice_caa": "the domain's CAA record does not allow this authority",
+    "authority.advice_ratelimited": "only waiting helps; the panel asks again by itself",
+    "certificate.without": "it is without {names}: {reason}",
+    "engine.no_mtg": "mtg is not installed here: put it on PATH, or its path into MTG_BIN",
+    "throttle.not_kept":
+        "{name} should be kept to {wanted} bit/s (0 is no limit), but {engine} tells that it keeps them to {kept}",
+    "engine.only_faketls":
+        "{engine} serves only FakeTLS secrets (they start with ee), and the one of {name} is {kind}: give a domain, or "
+        "use the built-in engine",
+    "engine.secrets":
+        "{engine} serves no such secrets, only these: {kinds}, and the one of {name} is {kind}: give a domain, or use "
+        "the built-in engine",
+}
