@@ -93,11 +93,15 @@ apply_settings() {
             warn "the panel did not take $line:"
             say "      ${said#Error: }"
             refused+=$line$'\n'
+            case $line in panel_domain=*) HTTPS_WAITS=yes ;; esac
         fi
     done < <(wanted_settings)
     # What was refused is tried again the next time.
     wanted_settings | { grep -vxF -f <(printf '%s' "${refused%$'\n'}") || true; } | write_file "$applied" 0600
 }
+
+# Whether the panel's name was refused, as it does not lead here yet.
+HTTPS_WAITS=no
 
 # A first user, where there is none at all.
 add_first_user() {
@@ -137,7 +141,7 @@ probe_first_user() {
     done
     warn "$name's proxy does not lead to Telegram yet:"
     say "$(sed 's/^Error: //; s/^/      /' <<<"$said")"
-    say "      Everything is installed. Try again later: $(cli_command "probe $name")"
+    say "      Everything is installed. Try again later: $(cli_command "probe '$name'")"
 }
 
 # cli_command WORDS: the panel's command line, as it is typed on this server.
@@ -168,11 +172,14 @@ read_first_password() {
 # --- The way to the panel without a domain: a certificate for the bare address is to come in here. Until then the
 # panel listens on this machine only, and the tunnel is the way. ---
 panel_address() {
-    if [ "$HTTPS" = yes ]; then printf 'https://%s' "$(panel_domain)"; else printf 'http://127.0.0.1:%s' "$PANEL_PORT"; fi
+    if [ "$HTTPS$HTTPS_WAITS" = yesno ]; then printf 'https://%s' "$(panel_domain)"; else printf 'http://127.0.0.1:%s' "$PANEL_PORT"; fi
 }
 
 way_to_the_panel() {
-    if [ "$HTTPS" = yes ]; then
+    if [ "$HTTPS$HTTPS_WAITS" = yesyes ]; then
+        show "           When $(panel_domain) leads to this server, run the repair below: then it is there by HTTPS, too."
+    fi
+    if [ "$HTTPS$HTTPS_WAITS" = yesno ]; then
         show "           It is there as soon as its certificate is, most often within a minute. If it does not come:"
         show "           $(cli_command "certificates list")"
         show "Until then, from your own computer, and then http://127.0.0.1:$PANEL_PORT:"

@@ -127,6 +127,7 @@ def test_a_domain_that_leads_elsewhere_is_told_and_no_obstacle(tmp_path: Path) -
     assert answer.code == 0, answer.told
     assert "proxy.example.com leads to 198.51.100.1, and this server is 203.0.113.7" in answer.stdout
     assert "the panel did not take panel_domain=proxy.example.com" in answer.stdout
+    assert "Panel:     http://127.0.0.1:8080\n" in answer.stdout and "ssh -L" in answer.stdout
     # What was refused is tried again.
     server.change(refuses={})
     assert server.install().code == 0 and server.declared()["panel_domain"] == "proxy.example.com"
