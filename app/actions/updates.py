@@ -48,9 +48,9 @@ def ask(system: System, actor: Actor) -> Updates:
     actor.require(Right.SUDO)
     now = told(system.data_dir)
     if now is None:
-        raise Refused("This server does not take updates from the panel. On the server: mtproto update --panel on")
+        raise Refused("update.off")
     if not now.available:
-        raise Refused(f"{now.installed} is the newest release.")
+        raise Refused("update.newest", version=now.installed)
     with refusing():
         files.put(system.data_dir / WANTED, now.newest.encode())
     system.ledger.events.record(str(actor), "update asked for", "", f"from {now.installed} to {now.newest}")

@@ -110,7 +110,7 @@ def _ask(url: str) -> float | None:
     try:
         parts = urlsplit(url)
         if not parts.hostname:
-            raise ValueError("it names no host")
+            raise ValueError(url)  # it names no host
         connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=_TIMEOUT)
         if parts.scheme == "https":
             connection = http.client.HTTPSConnection(parts.hostname, parts.port, timeout=_TIMEOUT,

@@ -22,8 +22,8 @@ TREES = {path.relative_to(APP).as_posix(): ast.parse(path.read_text()) for path 
 
 #: The engine is a program of its own, with a log of its own, in English as mtg's and nginx's.
 PROGRAMS = ("builtin", "mtproto")
-#: Rooms that raise sentences still.
-NOT_CONVERTED = ("actions", "checks", "control", "engines", "runtimes")
+#: Rooms that raise sentences still: what a runtime could not do, the probe's answers, and what is only logged.
+NOT_CONVERTED = ("control", "runtimes")
 
 
 def coded() -> set[str]:

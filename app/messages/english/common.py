@@ -7,6 +7,8 @@ TEMPLATES = {
     "unfinished": "{what} What follows from it failed, and is tried again by the panel: {reason:bare}.",
     "ledger.unusable": "panel.db can't be used: {reason}",
     "ledger.damaged": "{name} was damaged, and is begun anew",
+    "update.off": "This server does not take updates from the panel. On the server: mtproto update --panel on",
+    "update.newest": "{version} is the newest release.",
     "config.busy": "others change config.json all the time, so this change was not made: try again",
     "port.taken": "port {port} is taken by another program ({owner})",
     "port.owner": "{program}, pid {pid}",
