@@ -1,0 +1,120 @@
+"""Looks at everything that can be looked at from here, and says what helps."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from app.checks.tls import check_all
+from app.control import passes, views
+from app.control.errors import Refused
+from app.control.probing import link_from_here, probe_link
+from app.control.records import Status, UserView
+from app.control.system import System
+from app.messages import Problem, sentence
+from app.mtproto.probe import ProbeError
+
+OK, NOTE, PROBLEM = "ok", "note", "problem"
+
+#: Bytes below which something soon fails: the ledger grows by megabytes, an image is hundreds of them.
+_LITTLE_DISK, _LITTLE_MEMORY = 500 * 1000**2, 64 * 1024**2
+_AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class Finding:
+    """about: the part that was looked at. state: ok, note or problem. text: a sentence for people."""
+
+    about: str
+    state: str
+    text: str
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def examine(system: System, with_domains: bool = False) -> list[Finding]:
+    """Everything, in the order in which one thing needs another. Changes nothing; takes seconds.
+
+    with_domains: also whether each user's domain answers with TLS 1.3, for which sites elsewhere are asked.
+    """
+    passes.look_at_server(system)
+    passes.look_at_clock(system)
+    status = views.status(system)
+    found = [*_machine(system.data_dir), *_configuration(system), *_whole(status)]
+    found += _links(system, status.users)
+    if with_domains:
+        names = sorted({user.domain for user in status.users if user.enabled and user.domain})
+        found += [Finding("domains", OK if one.ok else PROBLEM, sentence(
+            Problem("doctor.domain", {"domain": one.domain}) if one.ok else
+            Problem("doctor.domain_bad", {"domain": one.domain, "reason": one.reason}))) for one in check_all(names)]
+    return found
+
+
+def _machine(folder: Path) -> Iterator[Finding]:
+    free = shutil.disk_usage(folder).free
+    yield _finding("disk", "doctor.disk", free < _LITTLE_DISK, free=round(free / 1000**2))
+    memory = _available_memory()
+    if memory is not None:
+        yield _finding("memory", "doctor.memory", memory < _LITTLE_MEMORY, free=round(memory / 1024**2))
+
+
+def _configuration(system: System) -> Iterator[Finding]:
+    """What config.json says that has no effect, or works oddly; what is wrong with it is among the whole's problems."""
+    if problem := system.declaration.problem():
+        yield Finding("configuration", PROBLEM, problem)
+        return
+    notes = system.file.check()
+    yield from (Finding("configuration", NOTE, sentence(note)) for note in notes)
+    if not notes:
+        yield _finding("configuration", "doctor.configuration", False)
+
+
+def _whole(status: Status) -> Iterator[Finding]:
+    yield from (Finding("installation", PROBLEM, text) for text in status.problems)
+    if status.server_note:
+        yield Finding("address", PROBLEM, status.server_note)
+    yield from (Finding("installation", NOTE, text) for text in status.notes)
+    if status.outdated:
+        yield _finding("images", "doctor.outdated", True, count=status.outdated)
+    if status.stopped:
+        yield Finding("proxies", NOTE, sentence(Problem("doctor.stopped", {})))
+    else:
+        yield _finding("proxies", "doctor.running", status.running < status.total, running=status.running,
+                       total=status.total)
+
+
+def _links(system: System, users: list[UserView]) -> list[Finding]:
+    config, port = system.declaration.last_good(), system.port443.public_port
+
+    def tried(user: UserView) -> Finding | None:
+        try:
+            probe_link(link_from_here(user, config, port), system.clock, config)
+        except (ProbeError, Refused) as error:
+            return Finding("links", PROBLEM, sentence(
+                Problem("doctor.link_bad", {"name": user.name, "reason": str(error)})))
+        return None
+
+    running = [user for user in users if user.state == "running"]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        bad = [finding for finding in pool.map(tried, running) if finding]
+    if running and not bad:
+        bad = [_finding("links", "doctor.links", False, count=len(running))]
+    return bad
+
+
+def _finding(about: str, code: str, is_problem: bool, **params: object) -> Finding:
+    return Finding(about, PROBLEM if is_problem else OK, sentence(Problem(code, params)))
+
+
+def _available_memory() -> int | None:
+    """Bytes, as the kernel estimates them; None where it does not tell."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration, ValueError, IndexError):
+        return None
