@@ -110,7 +110,8 @@ def test_of_several_changes_all_or_none_are_made(run) -> None:
 
 
 def test_an_unknown_key_is_refused_with_the_list_of_those_that_exist(run) -> None:
-    assert "limit_gb, speed_mbps" in run("user", "set", "Alice", "colour=red").refused()
+    told = run("user", "set", "Alice", "colour=red").refused()
+    assert "there are: " in told and "limit_gb, " in told and "speed_mbps, " in told
     assert "fake_tls_domain" in run("settings", "set", "colour=red").refused()
     assert "fake_tls_domain" in run("settings", "get", "colour").refused()
 
