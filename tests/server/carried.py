@@ -126,12 +126,12 @@ def _load(archive: Path, folder: Path) -> None:
 
 def _build_ahead(folder: Path) -> None:
     """The longest steps of Dockerfile and Dockerfile.mtg, for the engine inside to find in its cache."""
-    with _engine(folder) as address:
+    with _engine(folder) as address, tempfile.TemporaryDirectory(prefix="mtproto-ahead-") as context:
+        # From a folder, as the installer builds: in a tar of another maker's, modes differ, and nothing would be found.
+        shutil.copyfile(ROOT / "requirements.txt", Path(context) / "requirements.txt")
         for number, dockerfile in enumerate(ahead()):
-            context = images.archive({"Dockerfile": dockerfile.encode(),
-                                      "requirements.txt": (ROOT / "requirements.txt").read_bytes()})
-            images.docker("--host", address, "build", "--network", "none", "--tag", f"ahead:{number}", "-",
-                          stdin=context)
+            (Path(context) / "Dockerfile").write_text(dockerfile)
+            images.docker("--host", address, "build", "--network", "none", "--tag", f"ahead:{number}", context)
 
 
 def ahead() -> list[str]:
