@@ -120,8 +120,10 @@ def _differences(system: System, here: Config, there: Config, merged: Config | N
     """For people: what comes, what goes, what stays as it is on this server, and whose link will not work."""
     merged = merged or _merged(here, there)
     ids = {user.id for user in there.users}
-    told = [Problem("restore.users", {"there": len(there.users), "here": len(here.users),
-                                      "lost": sum(user.id not in ids for user in here.users)})]
+    lost = [user.name for user in here.users if user.id not in ids]
+    told = [Problem("restore.users", {"there": len(there.users), "here": len(here.users)})]
+    if lost:
+        told.append(Problem("restore.lost", {"names": lost}))
     told += [Problem("restore.kept", {"field": field, "value": getattr(here, field), "other": getattr(there, field)})
              for field in OF_THE_SERVER
              if field not in _SILENT and getattr(here, field) != getattr(there, field) and getattr(there, field)]

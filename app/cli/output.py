@@ -65,4 +65,5 @@ def facts(pairs: Sequence[tuple[str, str]]) -> str:
 
 def paragraph(text: str) -> str:
     """Running text, wrapped to WIDTH."""
-    return textwrap.fill(plain(text), WIDTH, subsequent_indent="  ", break_long_words=False)
+    return textwrap.fill(plain(text), WIDTH, subsequent_indent="  ", break_long_words=False,
+                         break_on_hyphens=False)  # paths and names stay whole

@@ -14,8 +14,8 @@ TEMPLATES = {
     "restore.ledger_newer": "The measurements in the backup {path} are those of a newer version ({version}): update "
                             "first. Nothing was changed.",
     "restore.invalid": "The configuration in the backup {path} is not valid:\n{problems:lines}\nNothing was changed.",
-    "restore.users": "{there} {there:user|users} in the backup; {here} here, of whom {lost} {lost:is|are} not in "
-                     "it and {lost:goes|go}",
+    "restore.users": "{there} {there:user|users} in the backup, {here} here",
+    "restore.lost": "{names}: here, but not in the backup; they go",
     "restore.before": "what was here is kept in {path}",
     "restore.kept": "{field} stays as it is on this server: {value!r}, not {other!r}",
     "restore.port_taken": "{name}: port {port} is not free here ({reason}), so their link won't work until it is",
