@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import pytest
 
-from app.runtimes.base import CREATED, EXITED, RUNNING, Place, Workload
+from app.runtimes.base import CREATED, EXITED, RUNNING, ImageMissing, Place, Workload
 from app.runtimes.docker import spec as docker_spec
 from app.runtimes.docker import state as docker_state
 from app.runtimes.docker.client import Connection
 from app.runtimes.docker.events import Watcher
-from app.runtimes.docker.images import sentence, split
+from app.runtimes.docker.images import split
 from app.runtimes.docker.logs import parse
 from app.runtimes.docker.state import ContainerInfo, CrashState
 
@@ -114,7 +114,7 @@ def test_an_image_name_is_taken_apart_as_docker_does(image, parts):
 
 
 def test_a_missing_image_is_told_with_the_reason_and_three_ways_out():
-    told = sentence("mtg-custom", "no route to host")
+    told = str(ImageMissing("docker.image_missing", image="mtg-custom", reason="no route to host"))
     for part in ("mtg-custom", "no route to host", "mirror", "docker load", "MTPROTO_RUNTIME"):
         assert part in told
 

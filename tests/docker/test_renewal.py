@@ -7,6 +7,7 @@ import io
 import pytest
 from docker import APIClient
 
+from app.accounts.actor import CLI
 from app.actions.renewal import outdated, renew
 from tests.docker.conftest import Lab
 from tests.support.stream import passes
@@ -34,7 +35,7 @@ def test_a_rebuilt_image_is_noticed_and_its_proxies_are_replaced_one_by_one(
     assert {o.name: o.run_id for o in lab.runtime.observe()} == before, "nobody's connection ends by itself"
     assert lab.fleet.status().outdated == 2
 
-    for number, outcome in enumerate(renew(lab.fleet, "cli"), start=1):
+    for number, outcome in enumerate(renew(lab.fleet, CLI), start=1):
         assert outcome.ok, outcome.reason
         assert lab.fleet.status().outdated == 2 - number
     assert all(map(passes, links.values())) and lab.fleet.status().outdated == 0
@@ -46,7 +47,7 @@ def test_an_image_that_does_not_start_costs_one_user_and_no_more(
     links = {name: lab.fleet.add_user(name).tg_link for name in ("Alice", "Bob")}
     rebuild(hands, private_image, image, 'ENTRYPOINT ["/nothing"]')
     lab.runtime.images_good_for = 0.0
-    done = list(renew(lab.fleet, "cli"))
+    done = list(renew(lab.fleet, CLI))
     assert [outcome.ok for outcome in done] == [False] and "holds no proxy program" in done[0].reason
     assert [passes(link) for link in links.values()] == [False, True]
     hands.tag(image, *private_image.rsplit(":", 1))

@@ -26,7 +26,7 @@ def test_the_walk_over_the_routes_finds_the_ones_we_know(panel: Flask, fleet: Fl
     verbs = ("edit", "enable", "disable", "rotate", "restart", "reset", "remove")
     assert {f"/users/{bob}/{verb}" for verb in verbs} | {
         "/users/new", "/login", "/logout", "/start", "/stop", "/restart", "/renew", "/reset",
-        "/settings", "/settings/domains", "/settings/certificates", "/settings/update"
+        "/settings", "/settings/domains", "/settings/certificates", "/settings/update", "/backup"
     } == set(paths(panel, fleet, "POST"))
 
 

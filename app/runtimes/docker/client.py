@@ -13,6 +13,7 @@ import urllib3
 from docker import APIClient
 from docker.errors import APIError, DockerException
 
+from app.messages import Problem
 from app.runtimes.base import RuntimeFailure, RuntimeUnavailable
 
 SOCKET = "unix:///var/run/docker.sock"
@@ -53,12 +54,11 @@ class Connection:
         except APIError as error:
             if "client version" in str(error.explanation):
                 self._forget()  # the engine was replaced by one that speaks other versions
-                raise RuntimeUnavailable(
-                    f"the Docker engine at {self.url} was replaced; trying again") from error
-            raise RuntimeFailure(f"Docker refuses: {error.explanation or error}") from error
+                raise RuntimeUnavailable("docker.replaced", url=self.url) from error
+            raise RuntimeFailure("docker.refuses", reason=str(error.explanation or error)) from error
         except (requests.RequestException, urllib3.exceptions.HTTPError, DockerException, OSError) as error:
             self._forget()
-            raise RuntimeUnavailable(self._sentence(error)) from error
+            raise RuntimeUnavailable(self._problem(error)) from error
 
     def _client(self, seconds: float | None) -> APIClient:
         with self._lock:
@@ -79,19 +79,17 @@ class Connection:
         with self._lock:
             self._clients.clear()
 
-    def _sentence(self, error: BaseException) -> str:
+    def _problem(self, error: BaseException) -> Problem:
         number = _errno(error)
         if number in (errno.EACCES, errno.EPERM):
-            return (f"the panel may not use the Docker engine at {self.url}: add its account to the group "
-                    "that owns the socket (usually docker; of the panel's container, by DOCKER_GID in .env)")
+            return Problem("docker.forbidden", {"url": self.url})
         if number == errno.ENOENT:
-            return (f"there is no Docker engine at {self.url}: install and start Docker (systemctl start "
-                    "docker), or set DOCKER_HOST")
+            return Problem("docker.missing", {"url": self.url})
         if number == errno.ECONNREFUSED:
-            return f"the Docker engine at {self.url} is not running: systemctl start docker"
-        slow = isinstance(_root(error), TimeoutError) or "timed out" in str(error).lower()
-        return (f"the Docker engine at {self.url} does not answer{'' if slow else f' ({_root(error)})'}: "
-                "systemctl status docker says why")
+            return Problem("docker.stopped", {"url": self.url})
+        if isinstance(_root(error), TimeoutError) or "timed out" in str(error).lower():
+            return Problem("docker.silent", {"url": self.url})
+        return Problem("docker.no_answer", {"url": self.url, "reason": str(_root(error))})
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -100,7 +100,7 @@ class Containers:
     def put(self, api: APIClient, identity: str, name: str, files: Mapping[str, str]) -> None:
         """Write these files where the container finds its own; it may run, as they are in a volume."""
         if not api.put_archive(identity, IMAGE_FOLDER, docker_spec.archive(files)):
-            raise RuntimeFailure(f"{name}: its files could not be put into the container")
+            raise RuntimeFailure("docker.files_not_put", name=name)
 
     def live_files(self, container: ContainerInfo) -> dict[str, str]:
         """What the container's live files hold; one that is missing is left out. Asks Docker only if it has any."""
@@ -128,9 +128,7 @@ class Containers:
                 raise
             old = self.find(workload.name)
             if old is None and self.inspect(workload.name) is not None:
-                raise RuntimeFailure(
-                    f"the name {workload.name} belongs to a container that this installation did not make: "
-                    "remove or rename it (docker rename), or let the panel take it over") from error
+                raise RuntimeFailure("docker.name_taken", name=workload.name) from error
         made = self.make_beside(api, workload)
         if old:
             self.destroy(api, old.id)

@@ -32,7 +32,7 @@ class Images:
                 why = self._pull(image)
                 self._failed[image] = (time.monotonic(), why)
             if why:
-                raise ImageMissing(sentence(image, why))
+                raise ImageMissing("docker.image_missing", image=image, reason=why[:300])
 
     def _present(self, image: str) -> bool:
         with self._connection.api() as api:
@@ -56,7 +56,7 @@ class Images:
                     if time.monotonic() > deadline:
                         return f"it did not arrive within {self.pull_timeout:.0f} s"
         except RuntimeFailure as failure:
-            return str(failure).removeprefix("Docker refuses: ")
+            return str(failure.params["reason"] if failure.code == "docker.refuses" else failure)
         return ""
 
 
@@ -68,10 +68,3 @@ def split(image: str) -> tuple[str, str]:
     name, colon, tag = image.rpartition(":")
     # A colon before a slash belongs to the registry's port.
     return (name, tag) if colon and "/" not in tag else (image, "latest")
-
-
-def sentence(image: str, why: str) -> str:
-    return (f"the image {image} is not on this machine and can't be fetched: {why[:300]}. Three ways out: "
-            "set proxy_image to a registry that is reachable from here (a mirror); bring the image as a file "
-            f"(docker save {image} on another machine, docker load here); or run the built-in engine, which "
-            "needs no image (MTPROTO_RUNTIME=process)")

@@ -55,7 +55,8 @@ def await_ready(containers: Containers, name: str, identity: str, patience: Pati
             if not inspected or not container or container.status != "running" or container.restarts:
                 line = containers.last_line(container) if container else ""
                 why = docker_state.reason(container, line) if container else "its container was removed"
-                raise RuntimeFailure(f"{name} could not be started: {why or f'it ended at once; {line}'}")
+                raise RuntimeFailure("runtime.start_failed", name=name, reason=why) if why else \
+                    RuntimeFailure("docker.ended", name=name, line=line)
             target, clients = address(inspected, containers.network), _clients(inspected, containers.network)
         try:
             if target:
@@ -73,8 +74,7 @@ def await_ready(containers: Containers, name: str, identity: str, patience: Pati
             return
         if age > patience.ready:
             line = containers.last_line(container) if container else ""
-            raise RuntimeFailure(f"{name} was started, but serves neither clients nor metrics after "
-                                 f"{patience.ready:.0f} s; its last line: {line or '(none)'}")
+            raise RuntimeFailure("docker.serves_nothing", name=name, seconds=patience.ready, line=line or '(none)')
         time.sleep(0.01)
 
 

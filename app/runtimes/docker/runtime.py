@@ -79,8 +79,7 @@ class DockerRuntime:
         try:
             ip = str(ipaddress.ip_address(bind.strip("[]"))) if bind else ""
         except ValueError:
-            raise RuntimeFailure(f"{bind!r} is no address to listen on: an IPv4 or IPv6 address of the "
-                                 "machine that Docker runs on is allowed, or nothing for all") from None
+            raise RuntimeFailure("docker.bind_there", bind=bind) from None
         if self._inside is None:
             self._inside = "::" if self._containers.the_network()["EnableIPv6"] else "0.0.0.0"
         return Place(ports.join(self._inside, portmap.CLIENTS), ports.join(self._inside, portmap.METRICS),
@@ -191,7 +190,7 @@ class DockerRuntime:
     def start(self, name: str) -> None:
         container = self._containers.find(name)
         if container is None:
-            raise RuntimeFailure(f"there is no container {name} of this installation that could be started")
+            raise RuntimeFailure("docker.no_container", name=name)
         if container.status == "running":
             return
         self._watcher.expect_life(container.id)
@@ -211,7 +210,7 @@ class DockerRuntime:
                     api.start(container.id)
                 except APIError as error:
                     run.refused = self._refusal(str(error.explanation), container)
-                    raise RuntimeFailure(f"{name} can't be started: {run.refused}") from error
+                    raise RuntimeFailure("runtime.not_started", name=name, reason=run.refused) from error
         finally:
             self._known.pop(container.id, None)
         metrics.await_ready(self._containers, name, container.id, metrics.Patience(
@@ -220,7 +219,7 @@ class DockerRuntime:
     def update(self, name: str, live_files: Mapping[str, str]) -> None:
         container = self._containers.find(name)
         if container is None or set(container.labels.get(LIVE, "").split()) != set(live_files):
-            raise RuntimeFailure(f"{name} has no live files {', '.join(sorted(live_files))} that could be changed")
+            raise RuntimeFailure("runtime.no_live_files", name=name, files=sorted(live_files))
         with self._engine.api(PATIENT) as api:
             self._containers.put(api, container.id, name, live_files)
 
@@ -248,14 +247,13 @@ class DockerRuntime:
     def throttle(self, name: str, bits_per_second: int | None) -> None:
         container, wanted = self._containers.find(name), bits_per_second or None
         if container is None or container.state != RUNNING:
-            raise RuntimeFailure(f"{name} is not running, so its speed can't be limited")
+            raise RuntimeFailure("runtime.speed_not_running", name=name)
         self._limits.pop(name, None)
         with self._engine.api(PATIENT) as api:
             limit = shaper.shape(api, container, wanted)
         self._limits[name] = (container.run_id, limit, time.monotonic())
         if (in_force := limit.bits_per_second if limit else None) != wanted:
-            raise RuntimeFailure(f"{name} was told to keep to {wanted or 0} bit/s (0 is no limit), but the "
-                                 f"kernel keeps it to {in_force or 0}")
+            raise RuntimeFailure("docker.speed_other", name=name, wanted=wanted or 0, in_force=in_force or 0)
 
     def throttled(self, name: str) -> int | None:
         """As in base.Runtime. Each reading takes a helper container, about 0.1 s."""
@@ -305,8 +303,7 @@ class DockerRuntime:
                 self._containers.destroy(api, made)
                 _bring_back(api, old)
                 why = error.explanation if isinstance(error, APIError) else error
-                raise RuntimeFailure(
-                    f"{old.name} of the older installation was left as it was: {why}") from error
+                raise RuntimeFailure("docker.left_as_it_was", name=old.name, reason=why) from error
             # Its volumes stay: they are the operator's.
             api.remove_container(old.id, force=True)
 

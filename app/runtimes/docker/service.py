@@ -37,7 +37,7 @@ class Service:
         for container in found:
             if self.network in container["NetworkSettings"]["Networks"]:
                 return container["Id"]
-        raise ServiceMissing(f"no {self.role} container runs in the network {self.network}")
+        raise ServiceMissing("docker.no_service", role=self.role, network=self.network)
 
     def run(self, command: Sequence[str], seconds: float = 60.0) -> tuple[int, str]:
         """(exit code, what it printed on both outputs) of a command inside it. Raises RuntimeFailure."""
@@ -48,8 +48,8 @@ class Service:
                 printed = api.exec_start(made)
                 code = api.exec_inspect(made)["ExitCode"]
             except (NotFound, APIError) as error:
-                raise RuntimeFailure(f"{command[0]} can't be run in the {self.role} container: "
-                                     f"{error.explanation or error}") from error
+                raise RuntimeFailure("docker.not_run", program=command[0],
+                                     role=self.role, reason=str(error.explanation or error)) from error
         return code if code is not None else -1, printed.decode(errors="replace")
 
     def signal(self, name: str) -> None:

@@ -118,12 +118,11 @@ def _help(api: APIClient, container: ContainerInfo, commands: str) -> str:
         printed = api.logs(helper, stdout=True, stderr=False).decode(errors="replace")
         if code:
             said = api.logs(helper, stdout=False, stderr=True).decode(errors="replace").strip()
-            raise RuntimeFailure(f"{container.name} can't be slowed down: {_why(said, code)}")
+            raise RuntimeFailure("docker.not_slowed", name=container.name, reason=_why(said, code))
         return printed
     except APIError as error:
         if re.search("no such file or directory|executable file not found", str(error.explanation)):
-            raise RuntimeFailure(f"{container.name} can't be slowed down: the image {container.image} holds "
-                                 "no shell and no tc; mtg-custom does") from error
+            raise RuntimeFailure("docker.no_tc", name=container.name, image=container.image) from error
         raise
     finally:
         api.remove_container(helper, force=True, v=True)

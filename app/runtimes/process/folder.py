@@ -87,8 +87,7 @@ class Folder:
 
     def __post_init__(self) -> None:
         if not valid_name(self.name):
-            raise RuntimeFailure(f"{self.name!r} is no name for a workload: letters, digits, "
-                                 "'-', '_' and '.' are allowed, at most 100, the first a letter or digit")
+            raise RuntimeFailure("runtime.workload_name", name=self.name)
 
     @property
     def path(self) -> Path:
@@ -109,7 +108,7 @@ class Folder:
         except (FileNotFoundError, ValidationError):
             return None
         except OSError as error:
-            raise RuntimeFailure(f"the record of {self.name} can't be read: {error}") from error
+            raise RuntimeFailure("runtime.record_unreadable", name=self.name, reason=str(error)) from error
         return record if record.name == self.name else None  # a copy made by hand is no workload
 
     def write(self, record: Record) -> None:

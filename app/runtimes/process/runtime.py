@@ -63,8 +63,7 @@ class ProcessRuntime:
         try:
             ip = str(ipaddress.ip_address(bind.strip("[]"))) if bind else self._wildcard
         except ValueError:
-            raise RuntimeFailure(f"{bind!r} is no address to listen on: an IPv4 or IPv6 address of this "
-                                 "machine is allowed, or nothing for all of them") from None
+            raise RuntimeFailure("runtime.bind_here", bind=bind) from None
         metrics = f"127.{self._network}.{port >> 8}.{port & 255}"
         return Place(ports.join(ip, port), ports.join(metrics, portmap.METRICS))
 
@@ -91,10 +90,9 @@ class ProcessRuntime:
         ours = {RECORD, LOG, OLD_LOG, *workload.keeps, *([self._speed_file.name] if self._speed_file else [])}
         for name in (*workload.files, *workload.live_files):
             if not valid_name(name) or name in ours:
-                raise RuntimeFailure(f"{workload.name}: {name!r} can't be the name of a workload's file")
+                raise RuntimeFailure("runtime.file_name", name=workload.name, file=name)
         if "{config}" not in workload.command:
-            raise RuntimeFailure(f"{workload.name}: its command must name {{config}}: by that argument the "
-                                 "process is known again")
+            raise RuntimeFailure("runtime.no_config", name=workload.name)
         self.stop(workload.name)
         try:
             with locked(self._root):
@@ -108,14 +106,15 @@ class ProcessRuntime:
                     metrics_path=workload.metrics_path, memory_mb=workload.memory_mb, links=workload.settled_links,
                     live_files=tuple(workload.live_files)))
         except (OSError, UnicodeError) as error:
-            raise RuntimeFailure(f"{folder.name} could not be laid out in {folder.path}: {error}") from error
+            raise RuntimeFailure("runtime.not_laid_out", name=folder.name,
+                                 folder=str(folder.path), reason=str(error)) from error
 
     def start(self, name: str) -> None:
         folder = self._folder(name)
         with self._records(name):
             record = folder.read()
             if record is None:
-                raise RuntimeFailure(f"there is no workload {name} in {self._root} that could be started")
+                raise RuntimeFailure("runtime.no_workload", name=name, folder=str(self._root))
             process = self._process(record)
             if not process:
                 if self._settle(record, procfs.find(self._root, CONFIG).get(name, [])):
@@ -128,7 +127,7 @@ class ProcessRuntime:
         with self._records(name):
             record = folder.read()
             if record is None or set(record.live_files) != set(live_files):
-                raise RuntimeFailure(f"{name} has no live files {', '.join(sorted(live_files))} that could be changed")
+                raise RuntimeFailure("runtime.no_live_files", name=name, files=sorted(live_files))
             for file, text in live_files.items():
                 folder.put(file, text)
 
@@ -153,7 +152,7 @@ class ProcessRuntime:
         try:
             return self._folder(name).tail(tail)
         except OSError as error:
-            raise RuntimeFailure(f"the log of {name} could not be read: {error}") from error
+            raise RuntimeFailure("runtime.log_unreadable", name=name, reason=str(error)) from error
 
     def merged_logs(self, users: Iterable[str] | None = None, tail: int = 200) -> list[str]:
         return self._logs.merged(users, tail)
@@ -173,22 +172,21 @@ class ProcessRuntime:
         folder = self._folder(name)
         record = folder.read()
         if not record or not self._process(record):
-            raise RuntimeFailure(f"{name} is not running, so its speed can't be limited")
+            raise RuntimeFailure("runtime.speed_not_running", name=name)
         if not self._speed_file or not self._limit(record)[0]:
             if bits_per_second:
-                raise RuntimeFailure(f"{name} can't be slowed down: {record.engine} as a local process has "
-                                     "no speed limit; the built-in engine has")
+                raise RuntimeFailure("runtime.speed_unknown", name=name, engine=record.engine)
             return
         wanted = bits_per_second or None
         try:
             folder.put(self._speed_file.name, self._speed_file.text.replace("{bits}", str(wanted or 0)))
         except OSError as error:
-            raise RuntimeFailure(f"the speed limit of {name} could not be written: {error}") from error
+            raise RuntimeFailure("runtime.speed_unwritten", name=name, reason=str(error)) from error
         deadline = time.monotonic() + self.throttle_timeout
         while self._limit(record)[1] != wanted:
             if time.monotonic() > deadline:
-                raise RuntimeFailure(f"{name} was told to keep to {wanted or 0} bit/s (0 is no limit), but "
-                                     f"has not said within {self.throttle_timeout:.0f} s that it does")
+                raise RuntimeFailure("runtime.speed_unsaid", name=name, wanted=wanted or 0,
+                                     seconds=self.throttle_timeout)
             time.sleep(0.05)
 
     def throttled(self, name: str) -> int | None:
@@ -203,7 +201,7 @@ class ProcessRuntime:
         return []
 
     def adopt(self, workload: Workload, old: LegacyContainer) -> None:
-        raise RuntimeFailure(f"{old.name} can't be taken over by a local process")
+        raise RuntimeFailure("runtime.no_takeover", name=old.name)
 
     def wait(self, timeout: float) -> bool:
         watched = []
@@ -248,7 +246,7 @@ class ProcessRuntime:
         except FileNotFoundError:
             return set()
         except OSError as error:
-            raise RuntimeFailure(f"the proxies' folder can't be read: {error}") from error
+            raise RuntimeFailure("runtime.folders_unreadable", reason=str(error)) from error
 
     @contextmanager
     def _records(self, name: str) -> Iterator[None]:
@@ -257,7 +255,8 @@ class ProcessRuntime:
             with locked(self._root):
                 yield
         except OSError as error:
-            raise RuntimeFailure(f"{name}: its folder in {self._root} can't be used: {error}") from error
+            raise RuntimeFailure("runtime.folder_unusable", name=name,
+                                 folder=str(self._root), reason=str(error)) from error
 
     def _alive(self) -> dict[str, tuple[Record, Process]]:
         """The workloads whose recorded process runs."""
@@ -343,7 +342,7 @@ class ProcessRuntime:
         if bind_error:
             record.reason = sentence(bind_error)
             folder.write(record)
-            raise RuntimeFailure(f"{record.name} can't be started: {record.reason}")
+            raise RuntimeFailure("runtime.not_started", name=record.name, reason=record.reason)
         record.log_from = folder.log_size()
         environment = {**os.environ, **record.env, "PYTHONUNBUFFERED": "1"}
         environment["PYTHONPATH"] = os.pathsep.join(
@@ -355,7 +354,8 @@ class ProcessRuntime:
                 env=environment, close_fds=True, start_new_session=True)
         except OSError as error:
             program = record.command[0]
-            raise RuntimeFailure(f"{record.name} can't be started: {program}: {error.strerror}") from error
+            raise RuntimeFailure("runtime.program", name=record.name, program=program,
+                                 reason=error.strerror) from error
         finally:
             os.close(output)
         child.returncode = 0  # procfs.reap() takes it away; subprocess would lose how it ended
@@ -392,19 +392,16 @@ class ProcessRuntime:
                                          + (f"; its last line: {last[:300]}" if last else ""))
                     if folder.path.exists():
                         folder.write(record)
-                raise RuntimeFailure(f"{folder.name} could not be started: {record.reason}")
+                raise RuntimeFailure("runtime.start_failed", name=folder.name, reason=record.reason)
             time.sleep(0.01)
 
     def _kill(self, folder: Folder, process: Process) -> None:
         try:
             gone = procfs.kill(process, folder.config, self.stop_timeout)
         except PermissionError:
-            raise RuntimeFailure(f"{folder.name} (pid {process.pid}) belongs to another user of this "
-                                 f"machine and still runs. As that user or as root: kill {process.pid}") from None
+            raise RuntimeFailure("runtime.foreign_process", name=folder.name, pid=process.pid) from None
         if not gone:
-            raise RuntimeFailure(f"{folder.name} (pid {process.pid}) is still there {self.stop_timeout:.0f} "
-                                 "s after it was killed: the kernel has not let go of it. Try again: kill -9 "
-                                 f"{process.pid}")
+            raise RuntimeFailure("runtime.not_ended", name=folder.name, pid=process.pid, seconds=self.stop_timeout)
 
     def _limit(self, record: Record) -> tuple[bool, int | None]:
         """(whether the engine can limit its speed, the limit it says it keeps, bits per second)."""
@@ -417,7 +414,7 @@ class ProcessRuntime:
                     if sample.name == by.metric and sample.labels.get(by.label) == by.value:
                         return True, int(sample.value) or None
         except (ScrapeFailure, ValueError) as error:
-            raise RuntimeFailure(f"{record.name} does not tell its speed limit: {error}") from error
+            raise RuntimeFailure("runtime.speed_untold", name=record.name, reason=str(error)) from error
         return False, None
 
     def _rotate(self, folder: Folder) -> None:
