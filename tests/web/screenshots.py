@@ -183,6 +183,7 @@ def served(fleet: Fleet) -> Iterator[str]:
 def main() -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
     # Commands as pages show them with docker-compose.yml: no folder of whoever makes the pictures.
+    os.environ["MTPROTO_VERSION"] = "v1.0.0"
     os.environ["MTPROTO_EDGE"] = "172.28.255.254"
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
