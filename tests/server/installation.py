@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.docker.images import ROOT
+from tests.server import image
 from tests.server.cache import MachineFailure, complete, kept, one_at_a_time
 from tests.server.machine import DOOR, CommandFailure, Saved, VirtualMachine, checkout
 
@@ -19,7 +20,7 @@ HOME = "/opt/mtproto"
 #: Where the checkout lies that is installed from.
 TREE = "/root/checkout"
 FIRST_USER = "first"
-ADDRESS = "203.0.113.7"
+ADDRESS = image.ADDRESS
 #: Telegram is the test DC; nobody outside is asked for the time or for the address.
 SETTINGS = {"MTPROTO_UPSTREAM_SOCKS5": f"{DOOR}:1080", "MTPROTO_TIME_URLS": "", "TIME_SITES": "none",
             "MTPROTO_ADDRESS_URLS": "", "MTPROTO_ADDRESS": ADDRESS, "MTPROTO_FIRST_USER": FIRST_USER,
@@ -62,17 +63,17 @@ _OF_THE_SYSTEM = ("/proc", "/sys", "/dev", "/run", "/tmp", "/root/checkout", "/v
                   "/var/log/journal", "/var/lib/systemd/timers", "/var/tmp", "/lost+found", "/mnt")
 _LISTS = {
     "containers": "docker ps -aq --no-trunc",
-    "images": "docker images -aq --no-trunc; docker images --format '{{.Repository}}:{{.Tag}}'",
+    "images": "docker images -aq --no-trunc && docker images --format '{{.Repository}}:{{.Tag}}'",
     "networks": "docker network ls -q --no-trunc",
     "volumes": "docker volume ls -q",
     "addresses": "ip -o address show | awk '{print $2, $4}'",
     "routes": "ip route show",
-    "firewall": "iptables-save | grep -v '^#' | sed 's/ *\\[[0-9:]*\\]//'; ip6tables-save | grep -v '^#' | "
-                "sed 's/ *\\[[0-9:]*\\]//'; nft list ruleset | grep -vE 'counter packets' ; ufw status verbose",
-    "units": "systemctl list-unit-files --no-legend --no-pager | awk '{print $1, $2}'; "
-             "systemctl list-timers --all --no-legend --no-pager | awk '{print $NF}'",
+    "firewall": "iptables-save | grep -v '^#' | sed 's/ *\\[[0-9:]*\\]//' && ip6tables-save | grep -v '^#' | "
+                "sed 's/ *\\[[0-9:]*\\]//' && nft list ruleset | grep -v 'counter packets' && ufw status verbose",
+    "units": "systemctl list-unit-files --no-legend --no-pager | awk '{print $1, $2}' && "
+             "systemctl list-timers --all --no-legend --no-pager | awk '{print $(NF-1)}'",
     "accounts": "cat /etc/passwd /etc/group",
-    "mounts": "findmnt -rno TARGET,FSTYPE | grep -vE '^/run/user'; swapon --noheadings",
+    "mounts": "findmnt -rno TARGET,FSTYPE | grep -vE '^/run/user' && swapon --noheadings",
     "files": "find / -xdev \\( " + " -o ".join(f"-path {shlex.quote(path)}" for path in _OF_THE_SYSTEM) +
              " \\) -prune -o \\( -type f -size -200k -path '/etc/*' -exec sha256sum {} + \\) -o -print",
 }
@@ -80,8 +81,10 @@ _LISTS = {
 
 def snapshot(machine: VirtualMachine) -> Snapshot:
     """Everything that an installer could leave behind, as it is now."""
-    return Snapshot({kind: frozenset(machine.run(f"({script}) 2>/dev/null | LC_ALL=C sort -u").splitlines())
-                     for kind, script in _LISTS.items()})
+    # Until it succeeds: where everything is slow, systemctl itself gives up on an answer now and then.
+    return Snapshot({
+        kind: frozenset(machine.wait_for(f"set -o pipefail; {{ {script}; }} | LC_ALL=C sort -u").splitlines())
+        for kind, script in _LISTS.items()})
 
 
 def put_checkout(machine: VirtualMachine, version: str, changed: Mapping[str, bytes] = {}, tree: str = TREE) -> None:
