@@ -51,10 +51,9 @@ def restore(obj: Invocation, file: Path, yes: bool) -> None:
     from app.host.archive import is_encrypted
     from app.messages import sentence
 
-    file = file.absolute()
+    system, file = obj.system(), file.absolute()
     passphrase = _passphrase(confirm=False) if is_encrypted(file) else ""
-    told = [sentence(problem) for problem in
-            (backups.restore if yes else backups.look)(obj.system(), CLI, file, passphrase)]
+    told = [sentence(problem) for problem in (backups.restore if yes else backups.look)(system, CLI, file, passphrase)]
     head = "The backup is restored." if yes else "This would change; nothing was changed. To bring it back, add --yes."
     obj.answer({"restored": yes, "differences": told}, "\n".join([head, *(paragraph(f"- {line}") for line in told)]))
 
