@@ -96,8 +96,10 @@ check_python() {
 # Groups of tests that run beside each other: what pytest is given, a group a line, those that take longest
 # first, and what uses the Docker engine not all at once.
 STACK='tests/docker/test_compose.py tests/docker/test_images.py'
+INSTALLER='tests/install/test_server.py tests/install/test_server_killed.py tests/install/test_server_refusals.py'
 FIRST="tests/docker --ignore=tests/docker/port443 ${STACK//tests/--ignore=tests}
-tests/install
+$INSTALLER
+tests/install ${INSTALLER//tests/--ignore=tests}
 $STACK
 tests/web
 tests/docker/port443

@@ -9,6 +9,10 @@ KEPT_BACKUPS=5
 back_up() {
     local name new
     name=$(date +%Y%m%d-%H%M%S)-$1
+    while [ -e "$BACKUPS/$name" ]; do # one that was made in this very second, by a run that was broken off
+        sleep 0.2
+        name=$(date +%Y%m%d-%H%M%S)-$1
+    done
     new=$BACKUPS/.new.$name
     rm -rf "$BACKUPS"/.new.*
     (umask 077 && mkdir -p "$new") || fail_writing "$new"

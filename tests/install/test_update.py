@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -194,6 +195,17 @@ def test_two_releases_and_five_backups_are_kept(server: Server) -> None:
     assert [each for each in (server.stubs / "images").iterdir() if each.name.startswith("mtproto-panel:v3")] == []
     assert len(server.backups()) == 5 and all(b.stat().st_mode & 0o777 == 0o700 for b in server.backups())
     assert (server.home / "update.log").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_backup_of_this_very_second_by_a_run_that_was_broken_off_is_not_in_the_way(server: Server) -> None:
+    server.publish("v2")
+    for second in range(8):
+        there = server.home / f"backups/{time.strftime('%Y%m%d-%H%M%S', time.localtime(time.time() + second))}-v1"
+        there.mkdir(parents=True)
+        (there / "config.json").write_text("older")
+    done = server.update()
+    assert done.code == 0 and server.version == "v2", done.told
+    assert {(backup / "config.json").read_text() for backup in server.backups()} == {"older", DATA["config.json"]}
 
 
 @pytest.mark.timeout(900)
