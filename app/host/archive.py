@@ -59,6 +59,7 @@ def pack(data_dir: Path, path: Path, passphrase: str = "") -> Path:
 
     passphrase: "" for a file that whoever has it can read. Raises ArchiveError; what stood at `path` is then kept.
     """
+    _refuse_what_is_no_file(path)
     beside = path.with_name(f".{path.name}.new")
     try:
         with _scratch(data_dir) as folder:
@@ -87,6 +88,7 @@ def pack(data_dir: Path, path: Path, passphrase: str = "") -> Path:
 @contextmanager
 def unpacked(path: Path, data_dir: Path, passphrase: str = "") -> Iterator[Contents]:
     """The files of this backup, checked, in a folder below `data_dir` that is gone afterwards. Raises ArchiveError."""
+    _refuse_what_is_no_file(path)
     with _scratch(data_dir) as folder:
         try:
             with open(path, "rb") as packed:
@@ -98,11 +100,18 @@ def unpacked(path: Path, data_dir: Path, passphrase: str = "") -> Iterator[Conte
 
 def is_encrypted(path: Path) -> bool:
     """Whether a passphrase is asked for. Raises ArchiveError."""
+    _refuse_what_is_no_file(path)
     try:
         with open(path, "rb") as file:
             return file.read(len(_AGE)) == _AGE
     except OSError as error:
         raise ArchiveError("backup.unreadable", path=str(path), reason=_reason(error)) from None
+
+
+def _refuse_what_is_no_file(path: Path) -> None:
+    """A device would be replaced by the backup, and a pipe may be waited for without end."""
+    if path.exists() and not path.is_file():
+        raise ArchiveError("backup.no_file", path=str(path))
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import sqlite3
 import tarfile
 import threading
@@ -318,11 +319,22 @@ def test_measurements_that_are_damaged_are_refused(here: Fleet, there: Fleet, tm
     assert links(there) == {}
 
 
-@pytest.mark.parametrize("where", ["no/such/folder/b", "."])
-def test_a_backup_that_cannot_be_written_keeps_what_is_there(here: Fleet, tmp_path: Path, where: str):
+@pytest.mark.parametrize(("where", "code"), [("no/such/folder/b", "backup.failed"), (".", "backup.no_file")])
+def test_a_backup_that_cannot_be_written_keeps_what_is_there(here: Fleet, tmp_path: Path, where: str, code: str):
     with pytest.raises(ArchiveError) as refused:
         back_up(here, CLI, tmp_path / where)
-    assert refused.value.code == "backup.failed" and not list(tmp_path.glob("*.new"))
+    assert refused.value.code == code and not list(tmp_path.glob("*.new"))
+
+
+def test_a_pipe_is_not_waited_for_and_a_device_stays_what_it_is(here: Fleet, there: Fleet, tmp_path: Path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)  # to a rename it is the same as a device
+    with pytest.raises(ArchiveError) as refused:
+        back_up(here, CLI, pipe)
+    assert refused.value.code == "backup.no_file" and pipe.is_fifo()
+    assert refusal(there, pipe) == "backup.no_file"
+    with pytest.raises(ArchiveError):
+        archive.is_encrypted(pipe)
 
 
 def test_a_user_whose_port_is_taken_here_is_named(here: Fleet, there: Fleet, tmp_path: Path):

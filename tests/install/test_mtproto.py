@@ -176,3 +176,10 @@ def test_a_backup_that_fails_leaves_the_one_before_and_says_so(server: Host, tmp
 def test_a_backup_without_its_file_is_told(server: Host, words: tuple[str, ...], said: str) -> None:
     done = server.run(*words)
     assert done.code == 1 and said in done.stderr and not (server.home / "calls").exists()
+
+
+@pytest.mark.parametrize("command", ["backup", "restore"])
+def test_a_pipe_or_device_is_no_file_for_a_backup(server: Host, tmp_path: Path, command: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    done = server.run(command, "pipe")
+    assert done.code == 1 and "is no file" in done.stderr and (tmp_path / "pipe").is_fifo()
