@@ -57,10 +57,11 @@ def restore(system: System, actor: Actor, path: Path, passphrase: str = "") -> l
         kept = system.data_dir / "backups" / f"before-restore-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.tar.gz"
         archive.pack(system.data_dir, kept)
         with refusing():
+            # The measurements first: if somebody holds panel.db all the time, nothing was changed.
+            _bring_back(system, contents)
             here, merged = _declare(system, there)
         told = _differences(system, here, there, merged)
         with after_saving("The configuration of the backup is in force."):
-            _bring_back(system, contents)
             system.ledger.events.record(str(actor), "backup restored", "", f"{path.name}, of {contents.made_at}")
             passes.attempt(lambda: passes.reconcile(system))
         return [*told, Problem("restore.before", {"path": str(kept)})]
@@ -104,16 +105,14 @@ def _prepare_ledger(contents: Contents, path: Path) -> None:
 
 
 def _bring_back(system: System, contents: Contents) -> None:
+    if LEDGER in contents.names:
+        # By SQLite itself, into the file that this panel has open: a file in its place would end its locks.
+        archive.copy_database(contents.folder / LEDGER, system.data_dir / LEDGER)
     for name in contents.names:
         if name not in (CONFIG, LEDGER):
             target = system.data_dir / name
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             put(target, contents.bytes_of(name), mode=0o644 if name.startswith("nginx/") else 0o600)
-    if LEDGER in contents.names:
-        # By SQLite itself, into the file that this panel has open: a file in its place would end its locks.
-        with closing(sqlite3.connect(contents.folder / LEDGER)) as source, \
-                closing(sqlite3.connect(system.data_dir / LEDGER, timeout=10.0)) as target_db:
-            source.backup(target_db)
 
 
 def _differences(system: System, here: Config, there: Config, merged: Config | None = None) -> list[Problem]:

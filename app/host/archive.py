@@ -23,6 +23,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any
 
+from app.lib.clock import STEADY
 from app.lib.version import version
 from app.messages.refused import Refused
 
@@ -35,6 +36,8 @@ FOLDERS = ("certificates", "nginx/cover")
 _AGE = b"age-encryption.org/v1"
 _MANIFEST_BYTES, _FILES = 4 * 1024**2, 10_000
 _PIECE = 1024**2
+#: Seconds that a data base which somebody holds is waited for.
+_PATIENCE = 10.0
 
 
 class ArchiveError(Refused):
@@ -98,6 +101,22 @@ def unpacked(path: Path, data_dir: Path, passphrase: str = "") -> Iterator[Conte
         yield contents
 
 
+def copy_database(source: Path, target: Path) -> None:
+    """By SQLite itself, beside whoever uses either; what the target held is gone. Raises sqlite3.Error, ArchiveError.
+
+    Python's backup() waits for a locked file without end, but asks `progress` before each new try.
+    """
+    until = STEADY() + _PATIENCE
+
+    def progress(status: int, remaining: int, total: int) -> None:
+        held = status & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+        if held and STEADY() > until:
+            raise ArchiveError("backup.held", name=target.name, seconds=_PATIENCE)
+
+    with closing(sqlite3.connect(source)) as read, closing(sqlite3.connect(target, timeout=1.0)) as written:
+        read.backup(written, progress=progress)
+
+
 def is_encrypted(path: Path) -> bool:
     """Whether a passphrase is asked for. Raises ArchiveError."""
     _refuse_what_is_no_file(path)
@@ -124,8 +143,7 @@ def _scratch(data_dir: Path) -> Iterator[Path]:
 def _copy_ledger(ledger: Path, copy: Path) -> None:
     """By SQLite's own backup: the file alone lacks what stands in its -wal."""
     if ledger.exists():
-        with closing(sqlite3.connect(ledger, timeout=10.0)) as source, closing(sqlite3.connect(copy)) as target:
-            source.backup(target)
+        copy_database(ledger, copy)
 
 
 def _copied(path: Path, copy: Path) -> Path:

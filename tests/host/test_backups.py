@@ -24,6 +24,7 @@ from app.host import archive
 from app.host.archive import ArchiveError
 from app.ledger.migrations import STEPS
 from app.messages import sentence
+from app.messages.refused import Refused
 from tests.support.fleet import Fleet
 from tests.support.memory_runtime import Machine, MemoryRuntime
 
@@ -162,6 +163,20 @@ def test_a_panel_that_has_the_measurements_open_goes_on(here: Fleet, there: Flee
     other.ledger.events.record("panel", "after")
     assert there.events()[0].action == "after"
     assert links(other) == links(here)
+
+
+def test_measurements_that_somebody_holds_all_the_time_refuse_it_before_anything_is_changed(
+        here: Fleet, there: Fleet, tmp_path: Path):
+    file = back_up(here, CLI, tmp_path / "b")
+    before = (there.data_dir / "config.json").read_bytes()
+    with closing(sqlite3.connect(there.data_dir / "panel.db", isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Refused):
+            restore(there, CLI, file)
+        holder.execute("ROLLBACK")
+    assert (there.data_dir / "config.json").read_bytes() == before and links(there) == {}
+    restore(there, CLI, file)
+    assert links(there) == links(here)
 
 
 def test_nobody_without_the_right_may(here: Fleet, tmp_path: Path):

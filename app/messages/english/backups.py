@@ -5,6 +5,7 @@ TEMPLATES = {
     "backup.failed": "The backup {path} can't be written: {reason}. Nothing was changed.",
     "backup.unreadable": "The backup {path} can't be read: {reason}. Nothing was changed.",
     "backup.no_file": "{path} is no file, but a folder, a device or a pipe: name a file. Nothing was changed.",
+    "backup.held": "another program has kept {name} locked for {seconds:.0f} s. Nothing was changed; try again.",
     "backup.foreign": "{path} is no backup of this program: it has no manifest that can be read. Nothing was changed.",
     "backup.newer": "The backup {path} was made by a newer version ({version}), whose files this one can't read: "
                     "update first. Nothing was changed.",
