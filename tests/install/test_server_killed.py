@@ -94,7 +94,8 @@ def test_ctrl_c_says_that_nothing_is_lost(tmp_path: Path) -> None:
     build = tmp_path / "bin/docker"
     server.has_docker()
     reached = tmp_path / "tmp/reached"
-    wait = f"if sys.argv[1] == 'build':\n    import time; open({str(reached)!r}, 'w'); time.sleep(100)\n"
+    # A folder, not a file: the interrupt of a Ctrl-C that comes while Python closes a forgotten file is lost.
+    wait = f"if sys.argv[1] == 'build':\n    import os, time; os.mkdir({str(reached)!r}); time.sleep(100)\n"
     build.write_text(build.read_text().replace("server = Server", f"{wait}server = Server"))
     process = subprocess.Popen(
         ["bash", server.tree / "install.sh"], env=server.environment(), cwd=tmp_path, text=True, start_new_session=True,
