@@ -8,14 +8,8 @@ from app.messages import Problem
 from app.mtproto.secret import FAKETLS
 from app.rules.links import UserLink
 
-#: How engines are called where their name alone says little.
-_TITLES = {"builtin": "the built-in engine"}
-
 #: The catch of a setting that an engine is cautioned for.
-_CATCHES = {
-    "proxy_blocklist": "proxy_blocklist is on: firehol_level1 holds the private ranges, so clients in this "
-                       "server's own network (and those that Docker shows with its own address) are refused",
-}
+_CATCHES = {"proxy_blocklist": "engine.blocklist_private"}
 
 
 def unserved(link: UserLink, engine: Engine) -> Problem | None:
@@ -30,13 +24,13 @@ def unserved(link: UserLink, engine: Engine) -> Problem | None:
                                       "kinds": sorted(taken)})
 
 
-def engine_notes(engine: Engine, config: Config) -> list[str]:
-    """What of the declaration this engine does not do, or does with a catch, one sentence each."""
+def engine_notes(engine: Engine, config: Config) -> list[Problem]:
+    """What of the declaration this engine does not do, or does with a catch."""
     can = engine.capabilities
-    return [*(f"{field} is set, but {_title(engine)} does not use it" for field in can.ignores
+    return [*(Problem("engine.ignores", {"setting": field, "engine": _title(engine)}) for field in can.ignores
               if getattr(config, field)),
-            *(_CATCHES[field] for field in can.cautions if getattr(config, field))]
+            *(Problem(_CATCHES[field]) for field in can.cautions if getattr(config, field))]
 
 
-def _title(engine: Engine) -> str:
-    return _TITLES.get(engine.name, engine.name)
+def _title(engine: Engine) -> Problem | str:
+    return Problem("engine.builtin") if engine.name == "builtin" else engine.name

@@ -1,14 +1,15 @@
-"""Which proxies send slower than they could. An engine that learns its timing at its start says so in its log."""
+"""Which proxies serve worse than they could, by what their engine finds in their log: an mtg that could not learn its
+timing at its start sends slower."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from app.control.served import served
 from app.engines.base import Engine
 from app.ledger.ledger import Ledger
-from app.messages import text
+from app.messages import Problem
 from app.rules.links import UserLink
 from app.runtimes.base import RUNNING, Runtime
 
@@ -40,9 +41,12 @@ class PacingCheck:
             again = now - self.looked[run_id] >= AGAIN and was_slow if run_id in self.looked else True
             if not again or now - observed.started_at < LEARNING:
                 continue
-            found = self.engine.slow(self.runtime.logs(observed.name, _LINES), observed.started_at, now)
-            reason = text(found) if found else None
+            reason = _as_one(self.engine.findings(self.runtime.logs(observed.name, _LINES), observed.started_at, now))
             self.looked[run_id] = now
             for link in links[run_id]:
                 if reason != slow.get((link, run_id)):
                     self.ledger.workloads.set_slow(link, run_id, reason)
+
+
+def _as_one(found: Sequence[Problem]) -> Problem | None:
+    return Problem("engine.findings", {"problems": found}) if len(found) > 1 else next(iter(found), None)

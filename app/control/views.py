@@ -65,7 +65,7 @@ def status(system: System, max_age: float = 3.0) -> Status:
         total=sum(v.state not in ("disabled", "expired", "blocked") for v in views), users=views,
         stopped=now.config.proxies_stopped, outdated=now.outdated,
         problems=list(dict.fromkeys(filter(None, problems))),
-        notes=[*engine_notes(system.engine, now.config), *system.runtime.notes(), *hint_notes(views)],
+        notes=[*map(sentence, engine_notes(system.engine, now.config)), *system.runtime.notes(), *hint_notes(views)],
         server=now.server, server_note=system.server.note(now.config), edge=edge,
         **{field: sum(getattr(v, field) for v in views) for field in (
             "bytes_down", "bytes_up", "period_down", "period_up", "now_down", "now_up", "connections",

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from app.config.model import Config, User
 from app.ledger.refusals import Refused
+from app.messages import Problem
 from app.messages.errors import Coded
 from app.rules.links import UserLink
 from app.runtimes.base import Place, Workload
@@ -107,8 +108,9 @@ class Engine(Protocol):
         """Read the Prometheus text of one workload: counters by link id. links: the one that it serves, or () where
         the text tells. Unknown names are ignored. Raises ValueError for text that is no whole one."""
 
-    def slow(self, log: str, started_at: float = 0.0, now: float = 0.0) -> str:
-        """Why this start sends slower than it could, by what it wrote in its log; "" if it does not. Pure.
+    def findings(self, log: str, started_at: float = 0.0, now: float = 0.0) -> list[Problem]:
+        """What keeps this start from serving as well as it could, by what it wrote in its log, such as why it sends
+        slower; none if all is well. Pure.
 
         started_at, now: Unix seconds. With them it is seen that an engine which failed at first has
         learned since, and lines of an earlier start are left out; without them, every line counts.

@@ -10,6 +10,7 @@ from app.config.model import Config, User
 from app.engines.base import NO_INGRESS, Capabilities, Counters, IngressSpec, OneEach
 from app.engines.mtg.config_file import METRICS_PATH, REPLAYS, render_config
 from app.engines.mtg.metrics import read_counters
+from app.messages import Problem
 from app.mtproto.secret import KINDS
 from app.runtimes.base import NAME_PREFIX, Place, SpeedFile, Workload
 
@@ -44,8 +45,8 @@ class Builtin(OneEach):
     def counters(self, metrics: str) -> Counters:
         return read_counters(metrics)
 
-    def slow(self, log: str, started_at: float = 0.0, now: float = 0.0) -> str:
-        return ""
+    def findings(self, log: str, started_at: float = 0.0, now: float = 0.0) -> list[Problem]:
+        return []
 
 
 def _python() -> str:

@@ -10,6 +10,7 @@ from app.engines.base import IngressSpec
 from app.engines.mtg.engine import MtgImage
 from app.engines.mtg.timing import OWN_EACH
 from app.lib import portmap
+from app.messages import sentence
 from app.mtproto.faketls_client import AnswerError
 from app.mtproto.secret import Secret
 from tests.bench import measure
@@ -58,7 +59,8 @@ def learning(bench: Bench) -> None:
 
 def reason(bench: Bench, begun: float) -> str:
     """Why the second mtg is slow, as the panel would say it."""
-    return MtgImage().slow(bench.runtime.logs(f"mtg-proxy-{PORTS[1]}"), begun, time.time())
+    found = MtgImage().findings(bench.runtime.logs(f"mtg-proxy-{PORTS[1]}"), begun, time.time())
+    return " ".join(map(sentence, found))
 
 
 def report(bench: Bench, secret: Secret, title: str) -> None:

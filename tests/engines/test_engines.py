@@ -123,5 +123,6 @@ def test_the_image_means_nothing_to_a_local_process_and_the_memory_only_to_the_b
 def test_what_an_engine_does_not_do_is_noted(engine):
     assert engine_notes(engine, Config()) == []
     (note,) = engine_notes(engine, Config(proxy_tag="0123456789abcdef0123456789abcdef"))
-    assert "proxy_tag" in note
-    assert "proxy_blocklist" in "".join(engine_notes(engine, Config(proxy_blocklist=True)))
+    assert (note.code, note.params["setting"]) == ("engine.ignores", "proxy_tag")
+    (note,) = engine_notes(engine, Config(proxy_blocklist=True))
+    assert note.code == "engine.blocklist_private" or note.params["setting"] == "proxy_blocklist"

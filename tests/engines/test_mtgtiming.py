@@ -8,6 +8,7 @@ import pytest
 
 from app.engines.builtin import Builtin
 from app.engines.mtg.engine import Mtg, MtgImage
+from app.messages import Problem, sentence
 
 START = 1_795_259_900.0
 OURS = "https://172.28.255.254:8445/timing.bin"
@@ -21,56 +22,57 @@ def failed(at: float, url: str = OURS, count: int = 3) -> str:
     return "".join(line % (url, (START + at + 0.01 * n) * 1000) for n in range(count))
 
 
-def slow(log: str, seconds: float) -> str:
-    """What is said when the start is so many seconds ago."""
-    return MtgImage().slow(log, START, START + seconds)
+def slow(log: str, seconds: float) -> list[Problem]:
+    """What is found when the start is so many seconds ago."""
+    return MtgImage().findings(log, START, START + seconds)
 
 
 def test_an_mtg_that_found_no_nginx_is_slow_and_it_is_said_why_and_what_comes():
-    reason = slow(failed(0.1), 20)
-    assert OURS in reason and "connection refused" in reason and "18 Mbit/s" in reason
-    assert "every 5 minutes" in reason
+    found, = slow(failed(0.1), 20)
+    assert (found.code, found.params["url"], found.params["minutes"]) == ("mtg.not_learned", OURS, 5)
+    assert "connection refused" in found.params["reason"] and "18 Mbit/s" in sentence(found)
 
 
 @pytest.mark.parametrize("log", ["", failed(0.1, count=2), "no JSON: cannot learn\n", "{} cannot learn\n",
                                  '{"message":"cannot learn"}\n', "[1] cannot learn\n"])
 def test_an_mtg_that_learned_or_says_nothing_is_not_slow(log):
-    assert slow(log, 400) == Mtg("/opt/mtg").slow(log) == ""
+    assert slow(log, 400) == Mtg("/opt/mtg").findings(log) == []
 
 
 def test_one_raid_that_succeeds_is_enough():
     first_failed = failed(0.1)
     assert slow(first_failed, 299) and slow(first_failed, 310)
-    assert slow(first_failed, 360) == ""
+    assert slow(first_failed, 360) == []
     assert slow(first_failed + failed(300.1), 360)
-    assert slow(first_failed + failed(300.1), 700) == ""
+    assert slow(first_failed + failed(300.1), 700) == []
 
 
 def test_what_was_learned_stays_when_nginx_goes_later():
-    assert slow(failed(300.1) + failed(600.1), 700) == ""
+    assert slow(failed(300.1) + failed(600.1), 700) == []
 
 
 def test_a_part_of_a_raid_is_enough():
-    assert slow(failed(0.1, count=2), 100) == ""
+    assert slow(failed(0.1, count=2), 100) == []
 
 
 def test_an_earlier_start_of_the_same_container_counts_for_nothing():
-    assert slow(failed(-90), 100) == ""
+    assert slow(failed(-90), 100) == []
     # Docker may note the start after the first line.
     assert slow(failed(-0.2), 100)
 
 
 def test_a_foreign_site_is_asked_less_often():
-    assert "every 60 minutes" in slow(failed(0.1, THEIRS), 3500)
-    assert slow(failed(0.1, THEIRS), 3700) == ""
+    found, = slow(failed(0.1, THEIRS), 3500)
+    assert found.params["minutes"] == 60
+    assert slow(failed(0.1, THEIRS), 3700) == []
 
 
 def test_without_the_times_every_line_counts():
-    assert MtgImage().slow(failed(-90)) == MtgImage().slow(failed(0.1))
+    assert MtgImage().findings(failed(-90)) == MtgImage().findings(failed(0.1))
 
 
 def test_the_builtin_engine_is_never_slow():
-    assert Builtin().slow(failed(0.1), START, START + 60) == ""
+    assert Builtin().findings(failed(0.1), START, START + 60) == []
 
 
 def test_the_lines_of_these_tests_are_json():

@@ -17,6 +17,7 @@ from app.control.errors import Refused
 from app.control.pacing import AGAIN, LEARNING
 from app.control.probing import link_from_here
 from app.engines.builtin import Builtin
+from app.messages import Problem, sentence, text
 from app.mtproto.links import parse_link
 from app.mtproto.secret import Secret
 from app.runtimes.base import Place
@@ -361,11 +362,11 @@ def test_without_certbot_nobody_can_be_asked(tmp_path: Path):
 
 
 def test_a_proxy_that_could_not_learn_its_timing_is_shown_as_slow_until_it_has(world: World):
-    told = {"why": "mtg could not fetch https://…"}
+    told = [Problem("mtg.not_learned", {"url": "https://…", "minutes": 5, "reason": "refused"}), text("and more")]
 
     class Learner(Builtin):
-        def slow(self, log: str, started_at: float = 0.0, now: float = 0.0) -> str:
-            return told["why"]
+        def findings(self, log: str, started_at: float = 0.0, now: float = 0.0) -> list[Problem]:
+            return list(told)
 
     world.fleet.pacing.engine = Learner()
     world.fleet.add_user("Anna")
@@ -373,8 +374,12 @@ def test_a_proxy_that_could_not_learn_its_timing_is_shown_as_slow_until_it_has(w
     assert world.fleet.user("Anna").slow == "", "it may still be learning"
     world.machine.pass_time(LEARNING + 1)
     world.fleet.look_for_slow_proxies()
-    assert world.fleet.user("Anna").slow == told["why"]
-    told["why"] = ""
+    assert world.fleet.user("Anna").slow == "; ".join(map(sentence, told))
+    told.pop()
+    world.machine.pass_time(AGAIN + 1)
+    world.fleet.look_for_slow_proxies()
+    assert world.fleet.user("Anna").slow == sentence(told[0])
+    told.clear()
     world.machine.pass_time(AGAIN + 1)
     world.fleet.look_for_slow_proxies()
     assert world.fleet.user("Anna").slow == ""

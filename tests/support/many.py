@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.config.model import Config
 from app.engines.base import ENGINE, Capabilities, Counters, FrontOf, PlaceOf
+from app.messages import Problem
 from app.mtproto.secret import KINDS
 from app.rules.links import UserLink
 from app.runtimes.base import NAME_PREFIX, Workload
@@ -51,5 +52,5 @@ class Many:
                                bits_per_second=told["many_bits_per_second"] or None)
                 for link, told in found.items()}
 
-    def slow(self, log: str, started_at: float = 0.0, now: float = 0.0) -> str:
-        return ""
+    def findings(self, log: str, started_at: float = 0.0, now: float = 0.0) -> list[Problem]:
+        return []

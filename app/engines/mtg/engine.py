@@ -11,6 +11,7 @@ from app.engines.base import NO_INGRESS, NOBODY, Capabilities, Counters, EngineR
 from app.engines.mtg import timing as mtgtiming
 from app.engines.mtg.config_file import METRICS_PATH, REPLAYS, render_config
 from app.engines.mtg.metrics import read_counters
+from app.messages import Problem
 from app.mtproto.secret import FAKETLS
 from app.runtimes.base import IMAGE_FOLDER, NAME_PREFIX, Place, Workload
 
@@ -48,8 +49,8 @@ class Mtg(OneEach):
     def counters(self, metrics: str) -> Counters:
         return read_counters(metrics)
 
-    def slow(self, log: str, started_at: float = 0.0, now: float = 0.0) -> str:
-        return mtgtiming.slow(log, started_at, now)
+    def findings(self, log: str, started_at: float = 0.0, now: float = 0.0) -> list[Problem]:
+        return mtgtiming.findings(log, started_at, now)
 
 
 class MtgImage(OneEach):
@@ -65,8 +66,8 @@ class MtgImage(OneEach):
     def counters(self, metrics: str) -> Counters:
         return read_counters(metrics)
 
-    def slow(self, log: str, started_at: float = 0.0, now: float = 0.0) -> str:
-        return mtgtiming.slow(log, started_at, now)
+    def findings(self, log: str, started_at: float = 0.0, now: float = 0.0) -> list[Problem]:
+        return mtgtiming.findings(log, started_at, now)
 
 
 def _workload(user: User, config: Config, place: Place, front: IngressSpec, command: tuple[str, ...],

@@ -15,6 +15,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from app.messages import Problem
+
 #: Downloads in one raid: mtg wants 100 gaps for the delays, and three handshakes for the size of its own.
 REPEATS = 3
 #: Seconds from one raid to the next: of our own nginx, so that a start without it is soon made good; and
@@ -33,22 +35,22 @@ def settings(urls: Sequence[str]) -> dict[str, object]:
     return {"urls": list(urls), "repeats-per-raid": REPEATS, "raid-each": f"{min(map(_each, urls))}s"}
 
 
-def slow(log: str, started_at: float = 0.0, now: float = 0.0) -> str:
-    """Why the mtg of this log still sends with its default; "" if it does not. See Engine.slow()."""
+def findings(log: str, started_at: float = 0.0, now: float = 0.0) -> list[Problem]:
+    """Why the mtg of this log still sends with its default, if it does. See Engine.findings()."""
     failures = [failure for failure in _failures(log) if failure.at >= started_at - _SLACK]
     if not failures:
-        return ""
+        return []
     each = _each(failures[-1].url)
     if started_at and now:
         failed = Counter(max(0, int((failure.at - started_at) // each)) for failure in failures)
         # The raid under way may yet succeed.
         over = int((now - started_at - _RAID) // each) + 1
         if any(failed[raid] < REPEATS for raid in range(over)):
-            return ""
+            return []
     if len(failures) < REPEATS:
-        return ""
-    return (f"mtg could not fetch {failures[-1].url}, from which it learns how fast to send, so a connection "
-            f"gets some 18 Mbit/s at most; it tries again every {each // 60} minutes: {failures[-1].reason}")
+        return []
+    return [Problem("mtg.not_learned", {"url": failures[-1].url, "minutes": each // 60,
+                                        "reason": failures[-1].reason})]
 
 
 @dataclass(frozen=True)

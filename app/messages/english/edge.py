@@ -57,6 +57,15 @@ TEMPLATES = {
     "authority.advice_caa": "the domain's CAA record does not allow this authority",
     "authority.advice_ratelimited": "only waiting helps; the panel asks again by itself",
     "certificate.without": "it is without {names}: {reason}",
+    "engine.builtin": "the built-in engine",
+    "engine.ignores": "{setting} is set, but {engine} does not use it",
+    "engine.blocklist_private":
+        "proxy_blocklist is on: firehol_level1 holds the private ranges, so clients in this server's own network (and "
+        "those that Docker shows with its own address) are refused",
+    "engine.findings": "{problems:clauses}",
+    "mtg.not_learned":
+        "mtg could not fetch {url}, from which it learns how fast to send, so a connection gets some 18 Mbit/s at "
+        "most; it tries again every {minutes} {minutes:minute|minutes}: {reason}",
     "engine.no_mtg": "mtg is not installed here: put it on PATH, or its path into MTG_BIN",
     "throttle.not_kept":
         "{name} should be kept to {wanted} bit/s (0 is no limit), but {engine} tells that it keeps them to {kept}",
