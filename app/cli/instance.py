@@ -73,7 +73,7 @@ def from_elsewhere(bind: str, port: int, server: str = "") -> list[str]:
             ("WARNING: whoever can reach this address can try to log in, and passwords cross the network unencrypted: "
              "this is plain HTTP."),
             (f"Safer: --bind 127.0.0.1 and ssh -L {port}:127.0.0.1:{port} {server or 'THIS-SERVER'}, or a reverse "
-             "proxy with HTTPS (see the README).")]
+             "proxy with HTTPS (docs/https.md).")]
 
 
 def listen(bind: str, port: int) -> socket.socket:

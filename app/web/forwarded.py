@@ -79,7 +79,7 @@ class Forwarded:
             return ""
         return (f"a reverse proxy at {peer} passes visitors on to this panel, which is not told to believe it: all of "
                 "them seem to come from one address, and failed logins are counted together. If that proxy is yours, "
-                f"start the panel with {VARIABLE}={peer} (the README says how).")
+                f"start the panel with {VARIABLE}={peer} (docs/https.md says how).")
 
     def _notice(self, peer: str) -> None:
         if self._unheard[0] != peer:

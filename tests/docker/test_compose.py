@@ -219,17 +219,6 @@ def test_the_data_may_be_in_a_folder_of_the_machine(data: dict[str, str], mounte
     assert app["environment"]["MTPROTO_DATA_DIR"] == mounted.split(":")[1]
 
 
-def test_every_variable_of_the_compose_file_is_explained_with_its_default() -> None:
-    compose = (ROOT / "docker-compose.yml").read_text()
-    page = (ROOT / "docs/docker.md").read_text()
-    documented = dict(re.findall(r"^\| `([A-Z_]+)` \| (.*?) \|", page, re.MULTILINE))
-    used = {name: default for line in compose.splitlines() if not line.lstrip().startswith("#")
-            for name, default in re.findall(r"\$\{(\w+):-([^}]*)\}", line)}
-    assert set(documented) == set(used)
-    for name, default in used.items():
-        assert documented[name] == (f"`{default}`" if default else ""), name
-
-
 # The running stack
 
 
@@ -505,7 +494,7 @@ def test_on_port_443_a_client_meets_its_proxy_and_everybody_else_the_cover_site(
 
 def test_the_operators_own_files_are_served_as_the_cover_site_and_their_own_server_blocks_beside_it(
         stack: Stack, authority: Path) -> None:
-    """With the commands of docs/docker.md."""
+    """With the commands of docs/port443.md."""
     stack.compose("exec", "-T", "app", "tar", "-x", "-C", "/data/nginx/cover",
                   stdin=images.archive({"index.html": b"<html>The bakery", "bread/rye.html": b"<html>Rye"}))
     stack.manage("settings", "set", "cover_site=folder")

@@ -18,7 +18,7 @@ from app.runtimes.ports import bind_error
 from tests.support.fleet import Fleet
 from tests.web.desk import open_desk
 
-#: As the README has it, beside another site.
+#: As docs/https.md has it, beside another site.
 NGINX = """
 daemon off; pid {folder}/pid; error_log {folder}/error.log;
 events {{}}
@@ -34,9 +34,9 @@ http {{
 """
 
 
-def location_of_the_readme(port: int) -> str:
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    block = readme.split("```nginx\n", 1)[1].split("```", 1)[0]
+def location_of_the_docs(port: int) -> str:
+    page = (Path(__file__).parents[2] / "docs/https.md").read_text()
+    block = page.split("```nginx\n", 1)[1].split("```", 1)[0]
     assert "location /panel/" in block and "127.0.0.1:8080" in block
     return block.replace("127.0.0.1:8080", f"127.0.0.1:{port}")
 
@@ -53,7 +53,7 @@ def site(fleet: Fleet, tmp_path: Path, free_port: Callable[[], int],
         thread.start()
         (tmp_path / "nginx").mkdir()
         (tmp_path / "nginx.conf").write_text(NGINX.format(
-            folder=tmp_path / "nginx", port=port, location=location_of_the_readme(listener.getsockname()[1])))
+            folder=tmp_path / "nginx", port=port, location=location_of_the_docs(listener.getsockname()[1])))
         nginx = subprocess.Popen(["nginx", "-p", str(tmp_path / "nginx"), "-c", str(tmp_path / "nginx.conf")])
         while not bind_error(f"127.0.0.1:{port}"):
             assert nginx.poll() is None, (tmp_path / "nginx/error.log").read_text()
