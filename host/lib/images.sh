@@ -12,6 +12,7 @@ REGISTRY=${MTPROTO_REGISTRY:-}
 # Where Docker Hub's images are had from instead, such as mirror.example.
 DOCKER_MIRROR=${MTPROTO_DOCKER_MIRROR:-}
 PROXY_IMAGE=mtg-custom
+PACKAGES_IMAGE=mtproto-packages:latest
 
 has_image() { docker image inspect "$1" >/dev/null 2>&1 </dev/null; }
 
@@ -85,8 +86,7 @@ from_registry() {
     note_image "$2"
 }
 
-# is_of_this_version IMAGE: there, and made from the tree of this version (a brought one has no label of ours to
-# compare, if it was made elsewhere).
+# label_of IMAGE LABEL: nothing, if it has none (one that was made elsewhere, and brought).
 label_of() { docker image inspect --format "{{index .Config.Labels \"$2\"}}" "$1" 2>/dev/null </dev/null || true; }
 
 provide_images() {
@@ -106,7 +106,7 @@ prove_docker_with_an_image() {
 }
 
 provide_panel_image() {
-    local source node=$NODE_IMAGE stylesheet=build
+    local source target=()
     source=$(source_hash "$TREE" Dockerfile requirements.txt wsgi.py app nginx/templates)
     if has_image "$PANEL_IMAGE" && [ "$(label_of "$PANEL_IMAGE" mtproto.source)" = "$source" ]; then
         note "$PANEL_IMAGE is there"
@@ -121,13 +121,13 @@ provide_panel_image() {
     must_pull "$PYTHON_IMAGE"
     if [ -e "$TREE/app/web/static/build/panel.css" ]; then
         # Nothing is left to do for Node, so its image is not fetched.
-        stylesheet=ready node=$PYTHON_IMAGE
+        target=(--target ready)
     else
         must_pull "$NODE_IMAGE"
     fi
     note "building $PANEL_IMAGE"
     build_image "$PANEL_IMAGE" "$TREE/Dockerfile" "mtproto.source=$source" \
-        "PYTHON_IMAGE=$PYTHON_IMAGE" "NODE_IMAGE=$node" "STYLESHEET=$stylesheet" "VERSION=$VERSION" \
+        "${target[@]+"${target[@]}"}" "PYTHON_IMAGE=$PYTHON_IMAGE" "NODE_IMAGE=$NODE_IMAGE" "VERSION=$VERSION" \
         "PIP_INDEX_URL=${PIP_INDEX_URL:-$(env_get PIP_INDEX_URL)}" "NPM_REGISTRY=${NPM_REGISTRY:-$(env_get NPM_REGISTRY)}"
 }
 
@@ -154,10 +154,14 @@ source_hash() {
         LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -d ' ' -f 1)
 }
 
-# build_image NAME DOCKERFILE LABEL ARGUMENT…
+# build_image NAME DOCKERFILE LABEL [--target STAGE] ARGUMENT…
 build_image() {
-    local name=$1 dockerfile=$2 label=$3 options=() argument stage
+    local name=$1 dockerfile=$2 label=$3 options=() argument
     shift 3
+    if [ "$1" = --target ]; then
+        options=(--target "$2")
+        shift 2
+    fi
     for argument in "$@"; do
         if [ -n "${argument#*=}" ]; then options+=(--build-arg "$argument"); fi
     done
@@ -165,8 +169,21 @@ build_image() {
         fail_run "the image $name could not be built. Where the package registries can't be reached: PIP_INDEX_URL and
 NPM_REGISTRY name others, https_proxy names a proxy, and --images FILE brings an image that was built elsewhere."
     note_image "$name"
-    # Docker's older builder leaves the stages before the last one behind, without a name: on a small disk, too much.
-    for stage in $(docker images -q --filter dangling=true --filter label=mtproto.stage 2>/dev/null </dev/null); do
+    tidy_stages
+}
+
+# stages_left [STAGE]: what Docker's older builder leaves behind of the stages before the last one, newest first.
+stages_left() {
+    docker images -q --filter dangling=true --filter "label=mtproto.stage${1:+=$1}" 2>/dev/null </dev/null || true
+}
+
+# The Python packages are kept, by a name, for the next release that has the same ones. The other stages are, on a small
+# disk, too much.
+tidy_stages() {
+    local stage
+    stage=$(stages_left packages | head -n 1)
+    if [ -n "$stage" ] && run docker tag "$stage" "$PACKAGES_IMAGE"; then note_image "$PACKAGES_IMAGE"; fi
+    for stage in $(stages_left); do
         docker rmi "$stage" >>"$LOG" 2>&1 </dev/null || true
     done
 }

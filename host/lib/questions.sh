@@ -146,7 +146,24 @@ check_user() {
     fi
 }
 
+# What the panel takes as upstream_socks5; its value is never printed, as it may hold a password.
+check_upstream() {
+    local value=$1 place login=""
+    value=${value#socks5://} value=${value#socks5h://} value=${value%/}
+    CHECKED=$value WRONG=""
+    if [ -z "$value" ]; then return; fi
+    place=${value##*@}
+    if [[ $value == *@* ]]; then login=${value%@*}; fi
+    check_port_number "${place##*:}"
+    CHECKED=$value
+    if [ -n "$WRONG" ] || ! [[ ${place%:*} =~ ^([^][:space:][:cntrl:]/:[]+|\[[0-9A-Fa-f:.]+\])$ ]] || [[ $place != *:* ]] ||
+        [[ $value == *@* && $login != ?*:* ]]; then
+        WRONG="host:port or user:password@host:port is allowed"
+    fi
+}
+
 ask_questions() {
+    take UPSTREAM_SOCKS5 "$UPSTREAM_SOCKS5" check_upstream MTPROTO_UPSTREAM_SOCKS5
     answer DOMAIN "" check_domain "A domain that leads to this server, such as proxy.example.com, or none?"
     if [ -n "$DOMAIN" ]; then
         answer HTTPS yes check_yes_no "The panel by HTTPS under it, with a certificate of Let's Encrypt?"

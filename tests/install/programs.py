@@ -280,7 +280,11 @@ class Server:
         if "--format" in words:
             print(image.get(re.search(r'Labels "([^"]+)"', " ".join(words))[1], ""))
 
-    def docker_images(self, words: list[str]) -> None: ...
+    def docker_images(self, words: list[str]) -> None:
+        """Only those without a name: what an older builder has left of stages, newest first."""
+        wanted = words[-1].removeprefix("label=mtproto.stage").removeprefix("=")
+        if "dangling=true" in words and words[-1].startswith("label=mtproto.stage"):
+            print("\n".join(each for each in reversed(self.state["stages"]) if wanted in each))
 
     def docker_pull(self, words: list[str]) -> None:
         if any(re.search(pattern, words[0]) for pattern in self.state["no_pull"]):
@@ -292,6 +296,9 @@ class Server:
         self.state["images"][words[words.index("-t") + 1]] = {name: value}
 
     def docker_tag(self, words: list[str]) -> None:
+        if words[0] in self.state["stages"]:
+            self.state["stages"].remove(words[0])
+            self.state["images"][words[0]] = {}
         self.state["images"][words[1]] = self.state["images"][words[0]]
 
     def docker_load(self, words: list[str]) -> None:
@@ -300,6 +307,9 @@ class Server:
             print(f"Loaded image: {image}")
 
     def docker_rmi(self, words: list[str]) -> None:
+        if words[0] in self.state["stages"]:
+            self.state["stages"].remove(words[0])
+            return
         if self.state["images"].pop(words[0], None) is None or words[0] in self.state["in_use"]:
             fail("Error response from daemon: conflict: image is being used")
 
@@ -359,6 +369,7 @@ class Server:
                 key, _, value = word.partition("=")
                 if key in self.state["refuses"]:
                     fail(f"Error: {self.state['refuses'][key]}")
+                value = sys.stdin.readline().strip() if value == "-" else value
                 config[key] = {"true": True, "false": False}.get(value, value)
         elif words[:2] == ["user", "list"]:
             print(json.dumps(config["users"], indent=2))

@@ -99,7 +99,7 @@ class ServerLab:
             "offers": {**EVERYWHERE, **described["offers"]}, "known": [], "installed": [], "broken_packages": False,
             "says": {},
             "docker_is": "Docker version 28", "docker_version": "", "docker_starts": True, "docker_runs": False,
-            "compose_plugin": "", "docker_compose": "", "images": {}, "no_pull": [], "in_use": [],
+            "compose_plugin": "", "docker_compose": "", "images": {}, "stages": [], "no_pull": [], "in_use": [],
             "up": False, "panel_answers": True, "containers": [], "proxies": [], "networks": [], "volumes": [],
             "published": [],
             "refuses": {}, "password": PASSWORD, "telegram": True,

@@ -171,6 +171,25 @@ def test_ready_images_are_pulled_from_a_registry_or_loaded_from_a_file(tmp_path:
     assert not [call for call in server.calls("docker") if call.startswith(("docker build", "docker pull"))]
 
 
+def test_what_an_older_builder_leaves_is_tidied_up_but_for_the_packages_of_the_next_release(tmp_path: Path) -> None:
+    server = ServerLab(tmp_path, stages=["older-packages", "packages", "frontend"])
+    answer = server.install()
+    assert answer.code == 0, answer.told
+    assert "docker tag packages mtproto-packages:latest" in server.calls("docker")
+    assert server.state["stages"] == []
+    assert "docker rmi older-packages" in server.calls("docker") and "docker rmi frontend" in server.calls("docker")
+    assert server.install("--uninstall", "--yes").code == 0
+    assert "docker rmi mtproto-packages:latest" in server.calls("docker")
+
+
+def test_a_release_that_has_its_stylesheet_is_built_without_node(tmp_path: Path) -> None:
+    server = ServerLab(tmp_path)
+    assert server.install().code == 0
+    build = next(call for call in server.calls("docker") if call.startswith("docker build") and "mtproto-panel" in call)
+    assert "--target ready" in build
+    assert not [call for call in server.calls("docker") if call.startswith("docker pull node")]
+
+
 def test_a_registry_that_does_not_answer_is_no_obstacle(tmp_path: Path) -> None:
     server = ServerLab(tmp_path, no_pull=["^registry.example"])
     answer = server.install(MTPROTO_REGISTRY="registry.example/us")

@@ -175,6 +175,24 @@ def test_a_variable_that_is_not_allowed_is_named(server: ServerLab) -> None:
     assert "MTPROTO_BASE_PORT: 'x'" in refused(server, code=2, MTPROTO_BASE_PORT="x")
 
 
+@pytest.mark.parametrize("value", ["http://10.0.0.1:1080", "10.0.0.1", "10.0.0.1:0", "10.0.0.1:70000", ":1080",
+                                   "somebody@10.0.0.1:1080", "::1:1080", "a b:1080"])
+def test_a_way_to_telegram_that_the_panel_would_refuse_is_refused_before_anything_is_changed(
+        server: ServerLab, value: str) -> None:
+    said = refused(server, code=2, MTPROTO_UPSTREAM_SOCKS5=value)
+    assert "MTPROTO_UPSTREAM_SOCKS5: host:port or user:password@host:port is allowed" in said
+    assert value not in said, "it may hold a password"
+    assert not server.home.exists()
+
+
+def test_a_way_to_telegram_may_be_written_as_an_address(tmp_path: Path) -> None:
+    server = ServerLab(tmp_path)
+    for value, kept in (("socks5://us:p@ss@10.0.0.1:1080", "us:p@ss@10.0.0.1:1080"),
+                        ("socks5h://[2001:db8::1]:1080/", "[2001:db8::1]:1080")):
+        assert server.install(MTPROTO_UPSTREAM_SOCKS5=value).code == 0
+        assert server.declared()["upstream_socks5"] == kept
+
+
 def test_ports_that_are_taken_and_were_chosen_or_are_needed(server: ServerLab) -> None:
     server.change(listening={"443": "nginx", "5000": "java"})
     said = refused(server, "--base-port", "5000")

@@ -3,9 +3,8 @@
 They go by the names that Dockerfile, Dockerfile.mtg and docker-compose.yml give them, so an installer that looks
 whether an image is there finds it, and builds ours on them as everywhere, with nothing fetched.
 
-The disk holds them as `docker save` writes them (ARCHIVE), as Docker keeps them (FOLDER), loaded on this side, and so
-with the first steps of our own images built on them (AHEAD). Inside the machine, loading takes ten minutes, and copying
-a folder a fraction of it.
+The disk holds them as Docker keeps them (FOLDER), loaded on this side, and so with the first steps of our own images
+built on them (AHEAD). Inside the machine, loading takes ten minutes, and copying a folder a fraction of it.
 """
 
 from __future__ import annotations
@@ -26,8 +25,9 @@ from pathlib import Path
 from tests.docker import images
 from tests.docker.images import ROOT
 from tests.server.cache import MachineFailure, command, complete, kept, one_at_a_time
+from tests.server.image import Base, ensure_bases
 
-ARCHIVE, FOLDER, AHEAD = "images.tar", "docker", "docker-ahead"
+FOLDER, AHEAD = "docker", "docker-ahead"
 
 
 def names() -> dict[str, str]:
@@ -49,21 +49,26 @@ def ensure_image() -> str:
 
 
 def ensure_disk() -> Path:
-    """A disk with ARCHIVE on it, as `docker load` reads it. The first time it takes some two minutes."""
-    images.ensure_engine()
-    tag = ensure_image()
-    wanted = sorted(set(names().values()))
+    """A disk with the folders FOLDER and AHEAD. The first time it takes some two minutes."""
+    baked, wanted = ensure_bases()[1], sorted(set(names().values()))
+    # Not the engine that stands in for mtg: a disk with that of an earlier commit is as good.
+    recipes = [path.read_text() for path in (
+        Path(__file__), Path(__file__).parent / "Dockerfile", ROOT / "requirements.txt", images.BASES / "mtg")]
     with one_at_a_time():
-        folder, there = kept("carried", repr((images.image_id(tag), wanted, ahead())))
+        folder, there = kept("carried", repr((baked.disk, wanted, ahead(), recipes)))
         if not there:
-            with tempfile.TemporaryDirectory(prefix="mtproto-carried-", dir="/var/tmp") as packed:
-                archive = Path(packed) / ARCHIVE
-                _save(tag, wanted, archive)
-                _load(archive, Path(packed) / FOLDER)
-                command("cp", "-a", str(Path(packed) / FOLDER), str(Path(packed) / AHEAD))
-                _build_ahead(Path(packed) / AHEAD)
+            images.ensure_engine()
+            tag = ensure_image()
+            with tempfile.TemporaryDirectory(prefix="mtproto-carried-", dir="/var/tmp") as folder_of_work:
+                work, packed = Path(folder_of_work), Path(folder_of_work) / "packed"
+                packed.mkdir()
+                _save(tag, wanted, work / "images.tar")
+                _load(work / "images.tar", packed / FOLDER)
+                command("cp", "-a", str(packed / FOLDER), str(packed / AHEAD))
+                _client_of(baked, work / "client")
+                _build_ahead(packed / AHEAD, work / "client")
                 # A sparse file: it takes what is in it.
-                command("mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-d", packed,
+                command("mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-d", str(packed),
                         str(folder / "disk.ext4"), "4G")
             complete(folder)
     return folder / "disk.ext4"
@@ -90,9 +95,7 @@ def _save(tag: str, wanted: list[str], archive: Path) -> None:
 @contextmanager
 def _engine(folder: Path) -> Iterator[str]:
     """The address of a Docker engine of its own, which keeps everything in `folder` and runs as long as this."""
-    program = shutil.which("dockerd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-    if not program:
-        raise MachineFailure("the images are loaded by an engine of their own: apt-get install docker.io")
+    program = _program("dockerd")
     with tempfile.TemporaryDirectory(prefix="mtproto-load-") as running:
         address = f"unix://{running}/socket"
         with (Path(running) / "log").open("wb") as log:
@@ -124,20 +127,36 @@ def _load(archive: Path, folder: Path) -> None:
         command("docker", "--host", address, "load", "--input", str(archive))
 
 
-def _build_ahead(folder: Path) -> None:
+def _client_of(base: Base, file: Path) -> None:
+    """The guest's own docker: clients of different versions write the modes of files differently, and what one has
+    built is not found by another."""
+    command(_program("debugfs"), "-R", f"dump -p /usr/bin/docker {file}", str(base.disk))
+    file.chmod(0o755)
+
+
+def _build_ahead(folder: Path, client: Path) -> None:
     """The longest steps of Dockerfile and Dockerfile.mtg, for the engine inside to find in its cache."""
     with _engine(folder) as address, tempfile.TemporaryDirectory(prefix="mtproto-ahead-") as context:
-        # From a folder, as the installer builds: in a tar of another maker's, modes differ, and nothing would be found.
+        # From a folder, as the installer builds.
         shutil.copyfile(ROOT / "requirements.txt", Path(context) / "requirements.txt")
-        for number, dockerfile in enumerate(ahead()):
+        (Path(context) / "requirements.txt").chmod(0o644)
+        for number, (dockerfile, options) in enumerate(ahead()):
             (Path(context) / "Dockerfile").write_text(dockerfile)
-            images.docker("--host", address, "build", "--network", "none", "--tag", f"ahead:{number}", context)
+            command(str(client), "--host", address, "build", "--network", "none", "--tag", f"ahead:{number}", *options,
+                    context, env={**os.environ, "DOCKER_BUILDKIT": "0"})
 
 
-def ahead() -> list[str]:
-    """Our own Dockerfiles, each up to where the source comes into it: what is the same for every commit."""
+def _program(name: str) -> str:
+    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    if not found:
+        raise MachineFailure(f"{name} is needed; bash tests/run.sh tests/server installs it")
+    return found
+
+
+def ahead() -> list[tuple[str, list[str]]]:
+    """Our own Dockerfiles, each up to where the source comes into it: what is the same for every commit. With the
+    options of the build: no stage may be left without a name."""
     panel, proxy = (ROOT / "Dockerfile").read_text(), (ROOT / "Dockerfile.mtg").read_text()
-    arguments = panel[:panel.index("FROM ")]
-    packages = re.search(r"^FROM \S+ AS panel\n.*?(?=^WORKDIR)", panel, re.MULTILINE | re.DOTALL)[0]
-    account = re.search(r"^FROM \$\{PYTHON_IMAGE\}\n.*?(?=^COPY)", panel, re.MULTILINE | re.DOTALL)[0]
-    return [arguments + packages, arguments + account, proxy[:proxy.index("ARG MTG_IMAGE", proxy.index("COPY"))]]
+    panel = panel[:panel.index("COPY . ./")]
+    return [(panel, ["--target", "packages"]), (panel, []),
+            (proxy[:proxy.index("ARG MTG_IMAGE", proxy.index("COPY"))], [])]
