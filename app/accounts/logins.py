@@ -23,7 +23,7 @@ from app.ledger.buckets import Place as Counted
 from app.ledger.fallback import PATIENCE
 from app.ledger.ledger import Ledger
 from app.ledger.sessions import Session
-from app.messages import Problem
+from app.messages import Problem, text
 from app.messages.refused import LoginBusy, LoginThrottled
 
 #: Failures in five minutes: of one name from one place, and of one name from all places but known browsers.
@@ -50,19 +50,22 @@ class Place:
 
     @property
     def network(self) -> str:
-        """The address, or the /64 of an IPv6 address: who has one of them has all."""
+        """The address, or the /64 of an IPv6 address: who has one of them has all; "" for what is none."""
         try:
             address = ipaddress.ip_address(self.address.partition("%")[0])
         except ValueError:
-            return "an unknown address"
+            return ""
         if isinstance(address, ipaddress.IPv6Address):
             if address.ipv4_mapped is None:
                 return str(ipaddress.ip_network((address, 64), strict=False))
             return str(address.ipv4_mapped)
         return str(address)
 
-    def __str__(self) -> str:
-        return self.network + (" (this server's own door)" if self.door == "local" else "")
+    @property
+    def told(self) -> Problem:
+        """As the audit log has it."""
+        place = text(self.network) if self.network else Problem("place.unknown")
+        return Problem("place.own_door", {"network": place}) if self.door == "local" else place
 
 
 class Logins:
@@ -94,15 +97,14 @@ class Logins:
                                            [person.password_hash for person in people])
             if not admin or not right:
                 # What nobody is called may be a password, typed into the wrong field.
-                subject = admin.username if admin else "an unknown name"
-                self._ledger.events.record_failed_login(subject, str(place), PATIENCE)
+                self._ledger.events.record_failed_login(admin.username if admin else "", place.told, PATIENCE)
                 return None
             buckets.give_back(counted)
             buckets.clear(_pair(username, place))
         if outdated or (config.initial_password is not None and username == config.admin_username):
             admin = self._renew(admin, password, outdated)
-        self._ledger.events.record(f"admin:{username}", "login", username,
-                                   Problem("event.from", {"place": str(place)}), PATIENCE)
+        self._ledger.events.record(f"admin:{username}", "login.succeeded", username,
+                                   Problem("event.from", {"place": place.told}), PATIENCE)
         return admin
 
     @contextmanager

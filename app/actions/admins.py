@@ -22,7 +22,7 @@ def create_admin(system: System, actor: Actor, username: str, password: str, sud
     actor.require(Right.SUDO)
     with refusing():
         admin = admins.create(system.file, username, password, sudo)
-    system.ledger.events.record(str(actor), "admin created", admin.username, Problem("event.may") if sudo else "")
+    system.ledger.events.record(str(actor), "admin.created", admin.username, Problem("event.may") if sudo else "")
     return admin.username
 
 
@@ -37,7 +37,7 @@ def set_password(system: System, actor: Actor, username: str, password: str | No
         system.logins.let_in(username)
     else:
         system.logins.forgive(username)
-    system.ledger.events.record(str(actor), "password reset", username)
+    system.ledger.events.record(str(actor), "admin.password_reset", username)
     return chosen
 
 
@@ -47,7 +47,7 @@ def remove_admin(system: System, actor: Actor, username: str) -> None:
     with refusing():
         admins.remove(system.file, username)
     system.logins.end_sessions(username)
-    system.ledger.events.record(str(actor), "admin removed", username)
+    system.ledger.events.record(str(actor), "admin.removed", username)
 
 
 def set_sudo(system: System, actor: Actor, username: str, sudo: bool) -> Admin:
@@ -55,6 +55,6 @@ def set_sudo(system: System, actor: Actor, username: str, sudo: bool) -> Admin:
     actor.require(Right.SUDO)
     with refusing():
         admin = admins.set_sudo(system.file, username, sudo)
-    system.ledger.events.record(str(actor), "admin changed", username,
+    system.ledger.events.record(str(actor), "admin.changed", username,
                                 Problem("event.may" if sudo else "event.may_not"))
     return admin

@@ -33,7 +33,7 @@ def back_up(system: System, actor: Actor, path: Path, passphrase: str = "") -> P
     """Write everything that makes this installation into one file, mode 0600. Raises Refused; see archive.pack."""
     actor.require(Right.SUDO)
     archive.pack(system.data_dir, path, passphrase)
-    system.ledger.events.record(str(actor), "backup made", "", path.name)
+    system.ledger.events.record(str(actor), "backup.made", "", path.name)
     return path
 
 
@@ -61,8 +61,9 @@ def restore(system: System, actor: Actor, path: Path, passphrase: str = "") -> l
             _bring_back(system, contents)
             here, merged = _declare(system, there)
         told = _differences(system, here, there, merged)
-        with after_saving("The configuration of the backup is in force."):
-            system.ledger.events.record(str(actor), "backup restored", "", f"{path.name}, of {contents.made_at}")
+        with after_saving(Problem("saved.backup")):
+            system.ledger.events.record(str(actor), "backup.restored", "",
+                                        Problem("event.backup", {"file": path.name, "made_at": contents.made_at}))
             passes.attempt(lambda: passes.reconcile(system))
         return [*told, Problem("restore.before", {"path": str(kept)})]
 

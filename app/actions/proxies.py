@@ -8,17 +8,18 @@ from app.control import passes
 from app.control.errors import Refused, after_saving, refusing
 from app.control.outcome import Outcome
 from app.control.system import System
+from app.messages import Problem, sentence
 from app.rules.users import find
 
 
 def start_all(system: System, actor: Actor) -> list[Outcome]:
     """End the declared stop: every enabled user's proxy runs again."""
-    return _stop_or_start(system, actor, False, "all proxies started")
+    return _stop_or_start(system, actor, False, "proxies.started")
 
 
 def stop_all(system: System, actor: Actor) -> list[Outcome]:
     """Stop every proxy, whoever is enabled, until start_all; a reboot respects it."""
-    return _stop_or_start(system, actor, True, "all proxies stopped")
+    return _stop_or_start(system, actor, True, "proxies.stopped")
 
 
 def restart(system: System, actor: Actor, ref: str = "") -> list[Outcome]:
@@ -29,7 +30,7 @@ def restart(system: System, actor: Actor, ref: str = "") -> list[Outcome]:
     with refusing():
         outcomes = system.reconciler.restart(system.declaration.read, {user.id for user in users})
     name = find(system.declaration.last_good(), ref).name if ref else ""
-    system.ledger.events.record(str(actor), "proxy restarted" if ref else "all proxies restarted", name)
+    system.ledger.events.record(str(actor), "proxy.restarted" if ref else "proxies.restarted", name)
     return outcomes
 
 
@@ -50,11 +51,11 @@ def _stop_or_start(system: System, actor: Actor, stopped: bool, action: str) -> 
     actor.require(Right.USERS)
     with edit(system) as config:
         config.proxies_stopped = stopped
-    verb, word = ("stop", "stop") if stopped else ("start", "run")
-    with after_saving(f"It is declared that all proxies {word}."):
+    saved = Problem("saved.stopped" if stopped else "saved.started")
+    with after_saving(saved):
         system.ledger.events.record(str(actor), action)
         try:
             return passes.reconcile(system)
         except Refused as refused:
-            return [Outcome(verb, "all proxies", "", False, f"It is declared that all proxies {word}: the "
-                            f"panel does it as soon as it can. Now: {refused}")]
+            why = Problem("proxies.later", {"saved": saved, "reason": refused})
+            return [Outcome("stop" if stopped else "start", "all proxies", "", False, sentence(why), problem=why)]

@@ -12,7 +12,7 @@ from app.control.errors import Refused, refusing
 from app.control.outcome import Outcome
 from app.control.probing import link_from_here, probe_link
 from app.control.system import System
-from app.messages import Problem
+from app.messages import Coded, Problem, sentence, text
 from app.mtproto.probe import ProbeError
 from app.runtimes.base import RUNNING, Observed
 
@@ -38,32 +38,33 @@ def renew(system: System, actor: Actor) -> Iterator[Outcome]:
 def _renew(system: System, actor: str) -> Iterator[Outcome]:
     waiting = outdated(system)
     if waiting:
-        system.ledger.events.record(actor, "proxies are replaced one by one", "",
+        system.ledger.events.record(actor, "proxies.renewing", "",
                                     Problem("event.of_old_image", {"count": len(waiting)}))
     for old in waiting:
         worked = not _trouble(system, old.user_id)
         with refusing():
             outcomes = system.reconciler.renew(system.declaration.last_good, old.name)
         for outcome in (each for each in outcomes if each.name == old.name):
-            why = outcome.reason
+            why = None if outcome.ok else outcome.problem or text(outcome.reason)
             if outcome.ok and worked and (trouble := _trouble(system, old.user_id)):
-                why = f"it led to Telegram before, and does not any more: {trouble}"
-            system.ledger.events.record(actor, "replacing the proxy failed" if why else "proxy replaced", outcome.user,
-                                       why or Problem("event.of_new_image"))
-            yield Outcome(outcome.action, outcome.name, outcome.user, not why, why, outcome.seconds)
+                why = Problem("renewal.no_longer", {"reason": trouble})
+            system.ledger.events.record(actor, "proxy.not_renewed" if why else "proxy.renewed", outcome.user,
+                                        why or Problem("event.of_new_image"))
+            yield Outcome(outcome.action, outcome.name, outcome.user, not why, sentence(why) if why else "",
+                          outcome.seconds, problem=why)
             if why:
                 return
 
 
-def _trouble(system: System, user_id: str) -> str:
-    """Why the user's link does not lead to Telegram, "" if it does."""
+def _trouble(system: System, user_id: str) -> Problem | None:
+    """Why the user's link does not lead to Telegram, None if it does."""
     try:
         config = system.declaration.last_good()
         link = link_from_here(views.user(system, user_id), config, system.port443.public_port)
         probe_link(link, system.clock, config)
     except (ProbeError, Refused) as error:
-        return str(error)
-    return ""
+        return error.problem if isinstance(error, Coded) else text(error)
+    return None
 
 
 class Renewal:

@@ -34,14 +34,14 @@ def set_settings(system: System, actor: Actor, changes: Mapping[str, object],
         return before, after
 
     before, after = declare(system, change)
-    with after_saving("The settings are saved."):
+    with after_saving(Problem("saved.settings")):
         to_nginx = any(key in NGINX_SETTINGS for key in changes)
         taken_back = _serve_or_take_back(system, changes, before, after) if to_nginx else None
         passes.attempt(lambda: passes.reconcile(system))
         if "server_domain" in changes or "server_ip" in changes:
             passes.look_at_server(system)
         if not taken_back:
-            system.ledger.events.record(str(actor), "settings changed", "",
+            system.ledger.events.record(str(actor), "settings.changed", "",
                                         Problem("event.fields", {"names": list(changes)}))
     if taken_back:
         raise taken_back
@@ -67,5 +67,5 @@ def _serve_or_take_back(system: System, changes: Mapping[str, object], before: C
             for key in changes:
                 setattr(config, key, getattr(before, key))
         field = "port_443_mode" if switched_on else next((k for k in changes if k in NGINX_SETTINGS), "")
-        return Refused(f"{str(failure).rstrip('.')}. The settings are as they were.", field)
+        return Refused("settings.taken_back", field, reason=failure)
     return None

@@ -13,6 +13,7 @@ from app.accounts.actor import Actor, Right
 from app.control.errors import Refused, refusing
 from app.control.system import System
 from app.lib import files
+from app.messages import Problem
 
 TOLD, WANTED = "update.json", "update.wanted"
 
@@ -53,5 +54,6 @@ def ask(system: System, actor: Actor) -> Updates:
         raise Refused("update.newest", version=now.installed)
     with refusing():
         files.put(system.data_dir / WANTED, now.newest.encode())
-    system.ledger.events.record(str(actor), "update asked for", "", f"from {now.installed} to {now.newest}")
+    system.ledger.events.record(str(actor), "update.requested", "",
+                                Problem("event.versions", {"installed": now.installed, "newest": now.newest}))
     return now

@@ -22,7 +22,7 @@ def add_user(system: System, actor: Actor, name: str, *, enabled: bool = True, *
     actor.require(Right.USERS)
     changes = {"name": name, **fields}
     user = declare(system, lambda config: users.add(config, changes, enabled, _checks(system, config)))
-    return _changed(system, actor, user.id, "user added")
+    return _changed(system, actor, user.id, "user.added")
 
 
 def update_user(system: System, actor: Actor, ref: str, changes: Mapping[str, object],
@@ -38,7 +38,8 @@ def update_user(system: System, actor: Actor, ref: str, changes: Mapping[str, ob
         return user, before
 
     user, before = declare(system, change)
-    return _changed(system, actor, user.id, "user changed", ", ".join(changes), (before, user))
+    return _changed(system, actor, user.id, "user.changed", Problem("event.fields", {"names": list(changes)}),
+                    (before, user))
 
 
 def enable(system: System, actor: Actor, ref: str) -> UserView:
@@ -47,7 +48,7 @@ def enable(system: System, actor: Actor, ref: str) -> UserView:
     with edit(system) as config:
         user = users.find(config, ref)
         user.enabled = True
-    return _changed(system, actor, user.id, "user enabled")
+    return _changed(system, actor, user.id, "user.enabled")
 
 
 def disable(system: System, actor: Actor, ref: str) -> UserView:
@@ -56,7 +57,7 @@ def disable(system: System, actor: Actor, ref: str) -> UserView:
     with edit(system) as config:
         user = users.find(config, ref)
         user.enabled = False
-    return _changed(system, actor, user.id, "user disabled")
+    return _changed(system, actor, user.id, "user.disabled")
 
 
 def rotate(system: System, actor: Actor, ref: str) -> UserView:
@@ -66,7 +67,7 @@ def rotate(system: System, actor: Actor, ref: str) -> UserView:
         user = users.find(config, ref)
         before = user.model_copy()
         users.rotate(user)
-    return _changed(system, actor, user.id, "secret rotated", links=(before, user))
+    return _changed(system, actor, user.id, "user.rotated", links=(before, user))
 
 
 def remove(system: System, actor: Actor, ref: str) -> UserView:
@@ -76,19 +77,19 @@ def remove(system: System, actor: Actor, ref: str) -> UserView:
     with edit(system) as config:
         user = users.find(config, last.id)
         config.users.remove(user)
-    with after_saving(f"{last.name} is removed from config.json."):
+    with after_saving(Problem("saved.removed", {"name": last.name})):
         passes.attempt(lambda: passes.reconcile(system))
         with system.ledger.database.best_effort("the end of a user's traffic"):
             system.ledger.traffic.forget(last.id)
-        system.ledger.events.record(str(actor), "user removed", last.name)
+        system.ledger.events.record(str(actor), "user.removed", last.name)
     return last
 
 
-def _changed(system: System, actor: Actor, user_id: str, action: str, detail: str = "",
+def _changed(system: System, actor: Actor, user_id: str, action: str, detail: Problem | str = "",
              links: tuple[User, User] | None = None) -> UserView:
     """The declaration is saved: what can't be applied now is told in the view, and applied later. links: the user
     before and after a change that may have made another link."""
-    with after_saving(f"It is saved ({action})."):
+    with after_saving(Problem("saved.user", {"action": Problem(action)})):
         name = users.find(system.declaration.last_good(), user_id).name
         system.ledger.events.record(str(actor), action, name, detail)
         passes.attempt(lambda: passes.reconcile(system))

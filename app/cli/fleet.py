@@ -142,8 +142,7 @@ def events(obj: Invocation, name: str | None, last: int) -> None:
 
     found = views.events(obj.system(), name or "", last)[::-1]
     moments = [times.at(int(event.at)) for event in found]
-    lines = [f"{at:%Y-%m-%d %H:%M:%S}  {event.actor}: {event.action}"
-             + (f", {event.subject}" if event.subject else "") + (f" ({event.detail})" if event.detail else "")
+    lines = [f"{at:%Y-%m-%d %H:%M:%S}  {event.actor}: {event.message}"
              for at, event in zip(moments, found, strict=True)]
     obj.answer([{**event.to_json(), "at": at.isoformat()} for at, event in zip(moments, found, strict=True)],
                "\n".join(map(plain, lines)) or "Nothing was noted" + (f" of {name!r}." if name else " yet."))

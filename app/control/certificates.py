@@ -38,7 +38,7 @@ class CertificateReconciler:
         outcomes = []
         for result in self.manager.renew_due(config, domains.own_names(config, now), force, asked=actor != PANEL):
             outcomes.append(Outcome("certificate", result.name, "", result.ok, result.reason))
-            self.ledger.events.record(actor, "certificate issued" if result.ok else "certificate failed", result.name,
+            self.ledger.events.record(actor, "certificate.issued" if result.ok else "certificate.failed", result.name,
                                       result.reason)
         return outcomes
 

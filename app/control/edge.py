@@ -70,6 +70,6 @@ class EdgeReconciler:
         """What hinders it is a problem until it serves what it should."""
         with self.ledger.database.best_effort("a problem of nginx"):
             if reason and self.ledger.workloads.set_problem(NGINX, reason):
-                self.ledger.events.record("panel", "serve failed", NGINX, reason)
+                self.ledger.events.record("panel", "nginx.failed", NGINX, reason)
             elif not reason and NGINX in self.ledger.workloads.problems():
                 self.ledger.workloads.clear_problem(NGINX)

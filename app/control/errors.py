@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from app.config.file import ConfigError
 from app.edge.base import EdgeFailure
-from app.messages import text
+from app.messages import Problem, text
 from app.messages.errors import Coded
 from app.messages.refused import LoginBusy as LoginBusy
 from app.messages.refused import LoginThrottled as LoginThrottled
@@ -32,10 +32,10 @@ def refusing() -> Iterator[None]:
 
 
 @contextmanager
-def after_saving(what: str) -> Iterator[None]:
+def after_saving(what: Problem) -> Iterator[None]:
     """For everything that is done once the declaration is saved: no failure of it may read as if nothing had changed.
 
-    what: a sentence that says what is saved.
+    what: that says what is saved.
     """
     try:
         yield

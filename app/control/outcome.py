@@ -7,6 +7,14 @@ from typing import Any
 
 from app.messages import Problem
 
+#: What the audit log says of an action that failed.
+FAILED = {
+    "create": "proxy.create_failed", "adopt": "proxy.adopt_failed", "start": "proxy.start_failed",
+    "replace": "proxy.replace_failed", "update": "proxy.update_failed", "stop": "proxy.stop_failed",
+    "remove": "proxy.remove_failed", "throttle": "throttle.set_failed", "unthrottle": "throttle.lift_failed",
+    "refuse": "proxy.refused",
+}
+
 
 @dataclass(frozen=True)
 class Outcome:

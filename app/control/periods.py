@@ -32,7 +32,7 @@ def reset(ledger: Ledger, users: Iterable[User], now: datetime, actor: str) -> N
     before = ledger.traffic.totals()
     ledger.traffic.reset([u.id for u in users], now.timestamp())
     for user in users:
-        ledger.events.record(actor, "traffic reset", user.name, _amount(before.get(user.id, Total())))
+        ledger.events.record(actor, "traffic.reset", user.name, _amount(before.get(user.id, Total())))
 
 
 def forget_use_elsewhere(ledger: Ledger, before: User, after: User, by_name: bool) -> None:
@@ -61,8 +61,9 @@ def carry_out_resets(ledger: Ledger, config: Config, now: datetime) -> list[str]
     ended = ledger.traffic.carry_out(dues, now.timestamp())
     names = {u.id: u.name for u in config.users}
     for user_id in ended:
-        ledger.events.record("panel", "traffic reset", names[user_id],
-                             f"{_amount(before[user_id])}; reset cycle: {wanted[user_id]}")
+        ledger.events.record("panel", "traffic.reset", names[user_id],
+                             Problem("event.traffic_cycle", {"amount": _amount(before[user_id]),
+                                                             "cycle": wanted[user_id]}))
     return ended
 
 
@@ -81,7 +82,7 @@ def start_clocks(file: ConfigFile, ledger: Ledger, active: Collection[str], now:
         for user, end in started:
             user.expires_at, user.expires_after_days = end, 0
     for user, end in started:
-        ledger.events.record("panel", "first use", user.name,
+        ledger.events.record("panel", "user.first_use", user.name,
                              Problem("event.expires", {"at": f"{end.astimezone():%Y-%m-%d %H:%M}"}))
 
 
@@ -104,20 +105,18 @@ def import_old_file(data_dir: Path, config: Config, ledger: Ledger) -> None:
         return
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         _put_aside(path, "unreadable")
-        ledger.events.record("panel", f"{OLD_FILE} was not imported", "",
-                             f"it is not readable ({error!r}); kept as {OLD_FILE}.unreadable")
+        ledger.events.record("panel", "traffic.not_imported", "", Problem("event.unreadable", {
+            "file": OLD_FILE, "reason": repr(error), "kept": f"{OLD_FILE}.unreadable"}))
         return
     users = {u.port: u for u in config.users}
     known = {users[port].id: moved for port, moved in per_port.items() if port in users}
     # First the ledger, which remembers it: whoever is interrupted here only has to put the file aside.
     if ledger.traffic.import_once(OLD_FILE, known):
-        total = sum(down + up for down, up in known.values()) / GB
+        params = {"gb": sum(down + up for down, up in known.values()) / GB, "count": len(known),
+                  "kept": f"{OLD_FILE}.imported"}
         others = sorted(per_port.keys() - users.keys())
-        ledger.events.record(
-            "panel", f"{OLD_FILE} imported", "",
-            f"{total:.2f} GB for {len(known)} users: the file's figures halved, as it counted each byte twice"
-            + (f"; nobody has the ports {', '.join(map(str, others))} now, left out" if others else "")
-            + f"; kept as {OLD_FILE}.imported")
+        ledger.events.record("panel", "traffic.imported", "", Problem("event.imported_without", {
+            **params, "ports": others}) if others else Problem("event.imported", params))
     _put_aside(path, "imported")
 
 
@@ -135,6 +134,7 @@ def _bytes(entry: Any, key: str) -> int:
     return value
 
 
-def _amount(total: Total) -> str:
-    return f"{total.period / GB:.2f} GB since " + (
-        f"{times.at(total.reset_at):%Y-%m-%d %H:%M}" if total.reset_at else "the beginning")
+def _amount(total: Total) -> Problem:
+    if not total.reset_at:
+        return Problem("event.traffic_ever", {"gb": total.period / GB})
+    return Problem("event.traffic", {"gb": total.period / GB, "since": f"{times.at(total.reset_at):%Y-%m-%d %H:%M}"})

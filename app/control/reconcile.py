@@ -14,7 +14,7 @@ from app.config.model import Config
 from app.control.backoff import BackOff
 from app.control.desired import Desired, desired
 from app.control.edge import NGINX, EdgeReconciler
-from app.control.outcome import Outcome
+from app.control.outcome import FAILED, Outcome
 from app.control.plan import CREATE, LONGEST_PAUSE, REMOVE, REPLACE, START, STOP, UPDATE, Action, plan
 from app.control.port443 import Port443, closing
 from app.control.sampling import Sampler, locked
@@ -109,7 +109,7 @@ class Reconciler:
             outcomes = self.edge.reconcile(config, wanted.routes, respect_backoff) + self._run_all(actions, config)
         for user in sorted({one.user for one in outcomes
                             if one.ok and one.action == STOP and one.name in wanted.blocked}):
-            self.ledger.events.record("panel", "blocked at the limit", user)
+            self.ledger.events.record("panel", "user.blocked", user)
         owners = {link.name: link.user.id for link in all_links(config)} if wanted.refused else {}
         outcomes += [Outcome("refuse", name, "", False, sentence(why), user_id=owners[name], problem=why)
                      for name, why in wanted.refused.items()]
@@ -141,7 +141,8 @@ class Reconciler:
 
     def _tell(self, notices: list[Notice], names: Mapping[str, str]) -> None:
         for notice in notices:
-            self.ledger.events.record("panel", notice.text, names.get(notice.user_id) or notice.name)
+            self.ledger.events.record("panel", notice.code, names.get(notice.user_id) or notice.name,
+                                      notice.detail or "")
 
     def _run(self, action: Action, user: str, older: LegacyContainer | None = None) -> Outcome:
         began, kind = time.monotonic(), "adopt" if older else action.kind
@@ -156,9 +157,9 @@ class Reconciler:
                            failure.problem)
         self.backoff.succeeded(action.name)
         if action.kind == START:
-            self.ledger.events.record("panel", "proxy restarted", user or action.name, action.reason)
+            self.ledger.events.record("panel", "proxy.restarted", user or action.name, action.reason)
         if older:
-            self.ledger.events.record("panel", "proxy taken over", user,
+            self.ledger.events.record("panel", "proxy.taken_over", user,
                                       Problem("event.container", {"name": older.name}))
         return Outcome(kind, action.name, user, True, "", time.monotonic() - began, action.user_id)
 
@@ -182,7 +183,7 @@ class Reconciler:
         for name, outcome in failed.items():
             problem = outcome.problem or text(outcome.reason)
             if self.ledger.workloads.set_problem(name, problem):
-                self.ledger.events.record("panel", f"{outcome.action} failed", outcome.user or name, problem)
+                self.ledger.events.record("panel", FAILED[outcome.action], outcome.user or name, problem)
         # The edge's is its reconciler's to note and to clear.
         for name in self.ledger.workloads.problems().keys() - failed.keys() - {NGINX}:
             there, workload = observed.get(name), wanted.workloads.get(name)

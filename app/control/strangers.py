@@ -64,7 +64,7 @@ class Watch:
         for domain, why in changed.items():
             system.ledger.strangers.set_cover(domain, why)
             if domain in theirs:
-                what = "strangers passed on to nobody" if why else "strangers passed on again"
+                what = "strangers.refused" if why else "strangers.passed_on"
                 system.ledger.events.record("panel", what, theirs[domain].name,
                                            Problem("event.cover", {"domain": domain, "reason": why}) if why else domain)
         if changed:

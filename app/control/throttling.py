@@ -70,7 +70,7 @@ class ByRuntime:
                     in_force = self.runtime.throttled(name)
                     outcomes.append(Outcome(action, name, user, True, "", time.monotonic() - began,
                                             there.user_id))
-                    self.ledger.events.record("panel", action, user,
+                    self.ledger.events.record("panel", _event(speed), user,
                                               Problem("event.speed", {"bits_per_second": speed or 0}))
                 self.read_back[name] = (there.run_id, in_force or 0, self.clock())
                 self.ledger.workloads.set_throttle(name, in_force, self.clock())
@@ -118,7 +118,7 @@ class ByEngine:
                                         sentence(problem) if problem else "", time.monotonic() - began, link.user.id,
                                         problem))
             if not problem and known.get(link.name) != bits:
-                self.ledger.events.record("panel", _action(speed), link.user.name,
+                self.ledger.events.record("panel", _event(speed), link.user.name,
                                               Problem("event.speed", {"bits_per_second": speed or 0}))
             self.ledger.workloads.set_throttle(link.name, bits, self.clock())
         for name in known.keys() - {link.name for link in links.values()}:
@@ -138,3 +138,7 @@ class ByEngine:
 
 def _action(speed: int | None) -> str:
     return "throttle" if speed else "unthrottle"
+
+
+def _event(speed: int | None) -> str:
+    return "throttle.set" if speed else "throttle.lifted"

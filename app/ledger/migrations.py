@@ -192,6 +192,59 @@ STEPS = (
     ALTER TABLE closed_covers RENAME COLUMN reason TO params;
     ALTER TABLE closed_covers ADD COLUMN code TEXT NOT NULL DEFAULT 'text';
     """,
+    """
+    -- What was done is a code, too. What a runtime had told in its own words stays a text.
+    UPDATE events SET action = CASE action
+        WHEN 'user added' THEN 'user.added'
+        WHEN 'user changed' THEN 'user.changed'
+        WHEN 'user enabled' THEN 'user.enabled'
+        WHEN 'user disabled' THEN 'user.disabled'
+        WHEN 'secret rotated' THEN 'user.rotated'
+        WHEN 'user removed' THEN 'user.removed'
+        WHEN 'first use' THEN 'user.first_use'
+        WHEN 'blocked at the limit' THEN 'user.blocked'
+        WHEN 'traffic reset' THEN 'traffic.reset'
+        WHEN 'throttle' THEN 'throttle.set'
+        WHEN 'unthrottle' THEN 'throttle.lifted'
+        WHEN 'traffic.json imported' THEN 'traffic.imported'
+        WHEN 'traffic.json was not imported' THEN 'traffic.not_imported'
+        WHEN 'strangers passed on to nobody' THEN 'strangers.refused'
+        WHEN 'strangers passed on again' THEN 'strangers.passed_on'
+        WHEN 'proxy restarted' THEN 'proxy.restarted'
+        WHEN 'proxy taken over' THEN 'proxy.taken_over'
+        WHEN 'proxy replaced' THEN 'proxy.renewed'
+        WHEN 'replacing the proxy failed' THEN 'proxy.not_renewed'
+        WHEN 'proxies are replaced one by one' THEN 'proxies.renewing'
+        WHEN 'all proxies restarted' THEN 'proxies.restarted'
+        WHEN 'all proxies started' THEN 'proxies.started'
+        WHEN 'all proxies stopped' THEN 'proxies.stopped'
+        WHEN 'create failed' THEN 'proxy.create_failed'
+        WHEN 'adopt failed' THEN 'proxy.adopt_failed'
+        WHEN 'start failed' THEN 'proxy.start_failed'
+        WHEN 'replace failed' THEN 'proxy.replace_failed'
+        WHEN 'update failed' THEN 'proxy.update_failed'
+        WHEN 'stop failed' THEN 'proxy.stop_failed'
+        WHEN 'remove failed' THEN 'proxy.remove_failed'
+        WHEN 'throttle failed' THEN 'throttle.set_failed'
+        WHEN 'unthrottle failed' THEN 'throttle.lift_failed'
+        WHEN 'refuse failed' THEN 'proxy.refused'
+        WHEN 'serve failed' THEN 'nginx.failed'
+        WHEN 'settings changed' THEN 'settings.changed'
+        WHEN 'certificate issued' THEN 'certificate.issued'
+        WHEN 'certificate failed' THEN 'certificate.failed'
+        WHEN 'admin created' THEN 'admin.created'
+        WHEN 'admin changed' THEN 'admin.changed'
+        WHEN 'admin removed' THEN 'admin.removed'
+        WHEN 'password reset' THEN 'admin.password_reset'
+        WHEN 'login' THEN 'login.succeeded'
+        WHEN 'backup made' THEN 'backup.made'
+        WHEN 'backup restored' THEN 'backup.restored'
+        WHEN 'update asked for' THEN 'update.requested'
+        ELSE action END;
+    -- An empty subject is a name that nobody has.
+    UPDATE failed_logins SET subject = '' WHERE subject = 'an unknown name';
+    ALTER TABLE failed_logins ADD COLUMN code TEXT NOT NULL DEFAULT 'text';    -- source is its params
+    """,
 )
 
 

@@ -200,12 +200,13 @@ class LegacyContainer:
 class Notice:
     """Something that happened to a workload unasked, for the user's history.
 
-    text: what happened, for people: "killed: it used more than its 256 MB of memory".
+    code: what happened, as the audit log has it; detail: more about it, None for nothing.
     """
 
     name: str
     user_id: str
-    text: str
+    code: str
+    detail: Problem | None = None
 
 
 class Runtime(Protocol):

@@ -66,7 +66,7 @@ def test_the_audit_log_tells_who_did_what_also_to_somebody_who_is_gone(run) -> N
         ("cli", "user removed", "Alice")]
     assert all(datetime.fromisoformat(one["at"]).tzinfo for one in document)
     assert run("events", "--last", "2", "--json").json() == document[-2:]
-    assert [one["action"] for one in run("events", "Alice", "--json").json()] == ["user added", "user removed"]
+    assert [one["code"] for one in run("events", "Alice", "--json").json()] == ["user.added", "user.removed"]
     assert "  cli: user added, Bob" in run("events", "Bob").stdout
     assert run("events", "Carol").stdout == "Nothing was noted of 'Carol'.\n"
 

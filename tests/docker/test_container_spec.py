@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from app.messages import Problem
 from app.runtimes.base import CREATED, EXITED, RUNNING, ImageMissing, Place, Workload
 from app.runtimes.docker import spec as docker_spec
 from app.runtimes.docker import state as docker_state
@@ -72,7 +73,7 @@ def test_an_ending_is_told_with_its_last_line():
     ended = replace(TOLD, status="exited", exited_at=NOW, code=3)
     assert docker_state.reason(ended, "no such key") == "it exited with code 3; its last line: no such key"
     assert docker_state.reason(replace(ended, oom=True, code=137), "") == \
-        "killed: it used more than its 256 MB of memory"
+        "it was killed: it used more than its 256 MB of memory"
     assert docker_state.reason(replace(ended, wanted=False), "") == "stopped"
     assert docker_state.reason(TOLD, "") == ""
 
@@ -138,7 +139,8 @@ def watcher() -> Watcher:
 def test_an_end_for_want_of_memory_is_one_notice(watcher):
     watcher.handle(event("oom"))
     watcher.handle(event("die", exitCode="137"))
-    assert [n.text for n in watcher.notices()] == ["killed: it used more than its 256 MB of memory"]
+    assert [(n.code, n.detail) for n in watcher.notices()] == \
+        [("proxy.ended", Problem("ended.memory", {"memory_mb": "256"}))]
     assert watcher.notices() == []
 
 
@@ -153,11 +155,11 @@ def test_what_was_asked_for_is_no_news_and_wakes_nobody(watcher):
     assert watcher.notices() == []  # it ended well
 
 
-@pytest.mark.parametrize("action, words", [
-    ("destroy", "removed by hand"), ("pause", "paused by hand"),
-    ("health_status: unhealthy", "health check")])
-def test_what_was_not_asked_for_is_told_and_wakes(watcher, action, words):
+@pytest.mark.parametrize("action, code", [
+    ("destroy", "container.removed"), ("pause", "container.paused"),
+    ("health_status: unhealthy", "proxy.unhealthy")])
+def test_what_was_not_asked_for_is_told_and_wakes(watcher, action, code):
     watcher.handle(event(action))
     (notice,) = watcher.notices()
-    assert (notice.name, notice.user_id) == ("mtg-proxy-2443", "alice") and words in notice.text
+    assert (notice.name, notice.user_id, notice.code) == ("mtg-proxy-2443", "alice", code)
     assert watcher.wait(0)

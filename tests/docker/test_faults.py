@@ -44,7 +44,7 @@ def told(runtime: DockerRuntime, count: int) -> list[str]:
         runtime.wait(0.2)
         notices += runtime.notices()
     assert len({(n.name, n.user_id) for n in notices}) == 1 and all(n.user_id and n.name for n in notices)
-    return [n.text for n in notices]
+    return [n.detail.code if n.detail else n.code for n in notices]
 
 
 def test_a_new_user_is_served(lab, alice):
@@ -66,7 +66,7 @@ def test_a_program_that_dies_is_started_by_docker_itself_counted_and_told(lab, a
     assert lab.heals(alice.id)
     seen = lab.seen(name_of(alice))
     assert seen.run_id != before.run_id and seen.crashes == 1
-    assert "killed" in str([event.action for event in lab.fleet.ledger.events.recent()])
+    assert "ended.sigkill" in str([event.problem.code for event in lab.fleet.ledger.events.recent()])
 
 
 def test_a_container_removed_by_hand_is_made_again_and_its_secret_is_not_left_behind(lab, alice):
@@ -176,7 +176,7 @@ def test_a_container_that_uses_too_much_memory_is_an_event_that_names_its_user(r
     runtime.start(workload.name)
     with socket.create_connection(("127.0.0.1", workload.port), 30) as client:
         client.sendall(b"eat")
-    assert told(runtime, 1) == ["killed: it used more than its 64 MB of memory"]
+    assert told(runtime, 1) == ["ended.memory"]
     lab.close()
 
 

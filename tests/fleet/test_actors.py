@@ -74,7 +74,7 @@ def test_every_admin_may_do_everything_to_users_and_their_proxies(fleet):
     for action, arguments in USERS.items():
         action(fleet, BOB, *arguments)
     done = {(event.action, event.actor) for event in fleet.events()}
-    assert {("user added", "admin:bob"), ("user removed", "admin:bob"), ("all proxies stopped", "admin:bob")} <= done
+    assert {("user.added", "admin:bob"), ("user.removed", "admin:bob"), ("proxies.stopped", "admin:bob")} <= done
 
 
 def test_the_audit_log_names_the_admin_or_the_way_in(fleet):

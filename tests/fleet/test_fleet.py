@@ -9,6 +9,7 @@ import pytest
 
 from app.control.errors import LoginThrottled, Refused
 from app.engines.builtin import Builtin
+from app.messages import Problem
 from app.mtproto.links import parse_link
 from app.rules import users
 from app.runtimes.base import EXITED, LegacyContainer, Notice, RuntimeUnavailable
@@ -118,7 +119,7 @@ def test_a_port_that_another_program_took_is_told_and_tried_again(fleet, machine
     view = fleet.enable("Alice")
     assert view.state == "failed" and "port 2443 is taken by another program (nginx, pid 123)" in view.reason
     assert any("2443" in p for p in fleet.status().problems)
-    assert any(e.action == "create failed" for e in fleet.ledger.events.recent())
+    assert any(e.action == "proxy.create_failed" for e in fleet.ledger.events.recent())
     machine.taken.clear()
     assert fleet.reconcile()[0].ok
     assert (fleet.user("Alice").state, fleet.status().problems) == ("running", [])
@@ -136,7 +137,7 @@ def test_a_crashed_workload_is_started_again_and_the_reason_recorded(fleet, mach
     fleet.reconcile(respect_backoff=True)
     assert fleet.user("Alice").state == "running"
     event = fleet.ledger.events.recent(1)[0]
-    assert (event.action, event.subject, event.detail) == ("proxy restarted", "Alice", "killed by signal 9")
+    assert (event.action, event.subject, event.detail) == ("proxy.restarted", "Alice", "killed by signal 9")
 
 
 def test_a_workload_that_keeps_crashing_is_given_pauses(fleet, machine):
@@ -317,8 +318,8 @@ def test_every_change_is_in_the_audit_log_with_its_actor(fleet):
     fleet.rotate("Alice", actor="admin:root")
     fleet.remove("Alice", actor="cli")
     seen = [(e.actor, e.action, e.subject) for e in fleet.ledger.events.recent(3)]
-    assert seen == [("cli", "user removed", "Alice"), ("admin:root", "secret rotated", "Alice"),
-                    ("admin:root", "user added", "Alice")]
+    assert seen == [("cli", "user.removed", "Alice"), ("admin:root", "user.rotated", "Alice"),
+                    ("admin:root", "user.added", "Alice")]
 
 
 def first_password(fleet) -> str:
@@ -450,10 +451,12 @@ def test_while_the_runtime_does_not_answer_the_panel_stays_up_and_catches_up_lat
 
 def test_what_happened_unasked_is_in_the_audit_log_with_the_users_name(fleet, machine):
     view = fleet.add_user("Alice")
-    machine.notices.append(Notice("mtg-proxy-2443", view.id, "killed: it used more than its 256 MB of memory"))
+    machine.notices.append(Notice("mtg-proxy-2443", view.id, "proxy.ended",
+                                  Problem("ended.memory", {"memory_mb": 256})))
     fleet.reconcile(respect_backoff=True)
     event = fleet.ledger.events.recent(1)[0]
-    assert (event.subject, event.action) == ("Alice", "killed: it used more than its 256 MB of memory")
+    assert (event.subject, event.action) == ("Alice", "proxy.ended")
+    assert event.problem.params == {"memory_mb": 256} and "256 MB" in event.message
 
 
 def test_proxies_of_an_older_installation_are_taken_over_one_after_the_other(fleet, machine):

@@ -81,7 +81,7 @@ def test_one_ipv6_network_is_one_place(fleet, quick):
     assert tries.count("wrong") == 5
     assert outcome(fleet, "admin", "wrong", "2001:db8:0:8::1") == "wrong"
     assert Place("::ffff:192.0.2.1").network == "192.0.2.1" and Place("fe80::1%eth0").network == "fe80::/64"
-    assert Place("<b>not-an-ip</b>").network == "an unknown address"
+    assert Place("<b>not-an-ip</b>").told.code == "place.unknown"
 
 
 def test_guesses_on_one_name_from_many_addresses_are_counted_together(fleet, quick):
@@ -218,8 +218,9 @@ def test_a_name_that_nobody_has_is_not_in_the_audit_log_as_it_may_be_a_password(
     fleet.check_login("hunter2 is my password", "admin", HOME)
     fleet.check_login("admin", "wrong", HOME)
     fleet.check_login("admin", "wrong", HOME)
-    told = [(e.subject, e.detail) for e in fleet.events()]
-    assert told == [("admin", f"from {HOME}, 2 times in 1 min"), ("an unknown name", f"from {HOME}")]
+    told = [(e.action, e.subject, e.detail) for e in fleet.events()]
+    assert told == [("login.failed", "admin", f"from {HOME}, 2 times in 1 min"),
+                    ("login.failed_unknown", "", f"from {HOME}")]
     assert b"hunter2" not in b"".join(path.read_bytes() for path in fleet.data_dir.glob("panel.db*"))
 
 
@@ -250,4 +251,4 @@ def test_somebody_who_may_change_settings_is_always_left(fleet):
     assert [a.username for a in admins.everybody(fleet.config())] == ["bob"]
     with pytest.raises(Refused, match="no admin 'admin'; there are: bob"):
         fleet.remove_admin("admin")
-    assert [e.action for e in fleet.events(limit=2)] == ["admin removed", "login"]
+    assert [e.action for e in fleet.events(limit=2)] == ["admin.removed", "login.succeeded"]

@@ -324,7 +324,7 @@ def test_a_user_who_is_blocked_with_two_links_is_noted_once(world: World):
     world.fleet.sample()
     world.fleet.reconcile()
     assert world.running() == set()
-    assert [e.action for e in world.fleet.events("Anna")].count("blocked at the limit") == 1
+    assert [e.action for e in world.fleet.events("Anna")].count("user.blocked") == 1
 
 
 # Certificates
@@ -338,7 +338,7 @@ def test_certificates_are_asked_for_served_and_told(world: World):
     views = {view.name: view for view in world.fleet.certificates()}
     assert views["panel"].domains == ["panel.example"] and 88 <= views["panel"].days_left <= 90
     assert world.fleet.status().edge.panel_https
-    assert [e.action for e in world.fleet.ledger.events.recent(50)].count("certificate issued") == 2
+    assert [e.action for e in world.fleet.ledger.events.recent(50)].count("certificate.issued") == 2
 
 
 def test_a_certificate_that_is_refused_is_a_problem_with_its_reason(world: World):
@@ -347,7 +347,7 @@ def test_a_certificate_that_is_refused_is_a_problem_with_its_reason(world: World
     outcome, = world.fleet.renew_certificates(actor="admin:a")
     assert not outcome.ok
     assert any("panel.example" in problem and "could not check" in problem for problem in world.fleet.status().problems)
-    failed, = [event for event in world.fleet.ledger.events.recent(50) if event.action == "certificate failed"]
+    failed, = [event for event in world.fleet.ledger.events.recent(50) if event.action == "certificate.failed"]
     assert (failed.actor, failed.subject) == ("admin:a", "panel") and "could not check" in failed.detail
 
 
@@ -409,7 +409,7 @@ def test_the_trouble_of_an_nginx_that_is_away_is_told_all_the_time_and_noted_onc
         world.machine.pass_time(10)
         world.fleet.reconcile(respect_backoff=True)
         assert world.fleet.status().edge.problems
-    assert [event.action for event in world.fleet.ledger.events.recent(100)].count("serve failed") == 1
+    assert [event.action for event in world.fleet.ledger.events.recent(100)].count("nginx.failed") == 1
     world.edge.gone = False
     world.machine.pass_time(61)  # so soon is it noticed that somebody has repaired it
     world.fleet.reconcile(respect_backoff=True)

@@ -44,7 +44,7 @@ def test_they_are_replaced_one_after_the_other(fleet, machine, people) -> None:
     assert done == people and fleet.status().outdated == 0 and fleet.status().running == 3
     assert list(renew(fleet, CLI)) == []
     told = [(e.action, e.subject) for e in fleet.events()]
-    assert ("proxy replaced", "Bob") in told and ("proxies are replaced one by one", "") in told
+    assert ("proxy.renewed", "Bob") in told and ("proxies.renewing", "") in told
 
 
 def test_the_first_one_that_does_not_start_is_the_last_one(fleet, machine, people) -> None:

@@ -72,7 +72,7 @@ def test_a_cover_that_comes_to_lead_back_or_inside_is_closed_and_opened_again(wo
     assert not world.pinned("Anna") and not world.fleet.status().edge.problems
     assert world.machine.boxes["mtg-proxy-2444"].run_id == boris, "nobody else was touched"
     actions = [event.action for event in world.fleet.events("Anna")]
-    assert actions.count("strangers passed on to nobody") == actions.count("strangers passed on again") == 1
+    assert actions.count("strangers.refused") == actions.count("strangers.passed_on") == 1
 
 
 def test_a_dns_that_falls_silent_opens_nothing_and_closes_nothing(world: World):

@@ -77,8 +77,8 @@ def test_another_server_has_the_same_links_and_all_the_rest(here: Fleet, there: 
     assert (there.data_dir / "certificates/panel.pem").read_text() == "KEY"
     assert (there.data_dir / "nginx/cover/a b/index.html").read_text() == "<p>"
     assert (there.data_dir / "certificates/panel.pem").stat().st_mode & 0o777 == 0o600
-    assert here.events()[0].action == "backup made"
-    assert {"backup restored", "user added"} <= {e.action for e in there.events()}
+    assert here.events()[0].action == "backup.made"
+    assert {"backup.restored", "user.added"} <= {e.action for e in there.events()}
     assert "restore.name_leads" in codes(told) and not list(there.data_dir.glob(".backup-*"))
 
 
@@ -159,7 +159,7 @@ def test_a_panel_that_has_the_measurements_open_goes_on(here: Fleet, there: Flee
     other = Fleet(there.data_dir, there.runtime, Builtin())  # as the panel beside the command
     other.events()
     restore(there, CLI, back_up(here, CLI, tmp_path / "b"))
-    assert "user added" in {e.action for e in other.events()}
+    assert "user.added" in {e.action for e in other.events()}
     other.ledger.events.record("panel", "after")
     assert there.events()[0].action == "after"
     assert links(other) == links(here)

@@ -117,7 +117,7 @@ def test_measurements_survive_a_restart_and_are_private(ledger, tmp_path):
 
 def test_the_newest_events_come_first(ledger):
     for number in range(5):
-        ledger.events.record("cli", "user added", f"u{number}")
+        ledger.events.record("cli", "user.added", f"u{number}")
     assert [e.subject for e in ledger.events.recent(2)] == ["u4", "u3"]
 
 
@@ -174,7 +174,7 @@ def test_a_locked_database_delays_no_audit_record_into_a_failure(ledger, monkeyp
     ledger.database.query("PRAGMA busy_timeout = 50")
     other = sqlite3.connect(ledger.database.path)
     other.execute("BEGIN IMMEDIATE")
-    ledger.events.record("cli", "user added")
+    ledger.events.record("cli", "user.added")
     other.rollback()
     assert ledger.events.recent() == []
 
@@ -195,7 +195,7 @@ def test_problems_and_throttles_are_remembered_until_cleared(ledger):
 @pytest.mark.parametrize("table", ["traffic", "points", "counters", "events"])
 def test_a_file_that_is_damaged_inside_costs_history_and_keeps_nobody_from_going_on(ledger, tmp_path, table):
     ledger.traffic.account([reading(100)])
-    ledger.events.record("cli", "user added")
+    ledger.events.record("cli", "user.added")
     elsewhere = Ledger(tmp_path)  # as in another process
     assert down(elsewhere) == 100
     query = ledger.database.query
@@ -208,7 +208,7 @@ def test_a_file_that_is_damaged_inside_costs_history_and_keeps_nobody_from_going
     for attempt in range(2):  # one of them may find it out
         with again.database.best_effort("traffic"):
             again.traffic.account([reading(100 + attempt)])
-        again.events.record("cli", "user added")
+        again.events.record("cli", "user.added")
     assert down(again) == 101 and again.events.recent()
     assert list(tmp_path.glob("panel.db.broken-*"))
     elsewhere.traffic.account([reading(140)])
@@ -239,14 +239,14 @@ def test_ten_thousand_failed_logins_push_nothing_else_out_of_the_audit_log(ledge
     monkeypatch.setattr(events, "KEPT", 50)
     monkeypatch.setattr(events, "FAILURES_KEPT", 20)
     for number in range(50):
-        ledger.events.record("cli", "user added", f"u{number}")
+        ledger.events.record("cli", "user.added", f"u{number}")
     for number in range(300):  # from a new address each time
         ledger.events.record_failed_login("admin", f"198.51.100.{number}")
     for _ in range(300):
         ledger.events.record_failed_login("admin", "203.0.113.9")
     told = ledger.events.recent(1000)
-    assert sum(event.action == "user added" for event in told) == 50
-    failed = [event.detail for event in told if event.action == "login failed"]
+    assert sum(event.action == "user.added" for event in told) == 50
+    failed = [event.detail for event in told if event.action == "login.failed"]
     assert len(failed) == 20 and failed[0] == "from 203.0.113.9, 300 times in 1 min"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 
 import pytest
 
@@ -74,3 +75,42 @@ def test_what_is_kept_as_a_code_is_read_as_the_same_problem(tmp_path) -> None:
     assert ledger.certificates.all()["panel"].problem == without
     assert ledger.events.recent()[0].problem == told
     assert ledger.events.recent()[0].detail.startswith("leads to 127.0.0.1, 10.0.0.1, which is not an address")
+
+
+def at_step(path: Path, marker: str) -> sqlite3.Connection:
+    """A file as it was before the step that holds this."""
+    step = next(number for number, text in enumerate(STEPS) if marker in text)
+    db = sqlite3.connect(path / "panel.db", isolation_level=None)
+    for each in STEPS[:step]:
+        db.executescript(each)
+    db.execute(f"PRAGMA user_version = {step}")
+    return db
+
+
+def test_what_older_versions_wrote_of_an_action_is_its_code_and_what_is_none_stays_a_text(tmp_path: Path) -> None:
+    db = at_step(tmp_path, "UPDATE events SET action")
+    told = {"user added": "user.added", "blocked at the limit": "user.blocked", "create failed": "proxy.create_failed",
+            "killed: it used more than its 256 MB of memory": "killed: it used more than its 256 MB of memory"}
+    db.executemany("INSERT INTO events (at, actor, action, subject, params) VALUES (1, 'cli', ?, 'Ann', 'port')",
+                   [(action,) for action in told])
+    db.execute("INSERT INTO failed_logins (subject, source, first, at, count) "
+               "VALUES ('an unknown name', '127.0.0.1 (this server''s own door)', 1, 1, 1)")
+    db.close()
+    found = Ledger(tmp_path).events.recent(subject="Ann")
+    assert [event.action for event in found][::-1] == list(told.values())
+    assert [event.done for event in found][::-1] == list(told), "in words as they were"
+    assert all(event.message == f"{event.done}, Ann (port)" for event in found)
+    (login,) = (event for event in Ledger(tmp_path).events.recent() if event.action.startswith("login"))
+    assert (login.action, login.subject) == ("login.failed_unknown", "")
+    assert login.detail == "from 127.0.0.1 (this server's own door)"
+
+
+def test_the_place_of_a_failed_login_is_kept_as_a_code(tmp_path: Path) -> None:
+    events, door = Ledger(tmp_path).events, Problem("place.own_door", {"network": text("127.0.0.1")})
+    for _ in range(2):
+        events.record_failed_login("ada", door)
+    events.record_failed_login("ada", text("127.0.0.1"))
+    told = events.recent()
+    assert [(event.problem.code, event.problem.params["place"]) for event in told] == \
+        [("event.from", text("127.0.0.1")), ("event.failures", door)]
+    assert told[1].problem.params["count"] == 2

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import app
+from app.control.outcome import FAILED
 from app.lib.problem import TEXT, Coded, params_of
 from app.messages import ENGLISH
 
@@ -53,7 +54,9 @@ def params(call: ast.Call) -> set[str] | None:
         named = {keyword.arg for keyword in call.keywords}
         return None if None in named else named
     given = call.args[1] if len(call.args) > 1 else ast.Dict([], [])
-    return {key.value for key in given.keys} if isinstance(given, ast.Dict) else None
+    if not isinstance(given, ast.Dict) or None in given.keys:
+        return None
+    return {key.value for key in given.keys}
 
 
 def calls() -> Iterator[tuple[str, ast.Call]]:
@@ -82,6 +85,22 @@ def test_every_sentence_is_said_somewhere():
             if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     said |= {TEXT, "login.throttled", "login.busy"}
     assert not ENGLISH.templates.keys() - said, sorted(ENGLISH.templates.keys() - said)
+
+
+def test_what_the_audit_log_is_told_is_a_code():
+    told = {(where, code) for where, call in recorded() for code in codes(call.args[1])}
+    assert len(told) > 25
+    unknown = sorted((where, code) for where, code in told if code not in ENGLISH.templates)
+    assert not unknown, unknown
+    assert set(FAILED.values()) <= ENGLISH.templates.keys()
+
+
+def recorded() -> Iterator[tuple[str, ast.Call]]:
+    """Every call that adds to the audit log; and those that name the action in a call of their own."""
+    for name, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("events.record"):
+                yield f"{name}:{node.lineno}", node
 
 
 def is_sentence(node: ast.expr) -> bool:

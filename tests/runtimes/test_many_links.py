@@ -163,7 +163,7 @@ def test_a_speed_limit_is_kept_by_the_engine_read_back_and_lifted_without_a_rest
     stage.stream(bob).move(5)
     settled(stage, lambda: fleet.reset_traffic("Alice"))
     assert fleet.user("Alice").throttled_bps is None
-    assert [event.action for event in fleet.events("Alice")][:3] == ["unthrottle", "traffic reset", "throttle"]
+    assert [event.action for event in fleet.events("Alice")][:3] == ["throttle.lifted", "traffic.reset", "throttle.set"]
     assert stage.seen().run_id == run
 
 

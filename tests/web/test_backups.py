@@ -21,7 +21,7 @@ def test_the_file_is_a_whole_backup_and_nothing_of_it_stays(admin: Visitor, flee
     file.write_bytes(answer.get_data())
     assert look(fleet, CLI, file)[0].params == {"there": 1, "here": 1}
     assert not list(fleet.data_dir.glob(".backup-*"))
-    assert (fleet.events()[0].action, fleet.events()[0].actor) == ("backup made", "admin:ada")
+    assert (fleet.events()[0].action, fleet.events()[0].actor) == ("backup.made", "admin:ada")
 
 
 def test_with_a_passphrase_it_is_encrypted(admin: Visitor, tmp_path: Path) -> None:

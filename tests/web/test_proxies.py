@@ -58,7 +58,7 @@ def test_stopping_all_asks_first_and_says_what_happens(admin: Visitor, fleet: Fl
     assert "Everybody's connection has ended." in notices(page)
     assert "All proxies are stopped" in notices(page) and "Running 0 of 2" in text(page)
     events = fleet.ledger.events.recent()
-    assert any((e.actor, e.action) == ("admin:ada", "all proxies stopped") for e in events)
+    assert any((e.actor, e.action) == ("admin:ada", "proxies.stopped") for e in events)
 
 
 def test_while_all_are_stopped_every_page_says_so_and_only_starting_is_offered(
@@ -125,7 +125,7 @@ def test_restarting_one_user_leaves_the_others_alone(
     after = starts(fleet)
     assert after[0] == before[0] and after[1] != before[1]
     events = fleet.ledger.events.recent()
-    assert any((e.actor, e.action, e.subject) == ("admin:ada", "proxy restarted", "Bob") for e in events)
+    assert any((e.actor, e.action, e.subject) == ("admin:ada", "proxy.restarted", "Bob") for e in events)
 
 
 @pytest.mark.parametrize("state", ["disabled", "stopped"])
@@ -245,4 +245,4 @@ def test_an_old_image_is_offered_to_be_replaced_one_by_one(admin: Visitor, fleet
     assert "one after the other" in notices(page)
     eventually(lambda: fleet.status().outdated == 0, "both are replaced")
     assert "old image" not in admin.get("/").get_data(as_text=True)
-    assert any((e.actor, e.action, e.subject) == ("admin:ada", "proxy replaced", "Bob") for e in fleet.events())
+    assert any((e.actor, e.action, e.subject) == ("admin:ada", "proxy.renewed", "Bob") for e in fleet.events())

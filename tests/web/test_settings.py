@@ -126,7 +126,7 @@ def test_only_what_differs_is_changed_and_it_is_in_the_audit_log(admin: Visitor,
     config = fleet.config()
     assert (config.server_ip, config.domain_pool) == ("203.0.113.9", ["www.a.example", "www.b.example"])
     event = fleet.ledger.events.recent(1)[0]
-    assert (event.actor, event.action) == ("admin:ada", "settings changed")
+    assert (event.actor, event.action) == ("admin:ada", "settings.changed")
     assert set(event.detail.split(", ")) == {"server_ip", "domain_pool"}
 
 
@@ -396,4 +396,4 @@ def test_a_new_release_is_shown_where_the_host_tells_of_it_and_asked_for_by_a_bu
     page = admin.post("/settings/update", follow_redirects=True).text
     assert "begins within seconds" in page and "Update to" not in page
     assert (fleet.data_dir / "update.wanted").read_text() == "v2 <b>"
-    assert any((e.actor, e.action) == ("admin:ada", "update asked for") for e in fleet.events())
+    assert any((e.actor, e.action) == ("admin:ada", "update.requested") for e in fleet.events())

@@ -292,7 +292,7 @@ def test_resetting_one_user_asks_first_lifts_the_block_and_leaves_the_others_alo
     assert "0 B of 10 GB" in text(page) and details(page, "Downloaded") == "11 GB"
     assert (fleet.user(alice).state, fleet.user(bob).throttled_bps) == ("running", 2_000_000)
     events = fleet.ledger.events.recent()
-    assert [(e.actor, e.subject) for e in events if e.action == "traffic reset"] == [("admin:ada", "Alice")]
+    assert [(e.actor, e.subject) for e in events if e.action == "traffic.reset"] == [("admin:ada", "Alice")]
 
 
 def test_resetting_all_asks_first_and_lifts_every_throttle(admin: Visitor, fleet: Fleet, alice: str) -> None:

@@ -55,7 +55,7 @@ def test_adding_a_user_shows_the_link_to_send(admin: Visitor, fleet: Fleet) -> N
     assert user.expires_at.startswith("2099-02-01T00:00"), "the 31st is the last day"
     assert user.state == "running"
     events = fleet.ledger.events.recent()
-    assert any(e.actor == "admin:ada" and e.action == "user added" and e.subject == "Alice" for e in events)
+    assert any(e.actor == "admin:ada" and e.action == "user.added" and e.subject == "Alice" for e in events)
 
 
 def test_a_name_is_all_that_is_needed(admin: Visitor, fleet: Fleet) -> None:

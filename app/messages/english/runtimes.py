@@ -1,6 +1,10 @@
 """What a runtime could not do: with local processes, or with Docker."""
 
 TEMPLATES = {
+    "ended.memory": "it was killed: it used more than its {memory_mb} MB of memory",
+    "ended.sigkill": "it was killed by SIGKILL (by hand, or by the kernel for want of memory)",
+    "ended.signal": "it was killed by signal {signal}",
+    "ended.exited": "it exited with code {exit_code}",
     "runtime.no_takeover": "{name} can't be taken over by a local process",
     "runtime.no_config": "{name}: its command must name {{config}}: by that argument the process is known again",
     "runtime.speed_not_running": "{name} is not running, so its speed can't be limited",

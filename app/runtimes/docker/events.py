@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.lib import backoff
+from app.messages import Problem
 from app.runtimes.base import Notice, RuntimeFailure
 from app.runtimes.docker.client import Connection
 from app.runtimes.docker.spec import MEMORY, NAME, USER, label_filter
@@ -89,15 +90,16 @@ class Watcher:
         with self._lock:
             self._counts[identity] = self._counts.get(identity, 0) + 1
             expected = identity in self._expected
-            if not expected and (text := self._news(action, identity, labels)):
-                self._notices.append(Notice(labels.get(NAME, ""), labels.get(USER, ""), text))
+            if not expected and (news := self._news(action, identity, labels)):
+                self._notices.append(Notice(labels.get(NAME, ""), labels.get(USER, ""), *news))
             if action == "destroy":
                 self._counts.pop(identity, None)
                 self._expected.pop(identity, None)
         if action in _WAKES and not expected:
             self._changed.set()
 
-    def _news(self, action: str, identity: str, labels: Mapping[str, str]) -> str:
+    def _news(self, action: str, identity: str, labels: Mapping[str, str]) -> tuple[str, Problem | None] | None:
+        """The code and the detail of a notice, None for no news."""
         if action == "start":
             self._oom.discard(identity)
         elif action == "oom":
@@ -106,14 +108,15 @@ class Watcher:
             oom, code = identity in self._oom, int(labels.get("exitCode", 0))
             self._oom.discard(identity)
             # An engine that is stopped ends all of them, and they end well: that is no news of a user.
-            return ending(code, oom, labels.get(MEMORY, "?")) if oom or code not in (0, 143) else ""
+            if oom or code not in (0, 143):
+                return "proxy.ended", ending(code, oom, labels.get(MEMORY, "?"))
         elif action == "destroy":
-            return "its container was removed by hand"
+            return "container.removed", None
         elif action == "pause":
-            return "its container was paused by hand"
+            return "container.paused", None
         elif action == "health_status: unhealthy":
-            return "its health check fails: it does not answer on its metrics port"
-        return ""
+            return "proxy.unhealthy", None
+        return None
 
     def _run(self) -> None:
         failures, again = 0, False

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from app.messages import Problem, sentence
 from app.runtimes.base import CREATED, EXITED, RUNNING, STOPPED
 from app.runtimes.docker.spec import MEMORY, STAY_STOPPED
 
@@ -106,15 +107,15 @@ def moment(text: str) -> float:
     return 0.0 if text.startswith("0001-") else datetime.fromisoformat(text).timestamp()
 
 
-def ending(code: int, oom: bool, memory_mb: str) -> str:
-    """How a container ended, for people."""
+def ending(code: int, oom: bool, memory_mb: str) -> Problem:
+    """How a container ended."""
     if oom:
-        return f"killed: it used more than its {memory_mb} MB of memory"
+        return Problem("ended.memory", {"memory_mb": memory_mb})
     if code == 137:
-        return "it was killed by SIGKILL (by hand, or by the kernel for want of memory)"
+        return Problem("ended.sigkill")
     if code > 128:
-        return f"it was killed by signal {code - 128}"
-    return f"it exited with code {code}"
+        return Problem("ended.signal", {"signal": code - 128})
+    return Problem("ended.exited", {"exit_code": code})
 
 
 def reason(container: ContainerInfo, last_line: str) -> str:
@@ -129,7 +130,7 @@ def reason(container: ContainerInfo, last_line: str) -> str:
         return STOPPED
     if container.state == CREATED:
         return ""
-    how = ending(container.code, container.oom, container.labels.get(MEMORY, "?"))
+    how = sentence(ending(container.code, container.oom, container.labels.get(MEMORY, "?")))
     return f"{how}; its last line: {last_line[:_LONGEST]}" if last_line else how
 
 

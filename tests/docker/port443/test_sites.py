@@ -150,7 +150,7 @@ def test_the_panel_has_its_name_and_sees_the_clients_own_address(own, panel):
     assert "Verification: OK" in shown and f"Verified peername: {PANEL}" in shown, shown
     guest = own.guest()
     assert guest.run(lambda: _wrong_login(own)) == 401
-    told = [event for event in own.fleet.ledger.events.recent() if event.action == "login failed"]
+    told = [event for event in own.fleet.ledger.events.recent() if event.action == "login.failed"]
     assert told[0].detail == f"from {guest.ip}"
 
 
