@@ -160,6 +160,11 @@ class Config(_Part):
     proxy_dns: Annotated[Dns, Typed()] = Field(default="", description="rule.dns")
     proxy_memory_mb: Annotated[Whole, Field(ge=64, le=1_000_000), Typed(unit="MB")] = Field(
         default=256, description="rule.proxy_memory_mb")
+    telemt_image: Annotated[Image, Typed()] = Field(
+        default="ghcr.io/telemt/telemt:3.4.25", description="rule.telemt_image")
+    telemt_memory_mb: Annotated[Whole, Field(ge=64, le=1_000_000), Typed(unit="MB")] = Field(
+        default=512, description="rule.telemt_memory_mb")
+    shared_port: Annotated[Port, Typed()] = Field(default=portmap.SHARED_PROXY, description="rule.shared_port")
     proxy_prefer_ip: Annotated[PreferIp, Typed()] = Field(default="prefer-ipv4", description="rule.proxy_prefer_ip")
     fake_tls_domain: Annotated[Domain, Typed()] = Field(
         default="www.cloudflare.com", description="rule.fake_tls_domain")

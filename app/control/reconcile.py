@@ -19,6 +19,7 @@ from app.control.plan import CREATE, LONGEST_PAUSE, REMOVE, REPLACE, START, STOP
 from app.control.port443 import Port443, closing
 from app.control.sampling import Sampler, locked
 from app.control.throttling import throttling
+from app.control.updating import Updating
 from app.engines.base import Engine
 from app.ledger.ledger import Ledger
 from app.lib.clock import WALL, Clock
@@ -47,6 +48,7 @@ class Reconciler:
         self.edge = EdgeReconciler(self.ledger, self.port443, lambda: self.clock())
         self.sampler = Sampler(self.data_dir, self.ledger, self.runtime, self.engine, self.by_name,
                                lambda: self.clock())
+        self.updating = Updating(lambda workload: self.engine, self.runtime)
         self.throttling = throttling(self.engine, self.runtime, self.ledger, lambda: self.clock())
 
     def reconcile(self, read: Callable[[], Config], respect_backoff: bool = False) -> list[Outcome]:
@@ -92,6 +94,9 @@ class Reconciler:
         observed = self.runtime.observe()
         actions = plan(wanted.workloads, observed, self.clock() if respect_backoff else float("inf"), wanted.suspended,
                        renew)
+        acting, running = {a.name for a in actions}, {o.name for o in observed if o.state == RUNNING}
+        actions += [Action(UPDATE, each.name, each.user_id, each) for each in wanted.workloads.values()
+                    if each.live_files and each.name in running - acting and self.updating.is_stale(each)]
         if respect_backoff:
             actions = [a for a in actions if not self.backoff.resting(a.name, a.spec)]
         ending = {a.name for a in actions if a.kind in (REPLACE, UPDATE, STOP, REMOVE)}
@@ -170,10 +175,11 @@ class Reconciler:
             return
         if action.kind in (CREATE, REPLACE) and action.workload:
             self.runtime.create(action.workload)
+        elif action.kind == UPDATE and action.workload:
+            self.updating.update(action.workload)
+            return
         elif action.workload and action.workload.live_files:
             self.runtime.update(action.name, action.workload.live_files)
-        if action.kind == UPDATE:
-            return
         self.runtime.start(action.name)
 
     def _note_problems(self, wanted: Desired, observed: Mapping[str, Observed],

@@ -48,12 +48,14 @@ class IngressSpec:
     cover: "ip:port" that probes go to, with a PROXY header before them; "" is the site of that name.
     timing: https addresses from which mtg learns how fast a real site sends; none for its own default.
     trusted: PEM certificates that `timing` may need, beside those that everybody trusts.
+    address: of nginx, as engines see it: the only one whose PROXY header may be believed. "" if unknown.
     """
 
     proxy_protocol: bool = False
     cover: str = ""
     timing: tuple[str, ...] = ()
     trusted: str = ""
+    address: str = ""
 
 
 #: No nginx: clients come straight to the engine.
@@ -70,6 +72,7 @@ class Counters:
     bytes, both directions, never billed. replays: replayed handshakes turned away.
     refused: tries with the right key that were refused, which are no probes; None if the engine does not tell.
     bits_per_second: the speed limit that the engine itself keeps the link to, None for none.
+    addresses: from which the link is used now; None if the engine does not tell.
     """
 
     down: int = 0
@@ -81,6 +84,7 @@ class Counters:
     replays: int = 0
     refused: Refused | None = None
     bits_per_second: int | None = None
+    addresses: int | None = None
 
 
 #: Where a link with this port is served.
@@ -108,6 +112,21 @@ class Engine(Protocol):
         """Read the Prometheus text of one workload: counters by link id. links: the one that it serves, or () where
         the text tells. Unknown names are ignored. Raises ValueError for text that is no whole one."""
 
+    def bad(self, metrics: str) -> Mapping[str, int]:
+        """How many connections were turned away since the start, by the engine's own name for the reason; none if it
+        does not tell. Raises ValueError as readings() does."""
+
+    def steps(self, held: Mapping[str, str], wanted: Mapping[str, str], metrics: str) -> Sequence[Mapping[str, str]]:
+        """What to write into a workload's live files, one after the other, each once the one before is taken over, so
+        that in the end they hold what is wanted, and sessions that must end have ended. Pure.
+
+        held: what they hold now. metrics: as in readings(), "" if the workload does not answer.
+        """
+
+    def holds(self, live_files: Mapping[str, str], metrics: str) -> bool:
+        """Whether the workload that tells these metrics goes by such live files, and serves nobody else any more. Pure;
+        True if it does not tell."""
+
     def findings(self, log: str, started_at: float = 0.0, now: float = 0.0) -> list[Problem]:
         """What keeps this start from serving as well as it could, by what it wrote in its log, such as why it sends
         slower; none if all is well. Pure.
@@ -117,7 +136,23 @@ class Engine(Protocol):
         """
 
 
-class OneEach:
+class Basics:
+    """The part of an engine that has nothing special to tell."""
+
+    def bad(self, metrics: str) -> Mapping[str, int]:
+        """As in Engine."""
+        return {}
+
+    def steps(self, held: Mapping[str, str], wanted: Mapping[str, str], metrics: str) -> Sequence[Mapping[str, str]]:
+        """As in Engine."""
+        return [wanted]
+
+    def holds(self, live_files: Mapping[str, str], metrics: str) -> bool:
+        """As in Engine."""
+        return True
+
+
+class OneEach(Basics):
     """The part of an engine whose workloads serve one link each."""
 
     def workload(self, user: User, config: Config, place: Place, front: IngressSpec = NO_INGRESS) -> Workload:

@@ -12,8 +12,12 @@ PANEL = 8080
 #: The port of the first user's proxy, until people say otherwise.
 FIRST_PROXY = 2443
 
-#: In a proxy's container: what clients are led to. In every proxy, on an address of its own: its metrics.
-CLIENTS, METRICS = 3128, 3129
+#: The port of a proxy that serves many users, until people say otherwise.
+SHARED_PROXY = 8443
+
+#: In a proxy's container: what clients are led to. In every proxy, on an address of its own: its metrics, and what it
+#: can be asked beside them.
+CLIENTS, METRICS, API = 3128, 3129, 3130
 
 #: nginx, for Docker's health check.
 NGINX_HEALTH = 8081
@@ -22,4 +26,4 @@ NGINX_VERSION = 8082
 #: nginx, for the proxies: the cover site that they pass strangers on to, and the file that mtg learns its pace from.
 COVER, TIMING = 8444, 8445
 #: nginx, for itself: the panel by HTTPS, and where connections to port 443 are turned away, with TLS or without a word.
-PANEL_HTTPS, REJECT, CLOSE = 8443, 8446, 8447
+PANEL_HTTPS, REJECT, CLOSE = 8448, 8446, 8447

@@ -14,7 +14,8 @@ from app.runtimes.base import NAME_PREFIX
 @dataclass(frozen=True)
 class UserLink:
     """One link. id: see link_id(). name: that of the workload which serves it, if that serves no other one. until:
-    None for today's link. bits_per_second: the speed limit in force, each direction; None for none."""
+    None for today's link. bits_per_second: the speed limit in force, each direction; None for none. max_unique_ips:
+    addresses from which it may be used at a time; 0 for any number."""
 
     id: str
     name: str
@@ -22,6 +23,7 @@ class UserLink:
     secret: Secret
     until: datetime | None = None
     bits_per_second: int | None = None
+    max_unique_ips: int = 0
 
     @property
     def domain(self) -> str:

@@ -62,13 +62,14 @@ class Place:
 class Workload:
     """One process or container that should run.
 
-    files: file name -> text, laid into the workload's own folder; {config} in
-    the command stands for the path of "config.toml" there.
+    files: file name -> text, laid into the workload's own folder; {folder} in the
+    command stands for its path, {config} for that of "config.toml" there.
     port: the TCP port on which clients reach it. metrics_path: HTTP path.
     env: extra environment. memory_mb: what it may use, in MB of 1024^2 bytes; 0 is no limit.
     live_files: as files, but what they hold may be changed while it runs, see Runtime.update.
     keeps: names of files that its program makes beside its own, and that outlive a replacement.
     links: ids of the links that it serves, by which its counters are accounted.
+    healthcheck: a command that ends with 0 where it is well, for a runtime that asks: run beside it, as the command is.
     Everything but the links, what it keeps and what is in the live files is part of the spec hash, so whatever must
     not cause a restart (names, notes, limits) stays outside.
     """
@@ -87,6 +88,7 @@ class Workload:
     links: tuple[str, ...] = ()
     live_files: Mapping[str, str] = field(default_factory=dict)
     keeps: tuple[str, ...] = ()
+    healthcheck: tuple[str, ...] = ()
 
     @property
     def settled_links(self) -> tuple[str, ...]:
@@ -108,6 +110,8 @@ class Workload:
         described |= {"files": dict(self.files), "env": dict(self.env), "place": asdict(self.place)}
         if self.live_files:
             described["live_files"] = sorted(self.live_files)
+        if self.healthcheck:
+            described["healthcheck"] = list(self.healthcheck)
         described["command"] = [_HASHED_AS.get(word, word) for word in self.command]
         text = json.dumps(described, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -234,6 +238,12 @@ class Runtime(Protocol):
         """Let the workload's live files, all of them, hold this from now on; whether it runs or not, and without a
         restart. Which they are was settled when it was created. Whoever reads one in that moment may find it
         missing or cut short, so an engine takes nothing from a file that is not whole."""
+
+    def held(self, name: str) -> Mapping[str, str]:
+        """What its live files hold now, whoever wrote it; without those that are missing, none if it has none."""
+
+    def sample(self, name: str) -> Sample | None:
+        """Its metrics now, as in samples(); None if it does not run, or does not answer."""
 
     def stop(self, name: str) -> None:
         """Stop it at once: its live connections end before this returns."""

@@ -82,12 +82,12 @@ def test_the_version_that_is_served_is_that_of_the_files():
 def test_every_name_leads_where_it_belongs():
     assert backends() == {
         "default": "127.0.0.1:8444", "www.pool.test": "mtg-proxy-2443:3128", "bob.example.com": "mtg-proxy-2444:3128",
-        "example.com": "127.0.0.1:8444", "panel.example.org": "127.0.0.1:8443"}
+        "example.com": "127.0.0.1:8444", "panel.example.org": "127.0.0.1:8448"}
 
 
 @pytest.mark.parametrize("unknown, certificates, address", [
     ("cover", SITE.certificates, "127.0.0.1:8444"), ("cover", (), "127.0.0.1:8446"),
-    ("cover", SITE.certificates[:1], "127.0.0.1:8446"), ("panel", SITE.certificates, "127.0.0.1:8443"),
+    ("cover", SITE.certificates[:1], "127.0.0.1:8446"), ("panel", SITE.certificates, "127.0.0.1:8448"),
     ("panel", SITE.certificates[1:], "127.0.0.1:8446"), ("reject", SITE.certificates, "127.0.0.1:8446"),
     ("close", SITE.certificates, "127.0.0.1:8447"),
 ])
@@ -98,7 +98,7 @@ def test_an_unknown_name_gets_what_the_setting_says_if_there_is_a_certificate_fo
 def test_the_panels_name_without_a_certificate_is_rejected_not_shown_something_else():
     site = replace(SITE, certificates=SITE.certificates[1:])
     assert backends(site)["panel.example.org"] == "127.0.0.1:8446"
-    assert not servers("127.0.0.1:8443", site)
+    assert not servers("127.0.0.1:8448", site)
 
 
 def test_each_certificate_serves_its_names_and_the_first_of_them_the_rest():

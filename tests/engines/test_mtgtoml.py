@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.config.model import Config
-from app.engines.mtg.config_file import render, render_config, socks5_url
+from app.engines.mtg.config_file import render_config, socks5_url
+from app.engines.toml import render
 
 # Everything that UTF-8 can hold.
 any_text = st.text(st.characters(exclude_categories=["Cs"]))

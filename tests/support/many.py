@@ -11,7 +11,7 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.config.model import Config
-from app.engines.base import ENGINE, Capabilities, Counters, FrontOf, PlaceOf
+from app.engines.base import ENGINE, Basics, Capabilities, Counters, FrontOf, PlaceOf
 from app.messages import Problem
 from app.mtproto.secret import KINDS
 from app.rules.links import UserLink
@@ -21,7 +21,7 @@ PROGRAM = Path(__file__).with_name("many_program.py")
 NAME, LINKS = f"{NAME_PREFIX}many", "links.json"
 
 
-class Many:
+class Many(Basics):
     """image: one that starts the program; "" for a process of this machine."""
 
     name = "many"

@@ -150,6 +150,13 @@ class MemoryRuntime:
             raise RuntimeFailure(f"{name} has no live files {', '.join(sorted(live_files))} that could be changed")
         box.live = dict(live_files)
 
+    def held(self, name: str) -> Mapping[str, str]:
+        box = self.machine.boxes.get(name)
+        return dict(box.live) if box else {}
+
+    def sample(self, name: str) -> Sample | None:
+        return next((sample for sample in self.samples() if sample.name == name and sample.network is None), None)
+
     def stop(self, name: str) -> None:
         self._called("stop", name)
         self._end(name)

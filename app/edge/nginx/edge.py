@@ -217,7 +217,7 @@ def front(config: Config, domain: str, ip: str, material: Callable[[], timing.Ma
             urls = (timing.url(ip),)
     host = f"[{ip}]" if ":" in ip else ip
     cover = f"{host}:{portmap.COVER}" if config.is_own_name(domain) else ""
-    return IngressSpec(config.port_443_mode, cover, urls, trusted)
+    return IngressSpec(config.port_443_mode, cover, urls, trusted, ip)
 
 
 @contextmanager

@@ -6,14 +6,13 @@ but a wrong type or a bad address stops it.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from urllib.parse import quote
 
 from app.config.model import Config, User
 from app.config.values import parse_socks5
 from app.engines.base import NO_INGRESS, IngressSpec
 from app.engines.mtg import timing as mtgtiming
+from app.engines.toml import render
 from app.runtimes.base import Place
 from app.runtimes.ports import split
 
@@ -70,22 +69,3 @@ def socks5_url(upstream: str) -> str:
     host, port, user, password = parse_socks5(upstream)
     login = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user else ""
     return f"socks5://{login}{f'[{host}]' if ':' in host else host}:{port}"
-
-
-def render(tables: Mapping[str, Mapping[str, object]]) -> str:
-    """TOML text of tables by their dotted name, "" for the top level.
-
-    Values are str, bool, int and lists of those; keys and names are bare.
-    """
-    blocks = []
-    for name in sorted(tables):
-        header = [f"[{name}]"] if name else []
-        blocks.append("\n".join(header + [f"{key} = {_value(v)}" for key, v in tables[name].items()]))
-    return "\n\n".join(blocks) + "\n"
-
-
-def _value(value: object) -> str:
-    if isinstance(value, list):
-        return f"[{', '.join(_value(item) for item in value)}]"
-    # JSON's spelling of these is TOML's too, but for one character that TOML wants escaped.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")

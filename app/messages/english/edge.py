@@ -67,6 +67,11 @@ TEMPLATES = {
         "mtg could not fetch {url}, from which it learns how fast to send, so a connection gets some 18 Mbit/s at "
         "most; it tries again every {minutes} {minutes:minute|minutes}: {reason}",
     "engine.no_mtg": "mtg is not installed here: put it on PATH, or its path into MTG_BIN",
+    "engine.no_telemt": "telemt is not installed here: put it on PATH, or its path into TELEMT_BIN",
+    "engine.not_taken_over":
+        "{engine} ({name}) has not taken over within {seconds} s who is served: its log says why",
+    "engine.too_many":
+        "{engine} can serve {most} links at a time, and these are {count}: let some users be served by another engine",
     "throttle.not_kept":
         "{name} should be kept to {wanted} bit/s (0 is no limit), but {engine} tells that it keeps them to {kept}",
     "engine.only_faketls":

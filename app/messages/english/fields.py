@@ -64,6 +64,12 @@ TEMPLATES = {
     "rule.proxy_memory_mb":
         "MB (1024^2 bytes) of memory for each user's container or process of the built-in engine, a whole number "
         "from 64 to 1,000,000; what needs more is restarted",
+    "rule.telemt_image": "a Docker image name, such as ghcr.io/telemt/telemt:3.4.25",
+    "rule.telemt_memory_mb":
+        "MB (1024^2 bytes) of memory for the one container that serves all users of telemt, a whole number from 64 to "
+        "1,000,000; what needs more is restarted",
+    "rule.shared_port":
+        "the port on which a proxy that serves many users listens, from 1 to 65535; on port 443 it is not used",
     "rule.proxy_prefer_ip": "prefer-ipv4, prefer-ipv6, only-ipv4 or only-ipv6",
     "rule.fake_tls_domain": "a host name such as www.example.com",
     "rule.monitor_seconds":

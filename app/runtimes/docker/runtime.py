@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from docker import APIClient
@@ -23,7 +24,7 @@ from app.runtimes.docker.events import Watcher
 from app.messages import Problem, sentence
 from app.runtimes.docker.spec import KEEP_RUNNING, LINKS, LIVE, NAME, SPEC, STAY_STOPPED, USER
 from app.runtimes.docker.state import CrashState, ContainerInfo, container_info
-from app.runtimes.scrape import KeptConnections
+from app.runtimes.scrape import KeptConnections, ScrapeFailure, scrape
 
 NETWORK = "mtproto-net"
 
@@ -222,6 +223,19 @@ class DockerRuntime:
             raise RuntimeFailure("runtime.no_live_files", name=name, files=sorted(live_files))
         with self._engine.api(PATIENT) as api:
             self._containers.put(api, container.id, name, live_files)
+
+    def held(self, name: str) -> Mapping[str, str]:
+        container = self._containers.find(name)
+        return self._containers.live_files(container) if container else {}
+
+    def sample(self, name: str) -> Sample | None:
+        inspected = self._containers.inspect(name) if self._containers.find(name) else None
+        target = self._metrics(inspected) if inspected else None
+        if not inspected or not target:
+            return None
+        with suppress(ScrapeFailure):
+            return Sample(name, container_info(inspected).run_id, scrape(*target, self.scrape_timeout))
+        return None
 
     def stop(self, name: str) -> None:
         container = self._containers.find(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from app.runtimes import ports
@@ -71,17 +71,22 @@ def container(workload: Workload, instance: str, network: str) -> dict[str, Any]
         host["PortBindings"] = {listen: [{"HostIp": ip, "HostPort": str(port)}]}
     return {
         "Image": workload.image,
-        "Cmd": [part.replace("{config}", CONFIG) for part in workload.command],
+        "Cmd": _command(workload.command),
         "Env": [f"{key}={value}" for key, value in sorted(workload.env.items())],
         "User": f"{ACCOUNT}:{ACCOUNT}",
         "Labels": told,
         "ExposedPorts": {listen: {}},
         # Which program asks is the image's business (its HEALTHCHECK; there is none in an image
-        # without tools). It must ask the metrics port: a connection to the clients' port is a
-        # probe to mtg, which it passes on to the cover host and counts.
-        "Healthcheck": {"Interval": 60 * _SECOND, "Timeout": 10 * _SECOND, "Retries": 3},
+        # without tools), unless the engine says one. It must ask the metrics port: a connection to the
+        # clients' port is a probe to mtg, which it passes on to the cover host and counts.
+        "Healthcheck": {"Interval": 60 * _SECOND, "Timeout": 10 * _SECOND, "Retries": 3,
+                        **({"Test": ["CMD", *_command(workload.healthcheck)]} if workload.healthcheck else {})},
         "HostConfig": host,
     }
+
+
+def _command(parts: Iterable[str]) -> list[str]:
+    return [part.replace("{config}", CONFIG).replace("{folder}", IMAGE_FOLDER) for part in parts]
 
 
 def split_publish(publish: str) -> tuple[str, int]:

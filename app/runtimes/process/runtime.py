@@ -14,12 +14,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from app.lib import portmap, procfs
 from app.runtimes import ports
 from app.runtimes.base import (CREATED, EXITED, NAME_PREFIX, RUNNING, STOPPED, LegacyContainer, Notice, Observed, Place,
                                RuntimeFailure, Sample, SpeedFile, Workload, live_hash)
+from app.runtimes.process import commands, speed
 from app.runtimes.process.endings import copied, ending, limit_memory
 from app.runtimes.process.folder import CONFIG, OLD_LOG, RECORD, Folder, Record, locked, valid_name
 from app.messages import Problem, sentence
@@ -101,7 +100,7 @@ class ProcessRuntime:
                     folder.put(name, text)
                 folder.write(Record(
                     name=workload.name, user_id=workload.user_id, spec=workload.spec, engine=workload.engine,
-                    command=[part.replace("{config}", str(folder.config)) for part in workload.command],
+                    command=commands.made(folder, workload.command),
                     env=dict(workload.env), listen=workload.place.listen, metrics=workload.place.metrics,
                     metrics_path=workload.metrics_path, memory_mb=workload.memory_mb, links=workload.settled_links,
                     live_files=tuple(workload.live_files)))
@@ -130,6 +129,22 @@ class ProcessRuntime:
                 raise RuntimeFailure("runtime.no_live_files", name=name, files=sorted(live_files))
             for file, text in live_files.items():
                 folder.put(file, text)
+
+    def held(self, name: str) -> Mapping[str, str]:
+        folder = self._folder(name)
+        record = folder.read()
+        return folder.held(record.live_files) if record else {}
+
+    def sample(self, name: str) -> Sample | None:
+        record = self._folder(name).read()
+        process = self._process(record) if record else None
+        if not record or not process:
+            return None
+        try:
+            text = scrape(record.metrics, record.metrics_path, self.scrape_timeout)
+        except ScrapeFailure:
+            return None
+        return Sample(name, process.run_id, text) if self._process(record) else None
 
     def stop(self, name: str) -> None:
         folder = self._folder(name)
@@ -173,7 +188,7 @@ class ProcessRuntime:
         record = folder.read()
         if not record or not self._process(record):
             raise RuntimeFailure("runtime.speed_not_running", name=name)
-        if not self._speed_file or not self._limit(record)[0]:
+        if not self._speed_file or not speed.in_force(record, self._speed_file, self.scrape_timeout)[0]:
             if bits_per_second:
                 raise RuntimeFailure("runtime.speed_unknown", name=name, engine=record.engine)
             return
@@ -183,7 +198,7 @@ class ProcessRuntime:
         except OSError as error:
             raise RuntimeFailure("runtime.speed_unwritten", name=name, reason=str(error)) from error
         deadline = time.monotonic() + self.throttle_timeout
-        while self._limit(record)[1] != wanted:
+        while speed.in_force(record, self._speed_file, self.scrape_timeout)[1] != wanted:
             if time.monotonic() > deadline:
                 raise RuntimeFailure("runtime.speed_unsaid", name=name, wanted=wanted or 0,
                                      seconds=self.throttle_timeout)
@@ -194,7 +209,7 @@ class ProcessRuntime:
         record = folder.read()
         if not record or not self._process(record):
             return None
-        return self._limit(record)[1]
+        return speed.in_force(record, self._speed_file, self.scrape_timeout)[1]
 
     def foreign(self) -> list[LegacyContainer]:
         """None: an older installation ran containers."""
@@ -350,7 +365,7 @@ class ProcessRuntime:
         output = folder.open_log()
         try:
             child = subprocess.Popen(
-                _command(folder, record), stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=_REPOSITORY,
+                commands.now(folder, record), stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=_REPOSITORY,
                 env=environment, close_fds=True, start_new_session=True)
         except OSError as error:
             program = record.command[0]
@@ -403,20 +418,6 @@ class ProcessRuntime:
         if not gone:
             raise RuntimeFailure("runtime.not_ended", name=folder.name, pid=process.pid, seconds=self.stop_timeout)
 
-    def _limit(self, record: Record) -> tuple[bool, int | None]:
-        """(whether the engine can limit its speed, the limit it says it keeps, bits per second)."""
-        if not (by := self._speed_file):
-            return False, None
-        try:
-            text = scrape(record.metrics, record.metrics_path, self.scrape_timeout)
-            for family in text_string_to_metric_families(text):
-                for sample in family.samples:
-                    if sample.name == by.metric and sample.labels.get(by.label) == by.value:
-                        return True, int(sample.value) or None
-        except (ScrapeFailure, ValueError) as error:
-            raise RuntimeFailure("runtime.speed_untold", name=record.name, reason=str(error)) from error
-        return False, None
-
     def _rotate(self, folder: Folder) -> None:
         try:
             with locked(self._root):
@@ -438,9 +439,3 @@ class ProcessRuntime:
         return Observed(name, record.user_id, record.spec, state, process.run_id if process else "",
                         record.started_at, record.exited_at, crashes, record.reason, links=record.links,
                         live=live_hash(self._folder(name).held(record.live_files)))
-
-
-def _command(folder: Folder, record: Record) -> list[str]:
-    """The recorded command with the config file where it is now: the folder may have been moved."""
-    end = f"/{record.name}/{CONFIG}"
-    return [str(folder.config) if part.endswith(end) and part.startswith("/") else part for part in record.command]

@@ -1,0 +1,1 @@
+"""telemt as an engine: one program for the links of all users."""

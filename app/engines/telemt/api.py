@@ -1,0 +1,37 @@
+"""telemt's API: closed to everybody but its own health check and the panel, and never a way to change anything.
+
+What telemt serves stands in its files, and in nothing else: `read_only`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+
+from app.lib import portmap
+from app.runtimes import ports
+
+#: The addresses of the clients of a link now, see active_addresses().
+ACTIVE_ADDRESSES = "/v1/stats/users/active-ips"
+
+
+def settings(metrics: str, secret_key: str, allowed: list[str]) -> dict[str, object]:
+    """The table [server.api]. metrics: "ip:port" of the metrics, beside which it listens. allowed: networks."""
+    return {"enabled": True, "listen": ports.join(ports.split(metrics)[0], portmap.API), "whitelist": allowed,
+            "auth_header": auth_header(secret_key), "read_only": True}
+
+
+def auth_header(secret_key: str) -> str:
+    """The Authorization header that it asks for, worked out from the installation's own key."""
+    return "Bearer " + hmac.new(secret_key.encode(), b"telemt api", hashlib.sha256).hexdigest()
+
+
+def active_addresses(answer: str) -> Mapping[str, list[str]]:
+    """The addresses by link id, from the answer to ACTIVE_ADDRESSES. Raises ValueError."""
+    try:
+        told = json.loads(answer)["data"]
+        return {str(user["username"]): sorted(map(str, user["active_ips"])) for user in told}
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"telemt's answer has another form: {error!r}") from error

@@ -1,0 +1,90 @@
+"""telemt (github.com/telemt/telemt), which serves the links of all users in one workload."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from app.config.model import Config
+from app.engines.base import ENGINE, Capabilities, Counters, EngineRefusal, FrontOf, PlaceOf
+from app.engines.telemt import live
+from app.engines.telemt.config_file import LOOPBACK, METRICS_PATH, PRIVATE, render_config
+from app.engines.telemt.metrics import readings, told
+from app.messages import Problem
+from app.mtproto.secret import FAKETLS
+from app.rules.links import UserLink
+from app.runtimes.base import NAME_PREFIX, Workload
+
+NAME = f"{NAME_PREFIX}telemt"
+
+#: Its metrics name no more users, and whoever is not named is not billed.
+MOST_LINKS = 4000
+
+#: The program in its image.
+_PROGRAM = "/app/telemt"
+
+
+def find_telemt() -> str | None:
+    """Absolute path of the telemt program: TELEMT_BIN, else `telemt` on PATH; None if there is none."""
+    found = shutil.which(os.environ.get("TELEMT_BIN") or "telemt")
+    return os.path.abspath(found) if found else None
+
+
+class Telemt:
+    """Serves FakeTLS secrets only. As a program of this machine, where find_telemt() finds it or `binary` says."""
+
+    name = "telemt"
+    capabilities = Capabilities(frozenset({FAKETLS}), speed=ENGINE, devices=ENGINE, restarts=False,
+                                ignores=("proxy_tag", "proxy_dns", "proxy_blocklist"))
+
+    def __init__(self, binary: str | None = None) -> None:
+        self.binary = binary or find_telemt()
+
+    def workloads(self, links: Sequence[UserLink], config: Config, place: PlaceOf, front: FrontOf) -> list[Workload]:
+        if links and not self.binary:
+            raise EngineRefusal("engine.no_telemt")
+        command = (self.binary or "", "run", "--data-path", "{folder}", "{config}")
+        return _workloads(links, config, place, front, LOOPBACK, command)
+
+    def readings(self, links: Sequence[str], metrics: str) -> Mapping[str, Counters]:
+        return readings(metrics)
+
+    def bad(self, metrics: str) -> Mapping[str, int]:
+        return told(metrics).bad
+
+    def steps(self, held: Mapping[str, str], wanted: Mapping[str, str], metrics: str) -> Sequence[Mapping[str, str]]:
+        return [{live.FILE: text} for text in live.steps(held.get(live.FILE, ""), wanted[live.FILE], metrics)]
+
+    def holds(self, live_files: Mapping[str, str], metrics: str) -> bool:
+        return live.holds(live_files[live.FILE], metrics)
+
+    def findings(self, log: str, started_at: float = 0.0, now: float = 0.0) -> list[Problem]:
+        return []
+
+
+class TelemtImage(Telemt):
+    """The same in the image that config.telemt_image names, whose entry point is the program."""
+
+    def __init__(self) -> None:
+        super().__init__(_PROGRAM)
+
+    def workloads(self, links: Sequence[UserLink], config: Config, place: PlaceOf, front: FrontOf) -> list[Workload]:
+        return [replace(workload, image=config.telemt_image, memory_mb=config.telemt_memory_mb,
+                        healthcheck=(_PROGRAM, "healthcheck", "{config}", "--mode", "liveness"))
+                for workload in _workloads(links, config, place, front, PRIVATE, ("run", "{config}"))]
+
+
+def _workloads(links: Sequence[UserLink], config: Config, place: PlaceOf, front: FrontOf, allowed: list[str],
+               command: tuple[str, ...]) -> list[Workload]:
+    if not links:
+        return []
+    if len(links) > MOST_LINKS:
+        raise EngineRefusal("engine.too_many", engine=Telemt.name, count=len(links), most=MOST_LINKS)
+    at = place(config.shared_port)
+    return [Workload(
+        name=NAME, user_id="", engine=Telemt.name, image="", command=command,
+        files={"config.toml": render_config(config, at, front, allowed)},
+        port=config.shared_port, place=at, metrics_path=METRICS_PATH,
+        links=tuple(link.id for link in links), live_files={live.FILE: live.of(links).text()})]
