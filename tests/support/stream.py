@@ -52,13 +52,14 @@ class Stream:
         tag: bytes = b"",
         receive_buffer: int = 0,
         hello: bytes = b"",
+        source: str = "",
     ) -> Stream:
         """Connect through the proxy of the link and shake hands, FakeTLS included.
 
         tag: packet encoding; by default padded for ee and dd, abridged for plain secrets.
         receive_buffer: SO_RCVBUF in bytes, 0 for the system's own. hello: a ClientHello
-        made beforehand, so that making it is not measured. Raises OSError, TimeoutError,
-        StreamBroken or faketls_client.AnswerError.
+        made beforehand, so that making it is not measured. source: the address to come from. Raises OSError,
+        TimeoutError, StreamBroken or faketls_client.AnswerError.
         """
         target = parse_link(link)
         secret = target.secret
@@ -68,6 +69,7 @@ class Stream:
                 target.port,
                 tag or (wire.ABRIDGED if secret.kind == PLAIN else wire.PADDED),
                 receive_buffer,
+                source,
             )
             try:
                 if secret.kind == FAKETLS:
@@ -87,8 +89,9 @@ class Stream:
         return stream
 
     @classmethod
-    async def _connect(cls, host: str, port: int, tag: bytes, receive_buffer: int) -> Stream:
-        reader, writer = await asyncio.open_connection(host, port, limit=CHUNK * 2)
+    async def _connect(cls, host: str, port: int, tag: bytes, receive_buffer: int, source: str = "") -> Stream:
+        local = (source, 0) if source else None
+        reader, writer = await asyncio.open_connection(host, port, limit=CHUNK * 2, local_addr=local)
         if receive_buffer:
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         return cls(reader, writer, tag)

@@ -34,4 +34,4 @@ def active_addresses(answer: str) -> Mapping[str, list[str]]:
         told = json.loads(answer)["data"]
         return {str(user["username"]): sorted(map(str, user["active_ips"])) for user in told}
     except (KeyError, TypeError) as error:
-        raise ValueError(f"telemt's answer has another form: {error!r}") from error
+        raise ValueError(ACTIVE_ADDRESSES) from error

@@ -88,7 +88,7 @@ def steps(held: str, wanted: str, metrics: str) -> Sequence[str]:
     """The texts to write, one after the other; see Engine.steps()."""
     before, after = parse(held), parse(wanted)
     if after is None:
-        raise ValueError(f"{FILE} is not as it was made")
+        raise ValueError(FILE)
     serving = told(metrics) if metrics else Told()
     known = set(serving.links) if before is None else {*before.users, *serving.connected}
     ending = known - after.users.keys()

@@ -50,7 +50,7 @@ class Told:
 def told(metrics: str) -> Told:
     """Raises ValueError for a text that is not whole: half a reading must never pass for a small one."""
     if f"\n{_LAST} 0\n" not in metrics:
-        raise ValueError(f"telemt's metrics end before {_LAST} 0")
+        raise ValueError(_LAST)
     users: dict[str, dict[str, int]] = defaultdict(dict)
     bad: dict[str, int] = {}
     for name, user, reason, value in _SAMPLE.findall(metrics):

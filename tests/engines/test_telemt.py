@@ -1,0 +1,233 @@
+"""telemt serves many users in one process: the stand-in always, and the real one where TELEMT_BIN names it."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from app.control.views import UserView
+from app.engines.base import Counters
+from app.engines.telemt import api, live
+from app.engines.telemt.engine import NAME
+from app.lib import portmap
+from app.mtproto.faketls_client import AnswerError
+from app.mtproto.links import tg_link
+from app.mtproto.secret import FAKETLS, Secret
+from app.runtimes import ports
+from app.runtimes.base import RUNNING
+from tests.support.cover import Cover
+from tests.support.dc import DataCenter
+from tests.support.docker_lab import eventually
+from tests.support.stream import Stream, StreamBroken, trouble
+from tests.support.telemt_lab import PROGRAMS, Stage, program
+
+
+@pytest.fixture(params=PROGRAMS)
+def stage(request: pytest.FixtureRequest, tmp_path: Path, dc: DataCenter, cover: Cover) -> Iterator[Stage]:
+    stage = Stage(tmp_path, program(request.param, tmp_path), dc, cover)
+    yield stage
+    stage.close()
+
+
+def test_whoever_is_disabled_rotated_or_removed_is_cut_off_at_once_and_nobody_else_notices(stage: Stage) -> None:
+    fleet = stage.fleet
+    alice, bob, carol, dora = (fleet.add_user(name) for name in ("Alice", "Bob", "Carol", "Dora"))
+    run = stage.run
+    hers, his, carols, doras = (stage.connect(user) for user in (alice, bob, carol, dora))
+    old = stage.link(bob)
+
+    fleet.disable("Carol")
+    assert stage.is_cut_off(carols, 3)
+    rotated = fleet.rotate("Bob")
+    assert stage.is_cut_off(his, 3)
+    fleet.remove("Dora")
+    assert stage.is_cut_off(doras, 3)
+
+    assert trouble(old) and trouble(stage.link(carol)) and trouble(stage.link(dora))
+    assert not trouble(stage.link(rotated))
+    assert not trouble(stage.link(fleet.enable("Carol")))
+    assert stage.lives(hers)
+    assert stage.run == run
+    assert [outcome for outcome in fleet.reconcile() if outcome.action != "serve"] == [], "nothing is left to do"
+
+
+def test_each_is_billed_what_they_moved_through_a_kill_a_reset_and_a_rotation(stage: Stage) -> None:
+    fleet, do = stage.fleet, stage.clients.do
+    alice, bob = fleet.add_user("Alice"), fleet.add_user("Bob")
+    for size, user in ((300_000, alice), (100_000, bob)):
+        do(stage.connect(user).download(size))
+    sessions = stage.dc.sessions
+
+    def moved(first: int) -> tuple[int, int]:
+        return sum(s.bytes_out for s in sessions[first:]), sum(s.bytes_in - 64 for s in sessions[first:])
+
+    def billed() -> tuple[int, int]:
+        fleet.sample()
+        return (sum(user.bytes_down for user in fleet.users()), sum(user.bytes_up for user in fleet.users()))
+
+    eventually(lambda: billed() == moved(0), f"billed {billed()}, moved {moved(0)}", 10)
+    fleet.sample()
+    assert fleet.user("Alice").bytes_down > fleet.user("Bob").bytes_down > 100_000
+
+    pid = int(stage.run.split("-")[0])
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: stage.runtime.observe()[0].state != RUNNING, "it is gone")
+    fleet.reconcile()
+    do(stage.connect(alice).download(50_000))
+    fleet.update_user("Alice", {"name": "Alicia"})
+    rotated = fleet.rotate("Alicia")
+    do(stage.connect(rotated).upload(70_000))
+    eventually(lambda: billed() == moved(0), f"billed {billed()}, moved {moved(0)}", 10)
+    fleet.reset_traffic("Alicia")
+    assert fleet.ledger.traffic.totals()[alice.id].period == 0
+    before = len(sessions)
+    do(stage.connect(rotated).download(10_000))
+    eventually(lambda: fleet.sample() or fleet.ledger.traffic.totals()[alice.id].period == sum(moved(before)),
+               "what came since the reset counts", 10)
+
+
+def test_a_speed_limit_holds_for_sessions_that_ran_before_it_is_read_back_and_lifted(stage: Stage) -> None:
+    fleet, do = stage.fleet, stage.clients.do
+    alice, bob = fleet.add_user("Alice", limit_gb="0.0000001", speed_mbps="4"), fleet.add_user("Bob")
+    run, hers, his = stage.run, stage.connect(alice), stage.connect(bob)
+    do(hers.download(1_000_000))
+    fleet.sample()
+    fleet.reconcile()
+    assert (fleet.user("Alice").throttled_bps, fleet.user("Bob").throttled_bps) == (4_000_000, None)
+    assert stage.is_cut_off(hers, 3), "it would have kept its speed"
+    hers = stage.connect(alice)
+    began = time.monotonic()
+    do(hers.download(1_500_000))
+    assert 8 * 1_500_000 / (time.monotonic() - began) < 6_000_000
+    assert stage.lives(his)
+    fleet.reset_traffic("Alice")
+    assert fleet.user("Alice").throttled_bps is None
+    assert stage.is_cut_off(hers, 3)
+    assert stage.run == run
+
+
+def test_a_file_that_was_changed_by_hand_is_put_right(stage: Stage) -> None:
+    fleet = stage.fleet
+    alice, bob = fleet.add_user("Alice"), fleet.add_user("Bob")
+    run, hers = stage.run, stage.connect(alice)
+    file = stage.folder / live.FILE
+    right = file.read_text()
+
+    file.write_text("\n".join(line for line in right.splitlines()
+                              if not line.startswith(next(iter(live.parse(right).users)))) + "\n")
+    fleet.reconcile()
+    assert file.read_text() == right
+    file.write_text("this is [no TOML")
+    time.sleep(0.3)
+    assert stage.lives(hers)
+    his = stage.connect(bob)
+    fleet.remove("Bob")
+    assert stage.is_cut_off(his, 3)
+    assert stage.lives(hers)
+    carol = fleet.add_user("Carol")
+    assert not trouble(stage.link(carol))
+    assert stage.run == run
+
+
+def test_a_stranger_who_was_added_by_hand_is_cut_off_and_served_no_more(stage: Stage) -> None:
+    alice = stage.fleet.add_user("Alice")
+    hers, file = stage.connect(alice), stage.folder / live.FILE
+    mallory, key = "0123456789ab", "5" * 32
+    right = file.read_text()
+    file.write_text(right.replace("[access.users]\n", f'[access.users]\n{mallory} = "{key}"\n'))
+    link = tg_link("127.0.0.1", stage.port, Secret(FAKETLS, bytes.fromhex(key), stage.cover.host))
+    eventually(lambda: not trouble(link), "the edit is taken over", 10)
+    theirs = stage.clients.do(Stream.open(link))
+    stage.clients.do(theirs.req_pq())
+    stage.fleet.reconcile()
+    assert stage.is_cut_off(theirs, 3)
+    assert trouble(link)
+    assert stage.lives(hers)
+
+
+def test_of_a_further_address_nobody_is_let_in_until_a_place_is_free(
+        stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = live.of
+    monkeypatch.setattr(live, "of", lambda links: made([replace(link, max_unique_ips=2) for link in links]))
+    alice = stage.fleet.add_user("Alice")
+    first, second = stage.connect(alice, "127.0.0.2"), stage.connect(alice, "127.0.0.3")
+    eventually(lambda: _reading(stage).addresses == 2, "both are counted", 10)
+    assert not _passes(stage, alice, "127.0.0.4")
+    stage.connect(alice, "127.0.0.3")
+    stage.clients.do(first.close())
+    eventually(lambda: _passes(stage, alice, "127.0.0.4"), "the place is free", 10)
+    assert stage.lives(second)
+
+
+def test_the_api_is_closed_without_the_key_and_changes_nothing_with_it(stage: Stage) -> None:
+    stage.fleet.add_user("Alice")
+    stage.connect(stage.fleet.user("Alice"))
+    at = ports.split(stage.runtime.place(stage.port, "127.0.0.1").metrics)[0]
+    key = api.auth_header(stage.fleet.config().secret_key)
+
+    def ask(method: str, path: str, header: str) -> tuple[int, str]:
+        connection = http.client.HTTPConnection(at, portmap.API, timeout=30)
+        try:
+            connection.request(method, path, headers={"Authorization": header} if header else {})
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
+
+    assert ask("GET", "/v1/health", key)[0] == 200
+    assert ask("GET", "/v1/health", "")[0] in (401, 403)
+    assert ask("GET", api.ACTIVE_ADDRESSES, "Bearer wrong")[0] in (401, 403)
+    assert ask("DELETE", "/v1/users/x", key)[0] == 403
+    status, answer = ask("GET", api.ACTIVE_ADDRESSES, key)
+    assert (status, list(api.active_addresses(answer).values())) == (200, [["127.0.0.1"]])
+
+
+def test_strangers_see_the_cover_and_are_counted_by_the_reason(stage: Stage) -> None:
+    stage.fleet.add_user("Alice")
+    with socket.create_connection(("127.0.0.1", stage.port), timeout=60) as prober:
+        prober.sendall(b"GET / HTTP/1.1\r\nHost: " + stage.cover.host.encode() + b"\r\n\r\n")
+        assert prober.recv(100)
+    wrong = tg_link("127.0.0.1", stage.port, Secret.generate(stage.cover.host))
+    assert trouble(wrong)
+    eventually(lambda: stage.engine.bad(_metrics(stage)).get("tls_handshake_bad_client"), "it is counted", 10)
+
+
+def test_many_users_are_added_one_by_one_and_it_takes_no_longer_for_the_last_one(stage: Stage) -> None:
+    count = int(os.environ.get("TELEMT_USERS") or 30)
+    stranger = stage.connect(stage.fleet.add_user("Stranger"))
+    run, took = stage.run, []
+    for number in range(count):
+        began = time.monotonic()
+        stage.fleet.add_user(f"User {number}")
+        took.append(time.monotonic() - began)
+    assert not trouble(stage.link(stage.fleet.user(f"User {count - 1}")))
+    assert stage.lives(stranger)
+    assert (stage.run, len(stage.runtime.observe())) == (run, 1)
+    print(f"first ten {statistics.median(took[:10]):.3f} s, last ten {statistics.median(took[-10:]):.3f} s")
+
+
+def _metrics(stage: Stage) -> str:
+    sample = stage.runtime.sample(NAME)
+    return sample.text if sample else ""
+
+
+def _reading(stage: Stage) -> Counters:
+    (reading,) = stage.engine.readings((), _metrics(stage)).values()
+    return reading
+
+
+def _passes(stage: Stage, user: UserView, source: str) -> bool:
+    try:
+        stage.connect(user, source)
+    except (OSError, StreamBroken, AnswerError, TimeoutError):
+        return False
+    return True
