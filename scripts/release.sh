@@ -11,6 +11,8 @@ URL=${MTPROTO_RELEASE_URL:-}
 VERSION=${VERSION:-}
 # What only its developers need.
 LEFT_OUT=(tests .ci .gitignore .github)
+# What the documentation has in place of the address where releases are.
+ADDRESS_IN_DOCS=https://releases.example.com/mtproto
 WORK=""
 
 usage() {
@@ -89,7 +91,10 @@ copy_commit() {
     git archive HEAD | tar -x -C "$TREE"
     for name in "${LEFT_OUT[@]}"; do rm -rf "${TREE:?}/$name"; done
     printf '%s\n' "$VERSION" >"$TREE/VERSION"
-    if [ -n "$URL" ]; then printf '%s\n' "$URL" >"$TREE/RELEASE_URL"; fi
+    if [ -n "$URL" ]; then
+        printf '%s\n' "$URL" >"$TREE/RELEASE_URL"
+        find "$TREE/README.md" "$TREE/docs" -name '*.md' -exec sed -i "s|$ADDRESS_IN_DOCS|$URL|g" {} +
+    fi
 }
 
 build_stylesheet() {

@@ -59,6 +59,8 @@ def test_it_holds_what_a_server_needs_and_the_stylesheet(released: Path) -> None
         names = {name.removeprefix("mtproto-v1.2.3/") for name in archive.getnames()}
         read = {name: archive.extractfile(f"mtproto-v1.2.3/{name}").read().decode()
                 for name in ("VERSION", "RELEASE_URL")}
+        documents = {name: archive.extractfile(f"mtproto-v1.2.3/{name}").read().decode()
+                     for name in names if name.endswith(".md")}
         assert all(entry.uid == entry.gid == 0 and not entry.mode & 0o022 for entry in archive)
         css = archive.extractfile("mtproto-v1.2.3/app/web/static/build/panel.css").read()
     assert {"install.sh", "update.sh", "docker-compose.yml", "Dockerfile", "Dockerfile.mtg", "requirements.txt",
@@ -67,6 +69,8 @@ def test_it_holds_what_a_server_needs_and_the_stylesheet(released: Path) -> None
     assert not [name for name in names if name.startswith(("tests", ".git", ".ci")) or "node_modules" in name
                 or "__pycache__" in name]
     assert read == {"VERSION": "v1.2.3\n", "RELEASE_URL": f"{URL}\n"} and len(css) > 1000
+    assert f"RELEASES={URL} " in documents["README.md"]
+    assert not [name for name, text in documents.items() if "releases.example.com" in text]
 
 
 def test_its_checksum_and_its_installer_belong_to_it(released: Path) -> None:
