@@ -60,7 +60,7 @@ def _trouble(system: System, user_id: str) -> Problem | None:
     """Why the user's link does not lead to Telegram, None if it does."""
     try:
         config = system.declaration.last_good()
-        link = link_from_here(views.user(system, user_id), config, system.port443.public_port)
+        link = link_from_here(views.user(system, user_id))
         probe_link(link, system.clock, config)
     except (ProbeError, Refused) as error:
         return error.problem if isinstance(error, Coded) else text(error)

@@ -196,7 +196,7 @@ def probe(obj: Invocation, name: str) -> None:
     document: dict[str, object] = {"name": view.name, "link": view.tg_link}
     try:
         config = system.declaration.last_good()
-        milliseconds = probe_link(link_from_here(view, config, system.port443.public_port), system.clock, config)
+        milliseconds = probe_link(link_from_here(view), system.clock, config)
     except ProbeError as error:
         if view.state != "running":
             why = f"their proxy is {view.state}" + (f": {view.reason}" if view.reason else "")

@@ -96,6 +96,8 @@ class User(_Part):
     expires_after_days: Annotated[Whole, Field(ge=0, le=36500), Typed(unit="days", group="limits")] = Field(
         default=0, description="rule.user.expires_after_days")
     old_links: list[OldLink] = Field(default_factory=list, description="rule.user.old_links")
+    engine: Annotated[Literal["", "mtg", "telemt", "builtin"], Typed(group="details")] = Field(
+        default="", description="rule.user.engine")
     note: Annotated[Text, Typed(group="details")] = Field(default="", max_length=1000, description="rule.user.note")
     created_at: Moment = Field(default_factory=now, description="rule.time")
 
@@ -151,6 +153,7 @@ class Config(_Part):
     proxy_port: Annotated[Port, Typed()] = Field(default=portmap.FIRST_PROXY, description="rule.port")
     public_port: Annotated[PublicPort, Typed()] = Field(default=0, description="rule.public_port")
     proxy_bind: Annotated[BindAddress, Typed()] = Field(default="", description="rule.proxy_bind")
+    engine: Annotated[Literal["", "mtg", "telemt", "builtin"], Typed()] = Field(default="", description="rule.engine")
     proxy_image: Annotated[Image, Typed()] = Field(default="mtg-custom", description="rule.image")
     proxy_tag: Annotated[Text, Typed()] = Field(default="", description="rule.proxy_tag")
     proxy_concurrency: Annotated[Whole, Field(ge=64, le=1_000_000), Typed()] = Field(

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from app.config.file import ConfigFile
-from app.engines.base import Engine
+from app.engines.base import Engine, by_name
 from app.engines.builtin import SPEED_FILE, Builtin
 from app.engines.mtg.engine import Mtg, MtgImage, find_mtg
+from app.engines.telemt.engine import Telemt, TelemtImage
 from app.lib.public import Network
 from app.messages.refused import Refused
 from app.runtimes.base import Runtime, RuntimeFailure
@@ -20,8 +21,9 @@ from app.runtimes.process.runtime import ProcessRuntime
 RUNTIMES: tuple[Literal["auto", "docker", "process"], ...] = ("auto", "docker", "process")
 
 
-def choose(file: ConfigFile) -> tuple[Runtime, Engine]:
-    """The runtime and the engine of a data folder.
+def choose(file: ConfigFile) -> tuple[Runtime, dict[str, Engine]]:
+    """The runtime of a data folder, and by name the engines that can serve its users; the first one is for users
+    without a choice.
 
     MTPROTO_RUNTIME decides, else the folder's own `runtime`. "auto" takes Docker when its engine
     answers and has the proxies' image, else local processes; the answer is written into the
@@ -40,10 +42,13 @@ def choose(file: ConfigFile) -> tuple[Runtime, Engine]:
         with file.edit() as config:
             config.runtime = chosen
     if chosen == "process":
-        return ProcessRuntime(file.data_dir, SPEED_FILE), Mtg() if find_mtg() else Builtin()
+        # Those whose program is not there are named, too: who chooses one is told what is missing.
+        engines = by_name(Mtg(), Builtin(), Telemt()) if find_mtg() else by_name(Builtin(), Mtg(), Telemt())
+        return ProcessRuntime(file.data_dir, SPEED_FILE), engines
     from app.runtimes.docker.runtime import NETWORK, DockerRuntime
 
-    return DockerRuntime(instance(config.secret_key), os.environ.get("MTPROTO_NETWORK") or NETWORK), MtgImage()
+    runtime = DockerRuntime(instance(config.secret_key), os.environ.get("MTPROTO_NETWORK") or NETWORK)
+    return runtime, by_name(MtgImage(), TelemtImage())
 
 
 def edge_from_env(data_dir: Path, runtime: Runtime) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from app.config.model import Config
 from app.control.engine_limits import unserved
-from app.engines.base import NO_INGRESS, Engine, EngineRefusal, IngressSpec, PlaceOf
+from app.engines.base import NO_INGRESS, Engine, EngineRefusal, IngressSpec, PlaceOf, engine_name
 from app.ledger.traffic import Total
 from app.messages import Problem, text
 from app.rules import domains
@@ -39,30 +39,31 @@ class Desired:
     routes: Mapping[str, str]
 
 
-def desired(config: Config, totals: Mapping[str, Total], now: datetime, engine: Engine, runtime: Runtime,
+def desired(config: Config, totals: Mapping[str, Total], now: datetime, engines: Mapping[str, Engine], runtime: Runtime,
             front: Callable[[Config, str], IngressSpec] = lambda config, domain: NO_INGRESS,
             last_uses: Mapping[str, float] = MappingProxyType({})) -> Desired:
-    """Every link of an enabled user who has not expired and is not blocked is served by a workload, unless all are
-    stopped. front: what stands before the engine of a link with this domain. last_uses: Unix seconds by
-    link id; the links of a user that were used lately share the speed after the limit."""
-    wanted: dict[str, UserLink] = {}
+    """Every link of an enabled user who has not expired and is not blocked is served by a workload of the user's
+    engine, unless all are stopped; what an engine can't do is the trouble of its own users only. engines: by name, the
+    first for users without a choice. front: what stands before the engine of a link with this domain. last_uses:
+    Unix seconds by link id; the links of a user that were used lately share the speed after the limit."""
+    wanted: dict[str, dict[str, UserLink]] = {name: {} for name in engines}
     taken: set[str] = set()
     suspended: dict[str, str] = {}
     at_limit: set[str] = set()
     throttles: dict[str, int] = {}
     refused: dict[str, Problem] = {}
     for user in config.users:
-        total, theirs = totals.get(user.id, Total()), links(user, config, now)
+        total, own = totals.get(user.id, Total()), links(user, config, now)
         if config.proxies_stopped or not user.enabled or expired(user, now):
-            suspended |= {link.name: user.id for link in theirs}
+            suspended |= {link.name: user.id for link in own}
             continue
         if blocked(user, config, total):
-            suspended |= {link.name: user.id for link in theirs}
-            at_limit.update(link.name for link in theirs)
+            suspended |= {link.name: user.id for link in own}
+            at_limit.update(link.name for link in own)
             continue
         speed = speed_mbps(user, config) if over_limit(user, config, total) else 0
-        used = sum(now.timestamp() - last_uses.get(link.id, 0.0) < IN_USE_FOR for link in theirs)
-        for link in theirs:
+        used = sum(now.timestamp() - last_uses.get(link.id, 0.0) < IN_USE_FOR for link in own)
+        for link in own:
             if config.port_443_mode and not link.domain:
                 refused[link.name] = Problem("user.no_domain")
                 continue
@@ -70,23 +71,28 @@ def desired(config: Config, totals: Mapping[str, Total], now: datetime, engine: 
                                          or domains.unfit(link.domain)):
                 refused[link.name] = domains.conflict(config, link.domain, user, now) or text("")
                 continue
-            if why := unserved(link, engine):
+            if why := unserved(link, named := engine_name(user, config, engines), engines):
                 refused[link.name] = why
                 continue
             taken.add(link.domain)
             if speed:
                 throttles[link.name] = max(SLOWEST, round(speed * 1e6 / 8 / max(1, used)) * 8)
-            wanted[link.id] = replace(link, bits_per_second=throttles.get(link.name))
-    try:
-        made = engine.workloads(list(wanted.values()), config, _places(config, runtime),
-                                lambda domain: front(config, domain))
-    except EngineRefusal as refusal:
-        refused |= {link.name: refusal.problem for link in wanted.values()}
-        made, throttles = [], {}
-    routes = {wanted[link].domain: f"{workload.name}:{workload.place.listen.rpartition(':')[2]}"
-              for workload in made for link in workload.links} if config.port_443_mode else {}
-    return Desired({workload.name: workload for workload in made}, suspended, frozenset(at_limit), throttles, refused,
-                   routes)
+            wanted[named][link.id] = replace(link, bits_per_second=throttles.get(link.name))
+    made: dict[str, Workload] = {}
+    routes: dict[str, str] = {}
+    for name, theirs in wanted.items():
+        try:
+            workloads = engines[name].workloads(list(theirs.values()), config, _places(config, runtime),
+                                                lambda domain: front(config, domain))
+        except EngineRefusal as refusal:
+            refused |= {link.name: refusal.problem for link in theirs.values()}
+            throttles = {link: speed for link, speed in throttles.items() if link not in refused}
+            continue
+        made |= {workload.name: workload for workload in workloads}
+        if config.port_443_mode:
+            routes |= {theirs[link].domain: f"{workload.name}:{workload.place.listen.rpartition(':')[2]}"
+                       for workload in workloads for link in workload.links}
+    return Desired(made, suspended, frozenset(at_limit), throttles, refused, routes)
 
 
 def _places(config: Config, runtime: Runtime) -> PlaceOf:

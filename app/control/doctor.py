@@ -89,11 +89,11 @@ def _whole(status: Status) -> Iterator[Finding]:
 
 
 def _links(system: System, users: list[UserView]) -> list[Finding]:
-    config, port = system.declaration.last_good(), system.port443.public_port
+    config = system.declaration.last_good()
 
     def tried(user: UserView) -> Finding | None:
         try:
-            probe_link(link_from_here(user, config, port), system.clock, config)
+            probe_link(link_from_here(user), system.clock, config)
         except (ProbeError, Refused) as error:
             return Finding("links", PROBLEM, sentence(
                 Problem("doctor.link_bad", {"name": user.name, "reason": str(error)})))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from app.config.model import Config
-from app.engines.base import Engine
+from app.engines.base import Engine, default_engine, engine_name
 from app.messages import Problem
 from app.mtproto.secret import FAKETLS
 from app.rules.links import UserLink
@@ -12,8 +14,11 @@ from app.rules.links import UserLink
 _CATCHES = {"proxy_blocklist": "engine.blocklist_private"}
 
 
-def unserved(link: UserLink, engine: Engine) -> Problem | None:
-    """Why this engine can't serve a link with such a secret, and what would help; None if it can."""
+def unserved(link: UserLink, name: str, engines: Mapping[str, Engine]) -> Problem | None:
+    """Why the engine of this name can't serve a link here, and what would help; None if it can."""
+    engine = engines.get(name)
+    if engine is None:
+        return Problem("engine.not_here", {"engine": name, "available": sorted(engines)})
     taken = engine.capabilities.secrets
     if link.secret.kind in taken:
         return None
@@ -24,12 +29,13 @@ def unserved(link: UserLink, engine: Engine) -> Problem | None:
                                       "kinds": sorted(taken)})
 
 
-def engine_notes(engine: Engine, config: Config) -> list[Problem]:
-    """What of the declaration this engine does not do, or does with a catch."""
-    can = engine.capabilities
-    return [*(Problem("engine.ignores", {"setting": field, "engine": _title(engine)}) for field in can.ignores
-              if getattr(config, field)),
-            *(Problem(_CATCHES[field]) for field in can.cautions if getattr(config, field))]
+def engine_notes(engines: Mapping[str, Engine], config: Config) -> list[Problem]:
+    """What of the declaration its users' engines do not do, or do with a catch."""
+    used = {engine_name(user, config, engines) for user in config.users} or {default_engine(config, engines)}
+    return [note for name, engine in engines.items() if name in used for note in (
+        *(Problem("engine.ignores", {"setting": field, "engine": _title(engine)})
+          for field in engine.capabilities.ignores if getattr(config, field)),
+        *(Problem(_CATCHES[field]) for field in engine.capabilities.cautions if getattr(config, field)))]
 
 
 def _title(engine: Engine) -> Problem | str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from app.control.served import served
-from app.engines.base import Engine
+from app.engines.base import Engine, serving
 from app.ledger.ledger import Ledger
 from app.messages import Problem
 from app.rules.links import UserLink
@@ -25,7 +25,7 @@ class PacingCheck:
     """Looks at each run once, and again only at slow ones. by_name: as in served(). looked: by run id."""
 
     runtime: Runtime
-    engine: Engine
+    engines: Mapping[str, Engine]
     ledger: Ledger
     by_name: Callable[[], Mapping[str, UserLink]]
     looked: dict[str, float] = field(default_factory=dict)
@@ -41,7 +41,9 @@ class PacingCheck:
             again = now - self.looked[run_id] >= AGAIN and was_slow if run_id in self.looked else True
             if not again or now - observed.started_at < LEARNING:
                 continue
-            reason = _as_one(self.engine.findings(self.runtime.logs(observed.name, _LINES), observed.started_at, now))
+            engine = serving(observed, self.engines)
+            reason = _as_one(engine.findings(self.runtime.logs(observed.name, _LINES), observed.started_at, now)
+                             if engine else ())
             self.looked[run_id] = now
             for link in links[run_id]:
                 if reason != slow.get((link, run_id)):

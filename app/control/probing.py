@@ -10,13 +10,12 @@ from app.config.model import Config
 from app.control.records import UserView
 from app.mtproto.links import Link, parse_link
 from app.mtproto.probe import HANDSHAKE, ProbeError, probe
-from app.rules.links import listened_port
 
 
-def link_from_here(view: UserView, config: Config, edge_port: int) -> Link:
+def link_from_here(view: UserView) -> Link:
     """The user's link as it is tried from this server: on the port listened on, as a public port is another
-    machine's. edge_port: where nginx is published."""
-    return replace(parse_link(view.tg_link), port=listened_port(view.port, config, edge_port))
+    machine's."""
+    return replace(parse_link(view.tg_link), port=view.listened_port)
 
 
 def probe_link(link: Link, clock: OutsideClock, config: Config) -> float:

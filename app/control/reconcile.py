@@ -18,7 +18,7 @@ from app.control.outcome import FAILED, Outcome
 from app.control.plan import CREATE, LONGEST_PAUSE, REMOVE, REPLACE, START, STOP, UPDATE, Action, plan
 from app.control.port443 import Port443, closing
 from app.control.sampling import Sampler, locked
-from app.control.throttling import throttling
+from app.control.throttling import Throttling
 from app.control.updating import Updating
 from app.engines.base import Engine
 from app.ledger.ledger import Ledger
@@ -38,7 +38,7 @@ class Reconciler:
     data_dir: Path
     ledger: Ledger
     runtime: Runtime
-    engine: Engine
+    engines: Mapping[str, Engine]
     by_name: Callable[[], Mapping[str, UserLink]]
     port443: Port443 = field(default_factory=Port443)
     clock: Clock = WALL
@@ -46,10 +46,10 @@ class Reconciler:
     def __post_init__(self) -> None:
         self.backoff = BackOff(lambda: self.clock(), LONGEST_PAUSE)
         self.edge = EdgeReconciler(self.ledger, self.port443, lambda: self.clock())
-        self.sampler = Sampler(self.data_dir, self.ledger, self.runtime, self.engine, self.by_name,
+        self.sampler = Sampler(self.data_dir, self.ledger, self.runtime, self.engines, self.by_name,
                                lambda: self.clock())
-        self.updating = Updating(lambda workload: self.engine, self.runtime)
-        self.throttling = throttling(self.engine, self.runtime, self.ledger, lambda: self.clock())
+        self.updating = Updating(lambda workload: self.engines[workload.engine], self.runtime)
+        self.throttling = Throttling(self.engines, self.runtime, self.ledger, lambda: self.clock())
 
     def reconcile(self, read: Callable[[], Config], respect_backoff: bool = False) -> list[Outcome]:
         """One pass. `read` is called under the lock, so that no pass acts on a stale declaration.
@@ -66,7 +66,7 @@ class Reconciler:
         with self._lock():
             everybody = {user.id for user in read().users} <= user_ids
             running = [o for o in self.runtime.observe() if o.state == RUNNING
-                       and (o.user_id in user_ids or (o.live and everybody))]
+                       and (o.user_id in user_ids or (o.shared and everybody))]
             self.sampler.sample(running)
             config = read()
             stops = self._run_all([Action(STOP, o.name, o.user_id) for o in running], config)
@@ -84,7 +84,7 @@ class Reconciler:
 
     def _desired(self, config: Config) -> Desired:
         front = closing(self.port443.front, self.ledger.strangers.closed_covers())
-        return desired(config, self.ledger.traffic.totals(), self.now(), self.engine, self.runtime,
+        return desired(config, self.ledger.traffic.totals(), self.now(), self.engines, self.runtime,
                        front, self.ledger.traffic.last_uses())
 
     def _pass(self, config: Config, respect_backoff: bool, renew: Collection[str] = ()) -> list[Outcome]:
@@ -101,7 +101,7 @@ class Reconciler:
             actions = [a for a in actions if not self.backoff.resting(a.name, a.spec)]
         ending = {a.name for a in actions if a.kind in (REPLACE, UPDATE, STOP, REMOVE)}
         self.sampler.sample([o for o in observed if o.name in ending and o.state == RUNNING])
-        if any(a.workload and a.workload.live_files for a in actions):
+        if any(a.workload and a.workload.shared for a in actions):
             with self.ledger.database.best_effort("whose links are served"):
                 self.ledger.traffic.note_links({link.id: link.user.id for link in all_links(config)})
         if self.edge.has_served and actions:

@@ -42,7 +42,8 @@ class UserView:
     that is awaited.
     throttled_bps: the limit in force in bits per second, None if there is none; throttle_verified_at:
     when that was last read back. slow: why the proxy sends slower than it could, "" if it does not.
-    link_port: the port in the link: the declared public_port, else the user's own, or that of nginx.
+    served_by: the engine's name. link_port: the port in the link: the declared public_port, else listened_port: the
+    user's own, that of an engine which serves all its users together, or that of nginx.
     link_last_used: when this link, not an old one, was last used. Times are ISO 8601.
     more: what is declared in the fields of the schema that stand under no name above, by key.
     """
@@ -91,6 +92,8 @@ class UserView:
     note: str
     created_at: str
     slow: str
+    served_by: str
+    listened_port: int
     link_port: int
     tg_link: str
     tme_link: str

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from app.control.served import served
-from app.engines.base import Engine
+from app.engines.base import Engine, serving
 from app.ledger.ledger import Ledger
 from app.ledger.refusals import Count
 from app.ledger.traffic import Reading
@@ -35,7 +35,7 @@ class Sampler:
     data_dir: Path
     ledger: Ledger
     runtime: Runtime
-    engine: Engine
+    engines: Mapping[str, Engine]
     by_name: Callable[[], Mapping[str, UserLink]]
     clock: Clock
     unwritten: dict[tuple[str, str, bool], Reading] = field(default_factory=dict)
@@ -71,15 +71,17 @@ class Sampler:
             if sample.run_id not in running:
                 continue
             there, serves = running[sample.run_id], links[sample.run_id]
-            guessed = not (there.links or there.live)
+            guessed = not (there.links or there.shared)
             if sample.network is not None:
                 # Of several links, nobody knows whose bytes the network has counted.
                 if len(serves) == 1:
                     refused.append(Count(there.user_id, serves[0], sample.run_id, None, guessed))
                     yield _estimate(there.user_id, serves[0], sample.run_id, sample.network, guessed)
                 continue
+            if not (engine := serving(there, self.engines)):
+                continue
             try:
-                told = self.engine.readings(serves, sample.text)
+                told = engine.readings(serves, sample.text)
             except (ValueError, OverflowError) as error:  # of one workload, and no reason to count nobody
                 _left_out(sample.name, error)
                 continue
@@ -99,7 +101,7 @@ class Sampler:
 
     def _owners(self, running: Iterable[Observed]) -> dict[str, str]:
         """Users by link, for workloads that serve those of several users; of today's links and of those before."""
-        if not any(there.live for there in running):
+        if not any(there.shared for there in running):
             return {}
         before: dict[str, str] = {}
         with suppress(sqlite3.OperationalError):

@@ -12,14 +12,14 @@ def served(observed: Iterable[Observed], by_name: Callable[[], Mapping[str, User
     """The ids of the links that each of these workloads serves, by run id.
 
     by_name: the links that are declared, by the name of their workload; asked only for those that do not tell. Where
-    nobody has such a workload any more, its name stands for the one link that it serves. () for one with live files,
-    whose engine tells which they are.
+    nobody has such a workload any more, its name stands for the one link that it serves. () for one that is
+    shared, whose engine tells which they are.
     """
     observed = list(observed)
-    declared = {} if all(each.links or each.live for each in observed) else by_name()
+    declared = {} if all(each.links or each.shared for each in observed) else by_name()
 
     def known(each: Observed) -> tuple[str, ...]:
-        if each.links or each.live:
+        if each.links or each.shared:
             return each.links
         link = declared.get(each.name)
         return (link.id if link and link.user.id == each.user_id else each.name,)

@@ -9,6 +9,7 @@ from datetime import datetime, tzinfo
 from app.checks.server import server_address
 from app.config.model import Config
 from app.control.system import System
+from app.engines.base import Engine
 from app.ledger.refusals import Refused
 from app.ledger.traffic import Total
 from app.lib.zone import server_zone
@@ -20,7 +21,8 @@ from app.runtimes.base import RUNNING, Observed, RuntimeFailure
 class Snapshot:
     """Everything a view is made of, read once for all users. observed: None, and `unavailable` says
     why, while the runtime does not answer. verified: Unix seconds by workload. last_uses: Unix seconds by
-    link id. slow: reasons by link id. public_port: the one that nginx is published on. zone: the server's."""
+    link id. slow: reasons by link id. public_port: the one that nginx is published on. engines: by name. zone: the
+    server's."""
 
     config: Config
     observed: Mapping[str, Observed] | None
@@ -33,6 +35,7 @@ class Snapshot:
     last_uses: Mapping[str, float]
     slow: Mapping[str, str]
     public_port: int
+    engines: Mapping[str, Engine]
     now: datetime
     zone: tzinfo
     server: str
@@ -55,7 +58,7 @@ def take(system: System) -> Snapshot:
         config=config, observed=observed, unavailable=unavailable, totals=ledger.traffic.totals(),
         problems=_sentences(ledger.workloads.problems()), refusals=ledger.refusals.totals(),
         throttles=ledger.workloads.throttles(), verified=ledger.workloads.verified(),
-        last_uses=ledger.traffic.last_uses(), public_port=system.port443.public_port,
+        last_uses=ledger.traffic.last_uses(), public_port=system.port443.public_port, engines=system.engines,
         slow={link: sentence(why) for (link, run_id), why in ledger.workloads.slow().items() if run_id in runs},
         now=system.reconciler.now(), zone=server_zone(), server=server_address(config)[0])
 

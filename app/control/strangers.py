@@ -10,6 +10,7 @@ from app.config.model import Config
 from app.control import passes
 from app.control.system import System
 from app.edge.base import EdgeFailure
+from app.engines.base import engine_name
 from app.ledger.ledger import Ledger
 from app.messages import Problem, sentence
 from app.rules import domains
@@ -46,7 +47,8 @@ class Watch:
         """Close the covers that lead here or inside, and open those that no longer do."""
         system, config = self._system, self._system.declaration.last_good()
         # The built-in engine looks by itself before it connects.
-        if not system.port443.addresses or system.engine.name == "builtin":
+        if not system.port443.addresses or {engine_name(user, config, system.engines)
+                                            for user in config.users} <= {"builtin"}:
             return
         known = system.ledger.strangers.closed_covers()
         theirs = dict(domains.owners(config, system.reconciler.now()))

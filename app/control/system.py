@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from app.accounts.logins import Logins
@@ -30,10 +31,11 @@ class System:
     """data_dir: the folder of the declaration and the ledger. sampled_at: when the counters of all proxies were
     last read by this process, in monotonic seconds; 0.0 for never."""
 
-    def __init__(self, data_dir: Path, runtime: Runtime, engine: Engine, edge: Edge | None = None,
+    def __init__(self, data_dir: Path, runtime: Runtime, engines: Mapping[str, Engine], edge: Edge | None = None,
                  certbot: Certbot | None = None, addresses: Addresses | None = None, public_port: int = 443,
                  networks: tuple[Network, ...] = ()):
-        """edge, certbot: nginx and certbot, where they stand beside the panel; see Port443. Raises Refused."""
+        """engines: by name, the first for users without a choice. edge, certbot: nginx and certbot, where they stand
+        beside the panel; see Port443. Raises Refused."""
         self.data_dir = data_dir
         self.file = ConfigFile(data_dir)
         with refusing():
@@ -41,13 +43,13 @@ class System:
         self.declaration = Declaration(self.file, edge is not None)
         self.ledger = Ledger(data_dir)
         self.runtime = runtime
-        self.engine = engine
+        self.engines = engines
         store = Store(data_dir / "certificates")
         manager = CertificateManager(certbot, store, self.ledger.certificates, data_dir) if certbot else None
         self.port443 = Port443(edge, manager, addresses, public_port, networks)
-        self.reconciler = Reconciler(data_dir, self.ledger, runtime, engine, self.declaration.links, self.port443)
+        self.reconciler = Reconciler(data_dir, self.ledger, runtime, engines, self.declaration.links, self.port443)
         self.certificate_reconciler = CertificateReconciler(manager, self.ledger)
-        self.pacing = PacingCheck(runtime, engine, self.ledger, self.declaration.links)
+        self.pacing = PacingCheck(runtime, engines, self.ledger, self.declaration.links)
         self.clock = OutsideClock(self.ledger.clocks)
         self.server = Server(addresses)
         self.logins = Logins(self.declaration.last_good, self.file, self.ledger)
@@ -64,5 +66,5 @@ class System:
         file = ConfigFile(data_dir)
         with refusing():
             file.prepare()
-            runtime, engine = choose(file)
-            return cls(data_dir, runtime, engine, **edge_from_env(data_dir, runtime))
+            runtime, engines = choose(file)
+            return cls(data_dir, runtime, engines, **edge_from_env(data_dir, runtime))

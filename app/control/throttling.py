@@ -6,11 +6,10 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from app.config.model import Config
 from app.control.outcome import Outcome
-from app.engines.base import ENGINE, Engine
+from app.engines.base import ENGINE, Engine, serving
 from app.ledger.ledger import Ledger
 from app.lib.clock import Clock
 from app.messages import Problem, sentence
@@ -22,16 +21,21 @@ from app.runtimes.base import RUNNING, Observed, Runtime, RuntimeFailure
 READ_AGAIN_AFTER, READ_AGAIN_AT_ONCE = 300.0, 4
 
 
-class Throttling(Protocol):
+class Throttling:
+    """Whoever does it for each workload: its engine, or the runtime around it. clock: Unix seconds."""
+
+    def __init__(self, engines: Mapping[str, Engine], runtime: Runtime, ledger: Ledger, clock: Clock) -> None:
+        self._engines = engines
+        self._by_engine = ByEngine(engines, runtime, ledger, clock)
+        self._by_runtime = ByRuntime(runtime, ledger, clock)
+
     def enforce(self, wanted: Mapping[str, int], observed: Mapping[str, Observed], config: Config) -> list[Outcome]:
         """Let these limits (bits per second by the link's name) be in force, and no others, as far as what serves the
         links runs; what was done for it, or failed. observed: workloads by name."""
-
-
-def throttling(engine: Engine, runtime: Runtime, ledger: Ledger, clock: Clock) -> Throttling:
-    """Who does it for the links of this engine. clock: Unix seconds."""
-    kind = ByEngine if engine.capabilities.speed == ENGINE else ByRuntime
-    return kind(engine, runtime, ledger, clock)
+        itself = {name: there for name, there in observed.items() if there.live
+                  and (engine := serving(there, self._engines)) and engine.capabilities.speed == ENGINE}
+        others = {name: there for name, there in observed.items() if name not in itself}
+        return [*self._by_runtime.enforce(wanted, others, config), *self._by_engine.enforce(wanted, itself, config)]
 
 
 @dataclass
@@ -39,14 +43,13 @@ class ByRuntime:
     """The runtime limits the workload of a link from outside, whenever it is told to. read_back: which limit was read
     back when: (run id, bits per second, Unix seconds) by the link's name."""
 
-    engine: Engine
     runtime: Runtime
     ledger: Ledger
     clock: Clock
     read_back: dict[str, tuple[str, int, float]] = field(default_factory=dict)
 
     def enforce(self, wanted: Mapping[str, int], observed: Mapping[str, Observed], config: Config) -> list[Outcome]:
-        """As in Throttling."""
+        """As in Throttling, for these workloads."""
         outcomes, again, known = [], 0, self.ledger.workloads.throttles()
         names = {user.id: user.name for user in config.users}
         # A ledger begun anew knows nothing of what runs throttled: once, all are looked at.
@@ -89,20 +92,20 @@ class ByEngine:
 
     taken_over_in = 3.0  # seconds
 
-    engine: Engine
+    engines: Mapping[str, Engine]
     runtime: Runtime
     ledger: Ledger
     clock: Clock
 
     def enforce(self, wanted: Mapping[str, int], observed: Mapping[str, Observed], config: Config) -> list[Outcome]:
-        """As in Throttling."""
+        """As in Throttling, for these workloads."""
         known, began = self.ledger.workloads.throttles(), time.monotonic()
-        if not wanted and not known:
+        running = {o.run_id: o for o in observed.values() if o.state == RUNNING}
+        if not running or not (wanted or known):
             return []
         links = {link.id: link for link in all_links(config)}
-        running = {o.run_id for o in observed.values() if o.live and o.state == RUNNING}
         told = self._told(links, running)
-        while any(bits != wanted.get(name) for name, bits in told.items()) \
+        while any(bits != wanted.get(name) for name, (bits, _) in told.items()) \
                 and time.monotonic() - began < self.taken_over_in:
             time.sleep(0.05)
             told = self._told(links, running)
@@ -110,9 +113,9 @@ class ByEngine:
         for link in links.values():
             if link.name not in told:
                 continue
-            speed, bits = wanted.get(link.name), told[link.name]
+            speed, (bits, engine) = wanted.get(link.name), told[link.name]
             problem = None if bits == speed else Problem("throttle.not_kept", {
-                "name": link.user.name, "wanted": speed or 0, "engine": self.engine.name, "kept": bits or 0})
+                "name": link.user.name, "wanted": speed or 0, "engine": engine, "kept": bits or 0})
             if problem or known.get(link.name) != bits:
                 outcomes.append(Outcome(_action(speed), link.name, link.user.name, not problem,
                                         sentence(problem) if problem else "", time.monotonic() - began, link.user.id,
@@ -125,14 +128,16 @@ class ByEngine:
             self.ledger.workloads.set_throttle(name, None)
         return outcomes
 
-    def _told(self, links: Mapping[str, UserLink], running: set[str]) -> dict[str, int | None]:
-        """The limits that engines say they keep links to, by the links' names."""
-        found: dict[str, int | None] = {}
+    def _told(self, links: Mapping[str, UserLink],
+              running: Mapping[str, Observed]) -> dict[str, tuple[int | None, str]]:
+        """The limits that engines say they keep links to, and which engine says so, by the links' names."""
+        found: dict[str, tuple[int | None, str]] = {}
         for sample in self.runtime.samples():
-            if sample.run_id in running and sample.text:
+            there = running.get(sample.run_id)
+            if there and sample.text and (engine := serving(there, self.engines)):
                 with suppress(ValueError):
-                    found |= {links[link].name: counters.bits_per_second for link, counters
-                              in self.engine.readings((), sample.text).items() if link in links}
+                    found |= {links[link].name: (counters.bits_per_second, engine.name) for link, counters
+                              in engine.readings(there.links, sample.text).items() if link in links}
         return found
 
 

@@ -16,6 +16,7 @@ from app.control.errors import refusing
 from app.control.records import CertificateView, EdgeStatus, OldLinkView, Status, UserView, moment
 from app.control.snapshot import Snapshot
 from app.control.system import System
+from app.engines.base import default_engine, engine_name
 from app.ledger.events import Event
 from app.ledger.history import Point
 from app.ledger.traffic import Total
@@ -24,7 +25,7 @@ from app.messages import sentence
 from app.mtproto.links import tg_link, tme_link
 from app.rules import limits
 from app.rules.hints import hints
-from app.rules.links import link_port, links, workload_name
+from app.rules.links import link_port, links, listened_port, workload_name
 from app.rules.users import find
 from app.runtimes.base import RUNNING, STOPPED, Observed
 
@@ -61,11 +62,11 @@ def status(system: System, max_age: float = 3.0) -> Status:
     edge = _edge(system, now, running)
     problems += [system.reconciler.sampler.trouble, *(edge.problems if edge else ()), *troubles(views, now)]
     return Status(
-        runtime=system.runtime.name, engine=system.engine.name, running=running,
+        runtime=system.runtime.name, engine=default_engine(now.config, system.engines), running=running,
         total=sum(v.state not in ("disabled", "expired", "blocked") for v in views), users=views,
         stopped=now.config.proxies_stopped, outdated=now.outdated,
         problems=list(dict.fromkeys(filter(None, problems))),
-        notes=[*map(sentence, engine_notes(system.engine, now.config)), *system.runtime.notes(), *hint_notes(views)],
+        notes=[*map(sentence, engine_notes(system.engines, now.config)), *system.runtime.notes(), *hint_notes(views)],
         server=now.server, server_note=system.server.note(now.config), edge=edge,
         **{field: sum(getattr(v, field) for v in views) for field in (
             "bytes_down", "bytes_up", "period_down", "period_up", "now_down", "now_up", "connections",
@@ -114,7 +115,9 @@ def user_view(user: User, sight: Snapshot) -> UserView:
     state, reason = _state(user, name, sight)
     config = sight.config
     today, *old = links(user, config, sight.now)
-    secret, port = today.secret, link_port(user, config, sight.public_port)
+    engine = engine_name(user, config, sight.engines)
+    place = (user, config, sight.public_port, engine in sight.engines and sight.engines[engine].capabilities.shared)
+    secret, port = today.secret, link_port(*place)
     link = (sight.server, port, secret)
     running = state == "running"
     fresh = running and abs(sight.now.timestamp() - total.sampled_at) <= max(30, 3 * config.monitor_seconds)
@@ -145,7 +148,8 @@ def user_view(user: User, sight: Snapshot) -> UserView:
         expires_after_days=0 if user.expires_at else user.expires_after_days,
         note=user.note, created_at=user.created_at.isoformat(),
         slow=sight.slow.get(today.id, "") if running else "",
-        link_port=port, tg_link=tg_link(*link), tme_link=tme_link(*link),
+        served_by=engine, listened_port=listened_port(*place), link_port=port,
+        tg_link=tg_link(*link), tme_link=tme_link(*link),
         link_last_used=_last_used(today.id, sight),
         old_links=[OldLinkView(
             domain=each.domain, until=each.until.isoformat(), tg_link=tg_link(sight.server, port, each.secret),
@@ -182,7 +186,7 @@ def _last_used(link: str, sight: Snapshot) -> str | None:
 
 def _serving(name: str, observed: Mapping[str, Observed]) -> Observed | None:
     """The workload of this name, which serves one link; or else the one that serves those of several users."""
-    return observed.get(name) or next((each for each in observed.values() if each.live), None)
+    return observed.get(name) or next((each for each in observed.values() if each.shared), None)
 
 
 def _state(user: User, name: str, sight: Snapshot) -> tuple[str, str]:
@@ -197,7 +201,7 @@ def _state(user: User, name: str, sight: Snapshot) -> tuple[str, str]:
     if sight.observed is None:
         return "unknown", sight.unavailable
     there, problem = _serving(name, sight.observed), sight.problems.get(name, "")
-    if there and there.state == RUNNING and (there.user_id == user.id or there.live):
+    if there and there.state == RUNNING and (there.user_id == user.id or there.shared):
         return "running", problem or (ESTIMATING if total.estimating else "")
     if sight.config.proxies_stopped:
         return "stopped", ""

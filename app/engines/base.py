@@ -11,7 +11,7 @@ from app.ledger.refusals import Refused
 from app.messages import Problem
 from app.messages.errors import Coded
 from app.rules.links import UserLink
-from app.runtimes.base import Place, Workload
+from app.runtimes.base import Observed, Place, Workload
 
 
 class EngineRefusal(Coded):
@@ -27,13 +27,15 @@ class Capabilities:
     """What an engine can do, as data: what follows from it is decided, and said, elsewhere.
 
     secrets: the kinds (Secret.kind) that it serves. speed: who limits the speed of a link; devices: who limits how
-    many use it. restarts: whether a change of one link restarts what serves it. exact: whether its counters are
-    exact. ignores: settings that it does not use. cautions: settings that it uses, with a catch.
+    many use it. shared: whether one workload serves all its links, on one port. restarts: whether a change of one
+    link restarts what serves it. exact: whether its counters are exact. ignores: settings that it does not use.
+    cautions: settings that it uses, with a catch.
     """
 
     secrets: frozenset[str]
     speed: str = RUNTIME
     devices: str = NOBODY
+    shared: bool = False
     restarts: bool = True
     exact: bool = True
     ignores: tuple[str, ...] = ()
@@ -134,6 +136,26 @@ class Engine(Protocol):
         started_at, now: Unix seconds. With them it is seen that an engine which failed at first has
         learned since, and lines of an earlier start are left out; without them, every line counts.
         """
+
+
+def by_name(*engines: Engine) -> dict[str, Engine]:
+    """Engines by their names. The first one serves users who have no choice of their own, if the settings have none."""
+    return {engine.name: engine for engine in engines}
+
+
+def default_engine(config: Config, engines: Mapping[str, Engine]) -> str:
+    """The name of the engine of users who have no choice of their own."""
+    return config.engine or next(iter(engines))
+
+
+def engine_name(user: User, config: Config, engines: Mapping[str, Engine]) -> str:
+    """The name of the engine that this user is to be served by; it need not be among these."""
+    return user.engine or default_engine(config, engines)
+
+
+def serving(observed: Observed, engines: Mapping[str, Engine]) -> Engine | None:
+    """The engine of a workload; None for one that this installation does not have (any more)."""
+    return engines.get(observed.engine) if observed.engine else next(iter(engines.values()))
 
 
 class Basics:

@@ -45,14 +45,15 @@ def workload_name(user: User) -> str:
     return f"{NAME_PREFIX}{user.port}"
 
 
-def listened_port(port: int, config: Config, edge_port: int) -> int:
-    """Where this server takes the connections of a user with this port. edge_port: where nginx is published."""
-    return edge_port if config.port_443_mode else port
+def listened_port(user: User, config: Config, edge_port: int, shared: bool = False) -> int:
+    """Where this server takes the connections of this user. edge_port: where nginx is published. shared: whether
+    one workload serves them and others."""
+    return edge_port if config.port_443_mode else config.shared_port if shared else user.port
 
 
-def link_port(user: User, config: Config, edge_port: int) -> int:
+def link_port(user: User, config: Config, edge_port: int, shared: bool = False) -> int:
     """The port that the user's links carry: what stands before this server may listen on another than it does."""
-    return user.public_port or config.public_port or listened_port(user.port, config, edge_port)
+    return user.public_port or config.public_port or listened_port(user, config, edge_port, shared)
 
 
 def links(user: User, config: Config, now: datetime) -> list[UserLink]:

@@ -164,7 +164,7 @@ def rotate(user: User) -> None:
 
 def free_port(config: Config, port_taken: Callable[[int], Problem | None]) -> int:
     """The lowest port from proxy_port on that no user has and no program listens on."""
-    used, taken = {u.port for u in config.users}, None
+    used, taken = {config.shared_port, *(u.port for u in config.users)}, None
     for port in range(config.proxy_port, 65536):
         if port not in used and not (taken := port_taken(port)):
             return port

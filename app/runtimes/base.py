@@ -91,9 +91,14 @@ class Workload:
     healthcheck: tuple[str, ...] = ()
 
     @property
+    def shared(self) -> bool:
+        """As in Observed.shared."""
+        return bool(self.live_files) and not self.user_id
+
+    @property
     def settled_links(self) -> tuple[str, ...]:
         """As in Observed.links."""
-        return () if self.live_files else self.links
+        return () if self.shared else self.links
 
     @property
     def live(self) -> str:
@@ -154,8 +159,8 @@ class Observed:
     exited_at: Unix seconds of the last exit, 0.0 if none. reason: why it is not
     running, for people; "" if it runs. outdated: whether the image of its name is another one by now than the
     one that it was made from. links: as in Workload; () if it does not tell, as one that was made before links
-    had ids, or with live files, which may be those of other links by now. live: live_hash() of the live files
-    that are there, "" if it has none.
+    had ids, or one that is shared, whose live files may be those of other links by now. live: live_hash() of the
+    live files that are there, "" if it has none. engine: as in Workload, "" if it is not known.
     """
 
     name: str
@@ -170,6 +175,12 @@ class Observed:
     outdated: bool = False
     links: tuple[str, ...] = ()
     live: str = ""
+    engine: str = ""
+
+    @property
+    def shared(self) -> bool:
+        """Whether it serves links of several users, as its live files say."""
+        return bool(self.live) and not self.user_id
 
 
 @dataclass(frozen=True)

@@ -134,6 +134,7 @@ class UserForm(ShownForm):
                 self[spec.key].choices = [(value, capitalized(value)) for value in spec.choices]
         self["at_limit"].choices = [("", f"As for everybody: {AT_LIMIT[config.at_limit]}")] + [
             (value, capitalized(words)) for value, words in AT_LIMIT.items()]
+        self["engine"].choices[0] = ("", "As for everybody")
         self["reset_cycle"].choices = [("", f"As for everybody: {cycle(config.reset_cycle)}")] + [
             (value, capitalized(cycle(value))) for value in CYCLES]
 

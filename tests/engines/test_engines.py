@@ -12,7 +12,7 @@ import pytest
 
 from app.config.model import Config
 from app.control.engine_limits import engine_notes, unserved
-from app.engines.base import NO_INGRESS, EngineRefusal
+from app.engines.base import NO_INGRESS, EngineRefusal, by_name
 from app.engines.builtin import Builtin
 from app.engines.mtg.engine import Mtg, MtgImage, find_mtg
 from app.messages import sentence
@@ -56,10 +56,10 @@ def test_a_new_secret_cover_or_upstream_is_another_workload(engine, user, config
 def test_mtg_takes_no_secrets_without_a_domain_and_the_builtin_engine_serves_them(user, config, place, secret):
     link, = links(user(secret=secret), config, NOW)
     for engine in (Mtg("/opt/mtg"), MtgImage()):
-        why = unserved(link, engine)
+        why = unserved(link, "mtg", by_name(engine))
         assert (why.code, why.params["name"], why.params["engine"]) == ("engine.only_faketls", "Alice", "mtg")
         assert KEY not in sentence(why)
-    assert unserved(link, Builtin()) is None
+    assert unserved(link, "builtin", by_name(Builtin())) is None
     assert secret in Builtin().workload(user(secret=secret), config, place).files["config.toml"]
 
 
@@ -121,8 +121,9 @@ def test_the_image_means_nothing_to_a_local_process_and_the_memory_only_to_the_b
 
 @pytest.mark.parametrize("engine", ENGINES, ids=lambda e: type(e).__name__)
 def test_what_an_engine_does_not_do_is_noted(engine):
-    assert engine_notes(engine, Config()) == []
-    (note,) = engine_notes(engine, Config(proxy_tag="0123456789abcdef0123456789abcdef"))
+    only = by_name(engine)
+    assert engine_notes(only, Config()) == []
+    (note,) = engine_notes(only, Config(proxy_tag="0123456789abcdef0123456789abcdef"))
     assert (note.code, note.params["setting"]) == ("engine.ignores", "proxy_tag")
-    (note,) = engine_notes(engine, Config(proxy_blocklist=True))
+    (note,) = engine_notes(only, Config(proxy_blocklist=True))
     assert note.code == "engine.blocklist_private" or note.params["setting"] == "proxy_blocklist"

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 from app.config.model import Config, User
 from app.control.desired import desired
+from app.engines.base import by_name
 from app.engines.builtin import Builtin
 from app.messages import Problem
 from app.mtproto.secret import Secret
@@ -33,7 +34,7 @@ def found(config: Config, at: datetime = NOW) -> list[str]:
 
 
 def wanted(config: Config, at: datetime = NOW):
-    return desired(config, {}, at, Builtin(), Places())
+    return desired(config, {}, at, by_name(Builtin()), Places())
 
 
 def test_the_key_stays_and_the_old_link_works_until_the_grace_period_is_over():

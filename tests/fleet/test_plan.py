@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from app.config.model import Config, User
 from app.control.desired import desired
 from app.control.plan import CREATE, LONGEST_PAUSE, REMOVE, REPLACE, START, STOP, UPDATE, pause, plan, retry_at
+from app.engines.base import by_name
 from app.engines.builtin import Builtin
 from app.engines.mtg.engine import Mtg
 from app.ledger.traffic import Total
@@ -34,7 +35,7 @@ def alice(**fields) -> User:
 
 
 def wanted(*users: User, totals=None, engine=None, **settings_):
-    return desired(Config(users=list(users), **settings_), totals or {}, NOW, engine or Builtin(), Places())
+    return desired(Config(users=list(users), **settings_), totals or {}, NOW, by_name(engine or Builtin()), Places())
 
 
 def test_an_enabled_user_gets_one_workload_named_after_the_port():

@@ -16,6 +16,7 @@ from app.config.model import User
 from app.control.errors import Refused
 from app.control.pacing import AGAIN, LEARNING
 from app.control.probing import link_from_here
+from app.engines.base import by_name
 from app.engines.builtin import Builtin
 from app.messages import Problem, sentence, text
 from app.mtproto.links import parse_link
@@ -368,7 +369,7 @@ def test_a_proxy_that_could_not_learn_its_timing_is_shown_as_slow_until_it_has(w
         def findings(self, log: str, started_at: float = 0.0, now: float = 0.0) -> list[Problem]:
             return list(told)
 
-    world.fleet.pacing.engine = Learner()
+    world.fleet.pacing.engines = by_name(Learner())
     world.fleet.add_user("Anna")
     world.fleet.look_for_slow_proxies()
     assert world.fleet.user("Anna").slow == "", "it may still be learning"
@@ -520,8 +521,7 @@ def test_a_public_port_changes_links_and_nothing_that_runs(world: World, mode: b
     world.fleet.set_settings({"public_port": "8443"})
     world.fleet.update_user(boris.id, {"public_port": "9443"})
     assert [parse_link(user.tg_link).port for user in world.fleet.users()] == [8443, 9443]
-    config = world.fleet.config()
-    assert [link_from_here(user, config, 443).port for user in world.fleet.users()] == listened
+    assert [link_from_here(user).port for user in world.fleet.users()] == listened
     world.fleet.update_user(boris.id, {"public_port": ""})
     world.fleet.set_settings({"public_port": "0"})
     assert [user.link_port for user in world.fleet.users()] == listened

@@ -75,8 +75,8 @@ class Stage:
         self.program = Program(folder / LINKS)
         folder.mkdir()
         self.fleet = Fleet(folder / "data", lab.runtime, engine)
-        self.fleet.set_settings({"proxy_port": free_port(), "proxy_bind": "127.0.0.1", "server_ip": "203.0.113.7"})
-        self.port = self.fleet.config().proxy_port
+        self.fleet.set_settings({"shared_port": free_port(), "proxy_bind": "127.0.0.1", "server_ip": "203.0.113.7"})
+        self.port = self.fleet.config().shared_port
 
     def tell(self) -> None:
         """Where nothing runs: what the program would do and tell by now."""

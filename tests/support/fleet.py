@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 from app.accounts.actor import Actor, Right
 from app.accounts.admins import find, has_first_password
@@ -14,8 +16,10 @@ from app.control import passes, views
 from app.control.outcome import Outcome
 from app.control.records import CertificateView, Status, UserView
 from app.control.system import System
+from app.engines.base import Engine, by_name
 from app.ledger.events import Event
 from app.ledger.history import Point
+from app.runtimes.base import Runtime
 
 
 def named(actor: str) -> Actor:
@@ -25,6 +29,18 @@ def named(actor: str) -> Actor:
 
 
 class Fleet(System):
+    """engines: one, or several by name as System takes them."""
+
+    def __init__(self, data_dir: Path, runtime: Runtime, engines: Engine | Mapping[str, Engine], *rest: Any,
+                 **beside: Any) -> None:
+        super().__init__(data_dir, runtime, engines if isinstance(engines, Mapping) else by_name(engines),
+                         *rest, **beside)
+
+    @property
+    def engine(self) -> Engine:
+        """The one of users who have chosen none."""
+        return next(iter(self.engines.values()))
+
     # Reading
 
     def config(self) -> Config:

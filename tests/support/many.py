@@ -25,7 +25,7 @@ class Many(Basics):
     """image: one that starts the program; "" for a process of this machine."""
 
     name = "many"
-    capabilities = Capabilities(frozenset(KINDS), speed=ENGINE, restarts=False, ignores=("proxy_tag",))
+    capabilities = Capabilities(frozenset(KINDS), speed=ENGINE, shared=True, restarts=False, ignores=("proxy_tag",))
 
     def __init__(self, image: str = "") -> None:
         self.image = image
@@ -33,13 +33,13 @@ class Many(Basics):
     def workloads(self, links: Sequence[UserLink], config: Config, place: PlaceOf, front: FrontOf) -> list[Workload]:
         if not links:
             return []
-        at = place(config.proxy_port)
+        at = place(config.shared_port)
         served = {link.id: {"secret": link.secret.hex, "bits_per_second": link.bits_per_second} for link in links}
         return [Workload(
             name=NAME, user_id="", engine=self.name, image=self.image,
             command=(*(() if self.image else (sys.executable, str(PROGRAM))), "run", "{config}"),
             files={"config.toml": f'listen = "{at.listen}"\nmetrics = "{at.metrics}"\n'},
-            port=config.proxy_port, place=at, memory_mb=64 if self.image else 0, links=tuple(served),
+            port=config.shared_port, place=at, memory_mb=64 if self.image else 0, links=tuple(served),
             live_files={LINKS: json.dumps(served)})]
 
     def readings(self, links: Sequence[str], metrics: str) -> Mapping[str, Counters]:

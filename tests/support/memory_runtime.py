@@ -118,7 +118,7 @@ class MemoryRuntime:
             observed.append(Observed(
                 name, box.workload.user_id, box.workload.spec, box.state, box.run_id, box.started_at,
                 box.exited_at, 0 if settled else box.crashes, box.reason, box.outdated,
-                box.workload.settled_links, live_hash(box.live)))
+                box.workload.settled_links, live_hash(box.live), box.workload.engine))
         return observed
 
     def create(self, workload: Workload) -> None:

@@ -66,6 +66,9 @@ TEMPLATES = {
     "mtg.not_learned":
         "mtg could not fetch {url}, from which it learns how fast to send, so a connection gets some 18 Mbit/s at "
         "most; it tries again every {minutes} {minutes:minute|minutes}: {reason}",
+    "engine.not_here":
+        "there is no engine {engine} on this installation; there are {available}: choose one of them, for the user or "
+        "in the settings",
     "engine.no_mtg": "mtg is not installed here: put it on PATH, or its path into MTG_BIN",
     "engine.no_telemt": "telemt is not installed here: put it on PATH, or its path into TELEMT_BIN",
     "engine.not_taken_over":

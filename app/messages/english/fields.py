@@ -33,6 +33,7 @@ TEMPLATES = {
     "rule.user.expires_after_days":
         "days from the first use to the expiry, a whole number from 0 to 36,500; 0 means no such clock; when it "
         "starts, the panel sets expires_at instead",
+    "rule.user.engine": "mtg, telemt, builtin, or empty for the one in the settings",
     "rule.user.old_links": "a list of old links; kept by the panel",
     "rule.user.note": "any text of up to 1,000 characters",
     "rule.leftover.field": "the field's name",
@@ -50,6 +51,9 @@ TEMPLATES = {
     "rule.address": "an IPv4 or IPv6 address that others can reach, or empty",
     "rule.public_port": "the port in everybody's links, from 1 to 65535; 0 means the port listened on",
     "rule.proxy_bind": "an IP address of this machine; empty means all of them",
+    "rule.engine":
+        "mtg, telemt or builtin: what serves users who have no other one; empty means what this installation began "
+        "with",
     "rule.image": "a Docker image name, such as mtg-custom or registry.example.com/mtg:2.2.8",
     "rule.proxy_tag": "an advertising tag, or empty; mtg 2 and the built-in engine don't use it",
     "rule.proxy_concurrency":
@@ -162,6 +166,8 @@ FIELDS: dict[str, Words] = {
         "Port in the link", "If people reach this server by another port than it listens on, as behind a router. "
                             "Empty or 0: as for everybody.",
         "Port in the link, if it is not the one listened on.", "P"),
+    "user.engine": Words("Engine", "What serves this user. Empty: as for everybody, {engine_of_all}. The link stays.",
+                         "mtg, telemt or builtin (default: the setting).", "NAME"),
     "user.note": Words("Note", "For yourself.", "A note for yourself.", "TEXT"),
     "user.port": Words("Port"),
     "user.secret": Words("Secret"),

@@ -22,7 +22,7 @@ from app.runtimes.docker.client import PATIENT, Connection
 from app.runtimes.docker.containers import Containers, cut_off
 from app.runtimes.docker.events import Watcher
 from app.messages import Problem, sentence
-from app.runtimes.docker.spec import KEEP_RUNNING, LINKS, LIVE, NAME, SPEC, STAY_STOPPED, USER
+from app.runtimes.docker.spec import ENGINE, KEEP_RUNNING, LINKS, LIVE, NAME, SPEC, STAY_STOPPED, USER
 from app.runtimes.docker.state import CrashState, ContainerInfo, container_info
 from app.runtimes.scrape import KeptConnections, ScrapeFailure, scrape
 
@@ -375,7 +375,7 @@ class DockerRuntime:
                         container.started_at, container.exited_at, crashes, reason,
                         self._is_outdated(container.image, made_from),
                         tuple(container.labels.get(LINKS, "").split()),
-                        live_hash(self._containers.live_files(container)))
+                        live_hash(self._containers.live_files(container)), container.labels.get(ENGINE, ""))
 
     def _run(self, container: ContainerInfo) -> CrashState:
         name = container.labels.get(NAME, container.name)

@@ -438,4 +438,4 @@ class ProcessRuntime:
         state = RUNNING if process else EXITED if record.exited_at else CREATED
         return Observed(name, record.user_id, record.spec, state, process.run_id if process else "",
                         record.started_at, record.exited_at, crashes, record.reason, links=record.links,
-                        live=live_hash(self._folder(name).held(record.live_files)))
+                        live=live_hash(self._folder(name).held(record.live_files)), engine=record.engine)

@@ -20,6 +20,7 @@ from app.control import views
 from app.control.errors import Refused
 from app.control.records import OldLinkView, UserView
 from app.control.system import System
+from app.engines.base import default_engine
 from app.messages import sentence
 from app.messages.english.fields import words
 from app.mtproto.qr import qr_png, qr_svg
@@ -233,7 +234,8 @@ def _hints(config: Config, user: UserView | None = None) -> dict[str, str]:
     """What stands below each field of the form; user: None for a new one."""
     given = {"domain_hint": _domain_hint(config, user), "zone": server_zone(),
              "limit_of_all": gigabytes(config.traffic_limit_gb) if config.traffic_limit_gb else "none",
-             "speed_of_all": speed(config.throttle_speed_mbps)}
+             "speed_of_all": speed(config.throttle_speed_mbps),
+             "engine_of_all": default_engine(config, the_system().engines)}
     return {key: words(f"user.{key}").hint.format_map(given) for key in (*(s.key for s in USER_FIELDS), "link")}
 
 
