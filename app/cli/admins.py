@@ -95,7 +95,7 @@ def first_password(obj: Invocation) -> None:
     config = obj.system().declaration.last_good()
     name = shlex.quote(config.admin_username)
     if not config.initial_password:
-        raise Refusal(f"{config.admin_username} has logged in, or has another password since, so the first one is not "
-                      f"kept any more. For a new one: {obj.command_line(f'reset-password --username {name}')}")
+        raise Refusal("first_password.gone", name=config.admin_username,
+                      command=obj.command_line(f"reset-password --username {name}"))
     obj.answer({"username": config.admin_username, "password": config.initial_password},
                f"Name:      {config.admin_username}\nPassword:  {config.initial_password}")

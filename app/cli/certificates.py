@@ -73,7 +73,7 @@ def check(obj: Invocation, names: tuple[str, ...]) -> None:
         parts.append("\n".join(paragraph(f"! {one.domain}: {one.reason}") for one in bad))
     obj.answer([asdict(one) for one in reached], "\n\n".join(parts))
     if bad:
-        raise Refusal(f"{len(bad)} of {len(reached)} can't be used.")
+        raise Refusal("domains.unusable", bad=len(bad), count=len(reached))
 
 
 def _names(view: CertificateView) -> str:

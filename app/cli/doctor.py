@@ -27,4 +27,4 @@ def doctor(obj: Invocation, with_domains: bool) -> None:
     obj.answer([finding.to_json() for finding in found], "\n".join(lines))
     wrong = sum(finding.state == PROBLEM for finding in found)
     if wrong:
-        raise Refusal(f"{wrong} {'thing is' if wrong == 1 else 'things are'} wrong.")
+        raise Refusal("doctor.wrong", count=wrong)

@@ -171,8 +171,9 @@ def report(obj: Invocation, outcomes: list[Outcome], nothing: str = "Nothing to 
     obj.answer([outcome.to_json() for outcome in outcomes], "\n".join(lines) or nothing)
     failed = [outcome for outcome in outcomes if not outcome.ok]
     if failed:
-        raise Refusal(f"{len(failed)} of {len(outcomes)} actions failed; the panel tries them again. "
-                      f"First: {failed[0].action} {failed[0].name}: {failed[0].reason}")
+        first = failed[0]
+        raise Refusal("actions.failed", failed=len(failed), count=len(outcomes), action=first.action, name=first.name,
+                      reason=first.problem or first.reason)
 
 
 @click.command(cls=Command)
@@ -189,6 +190,7 @@ def probe(obj: Invocation, name: str) -> None:
     """
     from app.control import views
     from app.control.probing import link_from_here, probe_link
+    from app.messages import Problem, sentence, text
     from app.mtproto.probe import ProbeError
 
     system = obj.system()
@@ -198,13 +200,13 @@ def probe(obj: Invocation, name: str) -> None:
         config = system.declaration.last_good()
         milliseconds = probe_link(link_from_here(view), system.clock, config)
     except ProbeError as error:
+        why = text(error)
         if view.state != "running":
-            why = f"their proxy is {view.state}" + (f": {view.reason}" if view.reason else "")
-        else:
-            why = str(error)
+            why = Problem("probe.state", {"state": view.state, "reason": view.reason}) if view.reason else \
+                Problem("probe.state_only", {"state": view.state})
         if obj.json:
-            obj.answer({**document, "ok": False, "milliseconds": None, "reason": why}, "")
-        raise Refusal(f"{view.name}'s link does not work: {why}", error.step) from None
+            obj.answer({**document, "ok": False, "milliseconds": None, "reason": sentence(why)}, "")
+        raise Refusal("probe.failed", error.step, name=view.name, reason=why) from None
     obj.answer(
         {**document, "ok": True, "milliseconds": round(milliseconds, 1), "reason": ""},
         f"{view.name}: Telegram answers through the link in {milliseconds:.0f} ms.",

@@ -24,14 +24,14 @@ from typing import IO
 
 from app.lib import private
 from app.lib.filelock import try_flock
-from app.messages import sentence
+from app.messages.errors import Coded
 from app.runtimes.ports import bind_error, join, own_address
 
 STOP_SECONDS = 20
 
 
-class PanelError(Exception):
-    """The message is for people: what is wrong and what mends it."""
+class PanelError(Coded):
+    """The panel can't be started or ended: what is wrong, and what mends it."""
 
 
 @dataclass(frozen=True)
@@ -81,18 +81,19 @@ def listen(bind: str, port: int) -> socket.socket:
     try:
         family, *_, address = socket.getaddrinfo(bind.strip("[]"), port, type=socket.SOCK_STREAM)[0]
     except (socket.gaierror, UnicodeError):
-        raise PanelError(f"{bind!r} is not an address of this machine; 127.0.0.1 is one.") from None
+        raise PanelError("panel.no_address", "bind", bind=bind) from None
     ip = str(address[0])
     if why := bind_error(join(ip, port)):
         free = (p for p in (*range(port + 1, 65536), *range(1024, port)) if not bind_error(join(ip, p)))
-        raise PanelError(f"{sentence(why)}. Stop that program, or choose another port: --port {next(free)}"
-                         if why.code == "port.taken" else f"{sentence(why)}.")
+        if why.code == "port.taken":
+            raise PanelError("panel.port_taken", "port", reason=why, free=next(free))
+        raise PanelError("panel.unusable", "port", reason=why)
     # "::" takes IPv4 as well, whatever the system's default is: as the proxies do.
     both = ip == "::"
     try:
         return socket.create_server(address[:2], family=family, dualstack_ipv6=both)
     except OSError as error:
-        raise PanelError(f"can't listen on {bind}, port {port}: {error.strerror}.") from None
+        raise PanelError("panel.no_listen", "port", bind=bind, port=port, reason=error.strerror) from None
 
 
 class PanelFile:
@@ -140,8 +141,7 @@ class PanelFile:
         while not try_flock(handle):
             other = self.running()
             if other and (_alive(other.pid) or time.monotonic() > deadline):
-                raise PanelError(f"a panel already serves {self.data_dir} (process {other.pid}, "
-                                 f"{other.url}). Stop it first, or name another folder: --data DIR")
+                raise PanelError("panel.runs", folder=self.data_dir, pid=other.pid, url=other.url)
             time.sleep(0.1)
         handle.truncate(0)
         handle.write(f"{os.getpid()}\n{url}\n")
@@ -161,15 +161,14 @@ class PanelFile:
                 except ProcessLookupError:
                     pass  # its worker notices within a second, and ends too
                 except PermissionError:
-                    raise PanelError(f"the panel (process {panel.pid}) belongs to another account and still runs; "
-                                     f"as that one or as root: kill {panel.pid}") from None
+                    raise PanelError("panel.foreign", pid=panel.pid) from None
                 deadline = time.monotonic() + STOP_SECONDS
                 while time.monotonic() < deadline:
                     # The lock is free a moment before the process has gone.
                     if process.ended() and self.running() is None:
                         return panel
                     time.sleep(0.1)
-        raise PanelError(f"the panel (process {panel.pid}) does not end. Try again: kill -9 {panel.pid}")
+        raise PanelError("panel.does_not_end", pid=panel.pid)
 
 
 class _Watched:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import click
 
-from app.cli.instance import PanelError, PanelFile, Running, listen, url_of
+from app.cli.instance import PanelFile, Running, listen, url_of
 from app.cli.root import Group, Invocation, Refusal
 from app.cli.serve import bind_option, port_option, welcome, welcome_text
 from app.lib import private
+from app.messages import Problem
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
@@ -34,13 +35,10 @@ def restart(obj: Invocation, bind: str, port: int) -> None:
     file = ConfigFile(obj.data_dir)
     file.prepare()
     url = url_of(bind, port)
-    try:
-        old = PanelFile(obj.data_dir).running()
-        if old is None or old.url != url:
-            listen(bind, port).close()  # a busy port is told before the running panel is ended
-        PanelFile(obj.data_dir).stop()
-    except PanelError as error:
-        raise Refusal(str(error), "port") from None
+    old = PanelFile(obj.data_dir).running()
+    if old is None or old.url != url:
+        listen(bind, port).close()  # a busy port is told before the running panel is ended
+    PanelFile(obj.data_dir).stop()
     # Read before the start: the password is erased by the first login.
     config = file.read()
     log = obj.data_dir / "panel.log"
@@ -70,8 +68,7 @@ def _start(data_dir: Path, bind: str, port: int, log: Path) -> None:
             written = log.read_bytes()
             fresh = written[begin:] if len(written) >= begin else written  # else it was rotated meanwhile
             lines = fresh.decode(errors="replace").strip().splitlines()
-            why = "\n".join(lines[-15:]) or "it wrote nothing"
-            raise Refusal(f"the panel did not start. The end of {log}:\n{why}")
+            raise Refusal("panel.not_started", log=log, lines=lines[-15:] or [Problem("panel.wrote_nothing")])
         time.sleep(0.1)
 
 
@@ -96,14 +93,12 @@ def stop(obj: Invocation, keep_proxies: bool) -> None:
     from app.actions.proxies import stop_everything
 
     obj.file()
-    try:
-        ended: Running | None = PanelFile(obj.data_dir).stop()
-    except PanelError as error:
-        raise Refusal(str(error)) from None
+    ended: Running | None = PanelFile(obj.data_dir).stop()
     outcomes = [] if keep_proxies else stop_everything(obj.system(), CLI)
     failed = [outcome for outcome in outcomes if not outcome.ok]
     if failed:
-        raise Refusal("\n".join(f"{each.name} could not be stopped: {each.reason}" for each in failed))
+        raise Refusal.of(Problem("panel.not_stopped", {"name": each.name, "reason": each.problem or each.reason})
+                         for each in failed)
     said = f"The panel ({ended.url}) has stopped." if ended else "No panel was running."
     if not keep_proxies:
         said += f" Proxies stopped: {len(outcomes)}."

@@ -46,5 +46,5 @@ def update_proxies(obj: Invocation, check: bool) -> None:
         click.echo("All proxies run the image that they are declared with.")
     failed = next((outcome for outcome in done if not outcome.ok), None)
     if failed:
-        raise Refusal(f"{failed.user or failed.name}: {failed.reason}. {len(waiting) - len(done)} proxies run on as "
-                      "they were.")
+        raise Refusal("renewal.stopped", name=failed.user or failed.name, reason=failed.problem or failed.reason,
+                      count=len(waiting) - len(done))

@@ -1,9 +1,9 @@
 """What every command shares: --json, --data, how it ends, and how a refusal is told.
 
 Exit codes: 0 done, 1 refused or failed (message on stderr), 2 bad usage, 130 Ctrl-C.
-With --json, stdout holds exactly one JSON document, and whatever goes wrong is one
-JSON document on stderr: {"error": message, "field": name of the field or ""}, with "code" and "params" where the error
-has a code (app/messages).
+With --json, stdout holds exactly one JSON document, and whatever goes wrong is one JSON document on stderr: "code" and
+"params" (app/messages), "message", "field" (the input that it is about, or ""), "error" (the message under its older
+name), and "problems", a list of such, where there are several.
 
 Nothing heavy is imported here or at the top of the command modules: `--help` and
 usage errors are answered without loading the system.
@@ -15,7 +15,8 @@ import json
 import os
 import sqlite3
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -29,12 +30,26 @@ if TYPE_CHECKING:
 
 
 class Refusal(click.ClickException):
-    """Exit code 1: the message says what was wrong and what was kept."""
+    """Exit code 1: the problems say what was wrong and what was kept."""
 
-    def __init__(self, message: str, field: str = "", problem: Problem | None = None) -> None:
-        super().__init__(message)
-        self.field = field
-        self.problem = problem
+    def __init__(self, code: str | Problem, field: str = "", /, **params: object) -> None:
+        from app.messages.errors import Coded
+
+        self.error = Coded(code, field, **params)
+        super().__init__(str(self.error))
+
+    def format_message(self) -> str:
+        return str(self.error)
+
+    @classmethod
+    def of(cls, problems: Iterable[Problem]) -> Refusal:
+        """One that carries all of these."""
+        from app.messages.errors import Coded
+
+        error = Coded.of(problems)
+        refusal = cls(error.problem)
+        refusal.error = error
+        return refusal
 
 
 def default_data_dir() -> Path:
@@ -70,11 +85,10 @@ class Invocation:
 
         likely = (Path(os.environ.get("MTPROTO_DATA_DIR") or "data").absolute(), commands.DATA)
         there = next((each for each in likely if (each / "config.json").exists()), None)
-        name = (f"There is one in {there}: {commands.command_line(there, '…')}" if there else
-                "Name the folder that the panel serves: --data DIR. (A new installation is made by its first start: "
-                "bash install.sh --local, or docker compose up.)")
-        raise Refusal(f"There is no installation in {folder} (no config.json), and nothing was made there. {name}",
-                      "data")
+        if there:
+            raise Refusal("installation.elsewhere", "data", folder=folder, there=there,
+                          command=commands.command_line(there, "…"))
+        raise Refusal("installation.none", "data", folder=folder)
 
     def file(self) -> ConfigFile:
         """The declaration. Raises Refusal where no panel has ever been: a mistyped folder is not to become an
@@ -126,6 +140,24 @@ def _shared_options() -> list[click.Parameter]:
     ]
 
 
+@contextmanager
+def _refusals(ctx: click.Context) -> Iterator[None]:
+    """What went wrong below is told as a refusal."""
+    from app.lib.problem import Coded
+
+    try:
+        yield
+    except Coded as error:
+        raise Refusal.of(error.problems) from error
+    except (BrokenPipeError, sqlite3.ProgrammingError):
+        raise
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise Refusal("system.refuses", reason=f"{where}{error.strerror or error}") from error
+    except sqlite3.DatabaseError as error:
+        raise Refusal("ledger.refuses", path=ctx.obj.data_dir / "panel.db", reason=error) from error
+
+
 class Command(click.Command):
     """A command with the shared options, whose refusals become exit code 1."""
 
@@ -134,26 +166,12 @@ class Command(click.Command):
         self.params += _shared_options()
 
     def invoke(self, ctx: click.Context) -> Any:
-        from app.config.file import ConfigError
-        from app.control.errors import Refused, Unfinished
-
-        try:
+        with _refusals(ctx):
             return super().invoke(ctx)
-        except Refused as refused:
-            raise Refusal(str(refused), refused.field, refused.problem) from refused
-        except (ConfigError, Unfinished) as error:
-            raise Refusal(str(error), problem=error.problem) from error
-        except (BrokenPipeError, sqlite3.ProgrammingError):
-            raise
-        except OSError as error:
-            where = f"{error.filename}: " if error.filename else ""
-            raise Refusal(f"{where}{error.strerror or error}. Nothing was changed.") from error
-        except sqlite3.DatabaseError as error:
-            raise Refusal(f"{ctx.obj.data_dir / 'panel.db'}: {error}.") from error
 
 
 class Group(click.Group):
-    """A group whose commands, and itself, take the shared options."""
+    """A group whose commands, and itself, take the shared options, and tell refusals the same way."""
 
     command_class = Command
     group_class = type
@@ -161,6 +179,10 @@ class Group(click.Group):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.params += _shared_options()
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _refusals(ctx):
+            return super().invoke(ctx)
 
 
 class Root(Group):
@@ -189,13 +211,16 @@ class Root(Group):
 
 
 def _tell(error: click.ClickException, as_json: bool) -> None:
-    if as_json:
-        problem = getattr(error, "problem", None)
-        told = {"error": error.format_message(), "field": getattr(error, "field", ""),
-                **(problem.document() if problem else {})}
-        click.echo(json.dumps(told, ensure_ascii=False), err=True)
-    else:
+    if not as_json:
         error.show()
+        return
+    from app.messages import Problem, sentence
+
+    message = error.format_message()
+    problems = error.error.problems if isinstance(error, Refusal) else (Problem("usage", {"reason": message}),)
+    told = [{**problem.document(), "message": sentence(problem), "field": problem.field} for problem in problems]
+    document = {**told[0], "message": message, "error": message}
+    click.echo(json.dumps({**document, "problems": told} if len(told) > 1 else document, ensure_ascii=False), err=True)
 
 
 @click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.cli.instance import PanelError, PanelFile, from_elsewhere, listen, url_of
-from app.cli.root import Command, Invocation, Refusal
+from app.cli.instance import PanelFile, from_elsewhere, listen, url_of
+from app.cli.root import Command, Invocation
 from app.commands import command_line
 from app.lib import portmap
 
@@ -43,11 +43,8 @@ def serve(obj: Invocation, bind: str, port: int, no_welcome: bool, no_password: 
     file.prepare()
     config = file.read()
     url = url_of(bind, port)
-    try:
-        claim = PanelFile(obj.data_dir).claim(url)
-        listener = listen(bind, port)
-    except PanelError as error:
-        raise Refusal(str(error), "port") from None
+    claim = PanelFile(obj.data_dir).claim(url)
+    listener = listen(bind, port)
     if not no_welcome:
         printed_by = command_line(obj.data_dir, "first-password", anywhere=True) if no_password else ""
         obj.answer(welcome(url, config, no_password), welcome_text(bind, port, config, printed_by))

@@ -47,8 +47,7 @@ def _typed(obj: Invocation, changes: dict[str, str], values: dict[str, object]) 
         if changes[key] == without_password(str(values[key])):
             changes[key] = str(values[key])
         elif f":{MASK}@" in changes[key]:
-            raise Refusal(f"{key}: {MASK} stands where the password was masked; write the password itself, or "
-                          f"{key}=- to type it.", key)
+            raise Refusal("setting.masked", key, key=key, mask=MASK)
         elif "@" in given[key]:
             typed.warn(obj, f"a password in an argument can be seen in the list of processes and in the shell's "
                             f"history; with {key}=- it is read from standard input")
@@ -76,7 +75,7 @@ def get(obj: Invocation, key: str, reveal: bool) -> None:
 
     values = shown(views.settings(obj.system()), reveal)
     if key not in values:
-        raise Refusal(f"There is no setting {key!r}. There are: {', '.join(values)}.", key)
+        raise Refusal("setting.none", key, key=key, names=list(values))
     obj.answer({key: values[key]}, written(values[key]))
 
 

@@ -221,7 +221,7 @@ def remove(obj: Invocation, name: str, yes: bool) -> None:
             raise click.UsageError("To remove a user for good, add --yes. Nothing was changed.")
         view = views.user(system, name)
         if not click.confirm(f"Remove {view.name} (port {view.port})? Their link is dead for good"):
-            raise Refusal("Nothing was changed.")
+            raise Refusal("unchanged")
     view = users.remove(system, CLI, name)
     obj.answer(view.to_json(), f"{view.name} is removed.")
 

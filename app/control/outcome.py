@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from app.messages import Problem
+from app.messages import Problem, sentence
 
 #: What the audit log says of an action that failed.
 FAILED = {
@@ -33,4 +33,5 @@ class Outcome:
     problem: Problem | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "problem"}
+        problem = {**self.problem.document(), "message": sentence(self.problem)} if self.problem else None
+        return {**vars(self), "problem": problem}

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from app.lib.problem import Language, Problem
-from app.messages.english import accounts, backups, common, config, doctor, edge, events, port443, runtimes, users
+from app.messages.english import accounts, backups, cli, common, config, doctor, edge, events, port443, runtimes, users
 from app.mtproto.english import ENGLISH as MTPROTO
 
 ENGLISH = Language(
     templates={**common.TEMPLATES, **config.TEMPLATES, **accounts.TEMPLATES, **users.TEMPLATES,
                **port443.TEMPLATES, **edge.TEMPLATES, **events.TEMPLATES, **backups.TEMPLATES,
-               **doctor.TEMPLATES, **runtimes.TEMPLATES,
+               **doctor.TEMPLATES, **cli.TEMPLATES, **runtimes.TEMPLATES,
                **MTPROTO.templates},
     plural=MTPROTO.plural,
     last=MTPROTO.last,

@@ -14,7 +14,7 @@ import pytest
 
 from app.config.file import ConfigFile
 from tests.cli.conftest import ROOT
-from tests.cli.test_documented import COMMANDS
+from tests.docs.test_documented import CLI as COMMANDS
 
 DONE = [
     ("status",), ("reconcile",), ("start",), ("stop",), ("restart",), ("restart", "Alice"), ("stop", "Alice"),
