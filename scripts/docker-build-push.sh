@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
-# Builds the two images, the panel and mtg-custom, and pushes them to Docker Hub.
+# Builds the images, the panel, mtg-custom and telemt, and pushes them to Docker Hub.
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 PLATFORMS=linux/amd64,linux/arm64
 
 MULTIARCH=no
-PANEL=yes
-MTG=yes
+ONLY=
 DRY_RUN=no
 TOKEN=${DOCKERHUB_TOKEN:-}
 # Only `docker login` gets it, through a pipe: no other program sees it in its environment.
@@ -18,19 +17,20 @@ usage() {
     cat <<'END'
 Usage: DOCKERHUB_USERNAME=you DOCKERHUB_TOKEN=… bash scripts/docker-build-push.sh [options]
 
-Builds mtproto-panel and mtg-custom and pushes them to Docker Hub under your name.
+Builds mtproto-panel, mtg-custom and telemt and pushes them to Docker Hub under your name.
 
   --multiarch     for amd64 and arm64 in one image (needs docker buildx)
   --panel-only    only the panel
   --mtg-only      only mtg-custom
+  --telemt-only   only telemt
   --dry-run       print the commands, run none of them
   --help          this text
 
   DOCKERHUB_USERNAME   whose images these become
   DOCKERHUB_TOKEN      an access token; without it, an earlier `docker login` is used
   VERSION              the tag; `git describe` if not given. A release (v1.2.3) is tagged latest too
-  PYTHON_IMAGE, NODE_IMAGE, PIP_INDEX_URL, NPM_REGISTRY, MTG_IMAGE, BASE_IMAGE
-                       other sources to build from, as in Dockerfile and Dockerfile.mtg
+  PYTHON_IMAGE, NODE_IMAGE, PIP_INDEX_URL, NPM_REGISTRY, MTG_IMAGE, BASE_IMAGE, TELEMT, BUILD_IMAGE
+                       other sources to build from, as in Dockerfile, Dockerfile.mtg and Dockerfile.telemt
 END
 }
 
@@ -51,8 +51,10 @@ parse_options() {
     while [ $# -gt 0 ]; do
         case $1 in
             --multiarch) MULTIARCH=yes ;;
-            --panel-only) MTG=no ;;
-            --mtg-only) PANEL=no ;;
+            --panel-only | --mtg-only | --telemt-only)
+                [ -z "$ONLY" ] || [ "$ONLY" = "$1" ] || misuse "$ONLY and $1 leave nothing to build."
+                ONLY=$1
+                ;;
             --dry-run) DRY_RUN=yes ;;
             -h | --help)
                 usage
@@ -62,7 +64,6 @@ parse_options() {
         esac
         shift
     done
-    [ "$PANEL$MTG" != nono ] || misuse "--panel-only and --mtg-only leave nothing to build."
     [ -n "${DOCKERHUB_USERNAME:-}" ] || misuse "DOCKERHUB_USERNAME is not set: whose images are these to be?"
 }
 
@@ -130,17 +131,23 @@ build_and_push() {
     done
 }
 
+# wanted OPTION: whether the image is built that this option would leave alone.
+wanted() { [ -z "$ONLY" ] || [ "$ONLY" = "$1" ]; }
+
 main() {
     parse_options "$@"
     cd "$HERE"
     check_tools
     choose_tags
     log_in
-    if [ "$PANEL" = yes ]; then
+    if wanted --panel-only; then
         build_and_push mtproto-panel Dockerfile PYTHON_IMAGE NODE_IMAGE PIP_INDEX_URL NPM_REGISTRY
     fi
-    if [ "$MTG" = yes ]; then
+    if wanted --mtg-only; then
         build_and_push mtg-custom Dockerfile.mtg MTG_IMAGE BASE_IMAGE
+    fi
+    if wanted --telemt-only; then
+        build_and_push telemt Dockerfile.telemt TELEMT BUILD_IMAGE BASE_IMAGE
     fi
     say "Done"
 }
