@@ -33,7 +33,7 @@ from tests.support.telemt_lab import PROGRAMS, Stage, program
 
 @pytest.fixture(params=PROGRAMS)
 def stage(request: pytest.FixtureRequest, tmp_path: Path, dc: DataCenter, cover: Cover) -> Iterator[Stage]:
-    stage = Stage(tmp_path, program(request.param, tmp_path), dc, cover)
+    stage = Stage.local(tmp_path, program(request.param, tmp_path), dc, cover)
     yield stage
     stage.close()
 
@@ -121,7 +121,7 @@ def test_a_file_that_was_changed_by_hand_is_put_right(stage: Stage) -> None:
     fleet = stage.fleet
     alice, bob = fleet.add_user("Alice"), fleet.add_user("Bob")
     run, hers = stage.run, stage.connect(alice)
-    file = stage.folder / live.FILE
+    file = _file(stage)
     right = file.read_text()
 
     file.write_text("\n".join(line for line in right.splitlines()
@@ -142,11 +142,11 @@ def test_a_file_that_was_changed_by_hand_is_put_right(stage: Stage) -> None:
 
 def test_a_stranger_who_was_added_by_hand_is_cut_off_and_served_no_more(stage: Stage) -> None:
     alice = stage.fleet.add_user("Alice")
-    hers, file = stage.connect(alice), stage.folder / live.FILE
+    hers, file = stage.connect(alice), _file(stage)
     mallory, key = "0123456789ab", "5" * 32
     right = file.read_text()
     file.write_text(right.replace("[access.users]\n", f'[access.users]\n{mallory} = "{key}"\n'))
-    link = tg_link("127.0.0.1", stage.port, Secret(FAKETLS, bytes.fromhex(key), stage.cover.host))
+    link = tg_link("127.0.0.1", stage.port, Secret(FAKETLS, bytes.fromhex(key), stage.fleet.config().fake_tls_domain))
     eventually(lambda: not trouble(link), "the edit is taken over", 10)
     theirs = stage.clients.do(Stream.open(link))
     stage.clients.do(theirs.req_pq())
@@ -196,9 +196,9 @@ def test_the_api_is_closed_without_the_key_and_changes_nothing_with_it(stage: St
 def test_strangers_see_the_cover_and_are_counted_by_the_reason(stage: Stage) -> None:
     stage.fleet.add_user("Alice")
     with socket.create_connection(("127.0.0.1", stage.port), timeout=60) as prober:
-        prober.sendall(b"GET / HTTP/1.1\r\nHost: " + stage.cover.host.encode() + b"\r\n\r\n")
+        prober.sendall(b"GET / HTTP/1.1\r\nHost: " + stage.fleet.config().fake_tls_domain.encode() + b"\r\n\r\n")
         assert prober.recv(100)
-    wrong = tg_link("127.0.0.1", stage.port, Secret.generate(stage.cover.host))
+    wrong = tg_link("127.0.0.1", stage.port, Secret.generate(stage.fleet.config().fake_tls_domain))
     assert trouble(wrong)
     eventually(lambda: stage.engine.bad(_metrics(stage)).get("tls_handshake_bad_client"), "it is counted", 10)
 
@@ -215,6 +215,10 @@ def test_many_users_are_added_one_by_one_and_it_takes_no_longer_for_the_last_one
     assert stage.lives(stranger)
     assert (stage.run, len(stage.runtime.observe())) == (run, 1)
     print(f"first ten {statistics.median(took[:10]):.3f} s, last ten {statistics.median(took[-10:]):.3f} s")
+
+
+def _file(stage: Stage) -> Path:
+    return stage.runtime._folder(NAME).path / live.FILE
 
 
 def _metrics(stage: Stage) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -21,6 +22,19 @@ from tests.docker import images
 
 STAND_IN = Path(__file__).parents[1] / "runtimes" / "stand_in.py"
 MANY = Path(__file__).with_name("many_program.py")
+TELEMT = Path(__file__).with_name("telemt_program.py")
+_TELEMT = b"""#!/bin/sh
+PYTHONPATH=/opt/engine exec /venv/bin/python /opt/engine/telemt_program.py "$@"
+"""
+_TELEMT_IMAGE = """\
+ARG BASE
+FROM ${BASE}
+COPY telemt /app/telemt
+COPY telemt_program.py /opt/engine/telemt_program.py
+ENV PYTHONUNBUFFERED=1
+WORKDIR /app
+ENTRYPOINT ["/app/telemt"]
+"""
 _STAND_IN_IMAGE = """\
 ARG BASE
 FROM ${BASE}
@@ -48,6 +62,17 @@ def many_image() -> str:
     """The image whose program is tests/support/many_program.py."""
     return images.build("many", _STAND_IN_IMAGE.replace("stand_in", "many_program"),
                         {"many_program.py": MANY.read_bytes()}, {"BASE": images.build_mtg_custom()})
+
+
+def telemt_image(which: str = "stand-in") -> str:
+    """The image whose program is tests/support/telemt_program.py, which stands in for telemt; or, for "telemt", that
+    of Dockerfile.telemt with the program that TELEMT_BIN names."""
+    if which == "telemt":
+        base, dockerfile = images.ensure_base(), (images.ROOT / "Dockerfile.telemt").read_text()
+        return images.build("telemt", dockerfile, {"telemt": Path(os.environ["TELEMT_BIN"]).read_bytes()},
+                            {"TELEMT": "telemt", "BUILD_IMAGE": base, "BASE_IMAGE": base})
+    return images.build("telemt-stand-in", _TELEMT_IMAGE, {
+        "telemt": _TELEMT, "telemt_program.py": TELEMT.read_bytes()}, {"BASE": images.build_mtg_custom()}, ("telemt",))
 
 
 def eventually(condition: Callable[[], object], what: str, seconds: float = 60) -> None:

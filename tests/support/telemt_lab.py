@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from app.control.views import UserView
-from app.engines.telemt.engine import NAME, Telemt
+from app.engines.telemt.engine import Telemt
 from app.mtproto.links import parse_link, tg_link
 from app.runtimes.process.runtime import ProcessRuntime
 from tests.support.cover import Cover, free_port
@@ -58,19 +58,22 @@ class Clients:
 
 
 class Stage:
-    """An installation whose users are all served by telemt, as a process of this machine."""
+    """An installation whose users are all served by telemt."""
 
-    def __init__(self, folder: Path, binary: str, dc: DataCenter, cover: Cover) -> None:
-        self.runtime = patient(ProcessRuntime(folder / "data"))
-        self.engine = Telemt(binary)
-        self.fleet = Fleet(folder / "data", self.runtime, self.engine)
-        self.dc, self.cover = dc, cover
+    def __init__(self, fleet: Fleet, dc: DataCenter, **settings: object) -> None:
+        self.fleet, self.runtime, self.engine, self.dc = fleet, fleet.runtime, fleet.engine, dc
         self.port = free_port()
-        self.fleet.set_settings({
+        fleet.set_settings({
             "proxy_bind": "127.0.0.1", "server_ip": "203.0.113.7", "shared_port": self.port, "proxy_port": free_port(),
-            "upstream_socks5": dc.socks5, "domain_fronting_ip": cover.ip, "domain_fronting_port": cover.port,
-            "fake_tls_domain": cover.host})
+            "upstream_socks5": dc.socks5, **settings})
         self.clients = Clients()
+
+    @classmethod
+    def local(cls, folder: Path, binary: str, dc: DataCenter, cover: Cover) -> Stage:
+        """As a process of this machine."""
+        fleet = Fleet(folder / "data", patient(ProcessRuntime(folder / "data")), Telemt(binary))
+        return cls(fleet, dc, domain_fronting_ip=cover.ip, domain_fronting_port=cover.port,
+                   fake_tls_domain=cover.host)
 
     def link(self, user: UserView) -> str:
         return tg_link("127.0.0.1", self.port, parse_link(user.tg_link).secret)
@@ -86,10 +89,6 @@ class Stage:
 
     def lives(self, stream: Stream) -> bool:
         return self.clients.do(stream.echo()) > 0
-
-    @property
-    def folder(self) -> Path:
-        return self.runtime._folder(NAME).path
 
     @property
     def run(self) -> str:
