@@ -54,8 +54,7 @@ def script_options() -> list[str]:
 def variables() -> set[str]:
     """The environment variables that the panel, the engine, the scripts and the files for Docker read."""
     files = [ROOT / name for name in ("install.sh", "update.sh", "docker-compose.yml", "Dockerfile", "Dockerfile.mtg",
-                                      "Dockerfile.telemt",
-                                      "wsgi.py")]
+                                      "Dockerfile.telemt", "wsgi.py")]
     for folder in ("host", "scripts"):
         files += [path for path in sorted((ROOT / folder).rglob("*")) if path.is_file()]
     files += [path for path in (ROOT / "app").rglob("*.py") if "node_modules" not in path.parts]
