@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import click
 import pytest
@@ -16,7 +16,11 @@ from tests.support.documents import LANGUAGES, ROOT, named, pages
 SETTINGS = "docs/settings.md"
 COMMANDS = "docs/commands.md"
 VARIABLES = "docs/variables.md"
-HELPED = ("install.sh", "update.sh", "host/mtproto", "scripts/release.sh", "scripts/docker-build-push.sh")
+#: Of these the default is said in words.
+DEFAULTS_IN_WORDS = {"domain_pool"}
+#: Scripts whose help lists their options, and the page that has them.
+HELPED = {"install.sh": COMMANDS, "update.sh": COMMANDS, "host/mtproto": COMMANDS,
+          "scripts/release.sh": "docs/updates.md", "scripts/docker-build-push.sh": "docs/docker.md"}
 
 
 def commands(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:
@@ -39,16 +43,11 @@ OPTIONS = sorted({
 })
 
 
-def script_options() -> list[str]:
-    """What the help of each script names, as "install.sh --local"."""
-    found = []
-    for script in HELPED:
-        text = (ROOT / script).read_text()
-        usage = re.search(r"<<'(END\w*)'\n(.*?)\n\1\n", text, re.DOTALL)
-        assert usage, script
-        options = set(re.findall(r"(?<![\w-])--[a-z0-9]+(?:-[a-z0-9]+)*", usage[2])) - {"--help", "--help-all"}
-        found += [f"{script} {option}" for option in sorted(options)]
-    return found
+def script_options(script: str) -> list[str]:
+    """The options that the help of a script lists."""
+    usage = re.search(r"<<'(END\w*)'\n(.*?)\n\1\n", (ROOT / script).read_text(), re.DOTALL)
+    assert usage, script
+    return sorted(set(re.findall(r"(?<![\w-])--[a-z0-9]+(?:-[a-z0-9]+)*", usage[2])) - {"--help", "--help-all"})
 
 
 def variables() -> set[str]:
@@ -67,57 +66,64 @@ def variables() -> set[str]:
     return found
 
 
-def must_name(word: str, page: str, language: str) -> None:
-    """Fails where that page, in that language, does not have the word."""
-    there = pages(language).get(page)
-    assert there and named(word, there.text), (
-        f"add {word} to {page} and to {page.replace('docs/', 'docs/ru/')}: the second does not have to wait for a "
-        f"translator, copy the sentence of the first and translate it as well as you can")
+def as_typed(value: object) -> str:
+    """A setting's value as it is typed."""
+    if isinstance(value, list):
+        return " ".join(value)
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def must_name(words: Iterable[str], page: str, language: str) -> None:
+    """Fails where that page, in that language, does not have all of the words."""
+    text = pages(language)[page].text
+    missing = [word for word in words if not named(word, text)]
+    russian = page.replace("docs/", "docs/ru/")
+    assert not missing, (f"add {', '.join(missing)} to {page} and {russian}: what it does, in a sentence "
+                         f"(a plain translation is good enough)")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 class TestEachLanguageNames:
-    @pytest.mark.parametrize("path", CLI)
-    def test_every_command(self, language: str, path: str) -> None:
-        *group, name = path.split()
-        page = pages(language)[COMMANDS]
-        lines = [line for line in page.text.splitlines() if all(named(word, line) for word in group)]
-        assert any(named(name, line) for line in lines), f"add `{path}` to {COMMANDS} and docs/ru/commands.md"
+    def test_every_command(self, language: str) -> None:
+        lines = pages(language)[COMMANDS].text.splitlines()
+        missing = [path for path in CLI if not any(all(named(word, line) for word in path.split()) for line in lines)]
+        assert not missing, f"add `{'`, `'.join(missing)}` to {COMMANDS} and docs/ru/commands.md"
 
-    @pytest.mark.parametrize("option", OPTIONS)
-    def test_every_option_of_the_commands(self, language: str, option: str) -> None:
-        must_name(option, COMMANDS, language)
+    def test_every_option_of_the_commands(self, language: str) -> None:
+        must_name(OPTIONS, COMMANDS, language)
 
-    @pytest.mark.parametrize("option", script_options())
-    def test_every_option_of_the_scripts(self, language: str, option: str) -> None:
-        script, word = option.split()
-        must_name(word, "docs/docker.md" if "docker-build" in script else
-                  "docs/updates.md" if script == "scripts/release.sh" else COMMANDS, language)
+    @pytest.mark.parametrize("script", HELPED)
+    def test_every_option_of_the_scripts(self, language: str, script: str) -> None:
+        must_name(script_options(script), HELPED[script], language)
 
-    @pytest.mark.parametrize("name", re.findall(
-        r"^    answer ([A-Z0-9_]+) ", (ROOT / "host/lib/questions.sh").read_text(), re.MULTILINE))
-    def test_every_question_of_the_installer_with_its_variable(self, language: str, name: str) -> None:
-        must_name(f"`MTPROTO_{name}`", COMMANDS, language)
-        must_name("--" + name.lower().replace("_", "-"), COMMANDS, language)
+    def test_every_question_of_the_installer_with_its_variable(self, language: str) -> None:
+        asked = re.findall(r"^    answer ([A-Z0-9_]+) ", (ROOT / "host/lib/questions.sh").read_text(), re.MULTILINE)
+        must_name([f"`MTPROTO_{name}`" for name in asked], COMMANDS, language)
+        must_name(["--" + name.lower().replace("_", "-") for name in asked], COMMANDS, language)
 
-    @pytest.mark.parametrize("field", [info.alias or name for name, info in model.Config.model_fields.items()])
-    def test_every_field_of_the_configuration(self, language: str, field: str) -> None:
-        must_name(f"`{field}`", SETTINGS, language)
+    def test_every_field_of_the_configuration(self, language: str) -> None:
+        must_name([f"`{info.alias or name}`" for name, info in model.Config.model_fields.items()], SETTINGS, language)
 
-    @pytest.mark.parametrize("field", model.User.model_fields)
-    def test_every_field_of_a_user(self, language: str, field: str) -> None:
-        must_name(f"`{field}`", SETTINGS, language)
+    def test_the_default_of_every_setting(self, language: str) -> None:
+        page = pages(language)[SETTINGS]
+        table = page.text.split("\n## ")[1]
+        documented = dict(re.findall(r"^\| `(\w+)` \| ([^|]*?) ?\|", table, re.MULTILINE))
+        for name, info in model.Config.model_fields.items():
+            if name in documented and name not in DEFAULTS_IN_WORDS:
+                default = info.get_default(call_default_factory=True)
+                assert documented[name] == as_typed(default), f"{page}: the default of {name} is {default!r}"
 
-    @pytest.mark.parametrize("key", CHANGEABLE)
-    def test_every_key_of_user_set(self, language: str, key: str) -> None:
-        must_name(f"`{key}`", COMMANDS, language)
+    def test_every_field_of_a_user(self, language: str) -> None:
+        must_name([f"`{field}`" for field in model.User.model_fields], SETTINGS, language)
 
-    @pytest.mark.parametrize("name", sorted(variables()))
-    def test_every_environment_variable(self, language: str, name: str) -> None:
-        asked = f"`{name}`"
-        if named(asked, pages(language)[COMMANDS].text):  # a question, beside its option
-            return
-        must_name(asked, VARIABLES, language)
+    def test_every_key_of_user_set(self, language: str) -> None:
+        must_name([f"`{key}`" for key in CHANGEABLE], COMMANDS, language)
+
+    def test_every_environment_variable(self, language: str) -> None:
+        # Those of the installer's questions are beside their options.
+        there = pages(language)[COMMANDS].text
+        words = [f"`{name}`" for name in sorted(variables())]
+        must_name([word for word in words if not named(word, there)], VARIABLES, language)
 
     def test_every_variable_of_docker_compose_with_its_default(self, language: str) -> None:
         compose = (ROOT / "docker-compose.yml").read_text()
@@ -130,6 +136,5 @@ class TestEachLanguageNames:
             assert documented[name] == (f"`{default}`" if default else ""), name
 
 
-@pytest.mark.parametrize("key", CHANGEABLE)
-def test_every_key_of_user_set_is_in_its_help(key: str) -> None:
-    assert named(key, CLI["user set"].help or "")
+def test_every_key_of_user_set_is_in_its_help() -> None:
+    assert not [key for key in CHANGEABLE if not named(key, CLI["user set"].help or "")]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-#: Each is complete; docs/ru has the second.
-LANGUAGES = ("en",)
+#: Each is complete: docs/ru has the second.
+LANGUAGES = ("en", "ru")
 #: For developers, in English only.
 ENGLISH_ONLY = ("docs/architecture.md",)
 
@@ -65,6 +65,7 @@ class Page:
         return [link["target"] for link in _LINK.finditer(self.prose)]
 
 
+@cache
 def pages(language: str) -> dict[str, Page]:
     """The pages of "en" or "ru", by the name that the page has in English: "README.md", "docs/settings.md"."""
     if language == "en":
