@@ -116,9 +116,21 @@ start_release() {
     fi
 }
 
-# serves VERSION: its panel answers, in a container of its image.
+# keeps_ending: has Docker started the panel's container anew four times since the first look?
+RESTARTS=""
+keeps_ending() {
+    local count
+    count=$(docker inspect --format '{{.RestartCount}}' "$(stack ps -q app 2>/dev/null </dev/null)" 2>/dev/null </dev/null) ||
+        return 1
+    RESTARTS=${RESTARTS:-$count}
+    [ $((count - RESTARTS)) -ge 4 ]
+}
+
+# serves VERSION: its panel answers, in a container of its image. One that ends again and again is not waited for, as
+# the panel is away meanwhile.
 serves() {
-    local try address port image=""
+    local try address port image="" ends=""
+    RESTARTS=""
     port=$(env_get PANEL_PORT) address=$(env_get PANEL_BIND)
     case $address in "" | 0.0.0.0 | ::) address=127.0.0.1 ;; *:*) address="[$address]" ;; esac
     for try in $(seq "${MTPROTO_WAIT:-180}"); do
@@ -128,10 +140,13 @@ serves() {
                 log "the panel of $1 answers after $try looks"
                 return 0
             fi
+        elif [ $((try % 5)) -eq 1 ] && keeps_ending; then
+            ends=", and ended again and again"
+            break
         fi
         sleep "${MTPROTO_POLL_SECONDS:-1}"
     done
-    REASON="the panel of $1 did not answer${image:+ (its container is of $image)}"
+    REASON="the panel of $1 did not answer${image:+ (its container is of $image)}$ends"
     run stack ps || true
     run stack logs --tail 30 app || true
     return 1

@@ -107,6 +107,15 @@ def test_a_release_that_does_not_work_is_taken_back_by_itself(server: Server, tr
     assert server.update("--unattended").code == 0
 
 
+def test_a_panel_that_ends_again_and_again_is_not_waited_for(server: Server) -> None:
+    server.publish("v2")
+    server.say("broken", "v2")
+    server.say("ends", "v2")
+    done = server.update(MTPROTO_WAIT="10000")
+    assert done.code == 1 and "did not answer, and ended again and again" in done.stderr, done.told
+    assert server.version == "v1"
+
+
 def test_a_proxy_that_did_not_work_before_is_no_reason_to_go_back(server: Server) -> None:
     server.publish("v2")
     server.say("probe-fails", "v1\nv2")

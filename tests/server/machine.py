@@ -59,18 +59,14 @@ class Saved:
     carried: Path | None = None
 
     @property
-    def disk(self) -> Path:
-        return self.folder / "disk.qcow2"
-
-    @property
     def memory(self) -> Path:
         return self.folder / "memory"
 
 
 @dataclass
 class VirtualMachine:
-    """One machine with a disk of its own, thrown away with `folder`. carried: a second disk, read-only. durable: what
-    the guest was told to be on its disk is there after power_off_hard(), which costs time.
+    """One machine with a disk of its own, thrown away with `folder`. carried: what a second disk starts as. durable:
+    what the guest was told to be on its disk is there after power_off_hard(), which costs time.
 
     with VirtualMachine(folder, base) as machine: machine.boot(); machine.run("uname -r")
     """
@@ -89,17 +85,17 @@ class VirtualMachine:
         self._ssh: subprocess.Popen[bytes] | None = None
         # Paths of sockets may not be long.
         self._sockets = Path(tempfile.mkdtemp(prefix="vm-"))
-        backing, kind = (self.saved.disk, "qcow2") if self.saved else (self.base.disk, "raw")
-        command("qemu-img", "create", "-q", "-f", "qcow2", "-F", kind, "-b", str(backing), str(self.disk))
+        self._disks: list[Path] = []
+        for name, made in (("disk.qcow2", self.base.disk), ("carried.qcow2", self.carried)):
+            if made is not None:
+                backing, kind = (self.saved.folder / name, "qcow2") if self.saved else (made, "raw")
+                self._disks.append(self.folder / name)
+                command("qemu-img", "create", "-q", "-f", "qcow2", "-F", kind, "-b", str(backing), str(self._disks[-1]))
 
     @classmethod
     def from_saved(cls, folder: Path, saved: Saved, durable: bool = False) -> VirtualMachine:
         """A machine that goes on from there; resume() it."""
         return cls(folder, saved.base, saved.hardware, saved.carried, saved, durable)
-
-    @property
-    def disk(self) -> Path:
-        return self.folder / "disk.qcow2"
 
     @property
     def serial(self) -> str:
@@ -113,7 +109,8 @@ class VirtualMachine:
     def __exit__(self, *_: object) -> None:
         self.power_off_hard()
         shutil.rmtree(self._sockets, ignore_errors=True)
-        self.disk.unlink(missing_ok=True)
+        for disk in self._disks:
+            disk.unlink(missing_ok=True)
 
     # Power
 
@@ -151,9 +148,7 @@ class VirtualMachine:
         network += [f"guestfwd=tcp:{DOOR}:{port}-cmd:{sys.executable} {Path(__file__).parent / 'door.py'} "
                     f"{self.folder / f'door-{port}'}" for port in self.hardware.doors]
         cached = "writeback" if self.durable else "unsafe"
-        drives = [f"file={self.disk},format=qcow2,if=virtio,cache={cached},discard=unmap"]
-        if self.carried:
-            drives.append(f"file={self.carried},format=raw,if=virtio,readonly=on")
+        drives = [f"file={disk},format=qcow2,if=virtio,cache={cached},discard=unmap" for disk in self._disks]
         arguments = [
             "-M", "q35", "-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max", "-m", str(self.hardware.memory),
             "-smp", str(self.hardware.cpus), "-display", "none", "-serial", f"file:{log}",
@@ -206,7 +201,8 @@ class VirtualMachine:
             time.sleep(0.3)
         self._tell("quit")
         self._wait_for_end(120)
-        self.disk.rename(folder / "disk.qcow2")
+        for disk in self._disks:
+            disk.rename(folder / disk.name)
         return Saved(folder, self.base, self.hardware, self.carried)
 
     def _wait_for_end(self, seconds: float) -> None:

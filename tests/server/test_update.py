@@ -43,7 +43,7 @@ def test_a_broken_version_takes_itself_back(machine: VirtualMachine) -> None:
     link = installation.link(machine)
     kept = f"sha256sum {HOME}/data/config.json; grep -v ^VERSION {HOME}/.env"
     was = machine.run(kept)
-    broken = changed("app/cli/serve.py", "\nraise SystemExit('this version is broken')\n")
+    broken = changed("app/cli/server.py", "\nraise SystemExit('this version is broken')\n")
     installation.put_checkout(machine, NEXT, broken, NEXT_TREE)
     with BackgroundStream(link) as other:
         with pytest.raises(CommandFailure, match="taken back"):
