@@ -70,8 +70,9 @@ _LISTS = {
     "routes": "ip route show",
     "firewall": "{ iptables-save && ip6tables-save; } | sed '/^#/d; s/ *\\[[0-9:]*\\]//' && "
                 "nft list ruleset 2>/dev/null | sed '/counter packets/d' && ufw status verbose",
-    "units": "systemctl list-unit-files --no-legend --no-pager | awk '{print $1, $2}' && "
-             "systemctl list-timers --all --no-legend --no-pager | awk '{print $(NF-1)}'",
+    # Not `systemctl list-unit-files`, which gives up where reading every unit takes longer than its patience.
+    "units": "find /etc/systemd /run/systemd/system -printf '%p %l\\n' && "
+             "systemctl list-units --no-legend --no-pager --plain --type=timer,path,socket | awk '{print $1}'",
     "accounts": "cat /etc/passwd /etc/group",
     "mounts": "findmnt -rno TARGET,FSTYPE | sed '/^.run.user/d' && swapon --noheadings",
     "files": "find / -xdev \\( " + " -o ".join(f"-path {shlex.quote(path)}" for path in _OF_THE_SYSTEM) +
