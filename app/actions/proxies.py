@@ -8,7 +8,7 @@ from app.control import passes
 from app.control.errors import Refused, after_saving, refusing
 from app.control.outcome import Outcome
 from app.control.system import System
-from app.messages import Problem, sentence
+from app.messages import Problem
 from app.rules.users import find
 
 
@@ -57,5 +57,5 @@ def _stop_or_start(system: System, actor: Actor, stopped: bool, action: str) -> 
         try:
             return passes.reconcile(system)
         except Refused as refused:
-            why = Problem("proxies.later", {"saved": saved, "reason": refused})
-            return [Outcome("stop" if stopped else "start", "all proxies", "", False, sentence(why), problem=why)]
+            return [Outcome("stop" if stopped else "start", "all proxies", "", False,
+                            Problem("proxies.later", {"saved": saved, "reason": refused}))]

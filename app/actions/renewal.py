@@ -12,7 +12,7 @@ from app.control.errors import Refused, refusing
 from app.control.outcome import Outcome
 from app.control.probing import link_from_here, probe_link
 from app.control.system import System
-from app.messages import Coded, Problem, sentence, text
+from app.messages import Problem, sentence
 from app.mtproto.probe import ProbeError
 from app.runtimes.base import RUNNING, Observed
 
@@ -45,13 +45,12 @@ def _renew(system: System, actor: str) -> Iterator[Outcome]:
         with refusing():
             outcomes = system.reconciler.renew(system.declaration.last_good, old.name)
         for outcome in (each for each in outcomes if each.name == old.name):
-            why = None if outcome.ok else outcome.problem or text(outcome.reason)
+            why = outcome.reason
             if outcome.ok and worked and (trouble := _trouble(system, old.user_id)):
                 why = Problem("renewal.no_longer", {"reason": trouble})
             system.ledger.events.record(actor, "proxy.not_renewed" if why else "proxy.renewed", outcome.user,
                                         why or Problem("event.of_new_image"))
-            yield Outcome(outcome.action, outcome.name, outcome.user, not why, sentence(why) if why else "",
-                          outcome.seconds, problem=why)
+            yield Outcome(outcome.action, outcome.name, outcome.user, not why, why, outcome.seconds)
             if why:
                 return
 
@@ -63,7 +62,7 @@ def _trouble(system: System, user_id: str) -> Problem | None:
         link = link_from_here(views.user(system, user_id))
         probe_link(link, system.clock, config)
     except (ProbeError, Refused) as error:
-        return error.problem if isinstance(error, Coded) else text(error)
+        return error.problem
     return None
 
 
@@ -89,7 +88,7 @@ class Renewal:
     def _run(self, actor: Actor) -> None:
         try:
             for outcome in renew(self._system, actor):
-                log.info("%s: %s", outcome.name, outcome.reason or "replaced")
+                log.info("%s: %s", outcome.name, sentence(outcome.reason) if outcome.reason else "replaced")
         except Refused as refused:
             log.warning("proxies are not replaced any further: %s", refused)
         finally:

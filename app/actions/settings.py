@@ -67,5 +67,5 @@ def _serve_or_take_back(system: System, changes: Mapping[str, object], before: C
             for key in changes:
                 setattr(config, key, getattr(before, key))
         field = "port_443_mode" if switched_on else next((k for k in changes if k in NGINX_SETTINGS), "")
-        return Refused("settings.taken_back", field, reason=failure)
+        return Refused("settings.taken_back", field, reason=list(failure.problems))
     return None

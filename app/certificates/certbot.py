@@ -119,7 +119,7 @@ def failure(printed: str, domains: Sequence[str], directory: str = "") -> Certif
         return CertificateFailure("authority.unreachable", authority=authority, reason=_unreachable(said))
     kind = next((kind for kind, pattern in _KINDS if re.search(pattern, said, re.IGNORECASE)), "")
     if not kind and " :: " not in said:
-        return CertificateFailure("certbot.failed", said=said)
+        return CertificateFailure("certbot.failed", said=said or Problem("certbot.says_nothing"))
     named = [domain for domain in domains if re.search(rf"(?<![\w.-]){re.escape(domain)}(?![\w-]|\.\w)", said)]
     told = CertificateFailure("authority.refuses_advice", authority=authority, said=said,
                               advice=Problem(_ADVICE[kind])) if kind in _ADVICE else \
@@ -143,13 +143,13 @@ def _per_name(problems: list[dict[str, str]], authority: str) -> CertificateFail
 
 
 def _said(printed: str) -> str:
-    """The part that tells what went wrong, on one line."""
+    """The part that tells what went wrong, on one line; "" if there is none."""
     marker = "An unexpected error occurred:"
     text = printed[printed.rindex(marker) + len(marker):] if marker in printed else printed
     lines = [line for line in text.splitlines() if line.strip() and not re.match(
         r"Saving debug log|Ask for help|Requesting a|Account registered|Renewing an|Plugins selected|See the logfile|"
         r"Hint:|Certificate not yet due", line.strip())]
-    return _one_line(" ".join(lines).split(" Ask for help")[0])[:600] or "it does not say why"
+    return _one_line(" ".join(lines).split(" Ask for help")[0])[:600]
 
 
 def _unreachable(said: str) -> Problem:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from app.certificates import pem
 from app.certificates.certbot import Certbot, CertificateFailure, NotAsked
-from app.certificates.renewal import Wanted, due, ends_soon, reason_to_ask, wanted, without
+from app.certificates.renewal import Wanted, due, ends_soon, is_due, wanted, without
 from app.config.model import Config
 from app.edge.base import Certificate
 from app.ledger.certificates import Certificates, Row
@@ -29,24 +29,25 @@ class Store:
     """Copies of certbot's certificates in a folder of the panel's: they are there when certbot's container is not.
 
     One file each, with chain and key, so that nobody ever reads half a certificate.
-    damaged: what the last load() could not use, as sentences by name.
+    damaged: what the last load() could not use, and why, by name.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.damaged: dict[str, str] = {}
+        self.damaged: dict[str, Problem] = {}
 
     def load(self) -> dict[str, Certificate]:
         """All that are sound, by name."""
-        found, damaged = {}, {}
+        found: dict[str, Certificate] = {}
+        damaged: dict[str, Problem] = {}
         for path in sorted(self.folder.glob("*.pem")):
             try:
                 found[path.stem] = pem.parse(path.stem, path.read_text())
             except (OSError, ValueError) as error:
-                damaged[path.stem] = f"the file {path} can't be used: {error}"
+                damaged[path.stem] = Problem("certificate.damaged", {"path": path, "reason": error})
         for name, reason in damaged.items():
             if name not in self.damaged:  # once, not at every look
-                log.warning("%s", reason)
+                log.warning("%s", sentence(reason))
         self.damaged = damaged
         return found
 
@@ -61,11 +62,11 @@ class Store:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one certificate. reason: why there is none, or which names it is without; "" if all is well."""
+    """What came of one certificate. reason: why there is none, or which names it is without; None if all is well."""
 
     name: str
     ok: bool
-    reason: str = ""
+    reason: Problem | None = None
 
 
 class CertificateManager:
@@ -95,7 +96,7 @@ class CertificateManager:
             return []
         with self._alone() as alone:
             if not alone:
-                return [Result("certificates", False, "they are being asked for already")] if asked else []
+                return [Result("certificates", False, Problem("certificates.under_way"))] if asked else []
             chosen = self._due(config, names, asked, force)
             results = [self._ask(each, config, force, asked) for each in chosen]
         return [result for result in results if result]
@@ -122,7 +123,7 @@ class CertificateManager:
                 self.store.remove(name)
         for each in there_should_be:
             row, certificate = rows.get(each.name), have.get(each.name)
-            if certificate and (row is None or row.reason) and not reason_to_ask(each, certificate, now):
+            if certificate and (row is None or row.problem) and not is_due(each, certificate, now):
                 self._note(certificate, row.tried_at if row else 0)
 
     def _ask(self, wanted: Wanted, config: Config, force: bool, asked: bool) -> Result | None:
@@ -142,15 +143,15 @@ class CertificateManager:
                 got = self._obtain(rest, have, config, force)
         except NotAsked as failure:
             new = self.rows.held_up(wanted.name, wanted.domains, failure.problem)
-            return Result(wanted.name, False, str(failure)) if new or asked else None
+            return Result(wanted.name, False, failure.problem) if new or asked else None
         except (CertificateFailure, OSError) as failure:
-            self.rows.failed(wanted.name, wanted.domains,
-                             failure.problem if isinstance(failure, CertificateFailure) else text(failure), now)
-            return Result(wanted.name, False, str(failure))
+            reason = failure.problem if isinstance(failure, CertificateFailure) else text(failure)
+            self.rows.failed(wanted.name, wanted.domains, reason, now)
+            return Result(wanted.name, False, reason)
         self._note(got, now)
         if told:
             self.rows.failed(wanted.name, wanted.domains, told, now)
-        return Result(wanted.name, True, sentence(told) if told else "")
+        return Result(wanted.name, True, told)
 
     def _obtain(self, wanted: Wanted, have: Certificate | None, config: Config, force: bool) -> Certificate:
         """Raises CertificateFailure, OSError."""

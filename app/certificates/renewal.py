@@ -83,17 +83,13 @@ def due(wanted: Iterable[Wanted], have: Mapping[str, Certificate], rows: Mapping
     fresh: names that were not there a minute ago; users' names among them wait for others that may come.
     asked: whether a person wants it, who need not wait until the pauses are over.
     """
-    return [each for each in wanted if reason_to_ask(each, have.get(each.name), now)
+    return [each for each in wanted if is_due(each, have.get(each.name), now)
             and (asked or _may_ask(each, have.get(each.name), rows.get(each.name), now, fresh))]
 
 
-def reason_to_ask(wanted: Wanted, have: Certificate | None, now: float) -> str:
-    """Why this certificate should be asked for; "" if it is as it should be."""
-    if have is None:
-        return "there is none"
-    if missing := [domain for domain in wanted.domains if domain not in have.domains]:
-        return f"it is not for {', '.join(missing)}"
-    return "it ends soon" if ends_soon(have, now) else ""
+def is_due(wanted: Wanted, have: Certificate | None, now: float) -> bool:
+    """Whether this certificate should be asked for: there is none, it lacks a name, or it ends soon."""
+    return have is None or not set(wanted.domains) <= set(have.domains) or ends_soon(have, now)
 
 
 def ends_soon(have: Certificate, now: float) -> bool:

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from app.config.model import Config
 from app.ledger.clock import Clocks, Told
 from app.lib.procfs import boot_id
+from app.messages import Problem
 
 log = logging.getLogger(__name__)
 
@@ -74,19 +75,19 @@ class OutsideClock:
             return None
         return time.time() - (told.true_at_boot + _uptime())
 
-    def problem(self) -> str:
-        """What is wrong with this server's clock, for people; "" if nothing is, or nothing is known."""
+    def problem(self) -> Problem | None:
+        """What is wrong with this server's clock; None if nothing is, or nothing is known."""
         ahead = self.ahead()
         if ahead is None or abs(ahead) < WORTH_A_WORD:
-            return ""
-        refused = ("apps with the right time are refused" if abs(ahead) > TOLERANCE else
-                   f"apps that are some seconds off themselves are refused, as {TOLERANCE} s are allowed")
-        return f"This server's clock is {off(ahead)} other clocks: {refused}. Set it: sudo timedatectl set-ntp true"
+            return None
+        effect = Problem("clock.refused") if abs(ahead) > TOLERANCE else \
+            Problem("clock.some_refused", {"tolerance": TOLERANCE})
+        return Problem("clock.off", {"off": off(ahead), "effect": effect})
 
 
-def off(ahead: float) -> str:
+def off(ahead: float) -> Problem:
     """"600 s ahead of", "600 s behind"."""
-    return f"{abs(ahead):.0f} s " + ("ahead of" if ahead > 0 else "behind")
+    return Problem("clock.ahead" if ahead > 0 else "clock.behind", {"seconds": round(abs(ahead))})
 
 
 def sites_of(config: Config) -> list[str]:

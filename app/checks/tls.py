@@ -11,20 +11,21 @@ from dataclasses import dataclass
 from functools import partial
 
 from app.checks.addresses import Addresses, LookupFailed
+from app.messages import Problem
 
 _AT_ONCE = 16
 
 
 @dataclass(frozen=True)
 class TlsCheck:
-    """ok: whether clients could pretend to visit this domain. reason: why not, "" if they can.
+    """ok: whether clients could pretend to visit this domain. reason: why not, None if they can.
 
     milliseconds: until the TLS handshake was over, 0 if it was not.
     """
 
     domain: str
     ok: bool
-    reason: str = ""
+    reason: Problem | None = None
     milliseconds: int = 0
 
 
@@ -41,9 +42,9 @@ def check(domain: str, timeout: float = 5, *, address: str = "", port: int = 443
             with context.wrap_socket(plain, server_hostname=domain):
                 return TlsCheck(domain, True, milliseconds=max(1, round((time.monotonic() - began) * 1000)))
     except LookupFailed as failure:
-        return TlsCheck(domain, False, str(failure))
+        return TlsCheck(domain, False, failure.problem)
     except OSError as error:
-        return TlsCheck(domain, False, _sentence(error, port, timeout))
+        return TlsCheck(domain, False, _reason(error, port, timeout))
 
 
 def _connect(host: str, port: int, timeout: float) -> socket.socket:
@@ -64,17 +65,17 @@ def check_all(domains: Iterable[str], timeout: float = 5, *, address: str = "", 
         return list(pool.map(partial(check, timeout=timeout, address=address, port=port, ca=ca), domains))
 
 
-def _sentence(error: OSError, port: int, timeout: float) -> str:
+def _reason(error: OSError, port: int, timeout: float) -> Problem:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not valid: {error.verify_message}"
+        return Problem("tls.certificate", {"reason": error.verify_message})
     if isinstance(error, ssl.SSLError):
         if "PROTOCOL_VERSION" in (error.reason or "") or "UNSUPPORTED_PROTOCOL" in (error.reason or ""):
-            return "it has no TLS 1.3"
-        return f"the TLS handshake failed: {(error.reason or str(error)).lower().replace('_', ' ')}"
+            return Problem("tls.old")
+        return Problem("tls.handshake", {"reason": (error.reason or str(error)).lower().replace("_", " ")})
     if isinstance(error, TimeoutError):
-        return f"no answer on port {port} within {timeout:g} s"
+        return Problem("tls.no_answer", {"port": port, "seconds": timeout})
     if isinstance(error, ConnectionRefusedError):
-        return f"nothing listens on its port {port}"
+        return Problem("tls.nothing_listens", {"port": port})
     if isinstance(error, ConnectionResetError):
-        return "the connection was reset in the TLS handshake: it may be blocked from here"
-    return f"it can't be reached: {error.strerror or error}"
+        return Problem("tls.reset")
+    return Problem("tls.unreachable", {"reason": error.strerror or str(error)})

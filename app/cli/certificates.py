@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +9,7 @@ import click
 from app.cli.fleet import report
 from app.cli.output import paragraph, table
 from app.cli.root import Group, Invocation, Refusal
+from app.messages import sentence
 
 if TYPE_CHECKING:
     from app.control.records import CertificateView
@@ -29,7 +29,7 @@ def list_certificates(obj: Invocation) -> None:
     known = views.certificates(obj.system())
     rows = [[_names(view), view.name, _left(view), (view.issued_at or "never")[:10]] for view in known]
     parts = [table(["FOR", "NAME", "EXPIRES", "RENEWED"], rows)] if rows else ["No certificates yet."]
-    parts += [paragraph(f"! {view.name}, {view.tried_at or 'not asked for yet'}: {view.reason}")
+    parts += [paragraph(f"! {view.name}, {view.tried_at or 'not asked for yet'}: {sentence(view.reason)}")
               for view in known if view.reason]
     obj.answer([view.to_json() for view in known], "\n\n".join(parts))
 
@@ -64,14 +64,15 @@ def check(obj: Invocation, names: tuple[str, ...]) -> None:
     """
     from app.accounts.actor import CLI
     from app.actions.settings import check_domains
+    from app.control.records import document
 
     reached = check_domains(obj.system(), CLI, names)
     bad = [one for one in reached if not one.ok]
     rows = [[one.domain, *(["yes", f"{one.milliseconds} ms"] if one.ok else ["NO", "-"])] for one in reached]
     parts = [table(["DOMAIN", "USABLE", "TIME"], rows, right=(2,))] if rows else ["domain_pool is empty."]
     if bad:
-        parts.append("\n".join(paragraph(f"! {one.domain}: {one.reason}") for one in bad))
-    obj.answer([asdict(one) for one in reached], "\n\n".join(parts))
+        parts.append("\n".join(paragraph(f"! {one.domain}: {sentence(one.reason)}") for one in bad))
+    obj.answer([document(one) for one in reached], "\n\n".join(parts))
     if bad:
         raise Refusal("domains.unusable", bad=len(bad), count=len(reached))
 

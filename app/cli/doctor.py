@@ -6,6 +6,7 @@ import click
 
 from app.cli.output import paragraph
 from app.cli.root import Command, Invocation, Refusal
+from app.messages import sentence
 
 _MARKS = {"ok": "+", "note": "-", "problem": "!"}
 
@@ -23,7 +24,7 @@ def doctor(obj: Invocation, with_domains: bool) -> None:
     from app.control.doctor import PROBLEM, examine
 
     found = examine(obj.system(), with_domains)
-    lines = [paragraph(f"{_MARKS[finding.state]} {finding.about}: {finding.text}") for finding in found]
+    lines = [paragraph(f"{_MARKS[finding.state]} {finding.about}: {sentence(finding.told)}") for finding in found]
     obj.answer([finding.to_json() for finding in found], "\n".join(lines))
     wrong = sum(finding.state == PROBLEM for finding in found)
     if wrong:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.cli.output import facts, paragraph, plain, table
+from app.cli.output import facts, paragraph, plain, state_of, table
 from app.cli.root import Command, Invocation, Refusal
 from app.cli.traffic import ESTIMATES, amount, both
+from app.messages import sentence
 
 if TYPE_CHECKING:
     from app.accounts.actor import Actor
@@ -44,7 +45,7 @@ def status(obj: Invocation) -> None:
     ]
     parts = [facts(head)]
     if now.server_note:
-        parts.append(paragraph(now.server_note))
+        parts.append(paragraph(sentence(now.server_note)))
     if rows:
         parts.append(table(["NAME", "PORT", "STATE", "CONN", "DOWN", "UP"], rows, right=(1, 3, 4, 5)))
     if now.estimated:
@@ -54,9 +55,9 @@ def status(obj: Invocation) -> None:
     if now.outdated:
         parts.append(paragraph(f"Proxies that still run an old image: {now.outdated}. To replace them one by one: "
                                + obj.command_line("update-proxies")))
-    parts += [paragraph(note) for note in now.notes]
+    parts += [paragraph(sentence(note)) for note in now.notes]
     if now.problems:
-        parts.append("\n".join(paragraph(f"! {line}") for line in now.problems))
+        parts.append("\n".join(paragraph(f"! {sentence(problem)}") for problem in now.problems))
     obj.answer(now.to_json(), "\n\n".join(parts))
 
 
@@ -155,7 +156,7 @@ def _one_or_all(obj: Invocation, name: str | None, one: Callable[[System, Actor,
     system = obj.system()
     if name:
         view = one(system, CLI, name)
-        obj.answer(view.to_json(), f"{view.name}: {view.state}" + (f": {view.reason}" if view.reason else ""))
+        obj.answer(view.to_json(), f"{view.name}: {state_of(view)}")
     else:
         report(obj, everybody(system, CLI))
 
@@ -165,7 +166,7 @@ def report(obj: Invocation, outcomes: list[Outcome], nothing: str = "Nothing to 
     lines = [
         f"{outcome.action} {outcome.name}"
         + (f" ({outcome.user})" if outcome.user else "")
-        + (f"  done in {outcome.seconds:.1f} s" if outcome.ok else f"  FAILED: {outcome.reason}")
+        + (f"  done in {outcome.seconds:.1f} s" if outcome.ok else f"  FAILED: {sentence(outcome.reason)}")
         for outcome in outcomes
     ]
     obj.answer([outcome.to_json() for outcome in outcomes], "\n".join(lines) or nothing)
@@ -173,7 +174,7 @@ def report(obj: Invocation, outcomes: list[Outcome], nothing: str = "Nothing to 
     if failed:
         first = failed[0]
         raise Refusal("actions.failed", failed=len(failed), count=len(outcomes), action=first.action, name=first.name,
-                      reason=first.problem or first.reason)
+                      reason=first.reason)
 
 
 @click.command(cls=Command)
@@ -190,7 +191,7 @@ def probe(obj: Invocation, name: str) -> None:
     """
     from app.control import views
     from app.control.probing import link_from_here, probe_link
-    from app.messages import Problem, sentence, text
+    from app.messages import Problem
     from app.mtproto.probe import ProbeError
 
     system = obj.system()
@@ -200,7 +201,7 @@ def probe(obj: Invocation, name: str) -> None:
         config = system.declaration.last_good()
         milliseconds = probe_link(link_from_here(view), system.clock, config)
     except ProbeError as error:
-        why = text(error)
+        why = error.problem
         if view.state != "running":
             why = Problem("probe.state", {"state": view.state, "reason": view.reason}) if view.reason else \
                 Problem("probe.state_only", {"state": view.state})

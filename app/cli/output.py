@@ -5,8 +5,19 @@ from __future__ import annotations
 import textwrap
 import unicodedata
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from app.messages import sentence
+
+if TYPE_CHECKING:
+    from app.control.records import UserView
 
 WIDTH = 80
+
+
+def state_of(view: UserView) -> str:
+    """The state of a user's proxy, with its reason."""
+    return f"{view.state}: {sentence(view.reason)}" if view.reason else view.state
 
 
 def limit(value: float, unit: str) -> str:

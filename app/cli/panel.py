@@ -97,7 +97,7 @@ def stop(obj: Invocation, keep_proxies: bool) -> None:
     outcomes = [] if keep_proxies else stop_everything(obj.system(), CLI)
     failed = [outcome for outcome in outcomes if not outcome.ok]
     if failed:
-        raise Refusal.of(Problem("panel.not_stopped", {"name": each.name, "reason": each.problem or each.reason})
+        raise Refusal.of(Problem("panel.not_stopped", {"name": each.name, "reason": each.reason})
                          for each in failed)
     said = f"The panel ({ended.url}) has stopped." if ended else "No panel was running."
     if not keep_proxies:

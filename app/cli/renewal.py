@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from app.cli.root import Command, Invocation, Refusal
+from app.messages import sentence
 
 
 @click.command(cls=Command)
@@ -38,7 +39,7 @@ def update_proxies(obj: Invocation, check: bool) -> None:
     for outcome in renew(system, CLI):
         done.append(outcome)
         if not obj.json:
-            ended = "replaced" if outcome.ok else f"FAILED: {outcome.reason}"
+            ended = "replaced" if outcome.ok else f"FAILED: {sentence(outcome.reason)}"
             click.echo(f"{outcome.user or outcome.name}: {ended}")
     if obj.json:
         obj.answer({"count": len(waiting), "proxies": [outcome.to_json() for outcome in done]}, "")
@@ -46,5 +47,5 @@ def update_proxies(obj: Invocation, check: bool) -> None:
         click.echo("All proxies run the image that they are declared with.")
     failed = next((outcome for outcome in done if not outcome.ok), None)
     if failed:
-        raise Refusal("renewal.stopped", name=failed.user or failed.name, reason=failed.problem or failed.reason,
+        raise Refusal("renewal.stopped", name=failed.user or failed.name, reason=failed.reason,
                       count=len(waiting) - len(done))

@@ -107,7 +107,16 @@ class Invocation:
 
     def answer(self, document: Any, text: str) -> None:
         """Print the outcome: `document` for a program, `text` for a person."""
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False) if self.json else text)
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False, default=_worded) if self.json else text)
+
+
+def _worded(value: object) -> str:
+    """Problems in a document are told in words."""
+    from app.messages import Problem, sentence
+
+    if isinstance(value, Problem):
+        return sentence(value)
+    raise TypeError(f"{type(value).__name__} in a JSON document")
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:

@@ -14,6 +14,7 @@ from app.cli.instance import PanelFile, from_elsewhere, listen, url_of
 from app.cli.root import Command, Invocation
 from app.commands import command_line
 from app.lib import portmap
+from app.messages import sentence
 
 if TYPE_CHECKING:
     from app.config.model import Config
@@ -49,7 +50,7 @@ def serve(obj: Invocation, bind: str, port: int, no_welcome: bool, no_password: 
         printed_by = command_line(obj.data_dir, "first-password", anywhere=True) if no_password else ""
         obj.answer(welcome(url, config, no_password), welcome_text(bind, port, config, printed_by))
     if problem := zone_problem():
-        logging.getLogger(__name__).warning("%s", problem)
+        logging.getLogger(__name__).warning("%s", sentence(problem))
     sys.stdout.flush()
     # create_app() reads the folder's name from here.
     os.environ["MTPROTO_DATA_DIR"] = str(obj.data_dir)

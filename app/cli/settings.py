@@ -9,6 +9,7 @@ from app.cli.config import MASK, without_password
 from app.cli.output import facts, paragraph
 from app.cli.root import Group, Invocation, Refusal
 from app.cli.users import assignments
+from app.messages import sentence
 
 
 @click.group(cls=Group)
@@ -98,7 +99,7 @@ def set_settings(obj: Invocation, pairs: tuple[str, ...]) -> None:
     changed = {key: values[key] for key in changes}
     parts = [facts([(key, written(value)) for key, value in changed.items()])]
     if others := views.changed_links(before, views.users(system)):
-        parts.append(paragraph(f"! {others}"))
+        parts.append(paragraph(f"! {sentence(others)}"))
     if changes.keys() & {"server_domain", "server_ip"} and (note := views.status(system).server_note):
-        parts.append(paragraph(f"! {note}"))
+        parts.append(paragraph(f"! {sentence(note)}"))
     obj.answer(changed, "\n\n".join(parts))

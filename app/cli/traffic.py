@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli.output import facts, table
+from app.cli.output import facts, state_of, table
 from app.cli.root import Group, Invocation
 from app.config import times
 from app.lib.units import size
+from app.messages import sentence
 
 if TYPE_CHECKING:
     from app.control.records import UserView
@@ -155,13 +156,13 @@ def both(down: int, up: int, estimated: bool) -> str:
 def _one(view: UserView) -> str:
     return facts([
         ("name", view.name),
-        ("state", f"{view.state}: {view.reason}" if view.reason else view.state),
+        ("state", state_of(view)),
         ("down / up", both(view.bytes_down, view.bytes_up, view.estimated)),
         ("since the reset", both(view.period_down, view.period_up, view.period_estimated)),
         ("last reset", view.period_since or "never"),
         ("next reset", view.next_reset_at or "never"),
         ("limit", f"{view.limit_gb:g} GB" if view.limit_gb else "none"),
-        *([("over the limit", view.over_limit)] if view.over_limit else []),
+        *([("over the limit", sentence(view.over_limit))] if view.over_limit else []),
         ("now", f"{size(view.now_down)}/s / {size(view.now_up)}/s"),
         ("connections", str(view.connections)),
         ("last seen", view.last_seen or "never"),

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.cli import typed
-from app.cli.output import facts, limit, table
+from app.cli.output import facts, limit, state_of, table
 from app.cli.root import Group, Invocation, Refusal
 from app.cli.traffic import amount, both
 from app.lib.units import size
+from app.messages import sentence
 from app.messages.english.fields import FIELDS, words
 
 if TYPE_CHECKING:
@@ -48,10 +49,6 @@ def assignments(pairs: tuple[str, ...]) -> dict[str, str]:
     return changes
 
 
-def state_of(view: UserView) -> str:
-    return f"{view.state}: {view.reason}" if view.reason else view.state
-
-
 def described(view: UserView) -> str:
     """One user in full, as `add`, `show`, `set` and `rotate` print it."""
     throttled = f"{view.throttled_bps / 1e6:g} Mbit/s" if view.throttled_bps else "no"
@@ -78,14 +75,14 @@ def described(view: UserView) -> str:
             ("limit", limit(view.limit_gb, "GB")),
             ("at the limit", view.at_limit),
             ("speed after it", limit(view.speed_mbps, "Mbit/s")),
-            *([("over the limit", view.over_limit)] if view.over_limit else []),
+            *([("over the limit", sentence(view.over_limit))] if view.over_limit else []),
             ("throttled now", throttled),
             ("reset cycle", view.reset_cycle),
             ("next reset", view.next_reset_at or "never"),
             ("expires", expires),
             *((words(f"user.{key}").label.lower(), text) for key, text in view.more_written().items() if text),
             ("note", view.note),
-            *([("slow", view.slow)] if view.slow else []),
+            *([("slow", sentence(view.slow))] if view.slow else []),
             ("link", view.tg_link),
             ("web link", view.tme_link),
             ("link last used", view.link_last_used or "never"),
@@ -105,7 +102,6 @@ def add(obj: Invocation, /, name: str, brought_link: str | None, disabled: bool,
     """Declare a user and start their proxy."""
     from app.accounts.actor import CLI
     from app.actions.users import add_user
-    from app.messages import sentence
     from app.rules.brought import not_kept
 
     if brought_link == "-":

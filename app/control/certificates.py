@@ -10,6 +10,7 @@ from app.config.model import Config
 from app.control.outcome import Outcome
 from app.control.records import CertificateView, moment
 from app.ledger.ledger import Ledger
+from app.messages import Problem
 from app.messages.refused import Refused
 from app.rules import domains
 
@@ -39,7 +40,7 @@ class CertificateReconciler:
         for result in self.manager.renew_due(config, domains.own_names(config, now), force, asked=actor != PANEL):
             outcomes.append(Outcome("certificate", result.name, "", result.ok, result.reason))
             self.ledger.events.record(actor, "certificate.issued" if result.ok else "certificate.failed", result.name,
-                                      result.reason)
+                                      result.reason or "")
         return outcomes
 
 
@@ -48,16 +49,18 @@ def views(ledger: Ledger, zone: tzinfo, now: datetime) -> list[CertificateView]:
         name=name, domains=list(row.domains), issued_at=moment(row.issued_at, zone),
         expires_at=moment(row.expires_at, zone),
         days_left=int((row.expires_at - now.timestamp()) // 86400) if row.expires_at else None,
-        tried_at=moment(row.tried_at, zone), reason=row.reason)
+        tried_at=moment(row.tried_at, zone), reason=row.problem)
         for name, row in sorted(ledger.certificates.all().items())]
 
 
-def problems(ledger: Ledger, now: datetime) -> list[str]:
+def problems(ledger: Ledger, now: datetime) -> list[Problem]:
     """What a person should look at: failures, and what expires soon."""
     told = []
     for view in views(ledger, now.tzinfo or timezone.utc, now):
         if view.reason:
-            told.append(f"Certificate {view.name} ({view.domains[0]}): {view.reason}")
+            told.append(Problem("certificate.trouble", {"name": view.name, "domain": view.domains[0],
+                                                        "reason": view.reason}))
         elif view.days_left is not None and view.days_left < WORRYING_DAYS:
-            told.append(f"Certificate {view.name} ({view.domains[0]}) expires in {view.days_left} days")
+            told.append(Problem("certificate.ends", {"name": view.name, "domain": view.domains[0],
+                                                     "days": view.days_left}))
     return told

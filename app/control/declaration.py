@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.config.file import ConfigError, ConfigFile
 from app.config.model import Config
 from app.control.errors import Refused
+from app.messages import Problem
 from app.rules.links import UserLink, all_links
 
 
@@ -31,19 +32,17 @@ class Declaration:
             return self.read()
         except ConfigError as error:
             if self._last_good is None:
-                raise Refused(str(error)) from None
+                raise Refused.of(error.problems) from None
             return self._last_good
 
     def links(self) -> dict[str, UserLink]:
         """Every link that is declared, by the name of its workload. Raises Refused as last_good() does."""
         return {link.name: link for link in all_links(self.last_good())}
 
-    def problem(self) -> str:
-        """What is wrong with the file now; "" if nothing is."""
+    def problems(self) -> list[Problem]:
+        """What is wrong with the file now."""
         try:
             config = self._file.read()
         except ConfigError as error:
-            return str(error)
-        return "" if self._has_edge or not config.port_443_mode else (
-            "port_443_mode is on in config.json, but this panel runs without the nginx of docker-compose.yml "
-            "(docs/docker.md): users are reached by ports of their own")
+            return list(error.problems)
+        return [] if self._has_edge or not config.port_443_mode else [Problem("declaration.no_edge")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from app.control.errors import Refused
 from app.control.probing import link_from_here, probe_link
 from app.control.records import Status, UserView
 from app.control.system import System
-from app.messages import Problem, sentence
+from app.messages import Problem
 from app.mtproto.probe import ProbeError
 
 OK, NOTE, PROBLEM = "ok", "note", "problem"
@@ -27,14 +27,14 @@ _AT_ONCE = 8
 
 @dataclass(frozen=True)
 class Finding:
-    """about: the part that was looked at. state: ok, note or problem. text: a sentence for people."""
+    """about: the part that was looked at. state: ok, note or problem. told: what was found."""
 
     about: str
     state: str
-    text: str
+    told: Problem
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {"about": self.about, "state": self.state, "text": self.told}
 
 
 def examine(system: System, with_domains: bool = False) -> list[Finding]:
@@ -49,9 +49,10 @@ def examine(system: System, with_domains: bool = False) -> list[Finding]:
     found += _links(system, status.users)
     if with_domains:
         names = sorted({user.domain for user in status.users if user.enabled and user.domain})
-        found += [Finding("domains", OK if one.ok else PROBLEM, sentence(
-            Problem("doctor.domain", {"domain": one.domain}) if one.ok else
-            Problem("doctor.domain_bad", {"domain": one.domain, "reason": one.reason}))) for one in check_all(names)]
+        found += [Finding("domains", OK if one.ok else PROBLEM,
+                          Problem("doctor.domain", {"domain": one.domain}) if one.ok else
+                          Problem("doctor.domain_bad", {"domain": one.domain, "reason": one.reason}))
+                  for one in check_all(names)]
     return found
 
 
@@ -65,24 +66,24 @@ def _machine(folder: Path) -> Iterator[Finding]:
 
 def _configuration(system: System) -> Iterator[Finding]:
     """What config.json says that has no effect, or works oddly; what is wrong with it is among the whole's problems."""
-    if problem := system.declaration.problem():
-        yield Finding("configuration", PROBLEM, problem)
+    if problems := system.declaration.problems():
+        yield from (Finding("configuration", PROBLEM, problem) for problem in problems)
         return
     notes = system.file.check()
-    yield from (Finding("configuration", NOTE, sentence(note)) for note in notes)
+    yield from (Finding("configuration", NOTE, note) for note in notes)
     if not notes:
         yield _finding("configuration", "doctor.configuration", False)
 
 
 def _whole(status: Status) -> Iterator[Finding]:
-    yield from (Finding("installation", PROBLEM, text) for text in status.problems)
+    yield from (Finding("installation", PROBLEM, problem) for problem in status.problems)
     if status.server_note:
         yield Finding("address", PROBLEM, status.server_note)
-    yield from (Finding("installation", NOTE, text) for text in status.notes)
+    yield from (Finding("installation", NOTE, note) for note in status.notes)
     if status.outdated:
         yield _finding("images", "doctor.outdated", True, count=status.outdated)
     if status.stopped:
-        yield Finding("proxies", NOTE, sentence(Problem("doctor.stopped", {})))
+        yield Finding("proxies", NOTE, Problem("doctor.stopped"))
     else:
         yield _finding("proxies", "doctor.running", status.running < status.total, running=status.running,
                        total=status.total)
@@ -95,8 +96,7 @@ def _links(system: System, users: list[UserView]) -> list[Finding]:
         try:
             probe_link(link_from_here(user), system.clock, config)
         except (ProbeError, Refused) as error:
-            return Finding("links", PROBLEM, sentence(
-                Problem("doctor.link_bad", {"name": user.name, "reason": str(error)})))
+            return Finding("links", PROBLEM, Problem("doctor.link_bad", {"name": user.name, "reason": error}))
         return None
 
     running = [user for user in users if user.state == "running"]
@@ -108,7 +108,7 @@ def _links(system: System, users: list[UserView]) -> list[Finding]:
 
 
 def _finding(about: str, code: str, is_problem: bool, **params: object) -> Finding:
-    return Finding(about, PROBLEM if is_problem else OK, sentence(Problem(code, params)))
+    return Finding(about, PROBLEM if is_problem else OK, Problem(code, params))
 
 
 def _available_memory() -> int | None:

@@ -14,7 +14,7 @@ from app.control.port443 import Port443
 from app.edge.base import EdgeConfig, EdgeFailure
 from app.ledger.ledger import Ledger
 from app.lib.clock import Clock
-from app.messages import Problem
+from app.messages import Problem, together
 from app.runtimes.base import RuntimeFailure
 
 #: Seconds at most until nginx is tried again: what hinders it may be a file of the operator's, who mends it.
@@ -48,13 +48,13 @@ class EdgeReconciler:
             changed = self._apply(site)
         except (EdgeFailure, RuntimeFailure) as failure:
             self.backoff.failed(NGINX, spec)
-            self._note(failure.problem)
-            return [Outcome("serve", NGINX, "", False, str(failure), time.monotonic() - began,
-                            problem=failure.problem)]
+            reason = together(failure.problems)
+            self._note(reason)
+            return [Outcome("serve", NGINX, "", False, reason, time.monotonic() - began)]
         self.backoff.succeeded(NGINX)
         self.has_served = self.port443.edge is not None
         self._note(None)
-        return [Outcome("serve", NGINX, "", True, "", time.monotonic() - began)] if changed else []
+        return [Outcome("serve", NGINX, "", True, None, time.monotonic() - began)] if changed else []
 
     def serve(self, config: Config, routes: Mapping[str, str]) -> None:
         """Have it serve this now. Raises EdgeFailure, RuntimeFailure: whoever asks decides what follows."""

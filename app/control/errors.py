@@ -26,7 +26,7 @@ def refusing() -> Iterator[None]:
     try:
         yield
     except (ConfigError, RuntimeFailure, EdgeFailure) as error:
-        raise Refused.of(error.problems) if isinstance(error, Coded) else Refused(str(error)) from None
+        raise Refused.of(error.problems) from None
     except sqlite3.OperationalError as error:
         raise Refused("ledger.unusable", reason=error) from None
 
@@ -35,7 +35,7 @@ def refusing() -> Iterator[None]:
 def after_saving(what: Problem) -> Iterator[None]:
     """For everything that is done once the declaration is saved: no failure of it may read as if nothing had changed.
 
-    what: that says what is saved.
+    what: what is saved.
     """
     try:
         yield

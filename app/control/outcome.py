@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from app.control.records import document
 from app.messages import Problem, sentence
 
 #: What the audit log says of an action that failed.
@@ -21,17 +22,16 @@ class Outcome:
     """One action that was carried out, or failed. action: create, adopt, start, replace, update, stop, remove,
     throttle, unthrottle, refuse, serve (by nginx) or certificate. name: the workload, or what else was acted on.
     user: the user's name, "" when unknown. user_id: whose link the workload serves, "" for nobody's.
-    reason: why it failed, in words; problem: the same as data."""
+    reason: why it failed."""
 
     action: str
     name: str
     user: str
     ok: bool
-    reason: str = ""
+    reason: Problem | None = None
     seconds: float = 0.0
     user_id: str = ""
-    problem: Problem | None = None
 
     def to_json(self) -> dict[str, Any]:
-        problem = {**self.problem.document(), "message": sentence(self.problem)} if self.problem else None
-        return {**vars(self), "problem": problem}
+        problem = {**self.reason.document(), "message": sentence(self.reason)} if self.reason else None
+        return {**document(self), "problem": problem}

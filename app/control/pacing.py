@@ -3,13 +3,13 @@ timing at its start sends slower."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from app.control.served import served
 from app.engines.base import Engine, serving
 from app.ledger.ledger import Ledger
-from app.messages import Problem
+from app.messages import together
 from app.rules.links import UserLink
 from app.runtimes.base import RUNNING, Runtime
 
@@ -42,13 +42,9 @@ class PacingCheck:
             if not again or now - observed.started_at < LEARNING:
                 continue
             engine = serving(observed, self.engines)
-            reason = _as_one(engine.findings(self.runtime.logs(observed.name, _LINES), observed.started_at, now)
+            reason = together(engine.findings(self.runtime.logs(observed.name, _LINES), observed.started_at, now)
                              if engine else ())
             self.looked[run_id] = now
             for link in links[run_id]:
                 if reason != slow.get((link, run_id)):
                     self.ledger.workloads.set_slow(link, run_id, reason)
-
-
-def _as_one(found: Sequence[Problem]) -> Problem | None:
-    return Problem("engine.findings", {"problems": found}) if len(found) > 1 else next(iter(found), None)

@@ -9,6 +9,7 @@ from app.control import periods
 from app.control.errors import Refused, refusing
 from app.control.outcome import Outcome
 from app.control.system import System
+from app.messages import Problem
 
 
 def reconcile(system: System, respect_backoff: bool = False) -> list[Outcome]:
@@ -61,10 +62,10 @@ def renew_certificates(system: System, actor: str = "panel", force: bool = False
     return outcomes
 
 
-def attempt(step: Callable[[], object]) -> list[str]:
+def attempt(step: Callable[[], object]) -> list[Problem]:
     """Do this; where it is refused, why. The monitor tries again."""
     try:
         step()
     except Refused as refused:
-        return [str(refused)]
+        return list(refused.problems)
     return []

@@ -6,6 +6,7 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from app.lib import backoff
+from app.messages import Problem
 from app.runtimes.base import RUNNING, Observed, Workload
 
 CREATE, START, REPLACE, UPDATE, STOP, REMOVE = "create", "start", "replace", "update", "stop", "remove"
@@ -22,7 +23,7 @@ class Action:
     name: str
     user_id: str
     workload: Workload | None = None
-    reason: str = ""
+    reason: Problem | None = None
 
     @property
     def spec(self) -> str:
@@ -52,7 +53,7 @@ def plan(workloads: Mapping[str, Workload], observed: Iterable[Observed], now: f
         there = seen.get(name)
         kind = _needed(workload, there, now, name in renew)
         if kind:
-            reason = there.reason if there and kind == START else ""
+            reason = there.reason if there and kind == START else None
             actions.append(Action(kind, name, workload.user_id, workload, reason))
     return actions
 

@@ -60,7 +60,8 @@ class Port443:
                     nginx_connections_per_address=config.nginx_connections_per_address,
                     certificates=tuple(self.stored_certificates().values()))
 
-    def status(self, config: Config, running: int, trouble: str, problems: Iterable[str]) -> EdgeStatus | None:
+    def status(self, config: Config, running: int, trouble: Problem | None,
+               problems: Iterable[Problem]) -> EdgeStatus | None:
         """What people see of it; None without nginx. running: how many users' proxies do. trouble: nginx's own."""
         if self.edge is None:
             return None

@@ -8,8 +8,15 @@ from dataclasses import replace
 from app.checks.clock import OutsideClock, off
 from app.config.model import Config
 from app.control.records import UserView
+from app.messages import ENGLISH
 from app.mtproto.links import Link, parse_link
 from app.mtproto.probe import HANDSHAKE, ProbeError, probe
+
+
+class ClockOff(ProbeError):
+    """The link works for an app whose clock is as wrong as this server's only."""
+
+    language = ENGLISH
 
 
 def link_from_here(view: UserView) -> Link:
@@ -35,5 +42,4 @@ def probe_link(link: Link, clock: OutsideClock, config: Config) -> float:
         if error.step != HANDSHAKE or not clock.problem():
             raise
         probe(link)  # by this server's time: that fails for another reason, or the clock is what is wrong
-        raise ProbeError(HANDSHAKE, f"Telegram answers, but this server's clock is {off(ahead)} other clocks, so apps "
-                                    "will be refused. Set it: sudo timedatectl set-ntp true") from None
+        raise ClockOff(HANDSHAKE, "probe.clock_off", off=off(ahead)) from None

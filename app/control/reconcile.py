@@ -23,7 +23,7 @@ from app.control.updating import Updating
 from app.engines.base import Engine
 from app.ledger.ledger import Ledger
 from app.lib.clock import WALL, Clock
-from app.messages import Problem, sentence, text
+from app.messages import Problem, together
 from app.rules.links import UserLink, all_links
 from app.runtimes.base import RUNNING, LegacyContainer, Notice, Observed, Runtime, RuntimeFailure
 
@@ -116,7 +116,7 @@ class Reconciler:
                             if one.ok and one.action == STOP and one.name in wanted.blocked}):
             self.ledger.events.record("panel", "user.blocked", user)
         owners = {link.name: link.user.id for link in all_links(config)} if wanted.refused else {}
-        outcomes += [Outcome("refuse", name, "", False, sentence(why), user_id=owners[name], problem=why)
+        outcomes += [Outcome("refuse", name, "", False, why, user_id=owners[name])
                      for name, why in wanted.refused.items()]
         now_there = {o.name: o for o in (self.runtime.observe() if actions else observed)}
         outcomes += self.throttling.enforce(wanted.throttles, now_there, config)
@@ -158,15 +158,15 @@ class Reconciler:
                 self._act(action)
         except RuntimeFailure as failure:
             self.backoff.failed(action.name, action.spec)
-            return Outcome(kind, action.name, user, False, str(failure), time.monotonic() - began, action.user_id,
-                           failure.problem)
+            return Outcome(kind, action.name, user, False, together(failure.problems), time.monotonic() - began,
+                           action.user_id)
         self.backoff.succeeded(action.name)
         if action.kind == START:
-            self.ledger.events.record("panel", "proxy.restarted", user or action.name, action.reason)
+            self.ledger.events.record("panel", "proxy.restarted", user or action.name, action.reason or "")
         if older:
             self.ledger.events.record("panel", "proxy.taken_over", user,
                                       Problem("event.container", {"name": older.name}))
-        return Outcome(kind, action.name, user, True, "", time.monotonic() - began, action.user_id)
+        return Outcome(kind, action.name, user, True, None, time.monotonic() - began, action.user_id)
 
     def _act(self, action: Action) -> None:
         if action.kind in (STOP, REMOVE):
@@ -187,9 +187,8 @@ class Reconciler:
         """What failed in this pass is a problem until a later pass finds it as it should be."""
         failed = {o.name: o for o in outcomes if not o.ok and o.name != NGINX}
         for name, outcome in failed.items():
-            problem = outcome.problem or text(outcome.reason)
-            if self.ledger.workloads.set_problem(name, problem):
-                self.ledger.events.record("panel", FAILED[outcome.action], outcome.user or name, problem)
+            if outcome.reason and self.ledger.workloads.set_problem(name, outcome.reason):
+                self.ledger.events.record("panel", FAILED[outcome.action], outcome.user or name, outcome.reason)
         # The edge's is its reconciler's to note and to clear.
         for name in self.ledger.workloads.problems().keys() - failed.keys() - {NGINX}:
             there, workload = observed.get(name), wanted.workloads.get(name)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import tzinfo
 from typing import Any
 
 from app.config import schema, times
 from app.config.model import User
+from app.messages import Problem
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,8 @@ class UserView:
     """One user: declaration, state and traffic in one flat record; its fields are the CLI's JSON.
 
     state: running, starting, stopped, disabled, expired, blocked, failed, or unknown while the
-    runtime does not answer. reason: why it does not run, or is troubled; "" if all is well.
-    over_limit: what happened at the limit and when it ends, "" below it. warning: 80, 95 or
+    runtime does not answer. reason: why it does not run, or is troubled; None if all is well.
+    over_limit: what happened at the limit and when it ends, None below it. warning: 80, 95 or
     100, the percentage of the limit that was reached; else 0.
     limit_gb, speed_mbps, at_limit ("throttle", "block"), reset_cycle: what applies (0 = none);
     own_*: the user's own (0 or "" = the global one, None = none).
@@ -41,7 +42,7 @@ class UserView:
     next_reset_at, last_seen, expires_at: None = never; expires_after_days: days from the first use, while
     that is awaited.
     throttled_bps: the limit in force in bits per second, None if there is none; throttle_verified_at:
-    when that was last read back. slow: why the proxy sends slower than it could, "" if it does not.
+    when that was last read back. slow: why the proxy serves worse than it could, None if it does not.
     served_by: the engine's name. link_port: the port in the link: the declared public_port, else listened_port: the
     user's own, that of an engine which serves all its users together, or that of nginx.
     link_last_used: when this link, not an old one, was last used. Times are ISO 8601.
@@ -56,7 +57,7 @@ class UserView:
     masked_secret: str
     enabled: bool
     state: str
-    reason: str
+    reason: Problem | None
     connections: int
     bytes_down: int
     bytes_up: int
@@ -71,7 +72,7 @@ class UserView:
     clock_behind_s: int | None
     no_sni: int | None
     other_sni: int | None
-    hints: list[str]
+    hints: list[Problem]
     estimated: bool
     period_estimated: bool
     limit_gb: float
@@ -84,14 +85,14 @@ class UserView:
     own_reset_cycle: str
     next_reset_at: str | None
     warning: int
-    over_limit: str
+    over_limit: Problem | None
     throttled_bps: int | None
     throttle_verified_at: str | None
     expires_at: str | None
     expires_after_days: int
     note: str
     created_at: str
-    slow: str
+    slow: Problem | None
     served_by: str
     listened_port: int
     link_port: int
@@ -102,7 +103,7 @@ class UserView:
     more: dict[str, Any]
 
     def to_json(self) -> dict[str, Any]:
-        told = asdict(self)
+        told = document(self)
         del told["more"]
         return {**told, **self.more}
 
@@ -115,19 +116,19 @@ class UserView:
 class EdgeStatus:
     """nginx before the panel. port_443: whether users are reached by it. panel_https: whether the panel's name
     has a certificate. names: how many users with a running proxy it leads to. trouble: why it does not
-    serve what it should, as the last pass found; "" if it does. problems: that, and those of certificates."""
+    serve what it should, as the last pass found; None if it does. problems: that, and those of certificates."""
 
     port_443: bool
     panel_domain: str
     panel_https: bool
     names: int
-    trouble: str
-    problems: list[str]
+    trouble: Problem | None
+    problems: list[Problem]
 
 
 @dataclass(frozen=True)
 class CertificateView:
-    """One certificate. Times are ISO 8601, None for never. reason: of the last failure, "" if the last try
+    """One certificate. Times are ISO 8601, None for never. reason: of the last failure, None if the last try
     succeeded. days_left: until it expires, negative if it has."""
 
     name: str
@@ -136,20 +137,21 @@ class CertificateView:
     expires_at: str | None
     days_left: int | None
     tried_at: str | None
-    reason: str
+    reason: Problem | None
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return document(self)
 
 
 @dataclass(frozen=True)
 class Status:
     """running, total: users whose proxy runs, and who should have one running (enabled, not expired and
     not blocked).
-    stopped: whether all proxies are declared stopped. problems: sentences that a person should read.
+    stopped: whether all proxies are declared stopped. problems: what a person should know of.
     bytes_*, period_*, now_* (bytes/s), connections, probes: of all users together. edge: None without nginx.
-    notes: what of the settings the engine does not do, and the users' hints. server_note: "" or why the address
-    in links is a guess, or leads nobody here. outdated: proxies that run, and whose image is an old one."""
+    notes: what of the settings the engine does not do, and the users' hints. server_note: why the address
+    in links is a guess, or leads nobody here; None if it is neither. outdated: proxies that run, and whose image is
+    an old one."""
 
     runtime: str
     engine: str
@@ -157,10 +159,10 @@ class Status:
     total: int
     users: list[UserView]
     stopped: bool
-    problems: list[str]
-    notes: list[str]
+    problems: list[Problem]
+    notes: list[Problem]
     server: str
-    server_note: str
+    server_note: Problem | None
     bytes_down: int
     bytes_up: int
     period_down: int
@@ -178,9 +180,21 @@ class Status:
         return any(view.estimated for view in self.users)
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "users": [view.to_json() for view in self.users], "estimated": self.estimated}
+        return {**document(self), "users": [view.to_json() for view in self.users], "estimated": self.estimated}
 
 
 def moment(seconds: float, zone: tzinfo) -> str | None:
     """Unix seconds as ISO 8601; None for 0.0, which is never."""
     return times.at(int(seconds), zone).isoformat() if seconds else None
+
+
+def document(record: Any) -> dict[str, Any]:
+    """A record as JSON has it, but for its problems, which whoever writes it puts into words; "" for no problem."""
+    def plain(value: Any) -> Any:
+        if isinstance(value, list):
+            return [plain(each) for each in value]
+        return document(value) if is_dataclass(value) and not isinstance(value, Problem) else value
+
+    told = {field.name: plain(getattr(record, field.name)) for field in fields(record)}
+    return told | {field.name: "" for field in fields(record)
+                   if field.type == "Problem | None" and told[field.name] is None}

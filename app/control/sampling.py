@@ -16,6 +16,7 @@ from app.ledger.refusals import Count
 from app.ledger.traffic import Reading
 from app.lib.clock import Clock
 from app.lib.filelock import FileLock
+from app.messages import Problem
 from app.rules.links import UserLink
 from app.runtimes.base import Observed, Runtime
 
@@ -29,7 +30,7 @@ _LARGEST = 2 ** 53
 class Sampler:
     """by_name: the links that are declared, by the name of their workload. unwritten: readings that the ledger could
     not take, by link, run and whether they are an estimate. An engine that still runs is simply read again; these
-    are for those that have ended since. trouble: why the ledger could not take the last readings, for people; "" if
+    are for those that have ended since. trouble: why the ledger could not take the last readings; None if
     it could."""
 
     data_dir: Path
@@ -39,7 +40,7 @@ class Sampler:
     by_name: Callable[[], Mapping[str, UserLink]]
     clock: Clock
     unwritten: dict[tuple[str, str, bool], Reading] = field(default_factory=dict)
-    trouble: str = ""
+    trouble: Problem | None = None
 
     def sample(self, observed: Iterable[Observed]) -> set[str]:
         """Account what these workloads have counted; the ids of users who had a session."""
@@ -55,12 +56,11 @@ class Sampler:
                 active = self.ledger.traffic.account([*late, *readings.values()], self.clock())
             except sqlite3.OperationalError as error:
                 log.warning("traffic could not be written: %s", error)
-                self.trouble = (f"traffic can't be written to panel.db ({error}): until it can, the numbers stand "
-                                "still and no limit is noticed; what proxies count is kept in memory")
+                self.trouble = Problem("traffic.unwritten", {"reason": error})
                 self.unwritten |= readings
                 return set()
             self.unwritten.clear()
-            self.trouble = ""
+            self.trouble = None
             with self.ledger.database.best_effort("refused tries"):
                 self.ledger.refusals.account(refused, self.clock())
             return active
@@ -89,12 +89,9 @@ class Sampler:
                 user_id = owners.get(link) or there.user_id
                 if not user_id:
                     continue  # the link of a user who was removed
-                try:
-                    for count in (c.down, c.up, c.fronted, c.connections):
-                        if not 0 <= count < _LARGEST:
-                            raise ValueError(f"{count} is no count")
-                except ValueError as error:
-                    _left_out(sample.name, error)
+                odd = [count for count in (c.down, c.up, c.fronted, c.connections) if not 0 <= count < _LARGEST]
+                if odd:
+                    _left_out(sample.name, odd)
                     continue
                 refused.append(Count(user_id, link, sample.run_id, c.refused, guessed))
                 yield Reading(user_id, link, sample.run_id, c.down, c.up, c.fronted, c.connections, guessed=guessed)
@@ -109,8 +106,8 @@ class Sampler:
         return {**before, **{link.id: link.user.id for link in self.by_name().values()}}
 
 
-def _left_out(name: str, error: Exception) -> None:
-    log.warning("the metrics of %s can't be read, and are left for the next tick: %s", name, error)
+def _left_out(name: str, why: Exception | list[int]) -> None:
+    log.warning("the metrics of %s can't be read, and are left for the next tick: %s", name, why)
 
 
 @contextmanager

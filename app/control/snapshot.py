@@ -13,7 +13,7 @@ from app.engines.base import Engine
 from app.ledger.refusals import Refused
 from app.ledger.traffic import Total
 from app.lib.zone import server_zone
-from app.messages import Problem, sentence
+from app.messages import Problem, together
 from app.runtimes.base import RUNNING, Observed, RuntimeFailure
 
 
@@ -26,14 +26,14 @@ class Snapshot:
 
     config: Config
     observed: Mapping[str, Observed] | None
-    unavailable: str
+    unavailable: Problem | None
     totals: Mapping[str, Total]
-    problems: Mapping[str, str]
+    problems: Mapping[str, Problem]
     refusals: Mapping[str, Refused]
     throttles: Mapping[str, int]
     verified: Mapping[str, float]
     last_uses: Mapping[str, float]
-    slow: Mapping[str, str]
+    slow: Mapping[str, Problem]
     public_port: int
     engines: Mapping[str, Engine]
     now: datetime
@@ -47,21 +47,17 @@ class Snapshot:
 
 def take(system: System) -> Snapshot:
     """How it is now. Raises Refused if there is no declaration that was ever good."""
-    observed, unavailable = None, ""
+    observed, unavailable = None, None
     try:
         observed = {o.name: o for o in system.runtime.observe()}
     except RuntimeFailure as failure:
-        unavailable = str(failure)
+        unavailable = together(failure.problems)
     config, ledger = system.declaration.last_good(), system.ledger
     runs = {o.run_id for o in observed.values()} if observed else set()
     return Snapshot(
         config=config, observed=observed, unavailable=unavailable, totals=ledger.traffic.totals(),
-        problems=_sentences(ledger.workloads.problems()), refusals=ledger.refusals.totals(),
+        problems=ledger.workloads.problems(), refusals=ledger.refusals.totals(),
         throttles=ledger.workloads.throttles(), verified=ledger.workloads.verified(),
         last_uses=ledger.traffic.last_uses(), public_port=system.port443.public_port, engines=system.engines,
-        slow={link: sentence(why) for (link, run_id), why in ledger.workloads.slow().items() if run_id in runs},
+        slow={link: why for (link, run_id), why in ledger.workloads.slow().items() if run_id in runs},
         now=system.reconciler.now(), zone=server_zone(), server=server_address(config)[0])
-
-
-def _sentences(problems: Mapping[str, Problem]) -> dict[str, str]:
-    return {name: sentence(problem) for name, problem in problems.items()}

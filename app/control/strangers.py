@@ -12,7 +12,7 @@ from app.control.system import System
 from app.edge.base import EdgeFailure
 from app.engines.base import engine_name
 from app.ledger.ledger import Ledger
-from app.messages import Problem, sentence
+from app.messages import Problem
 from app.rules import domains
 from app.runtimes.base import RuntimeFailure
 
@@ -82,12 +82,12 @@ class Watch:
             self._system.ledger.strangers.add_turned_away(count, now)
 
 
-def problems(ledger: Ledger, config: Config, now: datetime) -> list[str]:
+def problems(ledger: Ledger, config: Config, now: datetime) -> list[Problem]:
     """What a person should look at."""
     names = {domain: user.name for domain, user in domains.owners(config, now)}
-    told = [sentence(Problem("cover.closed", {"name": names[domain], "domain": domain, "reason": why}))
+    told = [Problem("cover.closed", {"name": names[domain], "domain": domain, "reason": why})
             for domain, why in ledger.strangers.closed_covers().items() if domain in names]
     if (count := ledger.strangers.turned_away(now.timestamp())) >= WORTH_TELLING:
-        told.append(sentence(Problem("port443.turned_away", {
-            "count": count, "most": config.nginx_connections_per_address})))
+        told.append(Problem("port443.turned_away", {
+            "count": count, "most": config.nginx_connections_per_address}))
     return told

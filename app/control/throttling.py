@@ -12,7 +12,7 @@ from app.control.outcome import Outcome
 from app.engines.base import ENGINE, Engine, serving
 from app.ledger.ledger import Ledger
 from app.lib.clock import Clock
-from app.messages import Problem, sentence
+from app.messages import Problem, together
 from app.rules.links import UserLink, all_links
 from app.runtimes.base import RUNNING, Observed, Runtime, RuntimeFailure
 
@@ -71,7 +71,7 @@ class ByRuntime:
                 if in_force != speed:
                     self.runtime.throttle(name, speed)
                     in_force = self.runtime.throttled(name)
-                    outcomes.append(Outcome(action, name, user, True, "", time.monotonic() - began,
+                    outcomes.append(Outcome(action, name, user, True, None, time.monotonic() - began,
                                             there.user_id))
                     self.ledger.events.record("panel", _event(speed), user,
                                               Problem("event.speed", {"bits_per_second": speed or 0}))
@@ -79,8 +79,8 @@ class ByRuntime:
                 self.ledger.workloads.set_throttle(name, in_force, self.clock())
             except RuntimeFailure as failure:
                 if speed or name not in unknown:
-                    outcomes.append(Outcome(action, name, user, False, str(failure), time.monotonic() - began,
-                                            there.user_id, failure.problem))
+                    outcomes.append(Outcome(action, name, user, False, together(failure.problems),
+                                            time.monotonic() - began, there.user_id))
         if unknown:
             self.ledger.workloads.note_throttles_are_known()
         return outcomes
@@ -117,9 +117,8 @@ class ByEngine:
             problem = None if bits == speed else Problem("throttle.not_kept", {
                 "name": link.user.name, "wanted": speed or 0, "engine": engine, "kept": bits or 0})
             if problem or known.get(link.name) != bits:
-                outcomes.append(Outcome(_action(speed), link.name, link.user.name, not problem,
-                                        sentence(problem) if problem else "", time.monotonic() - began, link.user.id,
-                                        problem))
+                outcomes.append(Outcome(_action(speed), link.name, link.user.name, not problem, problem,
+                                        time.monotonic() - began, link.user.id))
             if not problem and known.get(link.name) != bits:
                 self.ledger.events.record("panel", _event(speed), link.user.name,
                                               Problem("event.speed", {"bits_per_second": speed or 0}))

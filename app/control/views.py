@@ -21,17 +21,13 @@ from app.ledger.events import Event
 from app.ledger.history import Point
 from app.ledger.traffic import Total
 from app.lib.zone import server_zone, zone_problem
-from app.messages import sentence
+from app.messages import Problem
 from app.mtproto.links import tg_link, tme_link
 from app.rules import limits
 from app.rules.hints import hints
 from app.rules.links import link_port, links, listened_port, workload_name
 from app.rules.users import find
 from app.runtimes.base import RUNNING, STOPPED, Observed
-
-#: Why the numbers of a user whose proxy runs are no exact ones.
-ESTIMATING = ("its engine tells no counters (no metrics answer on its metrics port), so its traffic is "
-              "estimated from the container's network counters, and its connections and probes are not known")
 
 #: How many hints of users stand among the notes of the whole.
 _HINTS = 5
@@ -51,13 +47,12 @@ def user(system: System, ref: str) -> UserView:
 
 def status(system: System, max_age: float = 3.0) -> Status:
     """The whole, with counters no older than `max_age` seconds."""
-    problems = [system.declaration.problem(), system.clock.problem()]
+    problems: list[Problem | None] = [*system.declaration.problems(), system.clock.problem()]
     if time.monotonic() - system.sampled_at > max_age:
         problems += passes.attempt(lambda: passes.sample(system))
     now = snapshot.take(system)
     views = [user_view(user, now) for user in now.config.users]
-    problems += [*map(sentence, now.config.problems()), zone_problem(),
-                 *map(sentence, filter(None, [data_folder.owner_problem(system.data_dir)]))]
+    problems += [*now.config.problems(), zone_problem(), data_folder.owner_problem(system.data_dir)]
     running = sum(v.state == "running" for v in views)
     edge = _edge(system, now, running)
     problems += [system.reconciler.sampler.trouble, *(edge.problems if edge else ()), *troubles(views, now)]
@@ -66,7 +61,7 @@ def status(system: System, max_age: float = 3.0) -> Status:
         total=sum(v.state not in ("disabled", "expired", "blocked") for v in views), users=views,
         stopped=now.config.proxies_stopped, outdated=now.outdated,
         problems=list(dict.fromkeys(filter(None, problems))),
-        notes=[*map(sentence, engine_notes(system.engines, now.config)), *system.runtime.notes(), *hint_notes(views)],
+        notes=[*engine_notes(system.engines, now.config), *system.runtime.notes(), *hint_notes(views)],
         server=now.server, server_note=system.server.note(now.config), edge=edge,
         **{field: sum(getattr(v, field) for v in views) for field in (
             "bytes_down", "bytes_up", "period_down", "period_up", "now_down", "now_up", "connections",
@@ -147,7 +142,7 @@ def user_view(user: User, sight: Snapshot) -> UserView:
         expires_at=user.expires_at.isoformat() if user.expires_at else None,
         expires_after_days=0 if user.expires_at else user.expires_after_days,
         note=user.note, created_at=user.created_at.isoformat(),
-        slow=sight.slow.get(today.id, "") if running else "",
+        slow=sight.slow.get(today.id) if running else None,
         served_by=engine, listened_port=listened_port(*place), link_port=port,
         tg_link=tg_link(*link), tme_link=tme_link(*link),
         link_last_used=_last_used(today.id, sight),
@@ -162,22 +157,27 @@ def user_view(user: User, sight: Snapshot) -> UserView:
 _TOLD = frozenset(each.name for each in dataclasses.fields(UserView)) | {"expires", "public_port"}
 
 
-def troubles(views: list[UserView], sight: Snapshot) -> list[str]:
+def troubles(views: list[UserView], sight: Snapshot) -> list[Problem | None]:
     """What is wrong with the runtime, with these users' proxies, and with those of their old links."""
-    found = [sight.unavailable, *(f"{view.name}: {view.reason}" for view in views
+    found = [sight.unavailable, *(_of(view, view.reason) for view in views
              if view.reason and view.state in ("failed", "running"))]
-    return found + [f"{user.name}, old link ({link.domain}): {sight.problems[link.name]}"
+    return found + [Problem("of_old_link", {"name": user.name, "domain": link.domain,
+                                            "reason": sight.problems[link.name]})
                     for user in sight.config.users for link in links(user, sight.config, sight.now)[1:]
                     if link.name in sight.problems]
 
 
-def hint_notes(views: list[UserView]) -> list[str]:
+def hint_notes(views: list[UserView]) -> list[Problem]:
     """The hints of all users; of many, the first few: a wrong clock of the server is everybody's."""
-    found = [f"{view.name}: {hint}" for view in views for hint in view.hints]
+    found = [_of(view, hint) for view in views for hint in view.hints]
     more = len(found) - _HINTS
     if more < 2:
         return found
-    return [*found[:_HINTS], f"{more} more notes about tries with the right key are on the pages of the users"]
+    return [*found[:_HINTS], Problem("hint.more", {"count": more})]
+
+
+def _of(view: UserView, reason: Problem) -> Problem:
+    return Problem("of_user", {"name": view.name, "reason": reason})
 
 
 def _last_used(link: str, sight: Snapshot) -> str | None:
@@ -189,37 +189,37 @@ def _serving(name: str, observed: Mapping[str, Observed]) -> Observed | None:
     return observed.get(name) or next((each for each in observed.values() if each.shared), None)
 
 
-def _state(user: User, name: str, sight: Snapshot) -> tuple[str, str]:
+def _state(user: User, name: str, sight: Snapshot) -> tuple[str, Problem | None]:
     if not user.enabled:
-        return "disabled", ""
+        return "disabled", None
     if user.expires_at and limits.expired(user, sight.now):
         end = user.expires_at.astimezone(sight.zone)
-        return "expired", f"expired on {end:%Y-%m-%d %H:%M}, until a later date is set"
+        return "expired", Problem("user.expired", {"at": f"{end:%Y-%m-%d %H:%M}"})
     total = sight.totals.get(user.id, Total())
     if limits.blocked(user, sight.config, total):
         return "blocked", limits.at_the_limit(user, sight.config, total, sight.now, sight.zone)
     if sight.observed is None:
         return "unknown", sight.unavailable
-    there, problem = _serving(name, sight.observed), sight.problems.get(name, "")
+    there, problem = _serving(name, sight.observed), sight.problems.get(name)
     if there and there.state == RUNNING and (there.user_id == user.id or there.shared):
-        return "running", problem or (ESTIMATING if total.estimating else "")
+        return "running", problem or (Problem("user.estimated") if total.estimating else None)
     if sight.config.proxies_stopped:
-        return "stopped", ""
-    ended = there.reason if there else ""
-    if problem or ended not in ("", STOPPED):
+        return "stopped", None
+    ended = there.reason if there else None
+    if problem or ended not in (None, STOPPED):
         return "failed", problem or ended
-    return ("stopped" if there is None or ended == STOPPED else "starting"), ""
+    return ("stopped" if there is None or ended == STOPPED else "starting"), None
 
 
-def changed_links(before: Iterable[UserView], after: Iterable[UserView]) -> str:
-    """What to do, for people, when a change between these two looks has made another link of any; else ""."""
+def changed_links(before: Iterable[UserView], after: Iterable[UserView]) -> Problem | None:
+    """What to do when a change between these two looks has made another link of any."""
     old = {view.id: view.tg_link for view in before}
     changed = any(view.tg_link != old.get(view.id, view.tg_link) for view in after)
-    return "The links have changed: send them again." if changed else ""
+    return Problem("links.changed") if changed else None
 
 
 def _edge(system: System, now: Snapshot, running: int) -> EdgeStatus | None:
-    return system.port443.status(now.config, running, now.problems.get(NGINX, ""),
+    return system.port443.status(now.config, running, now.problems.get(NGINX),
                                  [*certificate_views.problems(system.ledger, now.now),
                                   *strangers.problems(system.ledger, now.config, now.now)])
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from app.ledger.database import Database
 from app.lib.problem import TEXT
-from app.messages import Problem, sentence
+from app.messages import Problem
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,6 @@ class Row:
     tried_at: float = 0
     failures: int = 0
     problem: Problem | None = None
-
-    @property
-    def reason(self) -> str:
-        """The problem in words, "" if there is none."""
-        return sentence(self.problem) if self.problem else ""
 
 
 class Certificates:

@@ -26,6 +26,10 @@ PATIENCE = 10.0
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
+class LedgerFull(Coded, sqlite3.OperationalError):
+    """There is no room for it on the disk."""
+
+
 class LedgerDamaged(Coded, sqlite3.OperationalError):
     """The file was damaged; what was asked for did not happen."""
 
@@ -113,7 +117,7 @@ class Database:
             db.close()
             # SQLite calls it an I/O error when there is no room for its own files.
             full = shutil.disk_usage(self.path.parent).free == 0
-            raise sqlite3.OperationalError("the disk is full" if full else str(error)) from None
+            raise (LedgerFull("disk.full") if full else sqlite3.OperationalError(str(error))) from None
         except sqlite3.DatabaseError:
             db.close()
             raise

@@ -60,6 +60,12 @@ class Problem:
         return cls(code, _revived(params)) if isinstance(params, dict) else cls(TEXT, {"text": text})
 
 
+def together(problems: Iterable[Problem]) -> Problem | None:
+    """Several as one, in their order; None for none."""
+    problems = list(problems)
+    return Problem("several", {"problems": problems}) if len(problems) > 1 else next(iter(problems), None)
+
+
 def text(words: object) -> Problem:
     """A text from elsewhere, which is shown as it is."""
     return Problem(TEXT, {"text": str(words)})

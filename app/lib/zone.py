@@ -10,6 +10,8 @@ from io import BytesIO
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from app.lib.problem import Problem
+
 _LOCALTIME = "/etc/localtime"
 
 
@@ -18,13 +20,12 @@ def server_zone() -> tzinfo:
     return _found() or timezone.utc
 
 
-def zone_problem() -> str:
-    """What is wrong with TZ, for people; "" if nothing is."""
+def zone_problem() -> Problem | None:
+    """What is wrong with TZ; None if nothing is."""
     name = os.environ.get("TZ", "")
     if not name or _found():
-        return ""
-    return (f"TZ is {name!r}, which is no time zone that this system knows, so days begin and end by UTC: set TZ to "
-            "a name such as Europe/Moscow, and start the panel again")
+        return None
+    return Problem("zone.unknown", {"name": name})
 
 
 def _found() -> tzinfo | None:

@@ -5,19 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from app.lib.problem import Language, Problem
-from app.messages.english import accounts, backups, cli, common, config, doctor, edge, events, port443, runtimes, users
+from app.messages.english import (
+    accounts,
+    backups,
+    checks,
+    cli,
+    common,
+    config,
+    doctor,
+    edge,
+    events,
+    port443,
+    runtimes,
+    states,
+    users,
+)
 from app.mtproto.english import ENGLISH as MTPROTO
 
 ENGLISH = Language(
     templates={**common.TEMPLATES, **config.TEMPLATES, **accounts.TEMPLATES, **users.TEMPLATES,
                **port443.TEMPLATES, **edge.TEMPLATES, **events.TEMPLATES, **backups.TEMPLATES,
-               **doctor.TEMPLATES, **cli.TEMPLATES, **runtimes.TEMPLATES,
+               **doctor.TEMPLATES, **cli.TEMPLATES, **runtimes.TEMPLATES, **checks.TEMPLATES, **states.TEMPLATES,
                **MTPROTO.templates},
     plural=MTPROTO.plural,
     last=MTPROTO.last,
 )
 
 
-def sentence(problem: Problem, called: Callable[[str], str] = str) -> str:
-    """The problem in English; called: see Language.sentence()."""
-    return ENGLISH.sentence(problem, called)
+def sentence(problem: Problem | None, called: Callable[[str], str] = str) -> str:
+    """The problem in English, "" for none; called: see Language.sentence()."""
+    return ENGLISH.sentence(problem, called) if problem else ""

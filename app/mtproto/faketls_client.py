@@ -7,6 +7,8 @@ import secrets
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from app.lib.problem import Coded
+from app.mtproto.english import ENGLISH
 from app.mtproto.faketls import (
     APPLICATION_DATA,
     CHANGE_CIPHER_SPEC_RECORD,
@@ -28,8 +30,10 @@ _SIGNATURES = (0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0806, 0x0601)
 _MLKEM768_PRIME = 3329
 
 
-class AnswerError(ValueError):
+class AnswerError(Coded, ValueError):
     """The answer is not one of a proxy that knows the secret."""
+
+    language = ENGLISH
 
 
 def client_hello(secret: Secret, now: float, post_quantum: bool = True) -> bytes:
@@ -87,7 +91,7 @@ def check_answer(buffer: bytes | bytearray, hello_record: bytes, key: bytes) -> 
     for expected in (HANDSHAKE, CHANGE_CIPHER_SPEC_RECORD[0], APPLICATION_DATA):
         header = buffer[end : end + 5]
         if not (bytes([expected]) + b"\x03\x03").startswith(bytes(header[:3])):
-            raise AnswerError("the answer is not the ServerHello of a Telegram proxy")
+            raise AnswerError("answer.no_hello")
         if len(header) < 5:
             return None
         end += 5 + int.from_bytes(header[3:5], "big")
@@ -98,7 +102,7 @@ def check_answer(buffer: bytes | bytearray, hello_record: bytes, key: bytes) -> 
     packet[RANDOM_AT : RANDOM_AT + RANDOM_BYTES] = bytes(RANDOM_BYTES)
     hello_random = hello_record[RANDOM_AT : RANDOM_AT + RANDOM_BYTES]
     if not hmac.compare_digest(hmac.digest(key, hello_random + packet, "sha256"), random):
-        raise AnswerError("the server does not know the secret: it is the cover site or another server")
+        raise AnswerError("answer.other_secret")
     return end
 
 

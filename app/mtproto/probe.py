@@ -14,7 +14,9 @@ import struct
 import time
 
 from app.lib.clock import WALL, Clock
+from app.lib.problem import Coded, Problem
 from app.mtproto import obfuscated2
+from app.mtproto.english import ENGLISH
 from app.mtproto.faketls import CHANGE_CIPHER_SPEC_RECORD
 from app.mtproto.faketls_client import AnswerError, check_answer, client_hello
 from app.mtproto.links import Link
@@ -31,11 +33,13 @@ _MAX_RES_PQ = 1024
 _READ = 16 * 1024
 
 
-class ProbeError(Exception):
-    """The link does not work. step: CONNECT, HANDSHAKE or TELEGRAM; the message is for people."""
+class ProbeError(Coded):
+    """The link does not work; it says why. step: CONNECT, HANDSHAKE or TELEGRAM."""
 
-    def __init__(self, step: str, message: str) -> None:
-        super().__init__(message)
+    language = ENGLISH
+
+    def __init__(self, step: str, code: str | Problem, /, **params: object) -> None:
+        super().__init__(code, **params)
         self.step = step
 
 
@@ -111,11 +115,8 @@ def _look_up(link: Link) -> list[tuple[int, tuple[object, ...]]]:
     try:
         found = socket.getaddrinfo(link.server, link.port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, socket.gaierror) else "it is not a host name"
-        raise ProbeError(
-            CONNECT,
-            f"the server name {link.server} has no address ({reason}); check the name and its DNS record",
-        ) from error
+        reason = error.strerror if isinstance(error, socket.gaierror) else Problem("probe.no_host_name")
+        raise ProbeError(CONNECT, "probe.no_address", name=link.server, reason=reason) from error
     return [(family, address) for family, _, _, _, address in found]
 
 
@@ -133,17 +134,12 @@ def _connect(
             return connection
         except TimeoutError:
             connection.close()
-            reasons.append(
-                f"{address[0]}: no answer in time, a firewall drops the packets or the server is down"
-            )
+            reasons.append(Problem("probe.address_silent", {"address": str(address[0])}))
         except OSError as error:
             connection.close()
-            reasons.append(f"{address[0]}: {error.strerror or error}")
-    raise ProbeError(
-        CONNECT,
-        f"can't connect to {_where(link)} within {timeout:g} s ({'; '.join(reasons)}): "
-        "is the proxy running, and the port open?",
-    )
+            reasons.append(Problem("probe.address", {"address": str(address[0]),
+                                                     "reason": error.strerror or str(error)}))
+    raise ProbeError(CONNECT, "probe.no_connection", where=_where(link), seconds=timeout, reasons=reasons)
 
 
 def _fake_tls(peer: _Peer, link: Link, now: float) -> None:
@@ -159,26 +155,13 @@ def _fake_tls(peer: _Peer, link: Link, now: float) -> None:
             if end is not None:
                 break
             if len(answer) > _MAX_ANSWER:
-                raise AnswerError("the answer does not end")
+                raise AnswerError("answer.endless")
     except AnswerError as error:
-        raise ProbeError(
-            HANDSHAKE,
-            f"{where} answered like an ordinary website, not like the proxy of this link: the link's secret "
-            "is not the one the proxy has now, another program listens there, or the clocks differ "
-            f"({error})",
-        ) from error
+        raise ProbeError(HANDSHAKE, "probe.website", where=where, reason=error) from error
     except _Closed:
-        raise ProbeError(
-            HANDSHAKE,
-            f"{where} accepted the connection and closed it in the middle of the FakeTLS handshake: "
-            "it is not a proxy for this link, or its cover host could not be reached",
-        ) from None
+        raise ProbeError(HANDSHAKE, "probe.closed", where=where) from None
     except _TimeUp:
-        raise ProbeError(
-            HANDSHAKE,
-            f"{where} accepted the connection but did not answer the FakeTLS handshake "
-            f"within {peer.timeout:g} s",
-        ) from None
+        raise ProbeError(HANDSHAKE, "probe.silent", where=where, seconds=peer.timeout) from None
     peer.records = RecordReader()
 
 
@@ -206,11 +189,9 @@ def _ask_telegram(peer: _Peer, link: Link) -> None:
             payload = piece if peer.records is None else peer.records.feed(memoryview(piece))
             answer += streams.incoming.update(payload)
     except (_Closed, StreamEnd):
-        raise _no_answer(
-            where, "closed the connection instead of passing on Telegram's answer", unproven
-        ) from None
+        raise _no_answer(where, Problem("probe.closes"), unproven) from None
     except _TimeUp:
-        raise _no_answer(where, f"gave no answer of Telegram's within {peer.timeout:g} s", unproven) from None
+        raise _no_answer(where, Problem("probe.says_nothing", {"seconds": peer.timeout}), unproven) from None
     except (RecordError, _NotTelegram):
         raise _not_telegram(where, unproven) from None
     message = answer[4:]
@@ -230,29 +211,10 @@ def _frame_size(answer: bytes) -> int:
     return size
 
 
-def _no_answer(where: str, what: str, unproven: bool) -> ProbeError:
-    if unproven:
-        return ProbeError(
-            TELEGRAM,
-            f"{where} {what}: the proxy can't reach Telegram, or it has another secret than this link "
-            "(without FakeTLS the two look alike)",
-        )
-    return ProbeError(
-        TELEGRAM,
-        f"the proxy at {where} knows the secret, but {what}: its own way to Telegram does not work; "
-        "check the upstream SOCKS5 server or the server's route to Telegram",
-    )
+def _no_answer(where: str, what: Problem, unproven: bool) -> ProbeError:
+    return ProbeError(TELEGRAM, "probe.no_answer_unproven" if unproven else "probe.no_answer", where=where, what=what)
 
 
 def _not_telegram(where: str, unproven: bool) -> ProbeError:
-    if unproven:
-        return ProbeError(
-            HANDSHAKE,
-            f"{where} answered, but not with Telegram's reply: "
-            "it is no MTProto proxy, or it has another secret",
-        )
-    return ProbeError(
-        TELEGRAM,
-        f"the proxy at {where} knows the secret, but what came back is not Telegram's reply: "
-        "something else answers on its way to Telegram",
-    )
+    return ProbeError(HANDSHAKE, "probe.not_telegram_unproven", where=where) if unproven else \
+        ProbeError(TELEGRAM, "probe.not_telegram", where=where)

@@ -7,6 +7,7 @@ from datetime import datetime, tzinfo
 from app.config import times
 from app.config.model import Config, User
 from app.ledger.traffic import Total
+from app.messages import Problem
 from app.rules.cycles import next_reset
 
 GB = 1024 ** 3
@@ -66,14 +67,14 @@ def reset_due(user: User, config: Config, total: Total, now: datetime, zone: tzi
     return next_reset(now, cycle, zone)
 
 
-def at_the_limit(user: User, config: Config, total: Total, now: datetime, zone: tzinfo) -> str:
-    """What happened to a user over the limit, and when it ends, for people; "" for everybody else."""
+def at_the_limit(user: User, config: Config, total: Total, now: datetime, zone: tzinfo) -> Problem | None:
+    """What happened to a user over the limit, and when it ends; None for everybody else."""
     if not over_limit(user, config, total):
-        return ""
+        return None
     speed = speed_mbps(user, config)
-    done = ("blocked" if blocked(user, config, total) else
-            f"slowed to {speed:g} Mbit/s" if speed else "not slowed down, as no speed is set for it")
+    done = (Problem("limit.blocked") if blocked(user, config, total) else
+            Problem("limit.slowed", {"mbps": speed}) if speed else Problem("limit.not_slowed"))
     due = reset_due(user, config, total, now, zone)
-    end = (f"until {due:%Y-%m-%d %H:%M}, when the traffic is reset" if due else
-           "until the traffic is reset or the limit is raised")
-    return f"used {total.period / GB:.2f} GB of {limit_gb(user, config):g} GB: {done} {end}"
+    end = Problem("limit.until", {"at": f"{due:%Y-%m-%d %H:%M}"}) if due else Problem("limit.until_reset")
+    return Problem("limit.used", {"used_gb": total.period / GB, "limit_gb": limit_gb(user, config), "done": done,
+                                  "end": end})

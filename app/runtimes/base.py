@@ -146,7 +146,7 @@ class SpeedFile:
 RUNNING, EXITED, CREATED = "running", "exited", "created"
 
 #: Observed.reason of a workload whose end was asked for.
-STOPPED = "stopped"
+STOPPED = Problem("ended.stopped")
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ class Observed:
     start time); counters restart from zero whenever it changes. "" if not running.
     crashes: unasked-for exits in a row, each within a minute of its start.
     exited_at: Unix seconds of the last exit, 0.0 if none. reason: why it is not
-    running, for people; "" if it runs. outdated: whether the image of its name is another one by now than the
+    running; None if it runs. outdated: whether the image of its name is another one by now than the
     one that it was made from. links: as in Workload; () if it does not tell, as one that was made before links
     had ids, or one that is shared, whose live files may be those of other links by now. live: live_hash() of the
     live files that are there, "" if it has none. engine: as in Workload, "" if it is not known.
@@ -171,7 +171,7 @@ class Observed:
     started_at: float = 0.0
     exited_at: float = 0.0
     crashes: int = 0
-    reason: str = ""
+    reason: Problem | None = None
     outdated: bool = False
     links: tuple[str, ...] = ()
     live: str = ""
@@ -295,8 +295,8 @@ class Runtime(Protocol):
     def adopt(self, workload: Workload, old: LegacyContainer) -> None:
         """Replace a foreign proxy by this workload, running. If that fails, the old one runs on."""
 
-    def notes(self) -> list[str]:
-        """What people should know of how it does its work on this machine: sentences without a full stop."""
+    def notes(self) -> list[Problem]:
+        """What people should know of how it does its work on this machine, in sentences without a full stop."""
 
     def notices(self) -> list[Notice]:
         """What happened unasked since the last call, oldest first. Seen only while somebody waits."""

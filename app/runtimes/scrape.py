@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection, HTTPException
 
+from app.messages.errors import Coded
 from app.runtimes import ports
 
 #: Bytes. mtg's own is some kB; more than this is no engine of ours.
 _LARGEST = 4 << 20
 
 
-class ScrapeFailure(Exception):
-    """The metrics could not be read; the message says why."""
+class ScrapeFailure(Coded):
+    """The metrics could not be read; it says why."""
 
 
 class Unreachable(ScrapeFailure):
@@ -37,18 +38,18 @@ def _ask(connection: HTTPConnection, address: str, path: str) -> str:
             connection.connect()
     except OSError as error:
         kind = ScrapeFailure if isinstance(error, ConnectionError) else Unreachable
-        raise kind(f"{address} does not answer: {error}") from error
+        raise kind("scrape.no_answer", address=address, reason=error) from error
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
         body = answer.read(_LARGEST + 1)
     except (OSError, HTTPException) as error:
-        raise ScrapeFailure(f"{address} does not answer: {error or type(error).__name__}") from error
+        raise ScrapeFailure("scrape.no_answer", address=address, reason=str(error) or type(error).__name__) from error
     if answer.status != 200:
-        raise ScrapeFailure(f"{address} answers {answer.status} {answer.reason}")
+        raise ScrapeFailure("scrape.status", address=address, status=answer.status, reason=answer.reason)
     # read(amount) tells a body cut short only by its length; half a text would read as lost traffic.
     if len(body) > _LARGEST or (answer.length or 0) > 0:
-        raise ScrapeFailure(f"{address} answers with a text that is too long or cut short")
+        raise ScrapeFailure("scrape.cut_short", address=address)
     return body.decode("utf-8", errors="replace")
 
 

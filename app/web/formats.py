@@ -13,6 +13,8 @@ from app import commands
 from app.config.values import WEEKDAYS, parse_cycle
 from app.lib import zone
 from app.lib.units import size
+from app.messages import Problem
+from app.messages import sentence as in_words
 from app.messages.english.fields import words
 from app.web.context import the_system
 
@@ -21,6 +23,7 @@ def init_app(app: Flask) -> None:
     """Makes these functions template filters, and the last two functions, of the same names."""
     for function in (size, gigabytes, speed, rate, last_day, day, moment, ago, cycle, percent, count, sentence):
         app.add_template_filter(function)
+    app.add_template_filter(in_words, "in_words")
     app.add_template_filter(shlex.quote, "quoted")  # a word of a command, for a shell
     app.add_template_global(server_zone)
     app.add_template_global(command_line)
@@ -114,11 +117,12 @@ def count(number: int | str, unit: str) -> str:
     return f"{number} {unit}" + ("" if str(number) == "1" else "s")
 
 
-def sentence(text: str) -> str:
-    """A message with its first letter in upper case; the command line's begin with a small one.
+def sentence(told: Problem | str) -> str:
+    """A problem, or a message, with its first letter in upper case; the command line's begin with a small one.
 
     A name stays as it is written: www.example.com, mtg-proxy-2443, sni_mode, iPhone.
     """
+    text = in_words(told) if isinstance(told, Problem) else told
     first = text.split(maxsplit=1)[0].rstrip(".,:;") if text.strip() else ""
     is_name = first[1:] != first[1:].lower() or any(c.isdigit() or c in "._/@" for c in first)
     return text if is_name else text[:1].upper() + text[1:]

@@ -11,6 +11,7 @@ import pytest
 from app.control import doctor
 from app.control.doctor import NOTE, OK, PROBLEM, Finding, examine
 from app.engines.builtin import Builtin
+from app.messages import sentence
 from app.mtproto.probe import HANDSHAKE, ProbeError
 from tests.support.fleet import Fleet
 from tests.support.memory_runtime import Machine, MemoryRuntime
@@ -29,7 +30,7 @@ def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fleet:
 
 
 def of(found: list[Finding], about: str) -> list[tuple[str, str]]:
-    return [(finding.state, finding.text) for finding in found if finding.about == about]
+    return [(finding.state, sentence(finding.told)) for finding in found if finding.about == about]
 
 
 def test_of_what_is_right_everything_is_ok(fleet: Fleet) -> None:

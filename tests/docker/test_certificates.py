@@ -20,10 +20,12 @@ from app.certificates.manager import CertificateManager, Result, Store
 from app.config.model import Config
 from app.edge.base import EdgeConfig
 from app.ledger.ledger import Ledger
+from app.messages import sentence
 from app.runtimes.docker.service import ROLE, Service
 from tests.docker import images
 from tests.support import edge_lab
 from tests.support.pebble import Pebble
+from tests.support.problems import codes
 
 #: Making the images the first time on a machine takes minutes.
 pytestmark = pytest.mark.timeout(600)
@@ -183,7 +185,7 @@ def test_a_name_that_can_not_be_proven_is_told_with_the_reason_and_left_out(mana
     managed.pebble.lose("lost.example.com")
     [result] = managed.renew_due(names, asked=True)
     assert result.ok and re.match(r"it is without lost\.example\.com: https://\S+ could not check lost\.example\.com: "
-                                  r".*resolve", result.reason), result.reason
+                                  r".*resolve", sentence(result.reason)), result.reason
     managed.serve(names)
     assert managed.served("fine.example.com") == managed.served(NAMES[0])
     serial = managed.served(NAMES[0]).serial_number
@@ -200,12 +202,12 @@ def test_an_authority_that_can_not_be_reached_is_told(managed: ManagedCertificat
     config = Config(panel_domain=PANEL, acme_directory=f"https://{managed.lab.gateway}:1/dir")
     [result] = managed.manager.renew_due(config, (), force=True)
     assert (result.name, result.ok) == ("panel", False)
-    assert result.reason.endswith("can't be reached from this server: nothing listens there"), result.reason
+    assert codes(result.reason) == ["authority.unreachable", "authority.nothing_listens"]
     assert PANEL in managed.manager.store.load()["panel"].domains
 
 
 def test_without_certbots_container_the_command_that_starts_it_is_told(managed: ManagedCertificates) -> None:
     images.docker("stop", "--time", "5", managed.certbot)
     results = managed.renew_due(force=True)
-    assert results and all(not each.ok and START in each.reason for each in results)
+    assert results and all(not each.ok and each.reason.params["command"] == START for each in results)
     assert managed.served(PANEL) and managed.served(NAMES[0])

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from app.messages import Problem
-from app.runtimes.base import CREATED, EXITED, RUNNING, ImageMissing, Place, Workload
+from app.runtimes.base import CREATED, EXITED, RUNNING, STOPPED, ImageMissing, Place, Workload
 from app.runtimes.docker import spec as docker_spec
 from app.runtimes.docker import state as docker_state
 from app.runtimes.docker.client import Connection
@@ -57,25 +57,27 @@ def test_files_are_for_the_containers_account_alone():
     "failed to bind host port 0.0.0.0:2443/tcp: address already in use"])
 def test_a_port_that_docker_could_not_have_is_known_in_all_its_words(trouble):
     assert docker_state.busy_port(trouble) == 2443
-    assert "port 2443 is taken by another program" in docker_state.refusal(trouble, "mtg-custom")
+    refused = docker_state.refusal(trouble, "mtg-custom")
+    assert (refused.code, refused.params["port"]) == ("port.taken", 2443)
 
 
-@pytest.mark.parametrize("trouble, words", [
-    ('exec: "run": executable file not found in $PATH: unknown', "holds no proxy program"),
-    ("write /x: no space left on device", "disk"),
-    ("listen tcp4 203.0.113.9:2443: bind: cannot assign requested address", "proxy_bind"),
-    ("something new", "something new")])
-def test_why_docker_could_not_start_it_is_told_in_words(trouble, words):
-    assert words in docker_state.refusal(trouble, "mtg-custom")
+@pytest.mark.parametrize("trouble, code", [
+    ('exec: "run": executable file not found in $PATH: unknown', "docker.no_program"),
+    ("write /x: no space left on device", "docker.disk_full"),
+    ("listen tcp4 203.0.113.9:2443: bind: cannot assign requested address", "docker.no_such_address"),
+    ("something new", "docker.start_refused")])
+def test_why_docker_could_not_start_it_is_told(trouble, code):
+    assert docker_state.refusal(trouble, "mtg-custom").code == code
 
 
 def test_an_ending_is_told_with_its_last_line():
     ended = replace(TOLD, status="exited", exited_at=NOW, code=3)
-    assert docker_state.reason(ended, "no such key") == "it exited with code 3; its last line: no such key"
+    assert docker_state.reason(ended, "no such key") == \
+        Problem("ended.last_line", {"how": Problem("ended.exited", {"exit_code": 3}), "line": "no such key"})
     assert docker_state.reason(replace(ended, oom=True, code=137), "") == \
-        "it was killed: it used more than its 256 MB of memory"
-    assert docker_state.reason(replace(ended, wanted=False), "") == "stopped"
-    assert docker_state.reason(TOLD, "") == ""
+        Problem("ended.memory", {"memory_mb": "256"})
+    assert docker_state.reason(replace(ended, wanted=False), "") == STOPPED
+    assert docker_state.reason(TOLD, "") is None
 
 
 def test_states_are_the_three_that_runtimes_know():

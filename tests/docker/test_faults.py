@@ -17,6 +17,7 @@ from docker import APIClient
 from docker.errors import APIError, NotFound
 
 from app.engines.mtg.engine import MtgImage
+from app.messages import Problem
 from app.runtimes.base import EXITED, RUNNING, ImageMissing, RuntimeFailure, RuntimeUnavailable
 from app.runtimes.docker.runtime import DockerRuntime
 from app.runtimes.docker.spec import INSTANCE
@@ -26,6 +27,7 @@ from tests.runtimes.conftest import DockerLab
 from tests.support.cover import free_port
 from tests.support.docker_lab import eventually
 from tests.support.fleet import Fleet
+from tests.support.problems import codes
 
 
 @pytest.fixture
@@ -54,7 +56,7 @@ def test_a_new_user_is_served(lab, alice):
 def test_a_container_killed_by_hand_runs_again(lab, alice):
     lab.hands.kill(name_of(alice))
     seen = lab.seen(name_of(alice))
-    assert seen.state == EXITED and "SIGKILL" in seen.reason
+    assert seen.state == EXITED and "ended.sigkill" in codes(seen.reason)
     assert lab.heals(alice.id)
 
 
@@ -81,7 +83,7 @@ def test_a_container_removed_by_hand_is_made_again_and_its_secret_is_not_left_be
 def test_a_paused_container_goes_on_with_its_counters(lab, alice):
     before = lab.seen(name_of(alice))
     lab.hands.pause(name_of(alice))
-    assert "paused" in lab.seen(name_of(alice)).reason
+    assert lab.seen(name_of(alice)).reason == Problem("docker.paused")
     assert lab.heals(alice.id)
     assert lab.seen(name_of(alice)).run_id == before.run_id
 
@@ -121,7 +123,7 @@ def test_a_look_at_a_container_that_is_just_being_removed_fails_nobody(lab, alic
 def test_a_container_cut_off_from_a_removed_network_is_made_again(lab, alice):
     lab.hands.disconnect_container_from_network(name_of(alice), lab.runtime.network, force=True)
     lab.hands.remove_network(lab.runtime.network)
-    assert "cut off" in lab.seen(name_of(alice)).reason
+    assert lab.seen(name_of(alice)).reason.code == "docker.cut_off"
     for _ in range(2):
         lab.monitor.tick()
     # The test's DC was on the old network's address; that there is a proxy again is what counts.

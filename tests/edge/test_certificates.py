@@ -15,6 +15,7 @@ from app.certificates.manager import COLLECT, CertificateManager, Result, Store
 from app.certificates.renewal import BETWEEN_ADDITIONS
 from app.config.model import Config
 from app.ledger.ledger import Ledger
+from app.messages import Problem, sentence, text
 from tests.support.memory_certbot import MemoryCertbot, issue
 
 HOUR, DAY = 3600.0, 86400.0
@@ -78,7 +79,8 @@ def test_a_damaged_certificate_is_left_out_and_told_and_fetched_again(
     path = managed.store.folder / "panel.pem"
     path.write_text(damage(path.read_text(), other.chain + other.key))
     assert managed.store.load() == {"cover-1": other}
-    assert words in managed.store.damaged["panel"] and str(path) in managed.store.damaged["panel"]
+    told = managed.store.damaged["panel"]
+    assert told.params["path"] == str(path) and words in sentence(told)
     managed.asked_for()
     assert managed.manager.renew_due(PANEL, BASE) == [Result("panel", True)]
     assert managed.asked_for() == [("panel", ("panel.example.com",), False)], "certbot still has the old one"
@@ -100,7 +102,7 @@ def test_a_certificate_is_asked_for_once_kept_and_noted(managed: ManagedCertific
     got, row = managed.store.load()["panel"], managed.row["panel"]
     assert got.domains == row.domains == ("panel.example.com",)
     assert (row.issued_at, row.expires_at, row.tried_at) == (managed.now, managed.now + 90 * DAY, managed.now)
-    assert (row.failures, row.reason) == (0, "")
+    assert (row.failures, row.problem) == (0, None)
 
 
 def test_it_is_renewed_thirty_days_before_its_end(managed: ManagedCertificates) -> None:
@@ -145,25 +147,26 @@ def test_after_a_failure_it_waits_longer_each_time_and_what_there_was_is_kept(ma
     managed.now += 70 * DAY
     managed.certbot.failure = CertificateFailure("port 80 is closed")
     for hours in (1, 2, 4):
-        assert managed.manager.renew_due(PANEL, ()) == [Result("panel", False, "port 80 is closed")]
+        assert managed.manager.renew_due(PANEL, ()) == [Result("panel", False, text("port 80 is closed"))]
         managed.now += hours * HOUR - 1
         assert managed.manager.renew_due(PANEL, ()) == []
         managed.now += 1
     assert managed.store.load() == had
-    assert (managed.row["panel"].failures, managed.row["panel"].reason) == (3, "port 80 is closed")
+    assert (managed.row["panel"].failures, managed.row["panel"].problem) == (3, text("port 80 is closed"))
     assert managed.row["panel"].expires_at == had["panel"].not_after.timestamp()
     managed.certbot.failure = None
     assert managed.manager.renew_due(PANEL, ()) == [Result("panel", True)]
-    assert (managed.row["panel"].failures, managed.row["panel"].reason) == (0, "")
+    assert (managed.row["panel"].failures, managed.row["panel"].problem) == (0, None)
 
 
 def test_one_name_that_is_refused_does_not_keep_the_others_from_their_certificate(managed: ManagedCertificates) -> None:
     names = (*BASE, "bad.example.com", "good.example.com")
     managed.certbot.refused = {"bad.example.com"}
     [result] = managed.manager.renew_due(Config(), names, asked=True)
-    assert result.ok and result.reason.startswith("it is without bad.example.com: could not check bad.example.com")
+    assert result.ok and result.reason.code == "certificate.without"
+    assert result.reason.params["names"] == ["bad.example.com"]
     assert managed.store.load()["cover-1"].domains == ("example.com", "good.example.com")
-    assert managed.row["cover-1"].reason == result.reason
+    assert managed.row["cover-1"].problem == result.reason
     managed.asked_for()
     managed.now += HOUR
     assert [r.ok for r in managed.manager.renew_due(Config(), names)] == [False]
@@ -171,23 +174,23 @@ def test_one_name_that_is_refused_does_not_keep_the_others_from_their_certificat
     managed.certbot.refused = set()
     managed.now += 2 * HOUR
     assert managed.manager.renew_due(Config(), names) == [Result("cover-1", True)]
-    assert managed.row["cover-1"].reason == ""
+    assert managed.row["cover-1"].problem is None
 
 
 def test_the_trouble_with_a_name_is_forgotten_with_the_name(managed: ManagedCertificates) -> None:
     managed.certbot.refused = {"bad.example.com"}
     managed.manager.renew_due(Config(), (*BASE, "bad.example.com"), asked=True)
-    assert managed.row["cover-1"].reason
+    assert managed.row["cover-1"].problem
     assert managed.manager.renew_due(Config(), BASE) == []
-    assert managed.row["cover-1"].reason == ""
+    assert managed.row["cover-1"].problem is None
 
 
 def test_where_no_certbot_runs_that_is_told_once_and_costs_no_pause(managed: ManagedCertificates) -> None:
-    managed.certbot.failure = NotAsked(f"certbot does not run; start it with: {START}")
-    assert managed.manager.renew_due(PANEL, ()) == [Result("panel", False, str(managed.certbot.failure))]
+    managed.certbot.failure = NotAsked("certbot.missing", command=START)
+    assert managed.manager.renew_due(PANEL, ()) == [Result("panel", False, managed.certbot.failure.problem)]
     assert managed.manager.renew_due(PANEL, ()) == [], "told already"
     assert len(managed.manager.renew_due(PANEL, (), asked=True)) == 1, "but not to the person who asks"
-    assert START in managed.row["panel"].reason and managed.row["panel"].failures == 0
+    assert managed.row["panel"].problem.code == "certbot.missing" and managed.row["panel"].failures == 0
     managed.certbot.failure = None
     assert managed.manager.renew_due(PANEL, ()) == [Result("panel", True)], "at the next look, without a pause"
 
@@ -197,7 +200,7 @@ def test_while_somebody_else_is_at_it_nothing_is_asked(managed: ManagedCertifica
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert managed.manager.renew_due(PANEL, ()) == []
         [told] = managed.manager.renew_due(PANEL, (), asked=True)
-        assert not told.ok and "already" in told.reason
+        assert not told.ok and told.reason == Problem("certificates.under_way")
     assert managed.asked_for() == [] and managed.row == {}
     assert managed.manager.renew_due(PANEL, ()) == [Result("panel", True)]
 
@@ -213,7 +216,7 @@ def test_what_could_not_be_noted_is_not_asked_for(managed: ManagedCertificates) 
 def test_a_certificate_that_can_not_be_kept_is_fetched_from_certbot_later(managed: ManagedCertificates) -> None:
     managed.store.folder.write_text("a file where the folder should be")
     [result] = managed.manager.renew_due(PANEL, ())
-    assert not result.ok and "certificates" in result.reason
+    assert not result.ok and "certificates" in sentence(result.reason)
     managed.store.folder.unlink()
     first = managed.certbot.live["panel"]
     managed.now += HOUR
@@ -241,7 +244,8 @@ def test_a_new_ledger_learns_of_the_certificates_that_there_are(managed: Managed
 def test_a_certbot_that_claims_success_without_a_certificate_is_not_believed(managed: ManagedCertificates) -> None:
     managed.certbot.read = lambda name: None
     [result] = managed.manager.renew_due(PANEL, ())
-    assert not result.ok and "panel.example.com" in result.reason and managed.row["panel"].failures == 1
+    assert not result.ok and result.reason == Problem("certbot.nothing", {"domains": ["panel.example.com"]})
+    assert managed.row["panel"].failures == 1
 
 
 def test_what_nobody_needs_any_more_is_no_trouble_any_more(managed: ManagedCertificates) -> None:
@@ -249,6 +253,6 @@ def test_what_nobody_needs_any_more_is_no_trouble_any_more(managed: ManagedCerti
     managed.certbot.refused = {"panel.example.com"}
     managed.now += 61 * DAY
     managed.manager.renew_due(PANEL, ())
-    assert managed.row["panel"].reason
+    assert managed.row["panel"].problem
     managed.manager.renew_due(Config(), ())
     assert managed.row == {}, "nobody is told that it failed, or that it ends"

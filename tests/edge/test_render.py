@@ -13,6 +13,8 @@ from app.edge.base import Certificate, EdgeConfig, EdgeFailure
 from app.edge.nginx import cover
 from app.edge.nginx.nginx_errors import refusal
 from app.edge.nginx.render import RenderContext, render
+from app.messages import sentence
+from tests.support.problems import codes
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -191,23 +193,27 @@ def test_what_no_configuration_can_be_made_of_is_refused_with_the_value(site: Ed
 # What nginx says
 
 
-@pytest.mark.parametrize("printed, words", [
+AT_LINE = ["nginx.at", "nginx.own_file", "nginx.line_shown", "text"]
+
+
+@pytest.mark.parametrize("printed, told, words", [
     (('nginx: [emerg] unknown directive "foo" in /run/check/edge/current/custom.d/mine.conf:2\nnginx: configuration '
-      "file /run/check/nginx.conf test failed"),
+      "file /run/check/nginx.conf test failed"), AT_LINE,
      'your own file custom.d/mine.conf, line 2 (foo bar;): unknown directive "foo"'),
     ('nginx: [emerg] cannot load certificate "/run/check/edge/current/certs/panel.pem": PEM_read_bio_X509_AUX() failed',
-     'the certificate certs/panel.pem can\'t be read'),
+     ["nginx.means", "nginx.bad_certificate"], "certs/panel.pem"),
     (('nginx: [emerg] SSL_CTX_use_PrivateKey("/run/check/edge/current/certs/panel.key") failed (SSL: '
-      "error:05800074:x509 certificate routines::key values mismatch)"),
-     "the key certs/panel.key does not belong to its certificate"),
+      "error:05800074:x509 certificate routines::key values mismatch)"), ["nginx.means", "nginx.other_key"],
+     "certs/panel.key"),
     (('nginx: [emerg] cannot load certificate key "/run/check/edge/current/certs/panel.key": BIO_new_file() failed '
-      "(SSL: error:8000000D:system library::Permission denied"), "the key certs/panel.key can't be read"),
+      "(SSL: error:8000000D:system library::Permission denied"), ["nginx.means", "nginx.bad_key"], "certs/panel.key"),
     ("2026/11/21 11:00:00 [emerg] 1#1: bind() to 0.0.0.0:9999 failed (98: Address already in use)",
-     "bind() to 0.0.0.0:9999"),
-    ("", "it says no more"), ("sh: nginx: not found\n", "nginx: not found"),
+     ["nginx.means", "nginx.port_taken", "nginx.some_file"], "bind() to 0.0.0.0:9999"),
+    ("", ["nginx.says_no_more"], ""), ("sh: nginx: not found\n", ["text"], "nginx: not found"),
 ])
-def test_a_refusal_says_where_and_why(printed: str, words: str):
-    assert words in refusal(printed, {"custom.d/mine.conf": b"server {\n  foo bar;\n}\n"})
+def test_a_refusal_says_where_and_why(printed: str, told: list[str], words: str):
+    refused = refusal(printed, {"custom.d/mine.conf": b"server {\n  foo bar;\n}\n"})
+    assert codes(refused) == told and words in sentence(refused)
 
 
 # The built-in cover site

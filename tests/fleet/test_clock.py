@@ -18,12 +18,14 @@ from app.control.monitor import Monitor
 from app.control.probing import probe_link
 from app.engines.builtin import Builtin
 from app.ledger.ledger import Ledger
+from app.messages import sentence
 from app.mtproto.links import parse_link
 from app.mtproto.probe import HANDSHAKE, ProbeError
 from tests.support.cover import Cover, free_port
 from tests.support.engine import Engine
 from tests.support.fleet import Fleet
 from tests.support.memory_runtime import MemoryRuntime
+from tests.support.problems import codes
 
 EdgeConfig = Callable[..., str]
 
@@ -75,13 +77,13 @@ def test_a_right_clock_is_no_problem_and_a_wrong_one_is_told_with_its_seconds(
     site: EdgeConfig, ask: Callable[..., OutsideClock]
 ) -> None:
     right = ask(site(), site(), site())
-    assert abs(right.ahead()) < 5 and right.problem() == ""
+    assert abs(right.ahead()) < 5 and right.problem() is None
     late = ask(*(site(ahead=600) for _ in range(3)))
     assert abs(late.ahead() + 600) < 5
-    assert "s behind other clocks: apps with the right time are refused" in late.problem()
-    assert "timedatectl set-ntp true" in late.problem()
+    assert codes(late.problem()) == ["clock.off", "clock.behind", "clock.refused"]
+    assert "timedatectl set-ntp true" in sentence(late.problem())
     early = ask(*(site(ahead=-15) for _ in range(3)))
-    assert "s ahead of other clocks: apps that are some seconds off" in early.problem()
+    assert codes(early.problem()) == ["clock.off", "clock.ahead", "clock.some_refused"]
 
 
 def test_one_wrong_site_among_several_says_nothing_and_two_that_differ_say_nothing(
@@ -96,7 +98,7 @@ def test_nothing_is_known_without_two_that_agree(site: EdgeConfig, ask: Callable
     for urls in ([site()], [site(), site(ahead=500)], [silent], [site(date="x" * 5000), silent], ["none"],
                  [site(), "https://"], [site(), "http://[::", "http://:80/"]):
         known = ask(*urls)
-        assert known.ahead() is None and known.problem() == ""
+        assert known.ahead() is None and known.problem() is None
 
 
 def test_https_sites_are_asked_whatever_their_certificate_is(cover: Cover, ask: Callable[..., OutsideClock]) -> None:

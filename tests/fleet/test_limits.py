@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from app.config.model import Config, User
 from app.ledger.traffic import Total
+from app.messages import Problem, sentence
 from app.rules import limits
 from app.rules.limits import GB
+from tests.support.problems import codes
 
 NOW = datetime(2027, 1, 15, 12, tzinfo=timezone.utc)
 GLOBAL = Config(traffic_limit_gb=10, throttle_speed_mbps=3, at_limit="block", reset_cycle="monthly 1")
@@ -56,20 +58,20 @@ def test_only_what_was_moved_since_the_last_reset_counts(before, since, limit):
     assert (limits.warning(user, Config(), total) == 100) == limits.over_limit(user, Config(), total)
 
 
-def story(user: User, config: Config = GLOBAL, **total) -> str:
+def story(user: User, config: Config = GLOBAL, **total) -> Problem | None:
     return limits.at_the_limit(user, config, Total(**{"down": 11 * GB, **total}), NOW, timezone.utc)
 
 
 def test_what_happened_at_the_limit_says_when_it_ends():
-    assert story(alice()) == \
+    assert sentence(story(alice())) == \
         "used 11.00 GB of 10 GB: blocked until 2027-02-01 00:00, when the traffic is reset"
-    assert story(alice(at_limit="throttle", reset_cycle="never")) == \
+    assert sentence(story(alice(at_limit="throttle", reset_cycle="never"))) == \
         "used 11.00 GB of 10 GB: slowed to 3 Mbit/s until the traffic is reset or the limit is raised"
-    assert "not slowed down" in story(alice(at_limit="throttle", throttle_speed_mbps=None))
-    assert story(alice(), down=9 * GB) == ""
+    assert "limit.not_slowed" in codes(story(alice(at_limit="throttle", throttle_speed_mbps=None)))
+    assert story(alice(), down=9 * GB) is None
 
 
 def test_a_reset_that_was_noted_is_the_one_that_is_told():
     noted = datetime(2027, 1, 20, tzinfo=timezone.utc).timestamp()
-    assert "until 2027-01-20" in story(alice(), cycle="monthly 1", next_reset=noted)
-    assert "until 2027-02-01" in story(alice(), cycle="daily", next_reset=noted)
+    assert "until 2027-01-20" in sentence(story(alice(), cycle="monthly 1", next_reset=noted))
+    assert "until 2027-02-01" in sentence(story(alice(), cycle="daily", next_reset=noted))

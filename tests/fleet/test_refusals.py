@@ -121,6 +121,6 @@ def test_of_many_users_with_the_same_trouble_the_first_few_are_told(fleet: Fleet
         fleet.add_user(f"User {number}")
         machine.metrics(f"mtg-proxy-{2443 + number}", counted(clock=1, behind=600))
     Monitor(fleet, 10).tick()
-    notes = [note for note in fleet.status().notes if "right key" in note]
+    notes = [note for note in fleet.status().notes if "hint." in "".join(note.codes)]
     assert len(notes) == 6 and notes[-1].startswith("15 more")
     assert all(len(view.hints) == 1 for view in fleet.users())

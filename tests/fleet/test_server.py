@@ -13,6 +13,7 @@ from app.config.model import load
 from app.control.monitor import Monitor
 from app.control.views import changed_links
 from app.engines.builtin import Builtin
+from app.messages import Problem
 from tests.support.fleet import Fleet
 from tests.support.memory_runtime import MemoryRuntime
 
@@ -40,14 +41,16 @@ def test_a_name_that_the_dns_does_not_know_is_saved_and_told_at_once(tmp_path, m
     assert "nowhere.example has no address in the DNS" in fleet.status().server_note
 
 
-@pytest.mark.parametrize("address, ip, words", [
-    (HERE, "", ""), (HERE, HERE, ""), ("198.51.100.1", HERE, "and not 203.0.113.7"), ("127.0.1.1", "", "127.0.1.1"),
-    ("192.168.1.5", "", "")])
-def test_a_name_that_leads_elsewhere_is_told(address, ip, words):
+@pytest.mark.parametrize("address, ip, code", [
+    (HERE, "", None), (HERE, HERE, None), ("198.51.100.1", HERE, "server.elsewhere"),
+    ("127.0.1.1", "", "server.itself"),
+    ("192.168.1.5", "", None)])
+def test_a_name_that_leads_elsewhere_is_told(address, ip, code):
     server = Server(Addresses(Dns(proxy_example=address)))
     config = load({"server_domain": "proxy.example", "server_ip": ip})
     server.look(config)
-    assert (words in server.note(config)) and bool(words) == bool(server.note(config))
+    note = server.note(config)
+    assert (note.code if note else None) == code and (not note or note.params["addresses"] == [address])
 
 
 def test_the_dns_is_asked_from_time_to_time_and_for_a_new_name_at_once():
@@ -91,6 +94,6 @@ def test_a_change_that_makes_other_links_is_told(fleet):
     before = fleet.users()
     fleet.set_settings({"traffic_limit_gb": "5"})
     fleet.add_user("Bob")
-    assert changed_links(before, fleet.users()) == ""
+    assert changed_links(before, fleet.users()) is None
     fleet.set_settings({"server_domain": "proxy.example"})
-    assert "send them again" in changed_links(before, fleet.users())
+    assert changed_links(before, fleet.users()) == Problem("links.changed")

@@ -83,7 +83,7 @@ def test_a_block_ends_the_sessions_says_until_when_and_a_higher_limit_lifts_it(f
     view = fleet.user("Alice")
     assert machine.boxes[ALICE].state == EXITED
     assert view.state == "blocked" and view.reason == view.over_limit
-    assert "blocked until the traffic is reset or the limit is raised" in view.reason
+    assert view.reason.codes == ["limit.used", "limit.blocked", "limit.until_reset"]
     status = fleet.status()
     assert (status.problems, status.total) == ([], 0)
     assert len(audit(fleet, "user.blocked")) == 1

@@ -61,7 +61,7 @@ def test_what_was_kept_in_words_is_read_as_it_was(tmp_path) -> None:
     assert [event.detail for event in ledger.events.recent()] == ["port"]
     assert ledger.workloads.problems() == {"mtg-proxy-2443": text("port 2443 is {taken}")}
     assert ledger.workloads.slow() == {("link", "run"): text("nginx was down")}
-    assert [row.reason for row in ledger.certificates.all().values()] == ["", '{"code": 1}']
+    assert [row.problem for row in ledger.certificates.all().values()] == [None, text('{"code": 1}')]
     assert ledger.strangers.closed_covers() == {"c.example": text("leads to 127.0.0.1")}
 
 

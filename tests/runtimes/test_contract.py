@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.runtimes.base import CREATED, EXITED, RUNNING, Observed, RuntimeFailure
+from app.runtimes.base import CREATED, EXITED, RUNNING, STOPPED, Observed, RuntimeFailure
 from tests.support.docker_lab import eventually
 
 
@@ -35,7 +35,7 @@ def test_a_started_workload_runs_and_has_an_identity_of_this_start(lab, running)
     running()
     seen = only(lab)
     assert seen.run_id and before - 1 <= seen.started_at <= time.time() + 1
-    assert (seen.crashes, seen.reason) == (0, "")
+    assert (seen.crashes, seen.reason) == (0, None)
 
 
 def test_creating_twice_leaves_one_workload_that_starts(lab):
@@ -71,7 +71,7 @@ def test_a_stopped_workload_is_exited_but_has_not_crashed(lab, running):
     workload = running()
     lab.runtime.stop(workload.name)
     seen = only(lab)
-    assert (seen.state, seen.run_id, seen.crashes, seen.reason) == (EXITED, "", 0, "stopped")
+    assert (seen.state, seen.run_id, seen.crashes, seen.reason) == (EXITED, "", 0, STOPPED)
     assert seen.exited_at >= seen.started_at > 0
 
 
@@ -164,7 +164,7 @@ def test_a_busy_port_is_refused_with_its_number_and_whoever_has_it(lab):
         lab.runtime.start(workload.name)
     seen = only(lab)
     assert seen.state == CREATED and seen.crashes == 0
-    assert f"port {workload.port} is taken" in seen.reason
+    assert seen.reason.code == "port.taken" and seen.reason.params["port"] == workload.port
 
 
 def test_a_throttle_is_read_back_changed_and_lifted(lab, running):

@@ -14,9 +14,11 @@ import pytest
 from app.config.model import Config, User
 from app.engines.builtin import Builtin
 from app.lib.procfs import identify, lives
+from app.messages import sentence
 from app.runtimes.base import EXITED, RUNNING
 from app.runtimes.process.endings import ending
 from tests.support.docker_lab import eventually
+from tests.support.problems import codes
 
 #: The stand-in with a thread that takes memory until there is no more, and ends as the built-in engine does.
 GREEDY = """
@@ -57,8 +59,8 @@ def test_a_process_that_needs_more_than_is_allowed_ends_and_says_so(process_lab,
     eventually(lambda: not lives(process), "it has ended")
     (seen,) = lab.runtime.observe()
     assert (seen.state, seen.crashes) == (EXITED, 1)
-    assert seen.reason == ("it ran out of memory: 64 MB are allowed (proxy_memory_mb); it exited with code 1; its "
-                           "last line: error: out of memory")
+    assert codes(seen.reason) == ["ended.no_memory_left", "ended.last_line", "ended.exited"]
+    assert seen.reason.params["megabytes"] == 64 and "last line: error: out of memory" in sentence(seen.reason)
     (tmp_path / "eat").unlink()
     lab.runtime.start(workload.name)
     assert lab.state(workload.name) == RUNNING
@@ -89,16 +91,16 @@ def test_the_engine_with_500_idle_connections_is_far_below_its_limit(process_lab
 
 
 @pytest.mark.parametrize("status, text, memory_mb, expected", [
-    (1, "Traceback\nMemoryError\n", 256, "it ran out of memory: 256 MB"),
-    (2, "fatal error: runtime: out of memory\ngoroutine 1\n", 256, "it ran out of memory: 256 MB"),
-    (1, "MemoryError", 0, "it exited with code 1"),
-    (-15, "MemoryError", 256, "it was killed by SIGTERM"),
-    (0, "MemoryError", 256, "it exited with code 0"),
-    (None, "MemoryError", 256, "it ended; its exit code is not known"),
-    (3, "something else", 256, "it exited with code 3"),
+    (1, "Traceback\nMemoryError\n", 256, "ended.no_memory_left"),
+    (2, "fatal error: runtime: out of memory\ngoroutine 1\n", 256, "ended.no_memory_left"),
+    (1, "MemoryError", 0, "ended.exited"),
+    (-15, "MemoryError", 256, "ended.by_signal"),
+    (0, "MemoryError", 256, "ended.exited"),
+    (None, "MemoryError", 256, "ended.code_unknown"),
+    (3, "something else", 256, "ended.exited"),
 ])
 def test_only_what_the_program_says_is_taken_for_want_of_memory(status, text, memory_mb, expected):
-    assert ending(status, text, memory_mb).startswith(expected)
+    assert next(code for code in codes(ending(status, text, memory_mb)) if code != "ended.last_line") == expected
 
 
 @pytest.mark.parametrize("uid, notes", [(0, 1), (1000, 0)])
@@ -127,4 +129,4 @@ def test_the_engine_itself_ends_and_says_so(process_lab):
 
     eventually(ended, "it has ended")
     (seen,) = lab.runtime.observe()
-    assert seen.state == EXITED and seen.reason.startswith("it ran out of memory: 256 MB are allowed")
+    assert seen.state == EXITED and seen.reason.code == "ended.no_memory_left"

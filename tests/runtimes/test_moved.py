@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from app.lib import procfs
+from app.messages import Problem, sentence
 from app.runtimes.base import EXITED, RUNNING, RuntimeFailure
 from tests.runtimes.conftest import ProcessLab
 from tests.support import docker_lab
@@ -147,8 +148,8 @@ def test_a_copy_says_whose_process_it_names_and_what_ends_it(lab, running):
     copy = lab.data.parents[1] / "copy"
     shutil.copytree(lab.data, copy)
     (seen,) = ProcessLab(copy).runtime.observe()
-    assert f"(pid {pid}) works for {lab.data / 'proxies' / workload.name}" in seen.reason
-    assert f"kill {pid}" in seen.reason and seen.crashes == 0
+    assert seen.reason == Problem("ended.copied_from", {"pid": pid, "folder": lab.data / "proxies" / workload.name})
+    assert f"kill {pid}" in sentence(seen.reason) and seen.crashes == 0
 
 
 def test_a_copy_of_an_older_record_does_not_signal_who_has_the_pid_now(lab, running):

@@ -22,11 +22,13 @@ import pytest
 from app.engines.builtin import SPEED_FILE
 from app.engines.mtg.config_file import REPLAYS
 from app.lib import procfs
+from app.messages import Problem, sentence
 from app.runtimes.base import CREATED, EXITED, RUNNING, RuntimeFailure
 from app.runtimes.process.folder import CONFIG, LOG, RECORD, Folder
 from app.runtimes.process.runtime import ProcessRuntime
 from tests.runtimes.conftest import stand_in
 from tests.support.docker_lab import eventually
+from tests.support.problems import codes
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -87,7 +89,9 @@ def test_the_reason_of_a_crash_is_the_signal_or_the_exit_code_with_the_last_line
     workload = running()
     lab.crash(workload.name)
     last = f"listening on {workload.place.listen}"
-    assert only(lab).reason == f"it was killed by SIGSEGV; its last line: {last}"
+    reason = only(lab).reason
+    assert codes(reason) == ["ended.last_line", "ended.by_signal"] and reason.params["line"] == last
+    assert reason.params["how"].params == {"signal": "SIGSEGV"}
 
 
 def test_a_program_that_dies_at_once_fails_the_start_with_its_last_line(lab):
@@ -98,7 +102,7 @@ def test_a_program_that_dies_at_once_fails_the_start_with_its_last_line(lab):
             lab.runtime.start(workload.name)
         seen = only(lab)
         assert (seen.state, seen.crashes) == (EXITED, crashes)
-        assert "the secret is no secret" in seen.reason
+        assert seen.reason.params["line"] == "the secret is no secret"
 
 
 def test_the_last_line_of_an_earlier_run_is_not_taken_for_that_of_a_later_one(lab, running):
@@ -149,7 +153,7 @@ def test_a_program_that_dies_at_once_and_leaves_no_zombie_fails_the_start(lab, m
     finally:
         signal.signal(signal.SIGCHLD, ignored)
     seen = only(lab)
-    assert (seen.state, seen.crashes) == (EXITED, 1) and "the secret is no secret" in seen.reason
+    assert (seen.state, seen.crashes) == (EXITED, 1) and seen.reason.params["line"] == "the secret is no secret"
 
 
 def test_a_run_that_has_lasted_forgets_earlier_crashes(lab, running):
@@ -169,7 +173,7 @@ def test_a_restart_of_the_machine_is_no_crash(lab, running):
     os.kill(lab.pid(workload.name), signal.SIGKILL)
     edit_record(lab, workload.name, boot="another boot")
     seen = only(lab)
-    assert (seen.state, seen.crashes, seen.reason) == (EXITED, 0, "it ended when the machine was restarted")
+    assert (seen.state, seen.crashes, seen.reason) == (EXITED, 0, Problem("ended.machine_restarted"))
 
 
 def test_many_who_look_at_one_crash_count_it_once(lab, running):
@@ -178,7 +182,7 @@ def test_many_who_look_at_one_crash_count_it_once(lab, running):
     with ThreadPoolExecutor(8) as pool:
         seen = list(pool.map(lambda _: lab.again().observe()[0], range(24)))
     assert {(o.state, o.crashes, o.reason) for o in seen} == {(EXITED, 1, seen[0].reason)}
-    assert "SIGSEGV" in seen[0].reason
+    assert "SIGSEGV" in sentence(seen[0].reason)
 
 
 def test_waiting_is_told_once_of_an_end_between_the_look_and_the_wait(lab, running):
@@ -229,7 +233,8 @@ def test_a_kill_of_the_panel_leaves_its_workloads_and_their_connections(lab):
     # The kernel gives its exit code to nobody now.
     os.kill(lab.pid(workload.name), signal.SIGTERM)
     assert lab.runtime.wait(30)
-    assert "exit code is not known" in only(lab).reason or "SIGTERM" in only(lab).reason
+    reason = only(lab).reason
+    assert "ended.code_unknown" in codes(reason) or "SIGTERM" in sentence(reason)
 
 
 @pytest.fixture

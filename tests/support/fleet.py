@@ -1,10 +1,13 @@
-"""The system with its actions and views as methods, done by somebody at the command line: short to write in tests."""
+"""The system with its actions and views as methods, done by somebody at the command line: short to write in tests.
+
+What it returns is told in words, as people read it, each with its codes beside it."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from app.accounts.actor import Actor, Right
 from app.accounts.admins import find, has_first_password
@@ -19,13 +22,47 @@ from app.control.system import System
 from app.engines.base import Engine, by_name
 from app.ledger.events import Event
 from app.ledger.history import Point
+from app.messages import Problem, sentence
 from app.runtimes.base import Runtime
+from tests.support.problems import codes
 
 
 def named(actor: str) -> Actor:
     """Who stands in the audit log as this, and may do everything."""
     source, _, name = actor.partition(":")
     return Actor("web" if name else source, Right.SUDO, name)
+
+
+R = TypeVar("R")
+
+
+class Told(str):
+    """A problem in words. codes: its own and those of the problems in it, from the outside in."""
+
+    codes: list[str]
+
+    @classmethod
+    def of(cls, problem: Problem) -> Told:
+        told = cls(sentence(problem))
+        told.codes = codes(problem)
+        return told
+
+
+def in_words(record: R) -> R:
+    """The record, or records, with sentences in place of problems."""
+    def told(value: Any) -> Any:
+        if isinstance(value, Problem):
+            return Told.of(value)
+        if isinstance(value, list):
+            return [told(each) for each in value]
+        if not dataclasses.is_dataclass(value) or not type(value).__module__.startswith("app.control"):
+            return value
+        fields = {field.name: (field.type, getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return dataclasses.replace(value, **{  # type: ignore[type-var]
+            name: "" if each is None and kind == "Problem | None" else told(each)
+            for name, (kind, each) in fields.items()})
+
+    return told(record)
 
 
 class Fleet(System):
@@ -47,16 +84,16 @@ class Fleet(System):
         return self.declaration.last_good()
 
     def config_problem(self) -> str:
-        return self.declaration.problem()
+        return "\n".join(map(sentence, self.declaration.problems()))
 
     def users(self) -> list[UserView]:
-        return views.users(self)
+        return in_words(views.users(self))
 
     def user(self, ref: str) -> UserView:
-        return views.user(self, ref)
+        return in_words(views.user(self, ref))
 
     def status(self, max_age: float = 3.0) -> Status:
-        return views.status(self, max_age)
+        return in_words(views.status(self, max_age))
 
     def history(self, ref: str, since: float, step: int) -> list[Point]:
         return views.history(self, ref, since, step)
@@ -74,43 +111,43 @@ class Fleet(System):
         return views.settings(self)
 
     def certificates(self) -> list[CertificateView]:
-        return views.certificates(self)
+        return in_words(views.certificates(self))
 
     # Users, traffic, proxies
 
     def add_user(self, name: str, domain: str | None = None, actor: str = "cli", **fields: object) -> UserView:
-        return users.add_user(self, named(actor), name, domain=domain, **fields)
+        return in_words(users.add_user(self, named(actor), name, domain=domain, **fields))
 
     def update_user(self, ref: str, changes: Mapping[str, object], actor: str = "cli",
                     check: Callable[[User], None] = lambda user: None) -> UserView:
-        return users.update_user(self, named(actor), ref, changes, check)
+        return in_words(users.update_user(self, named(actor), ref, changes, check))
 
     def enable(self, ref: str, actor: str = "cli") -> UserView:
-        return users.enable(self, named(actor), ref)
+        return in_words(users.enable(self, named(actor), ref))
 
     def disable(self, ref: str, actor: str = "cli") -> UserView:
-        return users.disable(self, named(actor), ref)
+        return in_words(users.disable(self, named(actor), ref))
 
     def rotate(self, ref: str, actor: str = "cli") -> UserView:
-        return users.rotate(self, named(actor), ref)
+        return in_words(users.rotate(self, named(actor), ref))
 
     def remove(self, ref: str, actor: str = "cli") -> UserView:
-        return users.remove(self, named(actor), ref)
+        return in_words(users.remove(self, named(actor), ref))
 
     def reset_traffic(self, ref: str = "", actor: str = "cli") -> list[UserView]:
-        return traffic.reset_traffic(self, named(actor), ref)
+        return in_words(traffic.reset_traffic(self, named(actor), ref))
 
     def start_all(self, actor: str = "cli") -> list[Outcome]:
-        return proxies.start_all(self, named(actor))
+        return in_words(proxies.start_all(self, named(actor)))
 
     def stop_all(self, actor: str = "cli") -> list[Outcome]:
-        return proxies.stop_all(self, named(actor))
+        return in_words(proxies.stop_all(self, named(actor)))
 
     def restart(self, ref: str = "", actor: str = "cli") -> list[Outcome]:
-        return proxies.restart(self, named(actor), ref)
+        return in_words(proxies.restart(self, named(actor), ref))
 
     def stop_everything(self) -> list[Outcome]:
-        return proxies.stop_everything(self, named("cli"))
+        return in_words(proxies.stop_everything(self, named("cli")))
 
     # Settings, certificates, admins
 
@@ -122,7 +159,7 @@ class Fleet(System):
         return settings.check_domains(self, named("cli"), names)
 
     def renew_certificates(self, actor: str = "panel", force: bool = False) -> list[Outcome]:
-        return certificates.renew_certificates(self, named(actor), force)
+        return in_words(certificates.renew_certificates(self, named(actor), force))
 
     def admin(self, username: str) -> Admin | None:
         return find(self.config(), username)
@@ -151,7 +188,7 @@ class Fleet(System):
     # Passes
 
     def reconcile(self, respect_backoff: bool = False) -> list[Outcome]:
-        return passes.reconcile(self, respect_backoff)
+        return in_words(passes.reconcile(self, respect_backoff))
 
     def sample(self) -> None:
         passes.sample(self)

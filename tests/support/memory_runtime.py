@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from app.messages import Problem
+from app.messages import Problem, text
 from app.runtimes.base import (CREATED, EXITED, RUNNING, STOPPED, LegacyContainer, Notice, Observed, Place,
                                RuntimeFailure, Sample, Workload, live_hash)
 
@@ -30,7 +30,7 @@ class FakeProcess:
     started_at: float = 0.0
     exited_at: float = 0.0
     crashes: int = 0
-    reason: str = ""
+    reason: Problem | None = None
     outdated: bool = False
     limit: int | None = None
     live: dict[str, str] = field(default_factory=dict)
@@ -66,7 +66,7 @@ class Machine:
         assert box.state == RUNNING, f"{name} does not run"
         with self.changed:
             settled = self.now() - box.started_at >= SETTLED_AFTER
-            box.state, box.run_id, box.exited_at, box.reason = EXITED, "", self.now(), reason
+            box.state, box.run_id, box.exited_at, box.reason = EXITED, "", self.now(), text(reason)
             box.crashes, box.limit = 0 if settled else box.crashes + 1, None
             self.ends += 1
             self.changed.notify_all()
@@ -137,9 +137,9 @@ class MemoryRuntime:
         users = {_port(b.workload): b.workload.name for b in list(self.machine.boxes.values()) if b.state == RUNNING}
         culprit = port and (self.machine.taken.get(port) or users.get(port))
         if culprit:
-            box.reason = f"port {port} is taken by another program ({culprit})"
-            raise RuntimeFailure(f"{name} can't be started: {box.reason}")
-        box.state, box.reason, box.started_at = RUNNING, "", self.machine.now()
+            box.reason = Problem("port.taken", {"port": port, "owner": culprit})
+            raise RuntimeFailure("runtime.not_started", name=name, reason=box.reason)
+        box.state, box.reason, box.started_at = RUNNING, None, self.machine.now()
         box.run_id = f"run-{next(self.machine.numbers)}"
         box.log.append(f"listening on {box.workload.place.listen}")
 
@@ -222,7 +222,7 @@ class MemoryRuntime:
         self.create(workload)
         self.start(workload.name)
 
-    def notes(self) -> list[str]:
+    def notes(self) -> list[Problem]:
         return []
 
     def notices(self) -> list[Notice]:

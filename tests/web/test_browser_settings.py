@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from app.checks.tls import TlsCheck
-from app.messages import text
+from app.messages import Problem, text
 from tests.support.fleet import Fleet
 from tests.support.memory_runtime import MemoryRuntime
 from tests.web.behind_nginx import fleet_behind_nginx
@@ -22,8 +22,8 @@ def fleet(tmp_path: Path) -> Fleet:
 
 
 def checked(names: list[str]) -> list[TlsCheck]:
-    return [TlsCheck(name, name != "www.gone.example", "" if name != "www.gone.example" else
-                  "its name has no address in the DNS of this server", 20) for name in names]
+    return [TlsCheck(name, name != "www.gone.example", None if name != "www.gone.example" else
+                     Problem("dns.none", {"name": name}), 20) for name in names]
 
 
 def test_from_a_domain_of_ones_own_to_everybody_on_port_443(desk: Desk, fleet: Fleet) -> None:

@@ -11,6 +11,7 @@ from app.config.model import User
 from app.control.outcome import Outcome
 from app.engines.builtin import Builtin
 from app.engines.mtg.engine import MtgImage
+from app.lib import problem
 from app.mtproto.secret import Secret
 from app.web.outcomes import failures
 from tests.support.docker_lab import eventually
@@ -184,7 +185,7 @@ def test_a_hundred_failures_fit_into_what_a_browser_keeps(admin: Visitor, fleet:
 
 
 def test_failures_are_named_by_their_workload_when_they_are_nobodys() -> None:
-    assert failures([Outcome("remove", "mtg-proxy-9", "", False, "it is stuck")]) == (
+    assert failures([Outcome("remove", "mtg-proxy-9", "", False, problem.text("it is stuck"))]) == (
         "1 failed. mtg-proxy-9: it is stuck")
     assert failures([Outcome("stop", "mtg-proxy-9", "Bob", True)]) == ""
 

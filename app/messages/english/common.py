@@ -21,6 +21,7 @@ TEMPLATES = {
     "port.taken": "port {port} is taken by another program ({owner})",
     "port.owner": "{program}, pid {pid}",
     "port.container": "the container {name}",
+    "port.owner_untold": "which one, Docker does not say",
     "port.owner_hidden": "which one, only root can see",
     "port.owner_unknown": "which one, the kernel does not say",
     "port.of_root": "port {port} is reserved for root: choose one from 1024 on, or run the panel as root",

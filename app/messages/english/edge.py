@@ -19,6 +19,18 @@ TEMPLATES = {
     "nginx.cant_serve":
         "nginx can't serve the new configuration, although it passed the check: {reason}. What it served before is "
         "served on.",
+    "nginx.says_no_more": "it says no more",
+    "nginx.means": "{meaning} (nginx: {said})",
+    "nginx.some_file": "a file",
+    "nginx.other_key": "the key {file} does not belong to its certificate",
+    "nginx.bad_key": "the key {file} can't be read",
+    "nginx.bad_certificate": "the certificate {file} can't be read",
+    "nginx.forbidden": "nginx may not read {file}; its account needs the panel's group (group_add)",
+    "nginx.port_taken": "the port is taken",
+    "nginx.at": "{place}: {reason}",
+    "nginx.line": "{file}, line {line}",
+    "nginx.line_shown": "{file}, line {line} ({text})",
+    "nginx.own_file": "your own file {place}",
     "nginx.silent":
         "it did not serve it within {seconds:g} seconds; `docker compose logs nginx` may say why",
     "nginx.missing":
@@ -34,6 +46,7 @@ TEMPLATES = {
     "certbot.not_asked": "certbot could not be asked: {reason}",
     "certbot.damaged": "certbot's files are damaged: {reason}",
     "certbot.busy": "certbot is busy with another request",
+    "certbot.says_nothing": "it does not say why",
     "certbot.failed": "certbot failed: {said}",
     "certbot.nothing":
         "certbot says that all is well, but its files hold no certificate for {domains}: docker compose logs certbot",
@@ -56,13 +69,14 @@ TEMPLATES = {
         "the A and AAAA records must lead to this server, and its port 80 to this nginx",
     "authority.advice_caa": "the domain's CAA record does not allow this authority",
     "authority.advice_ratelimited": "only waiting helps; the panel asks again by itself",
+    "certificate.damaged": "the file {path} can't be used: {reason}",
+    "certificates.under_way": "they are being asked for already",
     "certificate.without": "it is without {names}: {reason}",
     "engine.builtin": "the built-in engine",
     "engine.ignores": "{setting} is set, but {engine} does not use it",
     "engine.blocklist_private":
         "proxy_blocklist is on: firehol_level1 holds the private ranges, so clients in this server's own network (and "
         "those that Docker shows with its own address) are refused",
-    "engine.findings": "{problems:clauses}",
     "mtg.not_learned":
         "mtg could not fetch {url}, from which it learns how fast to send, so a connection gets some 18 Mbit/s at "
         "most; it tries again every {minutes} {minutes:minute|minutes}: {reason}",

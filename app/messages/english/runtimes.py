@@ -1,10 +1,48 @@
 """What a runtime could not do: with local processes, or with Docker."""
 
 TEMPLATES = {
+    # How a run ended.
     "ended.memory": "it was killed: it used more than its {memory_mb} MB of memory",
     "ended.sigkill": "it was killed by SIGKILL (by hand, or by the kernel for want of memory)",
     "ended.signal": "it was killed by signal {signal}",
     "ended.exited": "it exited with code {exit_code}",
+    "ended.stopped": "stopped",
+    "ended.by_signal": "it was killed by {signal}",
+    "ended.code_unknown": "it ended; its exit code is not known, as an earlier panel had started it",
+    "ended.last_line": "{how}; its last line: {line}",
+    "ended.no_memory_left": "it ran out of memory: {megabytes} MB are allowed (proxy_memory_mb); {how}",
+    "ended.copied":
+        "this folder is a copy: the process that it names (pid {pid}) works for another one and still runs; to end it: "
+        "kill {pid}",
+    "ended.copied_from":
+        "this folder is a copy: the process that it names (pid {pid}) works for {folder} and still runs; to end it: "
+        "kill {pid}",
+    "ended.machine_restarted": "it ended when the machine was restarted",
+    "ended.not_accepting": "it did not accept connections on {listen} and {metrics} within {seconds:.0f} s",
+    "ended.no_record": "its record is missing",
+    "docker.paused": "it was paused by hand (docker pause)",
+    "docker.removed": "its container was removed",
+    "docker.cut_off": "it was cut off from the network {network}",
+    # Why it could not begin.
+    "docker.no_program":
+        "the image {image} holds no proxy program: proxy_image must name an image that starts mtg, such as mtg-custom",
+    "docker.disk_full":
+        "the disk of the Docker engine is full: free some space (docker system df shows what takes it)",
+    "docker.no_such_address": "the address in proxy_bind is not one of the machine that Docker runs on",
+    "docker.start_refused": "Docker can't start it: {reason}",
+    "docker.pull_slow": "it did not arrive within {seconds:.0f} s",
+    "docker.image_no_tc": "its image holds no tc (iproute2); mtg-custom does",
+    "docker.tc_failed": "tc ended with code {code}",
+    "scrape.no_answer": "{address} does not answer: {reason}",
+    "scrape.status": "{address} answers {status} {reason}",
+    "scrape.cut_short": "{address} answers with a text that is too long or cut short",
+    # How a runtime does its work here.
+    "process.as_root":
+        "proxies run as root here, as the panel does: who breaks into one has the machine. Run the panel under an "
+        "account of its own (ports from 1024 on), or with Docker: docs/docker.md",
+    "docker.no_ifb":
+        "whoever is slowed down has the speed for both directions together, and what waits fills the memory of the "
+        "proxy: this kernel has no ifb device (modprobe ifb loads it)",
     "runtime.no_takeover": "{name} can't be taken over by a local process",
     "runtime.no_config": "{name}: its command must name {{config}}: by that argument the process is known again",
     "runtime.speed_not_running": "{name} is not running, so its speed can't be limited",

@@ -7,6 +7,7 @@ import time
 
 from docker.errors import APIError
 
+from app.messages import Problem, text
 from app.runtimes.base import ImageMissing, RuntimeFailure
 from app.runtimes.docker.client import PATIENT, Connection
 
@@ -20,19 +21,19 @@ class Images:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._lock = threading.Lock()
-        self._failed: dict[str, tuple[float, str]] = {}
+        self._failed: dict[str, tuple[float, Problem | None]] = {}
 
     def fetch(self, image: str) -> None:
         """Pull it, unless another caller has just done so. Raises ImageMissing."""
         with self._lock:
             if self._present(image):
                 return
-            at, why = self._failed.get(image, (0.0, ""))
-            if not why or time.monotonic() - at > self.remember_failure:
+            at, why = self._failed.get(image, (0.0, None))
+            if why is None or time.monotonic() - at > self.remember_failure:
                 why = self._pull(image)
                 self._failed[image] = (time.monotonic(), why)
             if why:
-                raise ImageMissing("docker.image_missing", image=image, reason=why[:300])
+                raise ImageMissing("docker.image_missing", image=image, reason=why)
 
     def _present(self, image: str) -> bool:
         with self._connection.api() as api:
@@ -44,20 +45,20 @@ class Images:
                 raise
         return True
 
-    def _pull(self, image: str) -> str:
-        """Why it could not be had; "" if it is there now."""
+    def _pull(self, image: str) -> Problem | None:
+        """Why it could not be had; None if it is there now."""
         name, tag = split(image)
         deadline = time.monotonic() + self.pull_timeout
         try:
             with self._connection.api(PATIENT) as api:
                 for progress in api.pull(name, tag=tag, stream=True, decode=True):
                     if "error" in progress:
-                        return str(progress["error"])
+                        return text(str(progress["error"])[:300])
                     if time.monotonic() > deadline:
-                        return f"it did not arrive within {self.pull_timeout:.0f} s"
+                        return Problem("docker.pull_slow", {"seconds": self.pull_timeout})
         except RuntimeFailure as failure:
-            return str(failure.params["reason"] if failure.code == "docker.refuses" else failure)
-        return ""
+            return text(str(failure.params["reason"])[:300]) if failure.code == "docker.refuses" else failure.problem
+        return None
 
 
 def split(image: str) -> tuple[str, str]:

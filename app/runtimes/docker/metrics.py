@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from app.messages import Problem
 from app.runtimes import ports
 from app.runtimes.base import RuntimeFailure
 from app.runtimes.docker import state as docker_state
@@ -54,7 +55,7 @@ def await_ready(containers: Containers, name: str, identity: str, patience: Pati
             container = container_info(inspected) if inspected else None
             if not inspected or not container or container.status != "running" or container.restarts:
                 line = containers.last_line(container) if container else ""
-                why = docker_state.reason(container, line) if container else "its container was removed"
+                why = docker_state.reason(container, line) if container else Problem("docker.removed")
                 raise RuntimeFailure("runtime.start_failed", name=name, reason=why) if why else \
                     RuntimeFailure("docker.ended", name=name, line=line)
             target, clients = address(inspected, containers.network), _clients(inspected, containers.network)

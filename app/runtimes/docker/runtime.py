@@ -21,7 +21,7 @@ from app.runtimes.base import (EXITED, RUNNING, LegacyContainer, Notice, Observe
 from app.runtimes.docker.client import PATIENT, Connection
 from app.runtimes.docker.containers import Containers, cut_off
 from app.runtimes.docker.events import Watcher
-from app.messages import Problem, sentence
+from app.messages import Problem
 from app.runtimes.docker.spec import ENGINE, KEEP_RUNNING, LINKS, LIVE, NAME, SPEC, STAY_STOPPED, USER
 from app.runtimes.docker.state import CrashState, ContainerInfo, container_info
 from app.runtimes.scrape import KeptConnections, ScrapeFailure, scrape
@@ -167,10 +167,9 @@ class DockerRuntime:
     def notices(self) -> list[Notice]:
         return self._watcher.notices()
 
-    def notes(self) -> list[str]:
+    def notes(self) -> list[Problem]:
         if any(limit and limit.going_out for _, limit, _ in list(self._limits.values())):
-            return [("whoever is slowed down has the speed for both directions together, and what waits fills the "
-                     "memory of the proxy: this kernel has no ifb device (modprobe ifb loads it)")]
+            return [Problem("docker.no_ifb")]
         return []
 
     def close(self) -> None:
@@ -197,7 +196,7 @@ class DockerRuntime:
         self._watcher.expect_life(container.id)
         self._listed = (float("-inf"), [])
         run = self._run(container)
-        run.before, run.settled, run.refused = state.crashes(container, run, time.time()), 0, ""
+        run.before, run.settled, run.refused = state.crashes(container, run, time.time()), 0, None
         try:
             with self._engine.api(PATIENT) as api:
                 if container.status == "paused":
@@ -361,7 +360,7 @@ class DockerRuntime:
         return ids[image] not in ("", made_from)
 
     def _observed(self, container: ContainerInfo, is_cut_off: bool, made_from: str) -> Observed:
-        name, spec, reason = self._own_name(container), container.labels.get(SPEC, ""), ""
+        name, spec, reason = self._own_name(container), container.labels.get(SPEC, ""), None
         run = self._run(container)
         crashes = state.crashes(container, run, time.time())
         if container.state != RUNNING:
@@ -370,7 +369,7 @@ class DockerRuntime:
             reason = run.refused or state.reason(container, last)
         if is_cut_off or container.status in ("dead", "removing"):
             # No start helps. As of another spec than the wanted one, it will be replaced.
-            spec, reason = "", reason or f"it was cut off from the network {self.network}"
+            spec, reason = "", reason or Problem("docker.cut_off", {"network": self.network})
         return Observed(name, container.labels.get(USER, ""), spec, container.state, container.run_id,
                         container.started_at, container.exited_at, crashes, reason,
                         self._is_outdated(container.image, made_from),
@@ -412,11 +411,11 @@ class DockerRuntime:
     def _metrics(self, container: Mapping[str, Any]) -> tuple[str, str] | None:
         return metrics.address(container, self.network)
 
-    def _refusal(self, trouble: str, container: ContainerInfo) -> str:
+    def _refusal(self, trouble: str, container: ContainerInfo) -> Problem:
         """Why Docker could not start it; a busy port with whoever has it."""
         port = state.busy_port(trouble)
         holder = self.port_taken(port, "") if port is not None else None
-        return sentence(holder) if holder else state.refusal(trouble, container.image)
+        return holder or state.refusal(trouble, container.image)
 
 
 def _name(summary: Mapping[str, Any]) -> str:

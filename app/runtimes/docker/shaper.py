@@ -17,6 +17,7 @@ from docker import APIClient
 from docker.errors import APIError
 
 from app.lib import portmap
+from app.messages import Problem, text
 from app.runtimes.base import RuntimeFailure
 from app.runtimes.docker.spec import LISTEN, METRICS
 from app.runtimes.docker.state import ContainerInfo
@@ -128,7 +129,7 @@ def _help(api: APIClient, container: ContainerInfo, commands: str) -> str:
         api.remove_container(helper, force=True, v=True)
 
 
-def _why(said: str, code: int) -> str:
+def _why(said: str, code: int) -> Problem:
     if "not found" in said:
-        return "its image holds no tc (iproute2); mtg-custom does"
-    return said.splitlines()[-1][:300] if said else f"tc ended with code {code}"
+        return Problem("docker.image_no_tc")
+    return text(said.splitlines()[-1][:300]) if said else Problem("docker.tc_failed", {"code": code})

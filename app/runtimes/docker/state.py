@@ -1,4 +1,4 @@
-"""What Docker says of a container, in our words and for people. Pure."""
+"""What Docker says of a container, as ours. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from app.messages import Problem, sentence
+from app.messages import Problem
 from app.runtimes.base import CREATED, EXITED, RUNNING, STOPPED
 from app.runtimes.docker.spec import MEMORY, STAY_STOPPED
 
@@ -69,7 +69,7 @@ class CrashState:
     id: str
     before: int = 0
     settled: int = 0
-    refused: str = ""
+    refused: Problem | None = None
 
 
 def crashes(container: ContainerInfo, run: CrashState, now: float) -> int:
@@ -118,20 +118,20 @@ def ending(code: int, oom: bool, memory_mb: str) -> Problem:
     return Problem("ended.exited", {"exit_code": code})
 
 
-def reason(container: ContainerInfo, last_line: str) -> str:
-    """Observed.reason: why the container does not run, "" if it does."""
+def reason(container: ContainerInfo, last_line: str) -> Problem | None:
+    """Observed.reason: why the container does not run, None if it does."""
     if container.state == RUNNING:
-        return ""
+        return None
     if container.status == "paused":
-        return "it was paused by hand (docker pause)"
+        return Problem("docker.paused")
     if container.trouble:
         return refusal(container.trouble, container.image)
     if container.stopped and container.state == EXITED:
         return STOPPED
     if container.state == CREATED:
-        return ""
-    how = sentence(ending(container.code, container.oom, container.labels.get(MEMORY, "?")))
-    return f"{how}; its last line: {last_line[:_LONGEST]}" if last_line else how
+        return None
+    how = ending(container.code, container.oom, container.labels.get(MEMORY, "?"))
+    return Problem("ended.last_line", {"how": how, "line": last_line[:_LONGEST]}) if last_line else how
 
 
 def busy_port(trouble: str) -> int | None:
@@ -142,16 +142,15 @@ def busy_port(trouble: str) -> int | None:
     return int(taken[1]) if taken else None
 
 
-def refusal(trouble: str, image: str) -> str:
-    """Why Docker could not start a container, for people; trouble: in Docker's words."""
+def refusal(trouble: str, image: str) -> Problem:
+    """Why Docker could not start a container; trouble: in Docker's words."""
     port = busy_port(trouble)
     if port is not None:
-        return f"port {port} is taken by another program (which one, Docker does not say)"
+        return Problem("port.taken", {"port": port, "owner": Problem("port.owner_untold")})
     if "executable file not found" in trouble or ("no such file or directory" in trouble and "exec" in trouble):
-        return (f"the image {image} holds no proxy program: proxy_image must name an image that starts mtg, "
-                "such as mtg-custom")
+        return Problem("docker.no_program", {"image": image})
     if "no space left on device" in trouble:
-        return "the disk of the Docker engine is full: free some space (docker system df shows what takes it)"
+        return Problem("docker.disk_full")
     if "cannot assign requested address" in trouble:
-        return "the address in proxy_bind is not one of the machine that Docker runs on"
-    return f"Docker can't start it: {trouble[:_LONGEST]}"
+        return Problem("docker.no_such_address")
+    return Problem("docker.start_refused", {"reason": trouble[:_LONGEST]})

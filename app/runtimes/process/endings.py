@@ -1,4 +1,4 @@
-"""How a local process ended, in words, and what memory it may take before it does."""
+"""How a local process ended, and what memory it may take before it does."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from app.lib import procfs
 from app.lib.procfs import Process
+from app.messages import Problem
 
 #: Address space of one thread's stack: counted whole, though hardly any of it is used.
 _STACK_BYTES = 8 << 20
@@ -29,28 +30,32 @@ def limit_memory(pid: int, megabytes: int) -> None:
         resource.prlimit(pid, resource.RLIMIT_DATA, (wanted, wanted))
 
 
-def ending(status: int | None, last_lines: str, memory_mb: int) -> str:
+def ending(status: int | None, last_lines: str, memory_mb: int) -> Problem:
     """status: as from procfs.reap(). last_lines: what it wrote at last. memory_mb: what it was allowed."""
     lines = [line.strip() for line in last_lines.splitlines() if line.strip()]
-    last_line = lines[-1][:300] if lines else ""
-    said = f"{_status(status)}; its last line: {last_line}" if last_line else _status(status)
+    said = with_last_line(_status(status), lines[-1] if lines else "")
     if memory_mb and status and status not in (-signal.SIGTERM, -signal.SIGINT) and _OUT_OF_MEMORY.search(last_lines):
-        return f"it ran out of memory: {memory_mb} MB are allowed (proxy_memory_mb); {said}"
+        return Problem("ended.no_memory_left", {"megabytes": memory_mb, "how": said})
     return said
 
 
-def _status(status: int | None) -> str:
+def with_last_line(how: Problem, last_line: str) -> Problem:
+    """How it ended, with what it wrote at last, if that is anything."""
+    return Problem("ended.last_line", {"how": how, "line": last_line[:300]}) if last_line else how
+
+
+def _status(status: int | None) -> Problem:
     if status is None:
-        return "it ended; its exit code is not known, as an earlier panel had started it"
+        return Problem("ended.code_unknown")
     if status < 0:
         name = signal.Signals(-status).name
-        hint = " (by hand, or by the kernel for want of memory)" if name == "SIGKILL" else ""
-        return f"it was killed by {name}{hint}"
-    return f"it exited with code {status}"
+        return Problem("ended.sigkill") if name == "SIGKILL" else Problem("ended.by_signal", {"signal": name})
+    return Problem("ended.exited", {"exit_code": status})
 
 
-def copied(process: Process) -> str:
+def copied(process: Process) -> Problem:
     """What to say where a record names a process that works for another folder."""
     where = procfs.log_path(process.pid)
-    return (f"this folder is a copy: the process that it names (pid {process.pid}) works for "
-            f"{Path(where).parent if where else 'another one'} and still runs; to end it: kill {process.pid}")
+    if not where:
+        return Problem("ended.copied", {"pid": process.pid})
+    return Problem("ended.copied_from", {"pid": process.pid, "folder": Path(where).parent})

@@ -13,10 +13,15 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from app.lib import filelock, files, private
+from app.lib.problem import TEXT
 from app.lib.procfs import LOG, Process
-from app.runtimes.base import RuntimeFailure
+from app.messages import Problem
+from app.runtimes.base import STOPPED, RuntimeFailure
 
 CONFIG, RECORD, OLD_LOG = "config.toml", "state.json", f"{LOG}.1"
+
+#: What older versions noted as the reason of an end that was asked for.
+_STOPPED = "stopped"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
@@ -27,7 +32,8 @@ class Record:
 
     live_files: the names of them. pid, ticks, boot: the last run's process (procfs.Process), pid 0 once its end is
     recorded. log_from: size of the log, bytes, when that run began.
-    stopped: its end was asked for. The rest as in base.Workload and base.Observed.
+    stopped: its end was asked for. code, reason: why it ended, as Problem.kept() has it; a text without a code is
+    what an older version noted. The rest as in base.Workload and base.Observed.
     """
 
     name: str
@@ -50,7 +56,19 @@ class Record:
     stopped: bool = False
     exited_at: float = 0.0
     crashes: int = 0
+    code: str = TEXT
     reason: str = ""
+
+    @property
+    def why(self) -> Problem | None:
+        """As in Observed.reason."""
+        if self.code == TEXT and self.reason == _STOPPED:
+            return STOPPED
+        return Problem.loaded(self.code, self.reason) if self.reason else None
+
+    @why.setter
+    def why(self, problem: Problem | None) -> None:
+        self.code, self.reason = (problem.code, problem.kept()) if problem else (TEXT, "")
 
     @property
     def process(self) -> Process | None:

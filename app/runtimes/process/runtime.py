@@ -15,15 +15,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from app.lib import portmap, procfs
+from app.lib.procfs import LOG, Process
+from app.messages import Problem
 from app.runtimes import ports
 from app.runtimes.base import (CREATED, EXITED, NAME_PREFIX, RUNNING, STOPPED, LegacyContainer, Notice, Observed, Place,
                                RuntimeFailure, Sample, SpeedFile, Workload, live_hash)
 from app.runtimes.process import commands, speed
-from app.runtimes.process.endings import copied, ending, limit_memory
+from app.runtimes.process.endings import copied, ending, limit_memory, with_last_line
 from app.runtimes.process.folder import CONFIG, OLD_LOG, RECORD, Folder, Record, locked, valid_name
-from app.messages import Problem, sentence
 from app.runtimes.process.logs import ProcessLogs
-from app.lib.procfs import LOG, Process
 from app.runtimes.scrape import ScrapeFailure, scrape, scrape_all
 
 
@@ -232,11 +232,8 @@ class ProcessRuntime:
                 return True
         return procfs.wait_for_any(watched, timeout)
 
-    def notes(self) -> list[str]:
-        if os.geteuid():
-            return []
-        return [("proxies run as root here, as the panel does: who breaks into one has the machine. Run the panel "
-                 "under an account of its own (ports from 1024 on), or with Docker: docs/docker.md")]
+    def notes(self) -> list[Problem]:
+        return [] if os.geteuid() else [Problem("process.as_root")]
 
     def notices(self) -> list[Notice]:
         """None: what a process ended with is its Observed.reason."""
@@ -313,7 +310,7 @@ class ProcessRuntime:
                     record.stopped = True
                     self._settle(record, [])
                     if record.exited_at and not record.process:
-                        record.crashes, record.reason = 0, STOPPED
+                        record.crashes, record.why = 0, STOPPED
                     folder.write(record)
         except OSError as error:
             log.warning("%s: its stop could not be recorded: %s", folder.name, error)
@@ -332,32 +329,32 @@ class ProcessRuntime:
         for stray in strays:
             if not record.process and procfs.alive(stray, folder.config):
                 record.pid, record.ticks, record.boot = stray.pid, stray.ticks, stray.boot
-                record.started_at, record.stopped, record.reason = time.time() - stray.age(), False, ""
+                record.started_at, record.stopped, record.why = time.time() - stray.age(), False, None
                 changed = True
         return changed
 
     def _note_end(self, folder: Folder, record: Record, process: Process) -> None:
         if procfs.lives(process):
             record.pid, record.exited_at, record.crashes = 0, time.time(), 0
-            record.reason = copied(process)
+            record.why = copied(process)
             return
         status = procfs.reap(process)
         record.pid, record.exited_at = 0, time.time()
         if record.stopped:
-            record.crashes, record.reason = 0, STOPPED
+            record.crashes, record.why = 0, STOPPED
         elif process.boot != procfs.boot_id():
-            record.crashes, record.reason = 0, "it ended when the machine was restarted"
+            record.crashes, record.why = 0, Problem("ended.machine_restarted")
         else:
             record.crashes = record.crashes + 1 if process.age() < self.settled_after else 0
-            record.reason = ending(status, folder.last_lines(record.log_from), record.memory_mb)
+            record.why = ending(status, folder.last_lines(record.log_from), record.memory_mb)
 
     def _spawn(self, folder: Folder, record: Record) -> Process:
         """Start the program and record it. The lock is held."""
         bind_error = ports.bind_error(record.listen) or ports.bind_error(record.metrics)
         if bind_error:
-            record.reason = sentence(bind_error)
+            record.why = bind_error
             folder.write(record)
-            raise RuntimeFailure("runtime.not_started", name=record.name, reason=record.reason)
+            raise RuntimeFailure("runtime.not_started", name=record.name, reason=record.why)
         record.log_from = folder.log_size()
         environment = {**os.environ, **record.env, "PYTHONUNBUFFERED": "1"}
         environment["PYTHONPATH"] = os.pathsep.join(
@@ -380,7 +377,7 @@ class ProcessRuntime:
             log.warning("%s: its memory could not be limited: %s", folder.name, error)
         process = procfs.begun(child.pid)
         record.pid, record.ticks, record.boot = process.pid, process.ticks, process.boot
-        record.started_at, record.stopped, record.reason = time.time(), False, ""
+        record.started_at, record.stopped, record.why = time.time(), False, None
         try:
             folder.write(record)
         except OSError:
@@ -401,13 +398,12 @@ class ProcessRuntime:
                     record = folder.read() or record
                     self._settle(record, [])
                     if late:
-                        last = folder.last_line(record.log_from)
-                        record.reason = (f"it did not accept connections on {record.listen} and {record.metrics} "
-                                         f"within {self.start_timeout:.0f} s"
-                                         + (f"; its last line: {last[:300]}" if last else ""))
+                        record.why = with_last_line(Problem("ended.not_accepting", {
+                            "listen": record.listen, "metrics": record.metrics, "seconds": self.start_timeout}),
+                            folder.last_line(record.log_from))
                     if folder.path.exists():
                         folder.write(record)
-                raise RuntimeFailure("runtime.start_failed", name=folder.name, reason=record.reason)
+                raise RuntimeFailure("runtime.start_failed", name=folder.name, reason=record.why)
             time.sleep(0.01)
 
     def _kill(self, folder: Folder, process: Process) -> None:
@@ -432,10 +428,10 @@ class ProcessRuntime:
             return Observed(name, user_id="", spec="", state=RUNNING if stray else CREATED,
                             run_id=stray.run_id if stray else "",
                             started_at=time.time() - stray.age() if stray else 0.0,
-                            reason="" if stray else "its record is missing")
+                            reason=None if stray else Problem("ended.no_record"))
         process = record.process
         crashes = 0 if process and process.age() >= self.settled_after else record.crashes
         state = RUNNING if process else EXITED if record.exited_at else CREATED
         return Observed(name, record.user_id, record.spec, state, process.run_id if process else "",
-                        record.started_at, record.exited_at, crashes, record.reason, links=record.links,
+                        record.started_at, record.exited_at, crashes, record.why, links=record.links,
                         live=live_hash(self._folder(name).held(record.live_files)), engine=record.engine)

@@ -21,5 +21,5 @@ def in_force(record: Record, by: SpeedFile | None, timeout: float) -> tuple[bool
                 if sample.name == by.metric and sample.labels.get(by.label) == by.value:
                     return True, int(sample.value) or None
     except (ScrapeFailure, ValueError) as error:
-        raise RuntimeFailure("runtime.speed_untold", name=record.name, reason=str(error)) from error
+        raise RuntimeFailure("runtime.speed_untold", name=record.name, reason=error) from error
     return False, None

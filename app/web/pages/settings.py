@@ -16,6 +16,7 @@ from app.control import views
 from app.control.errors import Refused
 from app.control.views import changed_links
 from app.lib.version import version
+from app.messages import sentence
 from app.messages.english.fields import FIELDS
 from app.web.context import actor, current_admin, the_config, the_system
 from app.web.forms import PLACED, SETTING_FIELDS, SettingsForm
@@ -75,9 +76,10 @@ def save() -> ResponseReturnValue:
     except Refused as refusal:
         form.show(refusal)
         return _page(form), 422
+    new_links = sentence(changed_links(before, views.users(the_system())))
     flash({"true": "Everybody is on port 443 now. The links have changed: send them again.",
            "false": "Everybody has a port of their own again. The links have changed: send them again.",
-           None: f"The settings are saved. {changed_links(before, views.users(the_system()))}".strip()}[switched])
+           None: f"The settings are saved. {new_links}".strip()}[switched])
     return redirect(url_for(".index"))
 
 

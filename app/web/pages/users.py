@@ -21,7 +21,7 @@ from app.control.errors import Refused
 from app.control.records import OldLinkView, UserView
 from app.control.system import System
 from app.engines.base import default_engine
-from app.messages import sentence
+from app.messages import Problem, sentence
 from app.messages.english.fields import words
 from app.mtproto.qr import qr_png, qr_svg
 from app.rules import brought
@@ -62,10 +62,10 @@ def new() -> ResponseReturnValue:
             form.show(refusal)
         else:
             if user.state == "failed":
-                flash(f"{user.name} is added, but their proxy does not run yet: {user.reason}", "error")
+                flash(f"{user.name} is added, but their proxy does not run yet: {sentence(user.reason)}", "error")
             elif user.state == "unknown":
                 flash(f"{user.name} is added, and their link works as soon as the proxies can be reached. "
-                      f"Now they can't: {user.reason}", "error")
+                      f"Now they can't: {sentence(user.reason)}", "error")
             else:
                 flash(f"{user.name} is added. {_to_send(link, user)}")
             return redirect(url_for("users.show", user_id=user.id))
@@ -79,7 +79,7 @@ def new() -> ResponseReturnValue:
 def show(user_id: str) -> str:
     """One user: the link, the QR code, and how it goes."""
     status, user = views.status(the_system()), _user(user_id)
-    trouble = status.edge.trouble if status.edge and status.edge.port_443 else ""
+    trouble = status.edge.trouble if status.edge and status.edge.port_443 else None
     return render_template("users/show.html", user=user, latest=_latest(user), server_note=status.server_note,
                            all_stopped=status.stopped, trouble=trouble)
 
@@ -281,9 +281,9 @@ def _found() -> dict[str, object]:
             "silence": runtime_unavailable_reason(users)}
 
 
-def runtime_unavailable_reason(users: Iterable[UserView]) -> str:
-    """Why it can't be seen what runs; "" if it can."""
-    return next((user.reason for user in users if user.state == "unknown"), "")
+def runtime_unavailable_reason(users: Iterable[UserView]) -> Problem | None:
+    """Why it can't be seen what runs; None if it can."""
+    return next((user.reason for user in users if user.state == "unknown"), None)
 
 
 def haystack(user: UserView) -> str:

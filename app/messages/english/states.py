@@ -1,0 +1,42 @@
+"""How it is: of users and their proxies, of certificates, of the whole."""
+
+TEMPLATES = {
+    # Several at once, and whose they are.
+    "several": "{problems:clauses}",
+    "of_user": "{name}: {reason}",
+    "of_old_link": "{name}, old link ({domain}): {reason}",
+    # Users.
+    "user.expired": "expired on {at}, until a later date is set",
+    "user.estimated":
+        "its engine tells no counters (no metrics answer on its metrics port), so its traffic is estimated from the "
+        "container's network counters, and its connections and probes are not known",
+    "links.changed": "The links have changed: send them again.",
+    "limit.used": "used {used_gb:.2f} GB of {limit_gb:g} GB: {done} {end}",
+    "limit.blocked": "blocked",
+    "limit.slowed": "slowed to {mbps:g} Mbit/s",
+    "limit.not_slowed": "not slowed down, as no speed is set for it",
+    "limit.until": "until {at}, when the traffic is reset",
+    "limit.until_reset": "until the traffic is reset or the limit is raised",
+    "hint.wrong_clock":
+        "{count} {count:try|tries} with the right key (the last on {last}) and a clock that is {off} this server's: "
+        "refused. Let that device set its time by itself - or, if several people have this, set the time of this "
+        "server",
+    "hint.no_sni":
+        "{count} {count:try|tries} with the right key (the last on {last}) but without the domain in the link: shown "
+        "the cover site. An app or a link converter has cut the secret: give the whole link again, and let them update "
+        "the app",
+    "hint.other_sni":
+        "{count} {count:try|tries} with the right key (the last on {last}) but for another domain: shown the cover "
+        "site. They use a link from before the domain was changed: give them the link of today",
+    "hint.more": "{count} more notes about tries with the right key are on the pages of the users",
+    # Certificates.
+    "certificate.trouble": "Certificate {name} ({domain}): {reason}",
+    "certificate.ends": "Certificate {name} ({domain}) expires in {days} {days:day|days}",
+    # The whole.
+    "declaration.no_edge":
+        "{@port_443_mode} is on in config.json, but this panel runs without the nginx of docker-compose.yml "
+        "(docs/docker.md): users are reached by ports of their own",
+    "traffic.unwritten":
+        "traffic can't be written to panel.db ({reason}): until it can, the numbers stand still and no limit is "
+        "noticed; what proxies count is kept in memory",
+}
