@@ -8,6 +8,7 @@ from app.control import passes
 from app.control.errors import Refused, after_saving, refusing
 from app.control.outcome import Outcome
 from app.control.system import System
+from app.engines.base import engine_name
 from app.messages import Problem
 from app.rules.users import find
 
@@ -23,10 +24,14 @@ def stop_all(system: System, actor: Actor) -> list[Outcome]:
 
 
 def restart(system: System, actor: Actor, ref: str = "") -> list[Outcome]:
-    """Restart one user's proxy, or all of them; whoever is stopped or disabled stays so."""
+    """Restart one user's proxy, or all of them; whoever is stopped or disabled stays so. Refused for one user of a
+    proxy that serves others, too."""
     actor.require(Right.USERS)
     config = system.declaration.last_good()
     users = [find(config, ref)] if ref else config.users
+    if ref and (engine := system.engines.get(engine_name(users[0], config, system.engines))) \
+            and engine.capabilities.shared:
+        raise Refused("proxy.shared", name=users[0].name, engine=engine.name)
     with refusing():
         outcomes = system.reconciler.restart(system.declaration.read, {user.id for user in users})
     name = find(system.declaration.last_good(), ref).name if ref else ""

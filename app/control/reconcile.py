@@ -97,8 +97,8 @@ class Reconciler:
         acting, running = {a.name for a in actions}, {o.name for o in observed if o.state == RUNNING}
         actions += [Action(UPDATE, each.name, each.user_id, each) for each in wanted.workloads.values()
                     if each.live_files and each.name in running - acting and self.updating.is_stale(each)]
-        if respect_backoff:
-            actions = [a for a in actions if not self.backoff.resting(a.name, a.spec)]
+        resting = {a.name for a in actions if respect_backoff and self.backoff.resting(a.name, a.spec)}
+        actions = [a for a in actions if a.name not in resting]
         ending = {a.name for a in actions if a.kind in (REPLACE, UPDATE, STOP, REMOVE)}
         self.sampler.sample([o for o in observed if o.name in ending and o.state == RUNNING])
         if any(a.workload and a.workload.shared for a in actions):
@@ -121,7 +121,7 @@ class Reconciler:
         now_there = {o.name: o for o in (self.runtime.observe() if actions else observed)}
         outcomes += self.throttling.enforce(wanted.throttles, now_there, config)
         with self.ledger.database.best_effort("problems"):
-            self._note_problems(wanted, now_there, outcomes)
+            self._note_problems(wanted, now_there, outcomes, resting)
         return outcomes
 
     def stop_everything(self) -> list[Outcome]:
@@ -182,15 +182,16 @@ class Reconciler:
             self.runtime.update(action.name, action.workload.live_files)
         self.runtime.start(action.name)
 
-    def _note_problems(self, wanted: Desired, observed: Mapping[str, Observed],
-                       outcomes: list[Outcome]) -> None:
-        """What failed in this pass is a problem until a later pass finds it as it should be."""
+    def _note_problems(self, wanted: Desired, observed: Mapping[str, Observed], outcomes: list[Outcome],
+                       resting: set[str]) -> None:
+        """What failed in this pass is a problem until a later pass finds it as it should be. resting: what is still to
+        be done to these, and was left alone in this pass because it has failed."""
         failed = {o.name: o for o in outcomes if not o.ok and o.name != NGINX}
         for name, outcome in failed.items():
             if outcome.reason and self.ledger.workloads.set_problem(name, outcome.reason):
                 self.ledger.events.record("panel", FAILED[outcome.action], outcome.user or name, outcome.reason)
         # The edge's is its reconciler's to note and to clear.
-        for name in self.ledger.workloads.problems().keys() - failed.keys() - {NGINX}:
+        for name in self.ledger.workloads.problems().keys() - failed.keys() - resting - {NGINX}:
             there, workload = observed.get(name), wanted.workloads.get(name)
             if workload is None or (there and there.state == RUNNING and there.spec == workload.spec):
                 self.ledger.workloads.clear_problem(name)

@@ -43,8 +43,10 @@ class UserView:
     that is awaited.
     throttled_bps: the limit in force in bits per second, None if there is none; throttle_verified_at:
     when that was last read back. slow: why the proxy serves worse than it could, None if it does not.
-    served_by: the engine's name. link_port: the port in the link: the declared public_port, else listened_port: the
-    user's own, that of an engine which serves all its users together, or that of nginx.
+    served_by: the engine's name; shared: whether its one workload serves other users, too; restarts: whether a new
+    domain or secret restarts it, which ends all connections of its users. link_port: the port in the link: the
+    declared public_port, else listened_port: the user's own, that of an engine which serves all its users
+    together, or that of nginx.
     link_last_used: when this link, not an old one, was last used. Times are ISO 8601.
     more: what is declared in the fields of the schema that stand under no name above, by key.
     """
@@ -94,6 +96,8 @@ class UserView:
     created_at: str
     slow: Problem | None
     served_by: str
+    shared: bool
+    restarts: bool
     listened_port: int
     link_port: int
     tg_link: str

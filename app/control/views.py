@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from app.config import data_folder, schema
 from app.config.model import SETTINGS, User
@@ -27,8 +27,10 @@ from app.rules import limits
 from app.rules.hints import hints
 from app.rules.links import link_port, links, listened_port, workload_name
 from app.rules.users import find
-from app.runtimes.base import RUNNING, STOPPED, Observed
+from app.runtimes.base import RUNNING, STOPPED
 
+#: How many users are named whose proxies have the same trouble.
+_NAMED = 3
 #: How many hints of users stand among the notes of the whole.
 _HINTS = 5
 
@@ -107,11 +109,13 @@ def certificates(system: System) -> list[CertificateView]:
 def user_view(user: User, sight: Snapshot) -> UserView:
     name = workload_name(user)
     total, refused = sight.totals.get(user.id, Total()), sight.refusals.get(user.id)
-    state, reason = _state(user, name, sight)
     config = sight.config
-    today, *old = links(user, config, sight.now)
     engine = engine_name(user, config, sight.engines)
-    place = (user, config, sight.public_port, engine in sight.engines and sight.engines[engine].capabilities.shared)
+    can = sight.engines[engine].capabilities if engine in sight.engines else None
+    shared = can.shared if can else ""
+    state, reason = _state(user, name, shared, sight)
+    today, *old = links(user, config, sight.now)
+    place = (user, config, sight.public_port, bool(shared))
     secret, port = today.secret, link_port(*place)
     link = (sight.server, port, secret)
     running = state == "running"
@@ -143,7 +147,8 @@ def user_view(user: User, sight: Snapshot) -> UserView:
         expires_after_days=0 if user.expires_at else user.expires_after_days,
         note=user.note, created_at=user.created_at.isoformat(),
         slow=sight.slow.get(today.id) if running else None,
-        served_by=engine, listened_port=listened_port(*place), link_port=port,
+        served_by=engine, shared=bool(shared), restarts=not can or can.restarts,
+        listened_port=listened_port(*place), link_port=port,
         tg_link=tg_link(*link), tme_link=tme_link(*link),
         link_last_used=_last_used(today.id, sight),
         old_links=[OldLinkView(
@@ -159,12 +164,22 @@ _TOLD = frozenset(each.name for each in dataclasses.fields(UserView)) | {"expire
 
 def troubles(views: list[UserView], sight: Snapshot) -> list[Problem | None]:
     """What is wrong with the runtime, with these users' proxies, and with those of their old links."""
-    found = [sight.unavailable, *(_of(view, view.reason) for view in views
-             if view.reason and view.state in ("failed", "running"))]
-    return found + [Problem("of_old_link", {"name": user.name, "domain": link.domain,
+    return [sight.unavailable, *_by_reason(views)] + [Problem("of_old_link", {"name": user.name, "domain": link.domain,
                                             "reason": sight.problems[link.name]})
                     for user in sight.config.users for link in links(user, sight.config, sight.now)[1:]
                     if link.name in sight.problems]
+
+
+def _by_reason(views: Iterable[UserView]) -> list[Problem]:
+    """Why proxies do not run, or are troubled, each reason once: it may be that of a proxy which serves everybody."""
+    found: dict[tuple[str, str], tuple[Problem, list[str]]] = {}
+    for view in views:
+        if view.reason and view.state in ("failed", "running"):
+            found.setdefault((view.reason.code, view.reason.kept()), (view.reason, []))[1].append(view.name)
+    return [Problem("of_user", {"name": names[0], "reason": reason}) if len(names) == 1 else
+            Problem("of_users", {"names": names, "reason": reason}) if len(names) <= _NAMED else
+            Problem("of_many", {"names": names[:_NAMED], "count": len(names) - _NAMED, "reason": reason})
+            for reason, names in found.values()]
 
 
 def hint_notes(views: list[UserView]) -> list[Problem]:
@@ -184,12 +199,7 @@ def _last_used(link: str, sight: Snapshot) -> str | None:
     return moment(sight.last_uses.get(link, 0.0), sight.zone)
 
 
-def _serving(name: str, observed: Mapping[str, Observed]) -> Observed | None:
-    """The workload of this name, which serves one link; or else the one that serves those of several users."""
-    return observed.get(name) or next((each for each in observed.values() if each.shared), None)
-
-
-def _state(user: User, name: str, sight: Snapshot) -> tuple[str, Problem | None]:
+def _state(user: User, name: str, shared: str, sight: Snapshot) -> tuple[str, Problem | None]:
     if not user.enabled:
         return "disabled", None
     if user.expires_at and limits.expired(user, sight.now):
@@ -200,7 +210,7 @@ def _state(user: User, name: str, sight: Snapshot) -> tuple[str, Problem | None]
         return "blocked", limits.at_the_limit(user, sight.config, total, sight.now, sight.zone)
     if sight.observed is None:
         return "unknown", sight.unavailable
-    there, problem = _serving(name, sight.observed), sight.problems.get(name)
+    there, problem = sight.observed.get(shared or name), sight.problems.get(name) or sight.problems.get(shared)
     if there and there.state == RUNNING and (there.user_id == user.id or there.shared):
         return "running", problem or (Problem("user.estimated") if total.estimating else None)
     if sight.config.proxies_stopped:

@@ -27,17 +27,16 @@ class Capabilities:
     """What an engine can do, as data: what follows from it is decided, and said, elsewhere.
 
     secrets: the kinds (Secret.kind) that it serves. speed: who limits the speed of a link; devices: who limits how
-    many use it. shared: whether one workload serves all its links, on one port. restarts: whether a change of one
-    link restarts what serves it. exact: whether its counters are exact. ignores: settings that it does not use.
-    cautions: settings that it uses, with a catch.
+    many use it. shared: the name of the one workload that serves all its links, on one port; "" if each link has one
+    of its own. restarts: whether a change of a link's secret restarts what serves it. ignores: settings that it does
+    not use. cautions: settings that it uses, with a catch.
     """
 
     secrets: frozenset[str]
     speed: str = RUNTIME
     devices: str = NOBODY
-    shared: bool = False
+    shared: str = ""
     restarts: bool = True
-    exact: bool = True
     ignores: tuple[str, ...] = ()
     cautions: tuple[str, ...] = ()
 

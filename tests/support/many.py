@@ -25,7 +25,7 @@ class Many(Basics):
     """image: one that starts the program; "" for a process of this machine."""
 
     name = "many"
-    capabilities = Capabilities(frozenset(KINDS), speed=ENGINE, shared=True, restarts=False, ignores=("proxy_tag",))
+    capabilities = Capabilities(frozenset(KINDS), speed=ENGINE, shared=NAME, restarts=False, ignores=("proxy_tag",))
 
     def __init__(self, image: str = "") -> None:
         self.image = image

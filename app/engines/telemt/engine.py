@@ -36,7 +36,7 @@ class Telemt:
     """Serves FakeTLS secrets only. As a program of this machine, where find_telemt() finds it or `binary` says."""
 
     name = "telemt"
-    capabilities = Capabilities(frozenset({FAKETLS}), speed=ENGINE, devices=ENGINE, shared=True, restarts=False,
+    capabilities = Capabilities(frozenset({FAKETLS}), speed=ENGINE, devices=ENGINE, shared=NAME, restarts=False,
                                 ignores=("proxy_tag", "proxy_dns", "proxy_blocklist"))
 
     def __init__(self, binary: str | None = None) -> None:

@@ -4,6 +4,8 @@ TEMPLATES = {
     # Several at once, and whose they are.
     "several": "{problems:clauses}",
     "of_user": "{name}: {reason}",
+    "of_users": "{names}: {reason}",
+    "of_many": "{names} and {count:,} more: {reason}",
     "of_old_link": "{name}, old link ({domain}): {reason}",
     # Users.
     "user.expired": "expired on {at}, until a later date is set",

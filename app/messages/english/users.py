@@ -6,6 +6,9 @@ TEMPLATES = {
     "user.exists": "there is a user {name!r} already (id {id}); choose another name",
     "user.no_domain": "the secret has no domain, by which users are told apart on port 443",
     "user.no_field": "a user has no field {name!r}; there are: {names}",
+    "proxy.shared":
+        "{name} shares the proxy of {engine} with other users, so it is not restarted for one of them. To end this "
+        "user's connections, disable and enable them; to restart it for everybody, restart all proxies",
     "user.link_and_domain": "a link brings its domain along: leave the domain out, or the link",
     "user.link_known": "this link's secret belongs to {name!r} already",
     "user.link_server": "it leads to the server {server}, and links here to {ours}",

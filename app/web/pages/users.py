@@ -256,7 +256,7 @@ def _domain_hint(config: Config, user: UserView | None = None) -> str:
                        ", such as www.example.com. Empty: the panel picks one.")
     days = config.domain_grace_days if config.port_443_mode else 0
     hint += ". Another domain means another link: the old one " + (
-        f"goes on working for {count(days, 'day')}, after one reconnect now." if days else
+        f"goes on working for {count(days, 'day')}{', after one reconnect now' if user.restarts else ''}." if days else
         "stops working at once.")
     if own and user.domain.endswith(f".{own}"):
         hint += " You may leave it as it is: the panel made it up, and sees to its certificate."
