@@ -49,3 +49,11 @@ def test_each_page_has_the_same_commands(english: Page, there: Page) -> None:
 @pytest.mark.parametrize(("english", "there"), BOTH, ids=str)
 def test_each_page_has_the_same_rows_in_its_tables(english: Page, there: Page) -> None:
     assert rows(there) == rows(english), f"{there} needs the rows of the tables of {english}, in the same order"
+
+
+@pytest.mark.parametrize("page", pages("ru").values(), ids=str)
+def test_nothing_is_left_in_english(page: Page) -> None:
+    text = re.sub(r"`[^`]*`|«[^»]*»|\]\([^)]*\)", "", page.prose)
+    for paragraph in re.split(r"\n\n|\n(?=[-|]|\d+\.)", text):
+        latin, cyrillic = len(re.findall(r"[A-Za-z]", paragraph)), len(re.findall(r"[А-Яа-яё]", paragraph))
+        assert latin < 60 or cyrillic > latin / 2, f"{page}: translate this into Russian: {paragraph.strip()}"
