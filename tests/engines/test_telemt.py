@@ -22,12 +22,13 @@ from app.lib import portmap
 from app.mtproto.faketls_client import AnswerError
 from app.mtproto.links import tg_link
 from app.mtproto.secret import FAKETLS, Secret
+from app.rules.links import all_links
 from app.runtimes import ports
-from app.runtimes.base import RUNNING
+from app.runtimes.base import RUNNING, Workload
 from tests.support.cover import Cover
 from tests.support.dc import DataCenter
 from tests.support.docker_lab import eventually
-from tests.support.stream import Stream, StreamBroken, trouble
+from tests.support.stream import BackgroundStream, Stream, StreamBroken, trouble
 from tests.support.telemt_lab import PROGRAMS, Stage, program
 
 
@@ -203,18 +204,45 @@ def test_strangers_see_the_cover_and_are_counted_by_the_reason(stage: Stage) -> 
     eventually(lambda: stage.engine.bad(_metrics(stage)).get("tls_handshake_bad_client"), "it is counted", 10)
 
 
-def test_many_users_are_added_one_by_one_and_it_takes_no_longer_for_the_last_one(stage: Stage) -> None:
-    count = int(os.environ.get("TELEMT_USERS") or 30)
+def test_a_stranger_s_stream_lives_through_a_hundred_changes_of_others(stage: Stage) -> None:
+    fleet, run = stage.fleet, ""
+    alice, bob = fleet.add_user("Alice"), fleet.add_user("Bob")
+    with BackgroundStream(stage.link(alice), piece=50_000, pause=0.05) as hers:
+        run = stage.run
+        for number in range(25):
+            fleet.disable("Bob")
+            fleet.enable("Bob")
+            fleet.rotate("Bob")
+            (fleet.add_user if number % 2 == 0 else fleet.remove)(f"User {number // 2}")
+        assert not trouble(stage.link(fleet.user("Bob"))) and trouble(stage.link(bob))
+        report = hers.finish()
+    assert not report.broken and report.rounds > 5
+    assert stage.run == run
+    assert live.parse(_file(stage).read_text()).disabled == []
+    written = stage.runtime.logs(NAME, 10_000)
+    assert written and not any(link.secret.key.hex() in written for link in all_links(fleet.config()))
+
+
+def test_many_users_are_added_one_by_one_to_one_process(stage: Stage) -> None:
+    count, took = int(os.environ.get("TELEMT_USERS") or 30), []
     stranger = stage.connect(stage.fleet.add_user("Stranger"))
-    run, took = stage.run, []
-    for number in range(count):
+    run, updating = stage.run, stage.fleet.reconciler.updating
+    update = updating.update
+
+    def timed(workload: Workload) -> None:
         began = time.monotonic()
-        stage.fleet.add_user(f"User {number}")
+        update(workload)
         took.append(time.monotonic() - began)
+
+    updating.update = timed
+    for number in range(count):
+        stage.fleet.add_user(f"User {number}")
     assert not trouble(stage.link(stage.fleet.user(f"User {count - 1}")))
     assert stage.lives(stranger)
-    assert (stage.run, len(stage.runtime.observe())) == (run, 1)
-    print(f"first ten {statistics.median(took[:10]):.3f} s, last ten {statistics.median(took[-10:]):.3f} s")
+    assert (stage.run, len(stage.runtime.observe()), len(took)) == (run, 1, count)
+    status = Path(f"/proc/{run.split('-')[0]}/status").read_text()
+    print(f"first ten {statistics.median(took[:10]):.3f} s, last ten {statistics.median(took[-10:]):.3f} s,",
+          next(line for line in status.splitlines() if line.startswith("VmRSS")))
 
 
 def _file(stage: Stage) -> Path:

@@ -16,6 +16,7 @@ import copy
 import http.client
 import ipaddress
 import json
+import os
 import sys
 import time
 import tomllib
@@ -95,6 +96,9 @@ class Telemt:
             print(f"ERROR config reload: failed to parse {str(self.path)!r}: {error}", flush=True)
             return
         before, self.text, self.access = self.access, text, config["access"]
+        if "telemt::links=off" not in os.environ.get("RUST_LOG", ""):
+            for name, key in self.access["users"].items():
+                print(f"INFO telemt::links: --- New user: {name} --- tg://proxy?secret=ee{key}", flush=True)
         for name, enabled in self.access.get("user_enabled", {}).items():
             if not enabled and before.get("user_enabled", {}).get(name, True):
                 for relay in [*self.user(name).relays]:

@@ -22,6 +22,9 @@ NAME = f"{NAME_PREFIX}telemt"
 #: Its metrics name no more users, and whoever is not named is not billed.
 MOST_LINKS = 4000
 
+#: Whoever is added would have their link, which is a secret, in its log.
+_LOGGED = {"RUST_LOG": "info,telemt::links=off"}
+
 #: The program in its image.
 _PROGRAM = "/app/telemt"
 
@@ -86,5 +89,5 @@ def _workloads(links: Sequence[UserLink], config: Config, place: PlaceOf, front:
     return [Workload(
         name=NAME, user_id="", engine=Telemt.name, image="", command=command,
         files={"config.toml": render_config(config, at, front, allowed)},
-        port=config.shared_port, place=at, metrics_path=METRICS_PATH,
+        port=config.shared_port, place=at, metrics_path=METRICS_PATH, env=_LOGGED,
         links=tuple(link.id for link in links), live_files={live.FILE: live.of(links).text()})]
