@@ -31,6 +31,8 @@ from tests.support.docker_lab import eventually
 from tests.support.stream import BackgroundStream, Stream, StreamBroken, trouble
 from tests.support.telemt_lab import PROGRAMS, Stage, program
 
+pytestmark = pytest.mark.timeout(600)
+
 
 @pytest.fixture(params=PROGRAMS)
 def stage(request: pytest.FixtureRequest, tmp_path: Path, dc: DataCenter, cover: Cover) -> Iterator[Stage]:

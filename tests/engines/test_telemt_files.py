@@ -15,6 +15,7 @@ from app.engines.telemt import api, live
 from app.engines.telemt.engine import MOST_LINKS, Telemt, TelemtImage
 from app.engines.telemt.live import FILE, Live
 from app.engines.telemt.metrics import REVISION, SPEED, readings, told
+from app.messages import Problem
 from app.rules.links import UserLink, all_links
 from app.runtimes.base import Place, Workload
 from app.runtimes.docker import spec
@@ -216,3 +217,21 @@ def test_a_user_of_the_model_has_nothing_that_telemt_could_refuse(user) -> None:
     text = live.of(all_links(Config(users=odd))).text()
     assert len(tomllib.loads(text)["access"]["users"]) == len(odd)
     assert text.isascii()
+
+
+def test_its_log_tells_what_is_wrong_since_the_start_and_no_key() -> None:
+    log = """\
+2026-11-28T00:00:00.500000Z ERROR telemt::config::hot_reload: config reload: failed to parse "/c/config.toml": Old
+2026-11-28T00:10:00.500000Z  INFO telemt::config::hot_reload: config reload: users added: [bd039c0a59d5]
+2026-11-28T00:10:01.500000Z  WARN telemt::maestro::tls_bootstrap: TLS-front fetch not ready within timeout; using \
+cache/default fake cert fallback domain=www.example.com timeout_ms=15000 fake_cert_len=2048
+2026-11-28T00:10:02.500000Z ERROR telemt::config::hot_reload: config reload: failed to parse "/c/config.toml": Config \
+error: TOML parse error at line 8, column 9
+  | abcdef = "a key that nobody should see"
+"""
+    start = datetime(2026, 11, 28, 0, 10, tzinfo=UTC).timestamp()
+    found = Telemt("/bin/telemt").findings(log, start, start + 60)
+    assert found == [
+        Problem("telemt.file_refused", {"reason": "Config error: TOML parse error at line 8, column 9"}),
+        Problem("telemt.not_imitated", {"domain": "www.example.com", "count": 1})]
+    assert Telemt("/bin/telemt").findings("", start) == []

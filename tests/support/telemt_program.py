@@ -23,6 +23,7 @@ import tomllib
 from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,9 @@ class Telemt:
         try:
             text, config = load(self.path)
         except (OSError, ValueError, KeyError) as error:
-            print(f"ERROR config reload: failed to parse {str(self.path)!r}: {error}", flush=True)
+            now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+            print(f'{now} ERROR telemt::config::hot_reload: config reload: failed to parse "{self.path}": '
+                  f"Config error: {error}", flush=True)
             return
         before, self.text, self.access = self.access, text, config["access"]
         if "telemt::links=off" not in os.environ.get("RUST_LOG", ""):

@@ -11,6 +11,7 @@ from app.config.model import Config
 from app.engines.base import ENGINE, Capabilities, Counters, EngineRefusal, FrontOf, PlaceOf
 from app.engines.telemt import live
 from app.engines.telemt.config_file import LOOPBACK, METRICS_PATH, PRIVATE, render_config
+from app.engines.telemt.log import findings
 from app.engines.telemt.metrics import readings, told
 from app.messages import Problem
 from app.mtproto.secret import FAKETLS
@@ -64,7 +65,7 @@ class Telemt:
         return live.holds(live_files[live.FILE], metrics)
 
     def findings(self, log: str, started_at: float = 0.0, now: float = 0.0) -> list[Problem]:
-        return []
+        return findings(log, started_at)
 
 
 class TelemtImage(Telemt):

@@ -86,7 +86,14 @@ TEMPLATES = {
     "engine.no_mtg": "mtg is not installed here: put it on PATH, or its path into MTG_BIN",
     "engine.no_telemt": "telemt is not installed here: put it on PATH, or its path into TELEMT_BIN",
     "engine.not_taken_over":
-        "{engine} ({name}) has not taken over within {seconds} s who is served: its log says why",
+        "{engine} ({name}) has not taken over within {seconds} s who is served; whoever was served before still is. "
+        "Its log says why",
+    "engine.refuses":
+        "{engine} ({name}) does not take over who is served; whoever was served before still is: {problems:clauses}",
+    "telemt.file_refused": "telemt refuses its file: {reason}",
+    "telemt.not_imitated":
+        "telemt could not ask {domain} how it answers ({count} {count:name|names} in all), so its handshake has a size "
+        "that is made up; it tries again within hours, and at a restart",
     "engine.too_many":
         "{engine} can serve {most} links at a time, and these are {count}: let some users be served by another engine",
     "throttle.not_kept":
