@@ -10,6 +10,7 @@ from docker import APIClient
 from app.accounts.actor import CLI
 from app.actions.renewal import outdated, renew
 from tests.docker.conftest import Lab
+from tests.support.problems import codes
 from tests.support.stream import passes
 
 pytestmark = pytest.mark.timeout(300)
@@ -48,7 +49,7 @@ def test_an_image_that_does_not_start_costs_one_user_and_no_more(
     rebuild(hands, private_image, image, 'ENTRYPOINT ["/nothing"]')
     lab.runtime.images_good_for = 0.0
     done = list(renew(lab.fleet, CLI))
-    assert [outcome.ok for outcome in done] == [False] and "holds no proxy program" in done[0].reason
+    assert [outcome.ok for outcome in done] == [False] and "docker.no_program" in codes(done[0].reason)
     assert [passes(link) for link in links.values()] == [False, True]
     hands.tag(image, *private_image.rsplit(":", 1))
     assert lab.heals("Alice")
