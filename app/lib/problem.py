@@ -78,7 +78,7 @@ class Coded(Exception):
 
     def __init__(self, code: str | Problem, field: str = "", /, **params: object):
         if isinstance(code, str):
-            # A sentence in place of a code: of what is said by one runtime only, or in a log.
+            # A text in place of a code comes from elsewhere.
             code = Problem(code, params, field) if code in self.language.templates else text(code).about(field)
         super().__init__(code)
         self.problems: tuple[Problem, ...] = (code,)

@@ -22,8 +22,8 @@ import pytest
 from app.engines.builtin import SPEED_FILE
 from app.engines.mtg.config_file import REPLAYS
 from app.lib import procfs
-from app.messages import Problem, sentence
-from app.runtimes.base import CREATED, EXITED, RUNNING, RuntimeFailure
+from app.messages import Problem, sentence, text
+from app.runtimes.base import CREATED, EXITED, RUNNING, STOPPED, RuntimeFailure
 from app.runtimes.process.folder import CONFIG, LOG, RECORD, Folder
 from app.runtimes.process.runtime import ProcessRuntime
 from tests.runtimes.conftest import stand_in
@@ -92,6 +92,21 @@ def test_the_reason_of_a_crash_is_the_signal_or_the_exit_code_with_the_last_line
     reason = only(lab).reason
     assert codes(reason) == ["ended.last_line", "ended.by_signal"] and reason.params["line"] == last
     assert reason.params["how"].params == {"signal": "SIGSEGV"}
+
+
+def test_why_a_program_ended_is_kept_as_a_code_and_read_as_older_versions_noted_it(tmp_path):
+    folder = Folder(tmp_path, "mtg-proxy-2443")
+    folder.path.mkdir()
+    older = {"name": folder.name, "user_id": "a", "spec": "s", "engine": "builtin", "command": [], "env": {},
+             "listen": "127.0.0.1:2443", "metrics": "127.0.0.1:3129", "metrics_path": "/"}
+    for reason, read in (("stopped", STOPPED), ("it exited with code 1", text("it exited with code 1")), ("", None)):
+        (folder.path / RECORD).write_text(json.dumps({**older, "reason": reason}))
+        assert folder.read().why == read
+    record, ended = folder.read(), Problem("ended.last_line", {"how": Problem("ended.sigkill"), "line": "{x}"})
+    for why in (ended, STOPPED, None):
+        record.why = why
+        folder.write(record)
+        assert folder.read().why == why
 
 
 def test_a_program_that_dies_at_once_fails_the_start_with_its_last_line(lab):
