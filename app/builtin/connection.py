@@ -206,6 +206,21 @@ class Connection:
             await self._swallow()
             return
         engine.places.prove(self)
+        # Only here, and by closing, as telemt does: to the cover host go those whose key is wrong, and an app that
+        # was answered with the right key's proof should not be led to believe that its link is one of those.
+        if not engine.addresses.enter(self._peer[0]):
+            warn_rarely("unique-ips", f"refused: a session from one address more than the {engine.addresses.limit} "
+                                      "that may use the link at a time")
+            return
+        try:
+            await self._relay_session(client, payload, records)
+        finally:
+            engine.addresses.leave(self._peer[0])
+
+    async def _relay_session(
+        self, client: obfuscated2.Streams, payload: bytearray, records: RecordReader | None
+    ) -> None:
+        engine, settings = self._engine, self._engine.settings
         dc = data_centres.known(client.dc)
         if not dc:
             if not settings.allow_fallback_on_unknown_dc:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from app.builtin.addresses import Addresses
 from app.builtin.fronting import Cover
 from app.builtin.logs import log
 from app.builtin.metrics import Metrics
@@ -32,7 +33,8 @@ class Engine:
         self.settings = settings
         self.loop = asyncio.get_running_loop()
         self.places = Places(settings.concurrency)
-        self.metrics = Metrics(ended_early=self.places.ended)
+        self.addresses = Addresses(settings.max_unique_ips)
+        self.metrics = Metrics(ended_early=self.places.ended, addresses=self.addresses)
         self.dialer = Dialer(settings)
         self.cover = Cover(settings)
         self.limiter = RateLimiter()
@@ -65,6 +67,8 @@ class Engine:
         except LimitsError as error:
             log.warning("the speed limits stay as they were: %s", error)
             return
+        if limits is not None:
+            self.addresses.limit = self.settings.max_unique_ips if limits.addresses is None else limits.addresses
         if limits is not None and limits != self.limiter.limits:
             self.limiter.apply(limits)
             for relay in self.relays:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from app.builtin.addresses import Addresses
 from app.builtin.ratelimit import Limits
 
 _REQUEST_SECONDS = 75.0
@@ -40,6 +41,8 @@ class Metrics:
     #: Of the last of those, in seconds; negative: ahead.
     clock_behind: float = 0.0
     wrong_name: dict[str, int] = field(default_factory=lambda: {"missing": 0, "other": 0})
+
+    addresses: Addresses = field(default_factory=Addresses)
 
     def server(self, address: str, dc: int) -> Traffic:
         return self.telegram.setdefault((address, dc), Traffic())
@@ -89,6 +92,15 @@ class Metrics:
         lines += _family(
             "builtin_rate_limit_bits_per_second", "gauge", "Speed limit in force, 0 for none.",
             [({"scope": "connection"}, limits.connection), ({"scope": "total"}, limits.total)],
+        )  # fmt: skip
+        lines += _family("builtin_unique_ips", "gauge", "Addresses with a live session.", [({}, len(self.addresses))])
+        lines += _family(
+            "builtin_unique_ips_limit", "gauge", "How many there may be, 0 for any number.",
+            [({}, self.addresses.limit)],
+        )  # fmt: skip
+        lines += _family(
+            "builtin_unique_ips_refused", "counter", "Sessions refused for being from one address too many.",
+            [({}, self.addresses.refused)],
         )  # fmt: skip
         return "\n".join(lines) + "\n"
 

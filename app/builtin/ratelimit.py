@@ -1,8 +1,9 @@
-"""Speed limits that can be set while the engine runs: the buckets, and the file that sets them."""
+"""Limits that can be set while the engine runs: the buckets of the speed, and the file that sets all of them."""
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +20,12 @@ class LimitsError(ValueError):
 
 @dataclass(frozen=True)
 class Limits:
-    """Bits per second, 0 for none. Each direction is counted on its own."""
+    """connection, total: bits per second, 0 for none; each direction is counted on its own. addresses: from how many
+    the link may be used at a time, 0 for any number; None where the configuration says it."""
 
     connection: int = 0
     total: int = 0
+    addresses: int | None = None
 
 
 class Bucket:
@@ -95,16 +98,17 @@ class LimitsFile:
 
 
 def parse_limits(text: str) -> Limits:
-    """Read connection-bits-per-second and total-bits-per-second. Raises LimitsError."""
+    """Read connection-bits-per-second, total-bits-per-second and max-unique-ips. Raises LimitsError."""
     try:
         data = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise LimitsError(f"the limits are not TOML: {error}") from error
-    found = {}
-    for name in ("connection", "total"):
-        key = f"{name}-bits-per-second"
-        value = data.get(key, 0)
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 10**12:
-            raise LimitsError(f"{key} = {str(value)[:40]} is not allowed; allowed is 0 (none) to 10^12")
-        found[name] = value
-    return Limits(**found)
+    return Limits(connection=_whole(data, "connection-bits-per-second"), total=_whole(data, "total-bits-per-second"),
+                  addresses=_whole(data, "max-unique-ips") if "max-unique-ips" in data else None)
+
+
+def _whole(data: Mapping[str, object], key: str) -> int:
+    value = data.get(key, 0)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 10**12:
+        raise LimitsError(f"{key} = {str(value)[:40]} is not allowed; allowed is 0 (none) to 10^12")
+    return value

@@ -70,6 +70,8 @@ class Settings:
     bind_to: Endpoint
     debug: bool
     concurrency: int
+    #: From how many addresses at a time, 0 for any number; limits.toml may say another one.
+    max_unique_ips: int
     prefer_ip: str
     proxy_protocol_listener: bool
     tolerate_time_skewness: float
@@ -116,6 +118,7 @@ def parse_settings(text: str) -> Settings:
         bind_to=_bind(table, "bind-to"),
         debug=table.flag("debug"),
         concurrency=table.number("concurrency", 4096, 1, 1_000_000),
+        max_unique_ips=table.number("max-unique-ips", 0, 0, 1_000_000),
         prefer_ip=_prefer_ip(table),
         proxy_protocol_listener=table.flag("proxy-protocol-listener"),
         tolerate_time_skewness=table.seconds("tolerate-time-skewness", 3.0),

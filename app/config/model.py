@@ -89,6 +89,9 @@ class User(_Part):
     throttle_speed_mbps: Annotated[
         Annotated[Number, Field(ge=0, le=1e5)] | None, Typed("speed_mbps", "Mbit/s", "limits")] = Field(
         default=0, description="rule.user.throttle_speed_mbps")
+    max_unique_ips: Annotated[
+        Annotated[Whole, Field(ge=0, le=1_000_000)] | None, Typed(group="limits", kind="text")] = Field(
+        default=0, description="rule.user.max_unique_ips")
     reset_cycle: Annotated[OwnCycle, Typed(group="limits", kind="choice")] = Field(
         default="", description="rule.user.reset_cycle")
     expires_at: Annotated[Expiry, Typed("expires", group="limits", kind="date")] = Field(
@@ -154,6 +157,7 @@ class Config(_Part):
     public_port: Annotated[PublicPort, Typed()] = Field(default=0, description="rule.public_port")
     proxy_bind: Annotated[BindAddress, Typed()] = Field(default="", description="rule.proxy_bind")
     engine: Annotated[Literal["", "mtg", "telemt", "builtin"], Typed()] = Field(default="", description="rule.engine")
+    move_changes_links: Annotated[bool, Typed()] = Field(default=False, description="rule.move_changes_links")
     proxy_image: Annotated[Image, Typed()] = Field(default="mtg-custom", description="rule.image")
     proxy_tag: Annotated[Text, Typed()] = Field(default="", description="rule.proxy_tag")
     proxy_concurrency: Annotated[Whole, Field(ge=64, le=1_000_000), Typed()] = Field(
@@ -177,6 +181,8 @@ class Config(_Part):
     traffic_limit_gb: Annotated[Limit, Field(ge=0, le=1e6), Typed(unit="GB")] = Field(
         default=0, description="rule.traffic_limit_gb")
     at_limit: Annotated[Literal["throttle", "block"], Typed()] = Field(default="throttle", description="rule.at_limit")
+    max_unique_ips: Annotated[Whole, Field(ge=0, le=1_000_000), Typed()] = Field(
+        default=0, description="rule.max_unique_ips")
     reset_cycle: Annotated[Cycle, Typed()] = Field(default="never", description="rule.cycle")
     throttle_speed_mbps: Annotated[Number, Field(gt=0, le=1e5), Typed(unit="Mbit/s")] = Field(
         default=1, description="rule.throttle_speed_mbps")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 from app.config.file import ConfigFile
 from app.engines.base import Engine, by_name
-from app.engines.builtin import SPEED_FILE, Builtin
+from app.engines.builtin import SPEED_FILE, Builtin, BuiltinImage
 from app.engines.mtg.engine import Mtg, MtgImage, find_mtg
 from app.engines.telemt.engine import Telemt, TelemtImage
 from app.lib.public import Network
@@ -48,7 +49,7 @@ def choose(file: ConfigFile) -> tuple[Runtime, dict[str, Engine]]:
     from app.runtimes.docker.runtime import NETWORK, DockerRuntime
 
     runtime = DockerRuntime(instance(config.secret_key), os.environ.get("MTPROTO_NETWORK") or NETWORK)
-    return runtime, by_name(MtgImage(), TelemtImage())
+    return runtime, by_name(MtgImage(), TelemtImage(), BuiltinImage(_own_image(runtime.instance)))
 
 
 def edge_from_env(data_dir: Path, runtime: Runtime) -> dict[str, Any]:
@@ -108,6 +109,25 @@ def _network(subnet: str, name: str, address: str) -> Network | None:
 def instance(secret_key: str) -> str:
     """A short id of the installation for labels, which tells nothing of the key it comes from."""
     return hashlib.sha256(b"instance " + secret_key.encode()).hexdigest()[:12]
+
+
+def _own_image(instance: str) -> str:
+    """The name under which the image of this panel is that of the built-in engine; "" if the panel runs in none.
+
+    MTPROTO_PANEL_IMAGE tells the image, whose name is another one with each release. Under a name that stays, another
+    image makes containers outdated, as with every other proxy, and restarts nobody.
+    """
+    image = os.environ.get("MTPROTO_PANEL_IMAGE") or ""
+    if not image:
+        return ""
+    from docker.errors import APIError, NotFound
+
+    from app.runtimes.docker.client import Connection
+
+    repository = "mtproto-builtin"
+    with suppress(RuntimeFailure, NotFound, APIError), Connection().api() as api:
+        api.tag(image, repository, instance)
+    return f"{repository}:{instance}"
 
 
 def _docker_is_ready(image: str) -> bool:

@@ -13,7 +13,7 @@ from app.engines.base import NO_INGRESS, Engine, EngineRefusal, IngressSpec, Pla
 from app.ledger.traffic import Total
 from app.messages import Problem, text
 from app.rules import domains
-from app.rules.limits import blocked, expired, over_limit, speed_mbps
+from app.rules.limits import blocked, expired, max_unique_ips, over_limit, speed_mbps
 from app.rules.links import UserLink, links
 from app.runtimes.base import Place, Runtime, Workload
 
@@ -29,7 +29,8 @@ class Desired:
     """workloads: by name. suspended: workload name -> user id of those that are declared but should not
     run now; blocked: the names of those among them whose user is at the limit. throttles: workload
     name -> bits per second, only those that should have one. refused: workload name -> why it
-    can't be served. routes: SNI domain -> "host:port" of its workload, on port 443 only."""
+    can't be served. routes: SNI domain -> "host:port" of its workload, on port 443 only. users: ids of
+    those who are to be served."""
 
     workloads: Mapping[str, Workload]
     suspended: Mapping[str, str]
@@ -37,15 +38,18 @@ class Desired:
     throttles: Mapping[str, int]
     refused: Mapping[str, Problem]
     routes: Mapping[str, str]
+    users: frozenset[str] = frozenset()
 
 
 def desired(config: Config, totals: Mapping[str, Total], now: datetime, engines: Mapping[str, Engine], runtime: Runtime,
             front: Callable[[Config, str], IngressSpec] = lambda config, domain: NO_INGRESS,
-            last_uses: Mapping[str, float] = MappingProxyType({})) -> Desired:
+            last_uses: Mapping[str, float] = MappingProxyType({}),
+            placed: Mapping[str, str] = MappingProxyType({})) -> Desired:
     """Every link of an enabled user who has not expired and is not blocked is served by a workload of the user's
     engine, unless all are stopped; what an engine can't do is the trouble of its own users only. engines: by name, the
     first for users without a choice. front: what stands before the engine of a link with this domain. last_uses:
-    Unix seconds by link id; the links of a user that were used lately share the speed after the limit."""
+    Unix seconds by link id; the links of a user that were used lately share the speed after the limit. placed: the
+    engine that serves a user until they are moved to another one, by user id."""
     wanted: dict[str, dict[str, UserLink]] = {name: {} for name in engines}
     taken: set[str] = set()
     suspended: dict[str, str] = {}
@@ -71,13 +75,17 @@ def desired(config: Config, totals: Mapping[str, Total], now: datetime, engines:
                                          or domains.unfit(link.domain)):
                 refused[link.name] = domains.conflict(config, link.domain, user, now) or text("")
                 continue
-            if why := unserved(link, named := engine_name(user, config, engines), engines):
+            named = placed.get(user.id, "")
+            if unserved(link, named, engines):
+                named = engine_name(user, config, engines)
+            if why := unserved(link, named, engines):
                 refused[link.name] = why
                 continue
             taken.add(link.domain)
             if speed:
                 throttles[link.name] = max(SLOWEST, round(speed * 1e6 / 8 / max(1, used)) * 8)
-            wanted[named][link.id] = replace(link, bits_per_second=throttles.get(link.name))
+            wanted[named][link.id] = replace(
+                link, bits_per_second=throttles.get(link.name), max_unique_ips=max_unique_ips(user, config))
     made: dict[str, Workload] = {}
     routes: dict[str, str] = {}
     for name, theirs in wanted.items():
@@ -92,7 +100,8 @@ def desired(config: Config, totals: Mapping[str, Total], now: datetime, engines:
         if config.port_443_mode:
             routes |= {theirs[link].domain: f"{workload.name}:{workload.place.listen.rpartition(':')[2]}"
                        for workload in workloads for link in workload.links}
-    return Desired(made, suspended, frozenset(at_limit), throttles, refused, routes)
+    return Desired(made, suspended, frozenset(at_limit), throttles, refused, routes,
+                   frozenset(link.user.id for theirs in wanted.values() for link in theirs.values()))
 
 
 def _places(config: Config, runtime: Runtime) -> PlaceOf:

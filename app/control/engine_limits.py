@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from app.config.model import Config
-from app.engines.base import Engine, default_engine, engine_name
+from app.config.model import Config, User
+from app.engines.base import NOBODY, Engine, default_engine, engine_name
 from app.messages import Problem
 from app.mtproto.secret import FAKETLS
+from app.rules.limits import max_unique_ips
 from app.rules.links import UserLink
 
 #: The catch of a setting that an engine is cautioned for.
@@ -27,6 +28,14 @@ def unserved(link: UserLink, name: str, engines: Mapping[str, Engine]) -> Proble
                                                "kind": link.secret.kind})
     return Problem("engine.secrets", {"engine": _title(engine), "name": link.user.name, "kind": link.secret.kind,
                                       "kinds": sorted(taken)})
+
+
+def user_notes(user: User, config: Config, engines: Mapping[str, Engine]) -> list[Problem]:
+    """What of this user's declaration their engine does not do."""
+    engine = engines.get(engine_name(user, config, engines))
+    if engine and max_unique_ips(user, config) and engine.capabilities.devices == NOBODY:
+        return [Problem("engine.no_address_limit", {"engine": _title(engine), "limit": max_unique_ips(user, config)})]
+    return []
 
 
 def engine_notes(engines: Mapping[str, Engine], config: Config) -> list[Problem]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from app.control import passes
 from app.control.errors import Refused
+from app.control.moving import Moving
 from app.control.strangers import Watch
 from app.control.system import System
 from app.lib.clock import STEADY, Clock
@@ -29,6 +30,7 @@ class Monitor:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="monitor", daemon=True)
         self._watch = Watch(system)
+        self._moving = Moving(system)
         self._beside: dict[str, threading.Thread] = {}
 
     @property
@@ -52,6 +54,7 @@ class Monitor:
         _try(lambda: passes.reconcile(system, respect_backoff=True))
         if system.port443.edge:
             _try(lambda: passes.look_for_slow_proxies(system))
+        self._do_beside("moves", self._moving.step)
         self._do_beside("the server's name", lambda: passes.look_at_server(system))
         if system.certificate_reconciler.manager:
             self._do_beside("certificates", lambda: passes.renew_certificates(system))

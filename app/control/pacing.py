@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from app.control.served import served
+from app.control.served import served, standing
 from app.engines.base import Engine, serving
 from app.ledger.ledger import Ledger
 from app.messages import together
@@ -33,7 +33,7 @@ class PacingCheck:
     def look(self, now: float) -> None:
         """Read what is due, and note it. now: Unix seconds. Raises RuntimeFailure."""
         slow = self.ledger.workloads.slow()
-        running = {o.run_id: o for o in self.runtime.observe() if o.state == RUNNING}
+        running = {o.run_id: o for o in standing(self.runtime.observe()) if o.state == RUNNING}
         links = served(running.values(), self.by_name)
         self.looked = {run_id: at for run_id, at in self.looked.items() if run_id in running}
         for run_id, observed in running.items():

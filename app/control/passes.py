@@ -8,6 +8,7 @@ from collections.abc import Callable
 from app.control import periods
 from app.control.errors import Refused, refusing
 from app.control.outcome import Outcome
+from app.control.served import standing
 from app.control.system import System
 from app.messages import Problem
 
@@ -21,7 +22,7 @@ def reconcile(system: System, respect_backoff: bool = False) -> list[Outcome]:
 def sample(system: System) -> None:
     """Read the counters of everything that runs into the ledger, and start the clocks of first uses."""
     with refusing():
-        active = system.reconciler.sampler.sample(system.runtime.observe())
+        active = system.reconciler.sampler.sample(standing(system.runtime.observe()))
         system.sampled_at = time.monotonic()
         periods.start_clocks(system.file, system.ledger, active, system.reconciler.now())
 

@@ -18,14 +18,15 @@ from app.control.outcome import FAILED, Outcome
 from app.control.plan import CREATE, LONGEST_PAUSE, REMOVE, REPLACE, START, STOP, UPDATE, Action, plan
 from app.control.port443 import Port443, closing
 from app.control.sampling import Sampler, locked
+from app.control.served import standing
 from app.control.throttling import Throttling
 from app.control.updating import Updating
-from app.engines.base import Engine
+from app.engines.base import Engine, engine_name
 from app.ledger.ledger import Ledger
 from app.lib.clock import WALL, Clock
 from app.messages import Problem, together
 from app.rules.links import UserLink, all_links
-from app.runtimes.base import RUNNING, LegacyContainer, Notice, Observed, Runtime, RuntimeFailure
+from app.runtimes.base import RUNNING, LegacyContainer, Notice, Observed, Runtime, RuntimeFailure, Workload
 
 WORKERS = 8
 
@@ -45,6 +46,8 @@ class Reconciler:
 
     def __post_init__(self) -> None:
         self.backoff = BackOff(lambda: self.clock(), LONGEST_PAUSE)
+        #: What the last pass wanted.
+        self.tried: Mapping[str, Workload] = {}
         self.edge = EdgeReconciler(self.ledger, self.port443, lambda: self.clock())
         self.sampler = Sampler(self.data_dir, self.ledger, self.runtime, self.engines, self.by_name,
                                lambda: self.clock())
@@ -77,26 +80,64 @@ class Reconciler:
         with self._lock():
             return self._pass(read(), respect_backoff=True, renew=(name,))
 
+    def move(self, read: Callable[[], Config], engines: Mapping[str, tuple[str, str]]
+             ) -> tuple[list[Outcome], dict[str, Problem]]:
+        """One pass, in which users are served by another engine than before: (now, to) by user id. Also told: why some
+        could not be, by user id; those are served as before again."""
+        with self._lock():
+            self.ledger.placements.place({user: to for user, (_, to) in engines.items()})
+            config = read()
+            outcomes, links = self._pass(config, respect_backoff=False), all_links(config)
+            back: dict[str, Problem] = {}
+            for one in outcomes:
+                if one.reason and one.name != NGINX:
+                    served = self.tried[one.name].links if one.name in self.tried else ()
+                    users = {one.user_id, *(link.user.id for link in links if link.id in served)}
+                    back |= dict.fromkeys(users & engines.keys(), one.reason)
+            if back:
+                self.ledger.placements.place({user: engines[user][0] for user in back})
+                outcomes += self._pass(read(), respect_backoff=False)
+            return outcomes, back
+
     def serve(self, config: Config) -> None:
         """Let nginx serve this declaration, and change nothing else. Raises EdgeFailure, RuntimeFailure."""
         with self._lock():
-            self.edge.serve(config, self._desired(config).routes)
+            self.edge.serve(config, self._desired(config, standing(self.runtime.observe())).routes)
 
-    def _desired(self, config: Config) -> Desired:
+    def _desired(self, config: Config, observed: Collection[Observed] = ()) -> Desired:
         front = closing(self.port443.front, self.ledger.strangers.closed_covers())
         return desired(config, self.ledger.traffic.totals(), self.now(), self.engines, self.runtime,
-                       front, self.ledger.traffic.last_uses())
+                       front, self.ledger.traffic.last_uses(), self._placed(config, observed))
+
+    def _placed(self, config: Config, observed: Collection[Observed]) -> dict[str, str]:
+        """The engine that each user is served by, by user id, as it was noted; before anything was, as is seen."""
+        seen = {each.user_id: each.engine for each in observed
+                if each.user_id and each.engine and each.state == RUNNING}
+        declared = {user.id: engine_name(user, config, self.engines) for user in config.users}
+        noted = {**seen, **self.ledger.placements.engines()}
+        # What is as it is declared needs no move, whatever a ledger of another day says.
+        return {user: engine for user, engine in noted.items() if seen.get(user) != declared.get(user)}
+
+    def _note_placed(self, wanted: Desired, links: Mapping[str, UserLink]) -> None:
+        noted = self.ledger.placements.engines()
+        now = {links[link].user.id: workload.engine for workload in wanted.workloads.values() for link in workload.links
+               if link in links}
+        changed = {user: engine for user, engine in now.items() if noted.get(user) != engine}
+        if changed or noted.keys() - now.keys():
+            self.ledger.placements.place(changed, noted.keys() - now.keys())
 
     def _pass(self, config: Config, respect_backoff: bool, renew: Collection[str] = ()) -> list[Outcome]:
-        wanted = self._desired(config)
         names = {u.id: u.name for u in config.users}
         self._tell(self.runtime.notices(), names)
-        observed = self.runtime.observe()
+        observed = standing(self.runtime.observe())
+        wanted = self._desired(config, observed)
+        self.tried = wanted.workloads
+        self._note_placed(wanted, {link.id: link for link in all_links(config)})
         actions = plan(wanted.workloads, observed, self.clock() if respect_backoff else float("inf"), wanted.suspended,
                        renew)
         acting, running = {a.name for a in actions}, {o.name for o in observed if o.state == RUNNING}
         actions += [Action(UPDATE, each.name, each.user_id, each) for each in wanted.workloads.values()
-                    if each.live_files and each.name in running - acting and self.updating.is_stale(each)]
+                    if each.shared and each.name in running - acting and self.updating.is_stale(each)]
         resting = {a.name for a in actions if respect_backoff and self.backoff.resting(a.name, a.spec)}
         actions = [a for a in actions if a.name not in resting]
         ending = {a.name for a in actions if a.kind in (REPLACE, UPDATE, STOP, REMOVE)}
@@ -104,7 +145,9 @@ class Reconciler:
         if any(a.workload and a.workload.shared for a in actions):
             with self.ledger.database.best_effort("whose links are served"):
                 self.ledger.traffic.note_links({link.id: link.user.id for link in all_links(config)})
-        if self.edge.has_served and actions:
+        if later := _in_turn(actions, wanted):
+            outcomes = self._run_in_turn(later, config, wanted, respect_backoff, observed)
+        elif self.edge.has_served and actions:
             with ThreadPoolExecutor(1) as beside:
                 # nginx finds a proxy when a client asks for it, so it need not wait until that one runs.
                 served = beside.submit(self.edge.reconcile, config, wanted.routes, respect_backoff)
@@ -118,7 +161,7 @@ class Reconciler:
         owners = {link.name: link.user.id for link in all_links(config)} if wanted.refused else {}
         outcomes += [Outcome("refuse", name, "", False, why, user_id=owners[name])
                      for name, why in wanted.refused.items()]
-        now_there = {o.name: o for o in (self.runtime.observe() if actions else observed)}
+        now_there = {o.name: o for o in (standing(self.runtime.observe()) if actions else observed)}
         outcomes += self.throttling.enforce(wanted.throttles, now_there, config)
         with self.ledger.database.best_effort("problems"):
             self._note_problems(wanted, now_there, outcomes, resting)
@@ -130,6 +173,19 @@ class Reconciler:
             running = [o for o in self.runtime.observe() if o.state == RUNNING]
             self.sampler.sample(running)
             return [self._run(Action(STOP, o.name, o.user_id), "") for o in running]
+
+    def _run_in_turn(self, turns: list[list[Action]], config: Config, wanted: Desired,
+                     respect_backoff: bool, observed: list[Observed]) -> list[Outcome]:
+        """Nothing that serves somebody ends before what serves them instead is there; where that fails, it stays."""
+        outcomes: list[Outcome] = []
+        for turn in turns[:-1]:
+            outcomes += self._run_all(turn, config)
+            if not all(one.ok for one in outcomes):
+                return outcomes
+        outcomes += self.edge.reconcile(config, wanted.routes, respect_backoff)
+        ending = {action.name for action in turns[-1]}
+        self.sampler.sample([each for each in observed if each.name in ending and each.state == RUNNING])
+        return outcomes + self._run_all(turns[-1], config)
 
     def _run_all(self, actions: list[Action], config: Config) -> list[Outcome]:
         """All actions in parallel - but those that take a port over from an older installation, which
@@ -203,3 +259,17 @@ class Reconciler:
     def _lock(self) -> Iterator[None]:
         with locked(self.data_dir / "reconcile.lock"):
             yield
+
+
+def _in_turn(actions: list[Action], wanted: Desired) -> list[list[Action]]:
+    """The actions in three turns, where somebody is to be served by another workload than before: what is made, what
+    is told of a change, and what ends. None where nobody is."""
+    served = {name for name, workload in wanted.workloads.items() if not workload.shared}
+    leaving = [a for a in actions if a.kind == REMOVE and a.user_id in wanted.users and a.name not in served]
+    emptied = [a for a in actions if a.kind == REMOVE and not a.user_id]
+    made = [a for a in actions if a.kind in (CREATE, REPLACE, START)]
+    told = [a for a in actions if a.kind == UPDATE]
+    if not leaving and not (made and (emptied or any(a.workload and a.workload.shared for a in told))):
+        return []
+    ending = [a for a in actions if a.kind in (STOP, REMOVE)]
+    return [made, told, ending]

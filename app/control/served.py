@@ -7,6 +7,14 @@ from collections.abc import Callable, Iterable, Mapping
 from app.rules.links import UserLink
 from app.runtimes.base import Observed
 
+#: At the end of the names of workloads that only try whether somebody could be served so (control/moving).
+TRIAL = "-trial"
+
+
+def standing(observed: Iterable[Observed]) -> list[Observed]:
+    """Without trials."""
+    return [each for each in observed if not each.name.endswith(TRIAL)]
+
 
 def served(observed: Iterable[Observed], by_name: Callable[[], Mapping[str, UserLink]]) -> dict[str, tuple[str, ...]]:
     """The ids of the links that each of these workloads serves, by run id.

@@ -8,6 +8,7 @@ from datetime import datetime, tzinfo
 
 from app.checks.server import server_address
 from app.config.model import Config
+from app.control.served import standing
 from app.control.system import System
 from app.engines.base import Engine
 from app.ledger.refusals import Refused
@@ -21,8 +22,8 @@ from app.runtimes.base import RUNNING, Observed, RuntimeFailure
 class Snapshot:
     """Everything a view is made of, read once for all users. observed: None, and `unavailable` says
     why, while the runtime does not answer. verified: Unix seconds by workload. last_uses: Unix seconds by
-    link id. slow: reasons by link id. public_port: the one that nginx is published on. engines: by name. zone: the
-    server's."""
+    link id. slow: reasons by link id. public_port: the one that nginx is published on. engines: by name. placed,
+    not_moved: the engine that serves a user, and why not the declared one does, by user id. zone: the server's."""
 
     config: Config
     observed: Mapping[str, Observed] | None
@@ -36,6 +37,8 @@ class Snapshot:
     slow: Mapping[str, Problem]
     public_port: int
     engines: Mapping[str, Engine]
+    placed: Mapping[str, str]
+    not_moved: Mapping[str, Problem]
     now: datetime
     zone: tzinfo
     server: str
@@ -49,7 +52,7 @@ def take(system: System) -> Snapshot:
     """How it is now. Raises Refused if there is no declaration that was ever good."""
     observed, unavailable = None, None
     try:
-        observed = {o.name: o for o in system.runtime.observe()}
+        observed = {o.name: o for o in standing(system.runtime.observe())}
     except RuntimeFailure as failure:
         unavailable = together(failure.problems)
     config, ledger = system.declaration.last_good(), system.ledger
@@ -59,5 +62,6 @@ def take(system: System) -> Snapshot:
         problems=ledger.workloads.problems(), refusals=ledger.refusals.totals(),
         throttles=ledger.workloads.throttles(), verified=ledger.workloads.verified(),
         last_uses=ledger.traffic.last_uses(), public_port=system.port443.public_port, engines=system.engines,
+        placed=ledger.placements.engines(), not_moved=ledger.placements.troubles(),
         slow={link: why for (link, run_id), why in ledger.workloads.slow().items() if run_id in runs},
         now=system.reconciler.now(), zone=server_zone(), server=server_address(config)[0])

@@ -11,7 +11,7 @@ from app.config.model import SETTINGS, User
 from app.control import certificates as certificate_views
 from app.control import passes, snapshot, strangers
 from app.control.edge import NGINX
-from app.control.engine_limits import engine_notes
+from app.control.engine_limits import engine_notes, user_notes
 from app.control.errors import refusing
 from app.control.records import CertificateView, EdgeStatus, OldLinkView, Status, UserView, moment
 from app.control.snapshot import Snapshot
@@ -110,7 +110,7 @@ def user_view(user: User, sight: Snapshot) -> UserView:
     name = workload_name(user)
     total, refused = sight.totals.get(user.id, Total()), sight.refusals.get(user.id)
     config = sight.config
-    engine = engine_name(user, config, sight.engines)
+    engine = sight.placed.get(user.id) or engine_name(user, config, sight.engines)
     can = sight.engines[engine].capabilities if engine in sight.engines else None
     shared = can.shared if can else ""
     state, reason = _state(user, name, shared, sight)
@@ -133,7 +133,8 @@ def user_view(user: User, sight: Snapshot) -> UserView:
         wrong_clock=refused.wrong_clock if refused else None, no_sni=refused.no_sni if refused else None,
         other_sni=refused.other_sni if refused else None,
         clock_behind_s=refused.clock_behind if refused and refused.wrong_clock else None,
-        hints=hints(refused, sight.now.astimezone(sight.zone)),
+        hints=[*hints(refused, sight.now.astimezone(sight.zone)),
+               *user_notes(user, config, sight.engines), *_move_notes(user, engine, sight)],
         estimated=total.estimated_since > 0, period_estimated=bool(total.period_estimated),
         limit_gb=limits.limit_gb(user, config), speed_mbps=limits.speed_mbps(user, config),
         at_limit=limits.at_limit(user, config), reset_cycle=limits.reset_cycle(user, config),
@@ -156,6 +157,14 @@ def user_view(user: User, sight: Snapshot) -> UserView:
             tme_link=tme_link(sight.server, port, each.secret),
             last_used=_last_used(each.id, sight)) for each in old if each.until],
         more={key: getattr(user, spec.attribute) for key, spec in schema.fields(User).items() if key not in _TOLD})
+
+
+def _move_notes(user: User, engine: str, sight: Snapshot) -> list[Problem]:
+    """That somebody is served by another engine than is declared, and why still."""
+    wanted = engine_name(user, sight.config, sight.engines)
+    if engine == wanted or not user.enabled:
+        return []
+    return [sight.not_moved.get(user.id) or Problem("move.waiting", {"engine": wanted, "now": engine})]
 
 
 #: Fields of the schema that a view tells by name, some by another one.

@@ -10,6 +10,7 @@ from app.ledger.clock import Clocks
 from app.ledger.database import Database
 from app.ledger.events import Events
 from app.ledger.fallback import Fallback
+from app.ledger.placements import Placements
 from app.ledger.refusals import Refusals
 from app.ledger.sessions import Sessions
 from app.ledger.strangers import Strangers
@@ -26,6 +27,7 @@ class Ledger:
         self.buckets = Buckets(fallback)
         self.sessions = Sessions(fallback)
         self.workloads = Workloads(self.database)
+        self.placements = Placements(self.database)
         self.certificates = Certificates(self.database)
         self.strangers = Strangers(self.database)
         self.refusals = Refusals(self.database)

@@ -245,6 +245,14 @@ STEPS = (
     UPDATE failed_logins SET subject = '' WHERE subject = 'an unknown name';
     ALTER TABLE failed_logins ADD COLUMN code TEXT NOT NULL DEFAULT 'text';    -- source is its params
     """,
+    """
+    CREATE TABLE placements (
+        user    TEXT PRIMARY KEY,           -- user id
+        engine  TEXT NOT NULL,              -- serving now
+        code    TEXT NOT NULL DEFAULT '',   -- why not moved, with params
+        params  TEXT NOT NULL DEFAULT ''
+    );
+    """,
 )
 
 

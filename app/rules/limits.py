@@ -30,6 +30,12 @@ def speed_mbps(user: User, config: Config) -> float:
     return 0.0 if own is None else own or config.throttle_speed_mbps
 
 
+def max_unique_ips(user: User, config: Config) -> int:
+    """From how many addresses each of the user's links may be used at a time; 0 = any number."""
+    own = user.max_unique_ips
+    return 0 if own is None else own or config.max_unique_ips
+
+
 def at_limit(user: User, config: Config) -> str:
     """What happens at the limit: throttle or block."""
     return user.at_limit or config.at_limit

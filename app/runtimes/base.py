@@ -69,6 +69,8 @@ class Workload:
     live_files: as files, but what they hold may be changed while it runs, see Runtime.update.
     keeps: names of files that its program makes beside its own, and that outlive a replacement.
     links: ids of the links that it serves, by which its counters are accounted.
+    unhashed: lines of its files that are no reason to restart what has not got them, as earlier versions did not write
+    them: they come with the next replacement.
     healthcheck: a command that ends with 0 where it is well, for a runtime that asks: run beside it, as the command is.
     Everything but the links, what it keeps and what is in the live files is part of the spec hash, so whatever must
     not cause a restart (names, notes, limits) stays outside.
@@ -89,6 +91,7 @@ class Workload:
     live_files: Mapping[str, str] = field(default_factory=dict)
     keeps: tuple[str, ...] = ()
     healthcheck: tuple[str, ...] = ()
+    unhashed: tuple[str, ...] = ()
 
     @property
     def shared(self) -> bool:
@@ -112,7 +115,8 @@ class Workload:
         What is hashed, and how, stays as it is for ever: with another hash, every proxy would be made anew.
         """
         described: dict[str, object] = {key: getattr(self, key) for key in _HASHED}
-        described |= {"files": dict(self.files), "env": dict(self.env), "place": asdict(self.place)}
+        described |= {"files": {name: self._hashed(text) for name, text in self.files.items()}, "env": dict(self.env),
+                      "place": asdict(self.place)}
         if self.live_files:
             described["live_files"] = sorted(self.live_files)
         if self.healthcheck:
@@ -120,6 +124,11 @@ class Workload:
         described["command"] = [_HASHED_AS.get(word, word) for word in self.command]
         text = json.dumps(described, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def _hashed(self, text: str) -> str:
+        if not self.unhashed:
+            return text
+        return "".join(line for line in text.splitlines(keepends=True) if line.rstrip("\n") not in self.unhashed)
 
 
 def live_hash(files: Mapping[str, str]) -> str:
@@ -252,6 +261,9 @@ class Runtime(Protocol):
 
     def held(self, name: str) -> Mapping[str, str]:
         """What its live files hold now, whoever wrote it; without those that are missing, none if it has none."""
+
+    def address(self, name: str) -> str:
+        """"ip:port" under which this program reaches the running workload where clients do."""
 
     def sample(self, name: str) -> Sample | None:
         """Its metrics now, as in samples(); None if it does not run, or does not answer."""

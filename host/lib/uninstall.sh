@@ -106,6 +106,10 @@ remove_images() {
             run docker rmi "$reference" || note "$reference stays: it is in use"
         fi
     done < <(cat "$MTPROTO_HOME/.images" 2>/dev/null || true)
+    # Another name that the panel gives its image, for the built-in engine.
+    for reference in $(docker images --format '{{.Repository}}:{{.Tag}}' mtproto-builtin </dev/null); do
+        run docker rmi "$reference" || true
+    done
     for reference in $(docker images -q --filter dangling=true --filter label=mtproto.source </dev/null) \
         $(docker images -q --filter dangling=true --filter label=mtproto.stage </dev/null); do
         run docker rmi "$reference" || true

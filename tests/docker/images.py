@@ -245,7 +245,7 @@ def ensure_node() -> str:
 
 
 def ensure_nginx() -> str:
-    """Stands in for nginx:1.28."""
+    """Stands in for nginx:1.30."""
     return build("nginx", (BASES / "nginx.Dockerfile").read_text(), {}, {"BASE": ensure_base()})
 
 

@@ -61,7 +61,8 @@ def test_without_nginx_nothing_is_restarted_by_an_update(engine, alice, place):
 def test_the_way_in_and_the_pinned_cover_are_told_to_every_engine(engine, alice, place):
     workload = engine.workload(alice, Config(), place, FRONT)
     assert told(workload)["proxy-protocol-listener"] is True
-    assert told(workload)["domain-fronting"] == {"ip": "172.28.255.254", "port": 8444, "proxy-protocol": True}
+    assert told(workload)["domain-fronting"] == {"ip": "172.28.255.254", "port": 8444, "proxy-protocol": True,
+                                                 "host": "172.28.255.254"}
     settings = parse_settings(workload.files["config.toml"])
     assert (settings.proxy_protocol_listener, settings.cover_proxy_protocol) == (True, True)
     assert settings.cover == Endpoint("172.28.255.254", 8444)
@@ -72,9 +73,9 @@ def test_the_pinned_cover_goes_before_a_declared_one(engine, alice, place):
     config = Config(domain_fronting_ip="192.0.2.7", domain_fronting_port=4443)
     assert told(engine.workload(alice, config, place, FRONT))["domain-fronting"]["ip"] == "172.28.255.254"
     declared = told(engine.workload(alice, config, place, IngressSpec(proxy_protocol=True)))["domain-fronting"]
-    assert declared == {"ip": "192.0.2.7", "port": 4443}
+    assert declared == {"ip": "192.0.2.7", "port": 4443, "host": "192.0.2.7"}
     six = told(engine.workload(alice, config, place, IngressSpec(cover="[fd00::5]:8444")))["domain-fronting"]
-    assert six == {"ip": "fd00::5", "port": 8444, "proxy-protocol": True}
+    assert six == {"ip": "fd00::5", "port": 8444, "proxy-protocol": True, "host": "fd00::5"}
 
 
 def test_mtg_in_a_container_learns_from_our_file_and_trusts_it_beside_the_others(alice, place):

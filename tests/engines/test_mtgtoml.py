@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -10,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.config.model import Config
+from app.engines.builtin import Builtin
 from app.engines.mtg.config_file import render_config, socks5_url
+from app.engines.mtg.engine import Mtg, MtgImage
 from app.engines.toml import render
 
 # Everything that UTF-8 can hold.
@@ -53,8 +56,8 @@ def test_cover_and_upstream_are_told_when_declared(user, place):
     told = tomllib.loads(render_config(user(), config, place))
     assert told["prefer-ip"] == "only-ipv6"
     assert told["network"]["proxies"] == ["socks5://bob:p%40ss@127.0.0.1:1080"]
-    # And no "host": newer mtg refuses a file with both.
-    assert told["domain-fronting"] == {"ip": "127.0.0.9", "port": 8443}
+    # mtg up to 2.2.8 reads the first, builds of 2026 the last.
+    assert told["domain-fronting"] == {"ip": "127.0.0.9", "port": 8443, "host": "127.0.0.9"}
 
 
 def test_the_settings_of_the_engine_are_told(user, place):
@@ -78,3 +81,15 @@ def test_any_user_and_password_of_the_upstream_come_back_from_its_url(name, pass
 def test_an_upstream_without_a_login_has_none_in_its_url():
     assert socks5_url("127.0.0.1:1080") == "socks5://127.0.0.1:1080"
     assert socks5_url("[::1]:1080") == "socks5://[::1]:1080"
+
+
+def test_the_name_of_the_pinned_cover_that_newer_builds_read_restarts_nobody_who_has_not_got_it(user, config, place):
+    pinned = config.model_copy(update={"domain_fronting_ip": "127.0.0.9"})
+    for engine in (MtgImage(), Mtg("/opt/mtg"), Builtin()):
+        made = engine.workload(user(), pinned, place)
+        text = made.files["config.toml"]
+        assert 'ip = "127.0.0.9"' in text and 'host = "127.0.0.9"' in text
+        before = replace(made, files={"config.toml": text.replace('host = "127.0.0.9"\n', "")}, unhashed=())
+        assert made.spec == before.spec
+        other = pinned.model_copy(update={"domain_fronting_ip": "127.0.0.10"})
+        assert engine.workload(user(), other, place).spec != made.spec

@@ -165,7 +165,7 @@ def test_ready_images_are_pulled_from_a_registry_or_loaded_from_a_file(tmp_path:
     assert not [call for call in server.calls("docker") if call.startswith("docker build")]
 
     server = ServerLab(tmp_path / "file", no_pull=[".*"])
-    (tmp_path / "images").write_text(f"mtproto-panel:{VERSION} mtg-custom nginx:1.28")
+    (tmp_path / "images").write_text(f"mtproto-panel:{VERSION} mtg-custom nginx:1.30")
     answer = server.install("--images", str(tmp_path / "images"))
     assert answer.code == 0, answer.told
     assert not [call for call in server.calls("docker") if call.startswith(("docker build", "docker pull"))]
@@ -202,7 +202,7 @@ def test_mirrors_are_used_for_packages_and_images(tmp_path: Path) -> None:
     assert answer.code == 0, answer.told
     assert "deb http://mirror.example/debian bookworm main" in (server.home / "apt.list").read_text()
     assert all(f"Dir::Etc::sourcelist={server.home}/apt.list" in call for call in server.calls("apt-get"))
-    assert "mirror.example/library/nginx:1.28" in server.state["images"]
+    assert "mirror.example/library/nginx:1.30" in server.state["images"]
     assert any("MTG_IMAGE=mirror.example/nineseconds/mtg:2.2.8" in call for call in server.calls("docker"))
 
 

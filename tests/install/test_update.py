@@ -38,12 +38,12 @@ def test_the_newest_release_is_fetched_built_and_serves(server: Server) -> None:
 def test_settings_stay_and_defaults_move_on_behind_a_chosen_mirror(server: Server) -> None:
     made = server.publish("v2")
     images = (made / "host/lib/images.sh").read_text()
-    assert "nginx:1.28" in images
+    assert "nginx:1.30" in images
     newer = server.publish("v3")
-    (newer / "host/lib/images.sh").write_text(images.replace("nginx:1.28", "nginx:1.30"))
+    (newer / "host/lib/images.sh").write_text(images.replace("nginx:1.30", "nginx:1.32"))
     done = server.update("--from", str(newer))
     assert done.code == 0, done.told
-    assert server.setting("NGINX_IMAGE") == "mirror.example/library/nginx:1.30"
+    assert server.setting("NGINX_IMAGE") == "mirror.example/library/nginx:1.32"
     assert server.setting("MTG_IMAGE") == "my/own:mtg" and server.setting("TZ") == "Europe/Berlin"
 
 

@@ -51,7 +51,7 @@ class Server:
         tree(self.home / "releases/v1", "v1")
         (self.home / "current").symlink_to("releases/v1")
         (self.home / ".env").write_text(
-            "VERSION=v1\nPANEL_IMAGE=mtproto-panel:v1\nNGINX_IMAGE=mirror.example/library/nginx:1.28\n"
+            "VERSION=v1\nPANEL_IMAGE=mtproto-panel:v1\nNGINX_IMAGE=mirror.example/library/nginx:1.30\n"
             "MTG_IMAGE=my/own:mtg\nPANEL_PORT=8080\nTZ=Europe/Berlin\n")
         (self.home / "data/config.json").write_text('{"users": "Alice, Bob"}')
         (self.home / "data/panel.db").write_text("measured by v1")

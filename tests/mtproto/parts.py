@@ -231,8 +231,9 @@ def read_some(visit: Visit) -> bytes:
     return data
 
 
-def connect(engine: Engine, host: str = "127.0.0.1") -> socket.socket:
-    sock = socket.create_connection((host, engine.port), timeout=60)
+def connect(engine: Engine, host: str = "127.0.0.1", source: str = "") -> socket.socket:
+    """source: the address that the client has."""
+    sock = socket.create_connection((host, engine.port), timeout=60, source_address=(source, 0) if source else None)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
 
@@ -255,10 +256,10 @@ def read_to_end(sock: socket.socket) -> bytes:
     return data
 
 
-def shake_hands(engine: Engine, hello: bytes | None = None) -> socket.socket:
+def shake_hands(engine: Engine, hello: bytes | None = None, source: str = "") -> socket.socket:
     """A connection through FakeTLS, before the obfuscated2 header."""
     hello = hello or client_hello(engine.secret, time.time())
-    sock = connect(engine)
+    sock = connect(engine, source=source)
     sock.sendall(hello)
     answer = b""
     while check_answer(answer, hello, engine.secret.key) is None:
@@ -268,9 +269,9 @@ def shake_hands(engine: Engine, hello: bytes | None = None) -> socket.socket:
     return sock
 
 
-def open_session(engine: Engine, dc: int = 2, tag: bytes = obfuscated2.PADDED) -> socket.socket:
+def open_session(engine: Engine, dc: int = 2, tag: bytes = obfuscated2.PADDED, source: str = "") -> socket.socket:
     """A connection through FakeTLS and past the obfuscated2 header."""
-    sock = shake_hands(engine)
+    sock = shake_hands(engine, source=source)
     header, _ = obfuscated2.connect(tag, dc, engine.secret.key)
     sock.sendall(b"\x14\x03\x03\x00\x01\x01" + frame(header))
     return sock

@@ -58,6 +58,12 @@ def stand_in_image() -> str:
                         {"BASE": images.build_mtg_custom()})
 
 
+def builtin_image() -> str:
+    """The panel's image, as far as the built-in engine needs it."""
+    return images.build("builtin", "ARG BASE\nFROM ${BASE}\nWORKDIR /opt/engine\nENV PATH=/venv/bin:$PATH\n"
+                                   "ENTRYPOINT []\nCMD [\"false\"]\n", {}, {"BASE": images.build_mtg_custom()})
+
+
 def many_image() -> str:
     """The image whose program is tests/support/many_program.py."""
     return images.build("many", _STAND_IN_IMAGE.replace("stand_in", "many_program"),

@@ -154,6 +154,11 @@ class MemoryRuntime:
         box = self.machine.boxes.get(name)
         return dict(box.live) if box else {}
 
+    def address(self, name: str) -> str:
+        if name not in self.machine.boxes or self.machine.boxes[name].state != RUNNING:
+            raise RuntimeFailure("runtime.no_address", name=name)
+        return self.machine.boxes[name].workload.place.listen
+
     def sample(self, name: str) -> Sample | None:
         return next((sample for sample in self.samples() if sample.name == name and sample.network is None), None)
 

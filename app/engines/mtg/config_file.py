@@ -54,11 +54,20 @@ def render_config(user: User, config: Config, place: Place, front: IngressSpec =
         tables["defense.doppelganger"] = mtgtiming.settings(front.timing)
     if front.cover:
         ip, port = split(front.cover)
-        tables["domain-fronting"] = {"ip": ip, "port": port, "proxy-protocol": True}
+        tables["domain-fronting"] = {"ip": ip, "port": port, "proxy-protocol": True, "host": ip}
     elif config.domain_fronting_ip:
-        # Never "host" beside "ip": mtg 2.4 and later refuse a file that has both.
-        tables["domain-fronting"] = {"ip": config.domain_fronting_ip, "port": config.domain_fronting_port}
+        tables["domain-fronting"] = {"ip": config.domain_fronting_ip, "port": config.domain_fronting_port,
+                                     "host": config.domain_fronting_ip}
     return render(tables)
+
+
+def unhashed(text: str) -> tuple[str, ...]:
+    """The lines of a config.toml that files of earlier versions did not have, and that need no restart.
+
+    mtg up to 2.2.8 reads the `ip` of [domain-fronting]; builds of 2026 ignore it and read `host`. Who changes to such
+    an image replaces the container, and with it the file.
+    """
+    return tuple(line for line in text.splitlines() if line.startswith("host = "))
 
 
 def socks5_url(upstream: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from app.config.model import Config, User
 from app.engines.base import NO_INGRESS, NOBODY, Capabilities, Counters, EngineRefusal, IngressSpec, OneEach
 from app.engines.mtg import timing as mtgtiming
-from app.engines.mtg.config_file import METRICS_PATH, REPLAYS, render_config
+from app.engines.mtg.config_file import METRICS_PATH, REPLAYS, render_config, unhashed
 from app.engines.mtg.metrics import read_counters
 from app.messages import Problem
 from app.mtproto.secret import FAKETLS
@@ -72,7 +72,8 @@ class MtgImage(OneEach):
 
 def _workload(user: User, config: Config, place: Place, front: IngressSpec, command: tuple[str, ...],
               image: str = "", memory_mb: int = 0) -> Workload:
-    files, env = {"config.toml": render_config(user, config, place, front)}, {}
+    rendered = render_config(user, config, place, front)
+    files, env = {"config.toml": rendered}, {}
     if front.timing and front.trusted:
         files[TRUSTED] = front.trusted
         # Go reads this file in place of the one with the system's certificates, but still every
@@ -91,4 +92,5 @@ def _workload(user: User, config: Config, place: Place, front: IngressSpec, comm
         env=env,
         memory_mb=memory_mb,
         keeps=REPLAYS,
+        unhashed=unhashed(rendered),
     )

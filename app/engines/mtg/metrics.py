@@ -13,6 +13,10 @@ from app.ledger.refusals import Refused
 _LARGEST = 2 ** 53
 
 
+#: By which of a metric's labels its samples are told apart.
+_LABELS = ("direction", "sni", "scope")
+
+
 def read_counters(metrics: str) -> Counters:
     """Sum each of mtg's metrics (stats/init.go in its source) over its labels.
 
@@ -25,7 +29,7 @@ def read_counters(metrics: str) -> Counters:
         for sample in family.samples:
             # The parser appends OpenMetrics' suffix to counters; mtg's names have none.
             name = sample.name.removesuffix("_total")
-            total[name, sample.labels.get("direction") or sample.labels.get("sni", "")] += sample.value
+            total[name, next(filter(None, map(sample.labels.get, _LABELS)), "")] += sample.value
 
     def builtin(name: str, sni: str = "") -> int:
         return max(-_LARGEST, min(int(total["builtin_" + name, sni]), _LARGEST))
@@ -52,4 +56,6 @@ def read_counters(metrics: str) -> Counters:
         + of("domain_fronting_traffic", "from_client"),
         replays=of("replay_attacks"),
         refused=refused,
+        bits_per_second=builtin("rate_limit_bits_per_second", "total") or None,
+        addresses=builtin("unique_ips") if ("builtin_unique_ips", "") in total else None,
     )

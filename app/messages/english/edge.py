@@ -77,12 +77,24 @@ TEMPLATES = {
     "engine.blocklist_private":
         "proxy_blocklist is on: firehol_level1 holds the private ranges, so clients in this server's own network (and "
         "those that Docker shows with its own address) are refused",
+    "engine.no_address_limit":
+        "the limit of {limit} {limit:address|addresses} at a time has no effect, as {engine} can't limit them; the "
+        "built-in engine and telemt can",
+    "move.waiting": "is to be served by {engine}; until that is proven to work, {now} goes on",
+    "move.not_proven": "stays with {now}, as the link does not work with {engine}: {reason}",
+    "move.taken_back": "stays with {now}, as {engine} could not take over: {reason}",
+    "move.changes_link":
+        "stays with {now}: with {engine} the link would carry port {after} instead of {before}, so a new link would "
+        "have to be sent. If that may be, set move_changes_links=true",
     "mtg.not_learned":
         "mtg could not fetch {url}, from which it learns how fast to send, so a connection gets some 18 Mbit/s at "
         "most; it tries again every {minutes} {minutes:minute|minutes}: {reason}",
     "engine.not_here":
         "there is no engine {engine} on this installation; there are {available}: choose one of them, for the user or "
         "in the settings",
+    "engine.no_panel_image":
+        "the built-in engine runs in containers of the panel's own image, and which one that is is not known here: "
+        "docker-compose.yml tells it by MTPROTO_PANEL_IMAGE",
     "engine.no_mtg": "mtg is not installed here: put it on PATH, or its path into MTG_BIN",
     "engine.no_telemt": "telemt is not installed here: put it on PATH, or its path into TELEMT_BIN",
     "engine.not_taken_over":

@@ -33,6 +33,9 @@ TEMPLATES = {
     "rule.user.expires_after_days":
         "days from the first use to the expiry, a whole number from 0 to 36,500; 0 means no such clock; when it "
         "starts, the panel sets expires_at instead",
+    "rule.user.max_unique_ips":
+        "addresses from which the link may be used at a time, a whole number from 0 to 1,000,000; 0 means as the "
+        "setting {@max_unique_ips} says, null means any number",
     "rule.user.engine": "mtg, telemt, builtin, or empty for the one in the settings",
     "rule.user.old_links": "a list of old links; kept by the panel",
     "rule.user.note": "any text of up to 1,000 characters",
@@ -54,6 +57,9 @@ TEMPLATES = {
     "rule.engine":
         "mtg, telemt or builtin: what serves users who have no other one; empty means what this installation began "
         "with",
+    "rule.move_changes_links":
+        "true or false: whether users are moved to another engine, too, if their links then carry another port, so "
+        "that they must be sent new ones",
     "rule.image": "a Docker image name, such as mtg-custom or registry.example.com/mtg:2.2.8",
     "rule.proxy_tag": "an advertising tag, or empty; mtg 2 and the built-in engine don't use it",
     "rule.proxy_concurrency":
@@ -79,6 +85,9 @@ TEMPLATES = {
     "rule.monitor_seconds":
         "seconds between two looks at the proxies and their counters, a whole number from 1 to 3,600",
     "rule.traffic_limit_gb": "GB (1024^3 bytes), from 0 to 1,000,000; 0 means no limit",
+    "rule.max_unique_ips":
+        "addresses (or IPv6 /64) from which each link may be used at a time, a whole number from 0 to 1,000,000; 0 "
+        "means any number; mtg can't limit them",
     "rule.at_limit": "throttle or block",
     "rule.cycle":
         "never, daily, weekly and a weekday (weekly monday), or monthly and a day of the month (monthly 1; the "
@@ -155,6 +164,10 @@ FIELDS: dict[str, Words] = {
     "user.at_limit": Words("At the limit",
                            "Blocked, they can't connect until the traffic is reset or the limit raised.",
                            "throttle or block (default: the setting).", "WHAT"),
+    "user.max_unique_ips": Words(
+        "Addresses at a time", "A number, or the word none. Empty or 0: as for everybody, {ips_of_all}. A device at "
+                               "home and one on the road are two. mtg can't limit them.",
+        "Addresses that may use the link at a time, or none (default: the setting).", "N"),
     "user.reset_cycle": Words(
         "Reset traffic", "At midnight of the server's clock ({zone}). A shorter month is reset on its last day.",
         "never, daily, weekly monday or monthly 1.", "C"),

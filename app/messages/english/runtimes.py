@@ -43,6 +43,7 @@ TEMPLATES = {
     "docker.no_ifb":
         "whoever is slowed down has the speed for both directions together, and what waits fills the memory of the "
         "proxy: this kernel has no ifb device (modprobe ifb loads it)",
+    "runtime.no_address": "{name} does not run, so it can't be reached",
     "runtime.no_takeover": "{name} can't be taken over by a local process",
     "runtime.no_config": "{name}: its command must name {{config}}: by that argument the process is known again",
     "runtime.speed_not_running": "{name} is not running, so its speed can't be limited",

@@ -15,7 +15,7 @@ from app.runtimes.docker import spec as docker_spec
 from app.runtimes.docker.client import Connection
 from app.runtimes.docker.events import Watcher
 from app.runtimes.docker.images import Images
-from app.runtimes.docker.spec import INSTANCE, LIVE, MANAGED
+from app.runtimes.docker.spec import INSTANCE, LIVE, MANAGED, USER
 from app.runtimes.docker.state import ContainerInfo, container_info
 
 #: Added to the name of a replacement; it takes the workload's name when the old one is gone.
@@ -25,12 +25,14 @@ BEING_MADE = ".new"
 class Containers:
     """instance, network: as in DockerRuntime. What ends here is told to the watcher as asked for."""
 
+    live_good_for = 300.0  # seconds in which the live files of one user's container are not read again
     gone_timeout = 10.0  # seconds in which a container that somebody else removes must be gone
 
     def __init__(self, connection: Connection, watcher: Watcher, instance: str, network: str) -> None:
         self._engine = connection
         self._watcher = watcher
         self._images = Images(connection)
+        self._live: dict[str, tuple[float, dict[str, str]]] = {}
         self.instance = instance
         self.network = network
 
@@ -99,6 +101,7 @@ class Containers:
 
     def put(self, api: APIClient, identity: str, name: str, files: Mapping[str, str]) -> None:
         """Write these files where the container finds its own; it may run, as they are in a volume."""
+        self._live.pop(identity, None)
         if not api.put_archive(identity, IMAGE_FOLDER, docker_spec.archive(files)):
             raise RuntimeFailure("docker.files_not_put", name=name)
 
@@ -107,6 +110,9 @@ class Containers:
         names = container.labels.get(LIVE, "").split()
         if not names:
             return {}
+        at, known = self._live.get(container.id, (0.0, {}))
+        if known and time.monotonic() - at < self.live_good_for:
+            return known
         try:
             with self._engine.api() as api:
                 packed = b"".join(api.get_archive(container.id, IMAGE_FOLDER)[0])
@@ -114,7 +120,11 @@ class Containers:
             raise
         except RuntimeFailure:
             return {}  # it is being removed
-        return docker_spec.unpacked(packed, names)
+        found = docker_spec.unpacked(packed, names)
+        if container.labels.get(USER):
+            # One of hundreds, each with a file of two lines: they are not all read in every pass.
+            self._live[container.id] = time.monotonic(), found
+        return found
 
     def replace(self, api: APIClient, workload: Workload) -> str:
         """make(), in the place of a container of ours that has the name already.
@@ -167,6 +177,7 @@ class Containers:
     def destroy(self, api: APIClient, identity: str) -> None:
         """Kill and remove a container with its volume."""
         self._watcher.expect_end(identity)
+        self._live.pop(identity, None)
         try:
             api.remove_container(identity, force=True, v=True)
         except NotFound:

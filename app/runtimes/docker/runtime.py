@@ -227,6 +227,12 @@ class DockerRuntime:
         container = self._containers.find(name)
         return self._containers.live_files(container) if container else {}
 
+    def address(self, name: str) -> str:
+        inspected = self._containers.inspect(name)
+        if not (target := self._metrics(inspected) if inspected else None):
+            raise RuntimeFailure("runtime.no_address", name=name)
+        return ports.join(ports.split(target[0])[0], portmap.CLIENTS)
+
     def sample(self, name: str) -> Sample | None:
         inspected = self._containers.inspect(name) if self._containers.find(name) else None
         target = self._metrics(inspected) if inspected else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+import time
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -104,6 +105,7 @@ def archive(files: Mapping[str, str]) -> bytes:
             data = text.encode()
             entry = tarfile.TarInfo(name)
             entry.size, entry.mode, entry.uid, entry.gid = len(data), 0o440, 0, ACCOUNT
+            entry.mtime = time.time()  # by which a program that looks at it again and again sees that it is another
             tar.addfile(entry, io.BytesIO(data))
     return packed.getvalue()
 

@@ -135,6 +135,13 @@ class ProcessRuntime:
         record = folder.read()
         return folder.held(record.live_files) if record else {}
 
+    def address(self, name: str) -> str:
+        record = self._folder(name).read()
+        if not record or not self._process(record):
+            raise RuntimeFailure("runtime.no_address", name=name)
+        ip, port = ports.split(record.listen)
+        return ports.join("127.0.0.1" if ip in ("0.0.0.0", "::") else ip, port)
+
     def sample(self, name: str) -> Sample | None:
         record = self._folder(name).read()
         process = self._process(record) if record else None

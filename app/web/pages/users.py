@@ -235,6 +235,7 @@ def _hints(config: Config, user: UserView | None = None) -> dict[str, str]:
     given = {"domain_hint": _domain_hint(config, user), "zone": server_zone(),
              "limit_of_all": gigabytes(config.traffic_limit_gb) if config.traffic_limit_gb else "none",
              "speed_of_all": speed(config.throttle_speed_mbps),
+             "ips_of_all": config.max_unique_ips or "any number",
              "engine_of_all": default_engine(config, the_system().engines)}
     return {key: words(f"user.{key}").hint.format_map(given) for key in (*(s.key for s in USER_FIELDS), "link")}
 

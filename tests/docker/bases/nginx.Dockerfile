@@ -1,4 +1,4 @@
-# Stands in for nginx:1.28: Debian's nginx with its stream module, and the curl that the real image has too.
+# Stands in for nginx:1.30: Debian's nginx with its stream module, and the curl that the real image has too.
 ARG BASE
 FROM ${BASE}
 RUN apt-get update -qq \

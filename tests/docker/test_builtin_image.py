@@ -1,0 +1,65 @@
+"""The built-in engine as a container a user, of the panel's image: served, limited and renewed without a restart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.engines.base import by_name
+from app.engines.builtin import BuiltinImage
+from app.engines.mtg.engine import MtgImage
+from app.runtimes.base import RUNNING
+from app.runtimes.docker.runtime import DockerRuntime
+from tests.docker.conftest import Lab
+from tests.support import docker_lab
+from tests.support.cover import free_port
+from tests.support.docker_lab import eventually
+from tests.support.fleet import Fleet
+from tests.support.stream import passes
+
+
+@pytest.fixture
+def lab(tmp_path: Path, runtime: DockerRuntime, hands, docker_dc, image: str) -> Iterator[Lab]:
+    name = f"mtproto-builtin-{runtime.instance}"
+    hands.tag(docker_lab.builtin_image(), name, "test")
+    fleet = Fleet(tmp_path / "data", runtime, by_name(BuiltinImage(f"{name}:test"), MtgImage()))
+    fleet.set_settings({"proxy_image": image, "upstream_socks5": docker_dc.socks5, "server_ip": "127.0.0.1",
+                        "proxy_bind": "127.0.0.1", "proxy_port": str(free_port())})
+    yield Lab(fleet, hands)
+    hands.remove_image(f"{name}:test", force=True)
+
+
+def run_of(lab: Lab, name: str) -> str:
+    seen = lab.seen(name)
+    assert seen and seen.state == RUNNING
+    return seen.run_id
+
+
+def test_a_user_is_served_limited_and_told_of_a_new_image_without_a_restart(lab: Lab) -> None:
+    fleet = lab.fleet
+    anna = fleet.add_user("Anna")
+    name = f"mtg-proxy-{anna.port}"
+    assert passes(anna.tg_link)
+    run = run_of(lab, name)
+    body = lab.hands.inspect_container(name)
+    host, config = body["HostConfig"], body["Config"]
+    assert (config["User"], host["ReadonlyRootfs"], host["CapDrop"], host["Memory"]) == (
+        "65534:65534", True, ["ALL"], 256 << 20)
+    eventually(lambda: lab.hands.exec_start(lab.hands.exec_create(name, config["Healthcheck"]["Test"][1:])["Id"])
+               == b"", "its health check ends without a word")
+
+    fleet.update_user("Anna", {"max_unique_ips": "2"})
+    eventually(lambda: "builtin_unique_ips_limit 2" in sample(lab, name), "the engine goes by its live file")
+    assert run_of(lab, name) == run
+
+    lab.hands.tag(fleet.config().proxy_image, fleet.engine.image.rpartition(":")[0], "test")
+    eventually(lambda: lab.seen(name).outdated, "the panel's image is another one")
+    fleet.reconcile()
+    assert run_of(lab, name) == run, "offered for renewal, not restarted"
+
+
+def sample(lab: Lab, name: str) -> str:
+    found = lab.runtime.sample(name)
+    return found.text if found else ""
