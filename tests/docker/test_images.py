@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import shutil
@@ -246,19 +247,51 @@ def test_the_health_check_of_mtg_custom_asks_for_its_metrics(mtg: str, container
         "exec 3<>/dev/tcp/127.0.0.1/3129; printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3"))
 
 
+# telemt's image
+
+
+@pytest.mark.parametrize("given", ["program", "source"])
+def test_telemt_s_image_is_made_from_a_program_or_from_an_archive_of_the_source(given: str, tmp_path: Path) -> None:
+    images.ensure_engine()
+    base = images.ensure_base()
+    program = b'#!/bin/sh\necho "telemt $*"\n'
+    cargo = b'#!/bin/sh\nmkdir -p /target/release\ncp "$(dirname "$5")/src" /target/release/telemt\n'
+    if given == "program":
+        (tmp_path / "telemt").write_bytes(program)
+        arguments = ["TELEMT=telemt", f"BUILD_IMAGE={base}"]
+    else:
+        packed = images.archive({"telemt-9/Cargo.toml": b"", "telemt-9/src": program})
+        (tmp_path / "telemt.tar.gz").write_bytes(gzip.compress(packed))
+        builder = images.build("cargo", f"FROM {base}\nCOPY cargo /usr/local/bin/cargo\n", {"cargo": cargo}, {},
+                               ("cargo",))
+        arguments = ["TELEMT=telemt.tar.gz", f"BUILD_IMAGE={builder}"]
+    tag = f"mtproto-test/dockerfile-telemt:{uuid.uuid4().hex[:8]}"
+    docker("build", "--quiet", "--file", str(ROOT / "Dockerfile.telemt"), "--tag", tag,
+           *build_arguments(["VERSION=v9", f"BASE_IMAGE={base}", *arguments]), str(tmp_path))
+    try:
+        assert docker("run", "--rm", "--network", "none", *HARDENED, tag) == "telemt run /config/config.toml"
+        assert config(tag)["User"] == "65534:65534"
+        assert config(tag)["Healthcheck"]["Test"] == ["CMD", "/app/telemt", "healthcheck", "/config/config.toml",
+                                                      "--mode", "liveness"]
+    finally:
+        docker("image", "rm", "--no-prune", tag)
+
+
 # Every kind of machine
 
 
-@pytest.mark.parametrize("name", ["Dockerfile", "Dockerfile.mtg"])
+@pytest.mark.parametrize("name", ["Dockerfile", "Dockerfile.mtg", "Dockerfile.telemt"])
 def test_nothing_in_an_image_is_made_for_one_kind_of_machine(name: str) -> None:
     """What differs between amd64 and arm64 comes from the bases, apt, pip and npm, which know both."""
     text = (ROOT / name).read_text()
-    assert not re.search(r"amd64|x86|arm64|aarch|\bcurl\b|\bwget\b|^ADD ", text, re.MULTILINE | re.IGNORECASE)
+    assert not re.search(r"amd64|x86|arm64|aarch|\bcurl\b|\bwget\b|^ADD (?!\$\{TELEMT\})", text,
+                         re.MULTILINE | re.IGNORECASE)
 
 
 @pytest.mark.parametrize(("name", "sources"), [
     ("Dockerfile", {"PYTHON_IMAGE": "python:3.12-slim-bookworm", "NODE_IMAGE": "node:20-bookworm-slim"}),
     ("Dockerfile.mtg", {"MTG_IMAGE": "nineseconds/mtg:2.2.8", "BASE_IMAGE": "debian:bookworm-slim"}),
+    ("Dockerfile.telemt", {"BUILD_IMAGE": "rust:1-bookworm", "BASE_IMAGE": "debian:bookworm-slim"}),
 ])
 def test_every_image_that_is_built_upon_can_be_replaced(name: str, sources: dict[str, str]) -> None:
     text = (ROOT / name).read_text()

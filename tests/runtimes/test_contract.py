@@ -198,6 +198,7 @@ def test_live_files_are_changed_while_it_runs_and_restart_nothing(lab, running):
     for _ in range(2):
         lab.runtime.update(workload.name, changed.live_files)
         assert only(lab) == replace(before, live=changed.live)
+        assert lab.runtime.held(workload.name) == changed.live_files
     assert lab.again().observe() == [replace(before, live=changed.live)]
     lab.runtime.stop(workload.name)
     lab.runtime.update(workload.name, workload.live_files)
@@ -213,6 +214,7 @@ def test_files_that_were_no_live_ones_from_the_beginning_can_not_be_changed(lab,
         with pytest.raises(RuntimeFailure, match=name):
             lab.runtime.update(name, files)
     assert {o.name: o.live for o in lab.runtime.observe()} == {plain.name: "", other.name: other.live}
+    assert (lab.runtime.held(plain.name), lab.runtime.held("mtg-proxy-1234")) == ({}, {})
 
 
 def test_logs_show_the_last_lines(lab, running):
@@ -221,6 +223,14 @@ def test_logs_show_the_last_lines(lab, running):
     assert lab.runtime.logs(workload.name) == f"listening on {workload.place.listen}\n"
     assert lab.runtime.logs(workload.name, tail=0) == ""
     assert lab.runtime.logs("mtg-proxy-1234") == ""
+
+
+def test_the_metrics_of_one_workload_can_be_asked_for_alone(lab, running):
+    one, _ = running(), running()
+    assert lab.runtime.sample(one.name) in lab.runtime.samples()
+    lab.runtime.stop(one.name)
+    assert lab.runtime.sample(one.name) is None
+    assert lab.runtime.sample("mtg-proxy-1234") is None
 
 
 def test_samples_are_of_the_running_start(lab, running):

@@ -17,6 +17,7 @@ import http.client
 import ipaddress
 import json
 import os
+import re
 import sys
 import time
 import tomllib
@@ -213,7 +214,7 @@ def load(path: Path) -> tuple[str, dict[str, Any]]:
     if not config["access"]["users"]:
         raise ValueError("No users configured")
     for name, key in config["access"]["users"].items():
-        if len(bytes.fromhex(key)) != 16:
+        if not re.fullmatch("[0-9a-fA-F]{32}", key):
             raise ValueError(f"Invalid secret for user '{name}'")
     return text, config
 
