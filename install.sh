@@ -36,7 +36,9 @@ repair: the data, and what was answered before, stay. Each option is also a vari
 a terminal nothing is asked: options, variables and defaults count.
 
   --domain D      host name that leads to this server (none)
-  --https A       yes or no: the panel by HTTPS under the domain (yes, if there is a domain)
+  --https A       yes or no: the panel by HTTPS, under the domain, or without one at this server's address (yes)
+  --tunnel        the same as --https no: the panel on this server only, through an SSH tunnel
+  --panel-https-port P   port of the panel at this server's address (9443)
   --email A       address that the certificate authority may write to (none)
   --base-port P   port of the first user's proxy (2443)
   --port-443 A    yes or no: everybody on port 443 (no)
@@ -118,6 +120,7 @@ parse_options() {
             --service) SERVICE_WANTED=yes ;;
             --no-service) SERVICE_WANTED=no ;;
             --yes) ASK=no ;;
+            --tunnel) GIVEN[HTTPS]=no ;;
             --keep-data) KEEP_DATA=yes ;;
             --port | --bind | --data | --venv | --home | --images)
                 [ -n "${2:-}" ] || misuse "$1 needs a value."
@@ -132,7 +135,7 @@ parse_options() {
                 SEEN+=("$1")
                 shift
                 ;;
-            --domain | --https | --email | --base-port | --port-443 | --naming | --address | --first-user | --swap)
+            --domain | --https | --panel-https-port | --email | --base-port | --port-443 | --naming | --address | --first-user | --swap)
                 # An empty value is an answer, too: none.
                 [ $# -gt 1 ] || misuse "$1 needs a value."
                 name=${1#--}
@@ -144,7 +147,7 @@ parse_options() {
             *) misuse "unknown option: $1" ;;
         esac
         case $1 in
-            --stop | --foreground | --no-start | --service | --no-service | --yes | --keep-data) SEEN+=("$1") ;;
+            --stop | --foreground | --no-start | --service | --no-service | --yes | --tunnel | --keep-data) SEEN+=("$1") ;;
         esac
         shift
     done

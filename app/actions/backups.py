@@ -22,9 +22,9 @@ from app.lib.files import put
 from app.messages import Problem
 
 #: What belongs to the server, and not to the people: it stays as it is here.
-OF_THE_SERVER = ("server_ip", "proxy_bind", "runtime", "secret_key")
+OF_THE_SERVER = ("server_ip", "panel_by_address", "panel_path", "proxy_bind", "runtime", "secret_key")
 #: Those of which nobody need read.
-_SILENT = ("secret_key",)
+_SILENT = ("secret_key", "panel_by_address", "panel_path")
 #: What the ledger keeps of a moment: who is logged in, what has failed, what is in force.
 _OF_THE_MOMENT = ("sessions", "attempts", "problems", "throttles", "slow")
 

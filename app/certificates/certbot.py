@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from app.certificates import pem
+from app.config.values import is_ip
 from app.edge.base import Certificate
 from app.messages import Problem, text
 from app.messages.errors import Coded
@@ -17,6 +18,9 @@ if TYPE_CHECKING:  # Docker's client is not loaded for installations without it
 
 #: What starts its container; the operator is told.
 START = "docker compose --profile ssl up -d"
+
+#: What Let's Encrypt calls its certificates of six days, the only ones that it issues for addresses.
+SHORT_LIVED = "shortlived"
 
 WEBROOT, LIVE = "/var/www/certbot", "/etc/letsencrypt/live"
 
@@ -34,8 +38,10 @@ _ADVICE = {
     "ratelimited": "authority.advice_ratelimited",
 }
 
-#: One of certbot's list of names that could not be checked. "dns", "connection", …: the authority's types of errors.
-_PROBLEM = re.compile(r"^ *Domain: (?P<domain>\S+)\n *Type: *(?P<type>\S+)\n *Detail: (?P<detail>.*)", re.MULTILINE)
+#: One of certbot's list of names that could not be checked, as certbot 5 and older ones say it. "dns", "connection",
+#: …: the authority's types of errors.
+_PROBLEM = re.compile(r"^ *(?:Domain|Identifier): (?P<domain>\S+)\n *Type: *(?P<type>\S+)\n *Detail: (?P<detail>.*)",
+                      re.MULTILINE)
 
 #: What tells the type of an error that is not about the check of a name.
 _KINDS = (("ratelimited", r"too many|rate.?limit"), ("caa", r"\bCAA\b"),
@@ -70,7 +76,7 @@ class Certbot:
 
     def obtain(self, name: str, domains: Sequence[str], directory: str = "", email: str = "",
                force: bool = False) -> None:
-        """Have a certificate of this name issued for exactly these domains.
+        """Have a certificate of this name issued for exactly these domains, or IP addresses.
 
         directory: of another ACME authority than Let's Encrypt. force: even if there is one that lasts.
         Returns when certbot has it. Raises CertificateFailure, NotAsked.
@@ -80,7 +86,8 @@ class Certbot:
                    "--force-renewal" if force else "--keep-until-expiring",
                    *(("--server", directory) if directory else ()),
                    *(("--email", email, "--no-eff-email") if email else ("--register-unsafely-without-email",)),
-                   *(part for domain in domains for part in ("--domain", domain))]
+                   *(("--preferred-profile", SHORT_LIVED) if any(map(is_ip, domains)) else ()),
+                   *(part for domain in domains for part in ("--ip-address" if is_ip(domain) else "--domain", domain))]
         code, printed = self._run(command, PATIENCE)
         if code:
             raise failure(printed, domains, directory)
@@ -111,6 +118,8 @@ def failure(printed: str, domains: Sequence[str], directory: str = "") -> Certif
     """What certbot printed when it failed, in our words."""
     if "Another instance of Certbot is already running" in printed:
         return NotAsked("certbot.busy")
+    if "unrecognized arguments:" in printed or "Certbot does not currently support" in printed:
+        return NotAsked("certbot.too_old")
     authority = directory or "Let's Encrypt"
     if problems := [match.groupdict() for match in _PROBLEM.finditer(printed)]:
         return _per_name(problems, authority)
@@ -136,8 +145,11 @@ def _per_name(problems: list[dict[str, str]], authority: str) -> CertificateFail
                  for problem in of_kind[:_SHOWN]]
         if len(of_kind) > _SHOWN:
             shown.append(Problem("authority.more", {"count": len(of_kind) - _SHOWN}))
-        kinds.append(Problem("authority.kind_advice", {"problems": shown, "advice": Problem(_ADVICE[kind])})
-                     if kind in _ADVICE else Problem("authority.kind", {"problems": shown}))
+        advice = _ADVICE.get(kind)
+        if advice and all(is_ip(problem["domain"]) for problem in of_kind):
+            advice = "authority.advice_address"  # no record leads to an address
+        kinds.append(Problem("authority.kind_advice", {"problems": shown, "advice": Problem(advice)})
+                     if advice else Problem("authority.kind", {"problems": shown}))
     return CertificateFailure("authority.names", authority=authority, problems=kinds).because_of(
         problem["domain"] for problem in problems)
 

@@ -6,6 +6,7 @@ import re
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from app.edge.base import Certificate
@@ -36,5 +37,11 @@ def parse(name: str, text: str) -> Certificate:
     spki = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
     if own.public_key().public_bytes(*spki) != private.public_key().public_bytes(*spki):
         raise PemError("pem.other_key", name=name)
-    return Certificate(name, tuple(names.get_values_for_type(x509.DNSName)), chain, key,
-                       own.not_valid_before_utc, own.not_valid_after_utc)
+    covered = (*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress)))
+    return Certificate(name, covered, chain, key, own.not_valid_before_utc, own.not_valid_after_utc)
+
+
+def fingerprint(certificate: Certificate) -> str:
+    """The SHA-256 fingerprint of the server's own certificate, as browsers show it: "AB:CD:…"."""
+    own = x509.load_pem_x509_certificates(certificate.chain.encode())[0]
+    return own.fingerprint(hashes.SHA256()).hex(":").upper()

@@ -10,8 +10,8 @@ from app.edge.base import Certificate
 from app.ledger.certificates import Row
 from app.lib import backoff
 
-#: The panel's own certificate, and the start of the names of those for the users' names.
-PANEL, COVER = "panel", "cover-"
+#: The panel's own certificate, the one for the bare address, and the start of the names of those for the users' names.
+PANEL, ADDRESS, COVER = "panel", "address", "cover-"
 
 #: Let's Encrypt takes up to 100 names in one certificate.
 MOST_NAMES = 100
@@ -21,6 +21,9 @@ EARLY = timedelta(days=30)
 
 #: The pause after a failure, doubled with each one in a row. Let's Encrypt takes five failures per name and hour.
 FIRST_PAUSE, LONGEST_PAUSE = 3600.0, 86400.0
+
+#: The longest pause for the bare address, whose certificate lasts six days and is renewed two days before its end.
+ADDRESS_PAUSE = 4 * 3600.0
 
 #: Seconds between two requests that only add names: Let's Encrypt issues 50 new certificates a week per domain.
 BETWEEN_ADDITIONS = 1200.0
@@ -35,13 +38,13 @@ class Wanted:
 
 
 def wanted(panel_domain: str, own_names: Iterable[str],
-           existing: Mapping[str, tuple[str, ...]]) -> list[Wanted]:
-    """The certificates for these names: the panel's, then as few as hold the others, in their order.
+           existing: Mapping[str, tuple[str, ...]], address: str = "") -> list[Wanted]:
+    """The certificates for these names: the panel's, the address's, then as few as hold the others, in their order.
 
-    existing: the names in each certificate so far. A name stays in the one that has it, so a new name
-    changes one certificate, and one that is gone changes none.
+    address: an IP address, or "". existing: the names in each certificate so far. A name stays in the one that has it,
+    so a new name changes one certificate, and one that is gone changes none.
     """
-    result = [Wanted(PANEL, (panel_domain,))] if panel_domain else []
+    result = [Wanted(name, (one,)) for name, one in ((PANEL, panel_domain), (ADDRESS, address)) if one]
     names = [name for name in dict.fromkeys(own_names) if name != panel_domain]
     places = _places(names, existing)
     return result + [Wanted(place, tuple(name for name in names if places[name] == place))
@@ -97,9 +100,9 @@ def ends_soon(have: Certificate, now: float) -> bool:
     return datetime.fromtimestamp(now, UTC) >= have.not_after - min(EARLY, third)
 
 
-def pause(failures: int) -> float:
-    """Seconds until the authority is asked again after so many failures in a row."""
-    return backoff.pause(failures, FIRST_PAUSE, LONGEST_PAUSE)
+def pause(failures: int, name: str = PANEL) -> float:
+    """Seconds until the authority is asked again after so many failures in a row for the certificate of this name."""
+    return backoff.pause(failures, FIRST_PAUSE, ADDRESS_PAUSE if name == ADDRESS else LONGEST_PAUSE)
 
 
 def _may_ask(wanted: Wanted, have: Certificate | None, row: Row | None, now: float,
@@ -108,13 +111,13 @@ def _may_ask(wanted: Wanted, have: Certificate | None, row: Row | None, now: flo
     # A clock that was set back must not hold anything up for years.
     since = now - row.tried_at if row.tried_at <= now else float("inf")
     missing = set(wanted.domains) - set(have.domains if have else ())
-    wait = pause(row.failures)
+    wait = pause(row.failures, wanted.name)
     if not missing <= set(row.domains):
         # Who has just come need not wait for the day when a name that was refused is tried again.
         wait = min(wait, BETWEEN_ADDITIONS)
     if since < wait:
         return False
-    if wanted.name == PANEL or (have and ends_soon(have, now)):
+    if wanted.name in (PANEL, ADDRESS) or (have and ends_soon(have, now)):
         return True
     return not missing <= fresh and (have is None or since >= BETWEEN_ADDITIONS)
 

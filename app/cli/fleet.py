@@ -35,8 +35,7 @@ def status(obj: Invocation) -> None:
         ("connections", str(now.connections)),
         ("down / up", both(now.bytes_down, now.bytes_up, now.estimated)),
         ("server", now.server),
-        *([("port 443", "on" if now.edge.port_443 else "off"), ("panel", _panel(now.edge))]
-          if now.edge else []),
+        *([("port 443", "on" if now.edge.port_443 else "off"), *_panel(now.edge)] if now.edge else []),
     ]
     rows = [
         [view.name, str(view.link_port), view.state, str(view.connections),
@@ -44,6 +43,10 @@ def status(obj: Invocation) -> None:
         for view in now.users
     ]
     parts = [facts(head)]
+    if now.edge and (door := now.edge.by_address) and door.self_signed:
+        why = f" Why no authority has issued one: {sentence(door.reason)}" if door.reason else ""
+        parts.append(paragraph("Browsers warn of the panel's own certificate; go on if the fingerprint that they show "
+                               f"is this one.{why}"))
     if now.server_note:
         parts.append(paragraph(sentence(now.server_note)))
     if rows:
@@ -61,11 +64,18 @@ def status(obj: Invocation) -> None:
     obj.answer(now.to_json(), "\n\n".join(parts))
 
 
-def _panel(edge: EdgeStatus) -> str:
+def _panel(edge: EdgeStatus) -> list[tuple[str, str]]:
     """Where nginx serves the panel."""
-    if not edge.panel_domain:
-        return "from this machine only (panel_domain is empty)"
-    return f"https://{edge.panel_domain}" + ("" if edge.panel_https else " (it has no certificate yet)")
+    found = []
+    if edge.panel_domain:
+        note = "" if edge.panel_https else " (it has no certificate yet)"
+        found.append(("panel", f"https://{edge.panel_domain}{note}"))
+    if door := edge.by_address:
+        found.append(("panel", door.url))
+        whose = "its own" if door.self_signed else "issued"
+        if door.fingerprint:
+            found.append(("certificate", f"{whose}, until {door.expires_at[:10]}; SHA-256 {door.fingerprint}"))
+    return found or [("panel", "from this machine only (panel_domain is empty, and panel_by_address off)")]
 
 
 @click.command(cls=Command)

@@ -17,7 +17,7 @@ from app.config.invalid import InvalidValue
 from app.config.schema import Typed, fields
 from app.config.values import (Address, BaseDomain, BindAddress, Cycle, Dns, Domain, DomainOrEmpty, Domains,
                                Email, Expiry, Host, HttpsSite, HttpsUrl, HttpsUrls, Image, Limit, Moment, Name, Number,
-                               OwnCycle, Port, PreferIp, PublicPort, SecretText, Socks5, Text, Whole, now)
+                               OwnCycle, PanelPath, Port, PreferIp, PublicPort, SecretText, Socks5, Text, Whole, now)
 from app.config.validation_messages import kind_of, problem
 from app.lib import portmap
 from app.messages import Problem
@@ -188,6 +188,8 @@ class Config(_Part):
         default=1, description="rule.throttle_speed_mbps")
     port_443_mode: Annotated[bool, Typed()] = Field(default=False, description="rule.port_443_mode")
     panel_domain: Annotated[DomainOrEmpty, Typed()] = Field(default="", description="rule.panel_domain")
+    panel_by_address: Annotated[bool, Typed()] = Field(default=False, description="rule.panel_by_address")
+    panel_path: Annotated[PanelPath, Typed()] = Field(default="", repr=False, description="rule.panel_path")
     panel_hosts: Annotated[Domains, Typed()] = Field(default_factory=list, description="rule.panel_hosts")
     sni_mode: Annotated[Literal["pool", "own"], Typed()] = Field(default="pool", description="rule.sni_mode")
     domain_pool: Annotated[Domains, Typed()] = Field(

@@ -72,6 +72,13 @@ def _writable(value: str) -> str:
     return value
 
 
+def _panel_path(value: str) -> str:
+    value = value.strip().strip("/")
+    if value and not re.fullmatch(r"[A-Za-z0-9_-]{16,64}", value):
+        raise ValueError  # short enough to be guessed, or not one step of a path
+    return value
+
+
 Whole = Annotated[int, BeforeValidator(_refuse_bool)]
 Number = Annotated[float, BeforeValidator(_refuse_bool), AfterValidator(_finite)]
 Text = Annotated[str, Field(strict=True), AfterValidator(_writable)]
@@ -80,6 +87,7 @@ PublicPort = Annotated[Whole, Field(ge=0, le=65535)]
 Moment = Annotated[AwareDatetime, BeforeValidator(times.read), AfterValidator(times.kept)]
 Expiry = Annotated[Moment | None, AfterValidator(times.expiry)]
 Name = Annotated[Text, AfterValidator(_name)]
+PanelPath = Annotated[Text, AfterValidator(_panel_path)]
 Host = Annotated[Text, AfterValidator(hosts.host)]
 Address = Annotated[Text, AfterValidator(hosts.address)]
 BindAddress = Annotated[Text, AfterValidator(hosts.bind_address)]

@@ -9,6 +9,7 @@ from app.certificates.manager import CertificateManager
 from app.config.model import Config
 from app.control.outcome import Outcome
 from app.control.records import CertificateView, moment
+from app.ledger.certificates import Row
 from app.ledger.ledger import Ledger
 from app.messages import Problem
 from app.messages.refused import Refused
@@ -17,8 +18,14 @@ from app.rules import domains
 #: The actor of what happens by itself.
 PANEL = "panel"
 
-#: Days before the end at which a certificate should long have been renewed.
+#: Days before the end at which a certificate should long have been renewed; of one that lasts six days, it is the last.
 WORRYING_DAYS = 14
+
+
+def _worrying_s(row: Row) -> float:
+    """Seconds before its end at which it should long have been renewed."""
+    life, usual = row.expires_at - row.issued_at, WORRYING_DAYS * 86400.0
+    return usual if life >= 2 * usual else life / 6
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,8 @@ def views(ledger: Ledger, zone: tzinfo, now: datetime) -> list[CertificateView]:
         name=name, domains=list(row.domains), issued_at=moment(row.issued_at, zone),
         expires_at=moment(row.expires_at, zone),
         days_left=int((row.expires_at - now.timestamp()) // 86400) if row.expires_at else None,
-        tried_at=moment(row.tried_at, zone), reason=row.problem)
+        tried_at=moment(row.tried_at, zone), reason=row.problem,
+        ends_soon=bool(row.expires_at) and row.expires_at - now.timestamp() < _worrying_s(row))
         for name, row in sorted(ledger.certificates.all().items())]
 
 
@@ -60,7 +68,7 @@ def problems(ledger: Ledger, now: datetime) -> list[Problem]:
         if view.reason:
             told.append(Problem("certificate.trouble", {"name": view.name, "domain": view.domains[0],
                                                         "reason": view.reason}))
-        elif view.days_left is not None and view.days_left < WORRYING_DAYS:
+        elif view.ends_soon:
             told.append(Problem("certificate.ends", {"name": view.name, "domain": view.domains[0],
                                                      "days": view.days_left}))
     return told

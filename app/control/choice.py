@@ -56,6 +56,7 @@ def edge_from_env(data_dir: Path, runtime: Runtime) -> dict[str, Any]:
     """What stands beside the panel, as System's arguments: the DNS, and nginx and certbot where the proxies are
     containers, and docker-compose.yml says by MTPROTO_EDGE which address nginx has in their network.
     MTPROTO_HTTPS_PORT: the port of the machine that it publishes as 443, as a number or address:number.
+    MTPROTO_PANEL_HTTPS_PORT: the one that it publishes as the panel's at the bare address, if any, as the same.
     MTPROTO_NGINX: its address in the panel's network, which MTPROTO_PANEL_NETWORK names; MTPROTO_PROXY_SUBNET,
     MTPROTO_PANEL_SUBNET: the networks' addresses. Raises Refused for other values."""
     from app.checks.addresses import Addresses
@@ -80,14 +81,21 @@ def edge_from_env(data_dir: Path, runtime: Runtime) -> dict[str, Any]:
     panel_network = os.environ.get("MTPROTO_PANEL_NETWORK") or runtime.network
     if panel_network > runtime.network:
         raise Refused("environment.networks", panel=panel_network, proxies=runtime.network)
-    port = (os.environ.get("MTPROTO_HTTPS_PORT") or "443").rpartition(":")[2]
-    if not port.isdigit() or not 1 <= int(port) <= 65535:
-        raise Refused("environment.https_port", value=port)
+    port, door = _port("MTPROTO_HTTPS_PORT", "443"), _port("MTPROTO_PANEL_HTTPS_PORT", "0")
     network = runtime.network
-    return {"edge": Nginx(data_dir / "nginx", Service("nginx", network), ip, public_port=int(port),
+    return {"edge": Nginx(data_dir / "nginx", Service("nginx", network), ip, public_port=port,
                           proxies=str(proxies or ""), panel_side=panel_side),
             "certbot": Certbot(Service("certbot", panel_network)), "addresses": Addresses(),
-            "public_port": int(port), "networks": tuple(filter(None, (proxies, panel)))}
+            "public_port": port, "door_port": door, "networks": tuple(filter(None, (proxies, panel)))}
+
+
+def _port(variable: str, default: str) -> int:
+    """The port that this variable names, as a number or address:number. Raises Refused."""
+    value = os.environ.get(variable) or default
+    port = value.rpartition(":")[2]
+    if not (port.isascii() and port.isdigit()) or int(port) > 65535 or (port != default and int(port) < 1):
+        raise Refused("environment.port", variable=variable, value=value)
+    return int(port)
 
 
 def _network(subnet: str, name: str, address: str) -> Network | None:

@@ -13,7 +13,7 @@ from app.checks.tls import check_all
 from app.control import passes, views
 from app.control.errors import Refused
 from app.control.probing import link_from_here, probe_link
-from app.control.records import Status, UserView
+from app.control.records import DoorView, Status, UserView
 from app.control.system import System
 from app.messages import Problem
 from app.mtproto.probe import ProbeError
@@ -56,6 +56,14 @@ def examine(system: System, with_domains: bool = False) -> list[Finding]:
     return found
 
 
+def _door(door: DoorView) -> Finding:
+    """The panel at the bare address. Why an authority refuses is among the problems already."""
+    if not door.self_signed:
+        return Finding("panel", OK, Problem("doctor.door", {"url": door.url, "until": door.expires_at[:10]}))
+    return Finding("panel", NOTE, Problem("doctor.door_own", {"url": door.url, "until": door.expires_at[:10],
+                                                             "fingerprint": door.fingerprint}))
+
+
 def _machine(folder: Path) -> Iterator[Finding]:
     free = shutil.disk_usage(folder).free
     yield _finding("disk", "doctor.disk", free < _LITTLE_DISK, free=round(free / 1000**2))
@@ -77,6 +85,8 @@ def _configuration(system: System) -> Iterator[Finding]:
 
 def _whole(status: Status) -> Iterator[Finding]:
     yield from (Finding("installation", PROBLEM, problem) for problem in status.problems)
+    if status.edge and (door := status.edge.by_address):
+        yield _door(door)
     if status.server_note:
         yield Finding("address", PROBLEM, status.server_note)
     yield from (Finding("installation", NOTE, note) for note in status.notes)

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import errno
+import logging
+import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from app.certificates import pem
 from app.certificates.manager import CertificateManager
+from app.certificates.renewal import ADDRESS
+from app.certificates.selfsigned import SelfSigned
 from app.checks.addresses import Addresses, LookupFailed
 from app.config.model import Config, User
-from app.control.records import EdgeStatus
-from app.edge.base import Certificate, Edge, EdgeConfig
+from app.control.records import DoorView, EdgeStatus
+from app.edge.base import Certificate, Door, Edge, EdgeConfig
 from app.engines.base import NO_INGRESS, IngressSpec
 from app.lib.public import Network, is_public
 from app.messages import Problem
 from app.messages.refused import Refused
 from app.mtproto.secret import FAKETLS, Secret
-from app.rules import domains
+from app.rules import domains, door
+
+log = logging.getLogger(__name__)
 
 #: Settings that nginx is told of: a value that it refuses is not kept.
-NGINX_SETTINGS = ("port_443_mode", "panel_domain", "sni_base_domain", "unknown_sni", "cover_site", "cover_url",
-                  "nginx_worker_hours", "nginx_connections_per_address")
+NGINX_SETTINGS = ("port_443_mode", "panel_domain", "panel_by_address", "panel_path", "sni_base_domain",
+                  "unknown_sni", "cover_site", "cover_url", "nginx_worker_hours", "nginx_connections_per_address")
 
 #: Settings that decide whether probers of a user are shown this server's own cover.
 _PINNING = ("port_443_mode", "sni_base_domain", "domain_fronting_ip")
@@ -36,14 +44,17 @@ NOBODY = "127.0.0.1:9"
 @dataclass(frozen=True)
 class Port443:
     """edge, certificates: None where no nginx, or no certbot, stands beside the panel. public_port: the one that
-    links carry, 443 unless docker-compose.yml publishes nginx elsewhere. networks: those of the stack itself,
-    whose addresses are nobody else's business."""
+    links carry, 443 unless docker-compose.yml publishes nginx elsewhere. door_port: the one at which people find the
+    panel by HTTPS at the bare address, 0 for none; self_signed: what it shows there while no authority has issued a
+    certificate. networks: those of the stack itself, whose addresses are nobody else's business."""
 
     edge: Edge | None = None
     certificates: CertificateManager | None = None
     addresses: Addresses | None = None
     public_port: int = 443
+    door_port: int = 0
     networks: tuple[Network, ...] = ()
+    self_signed: SelfSigned | None = None
 
     def front(self, config: Config, domain: str) -> IngressSpec:
         """What the engine of a link with this domain is told."""
@@ -55,20 +66,59 @@ class Port443:
     def site(self, config: Config, routes: Mapping[str, str], now: datetime) -> EdgeConfig:
         """What nginx should serve, with the certificates that there are."""
         return EdgeConfig(routes=routes, own_names=domains.own_names(config, now), panel_domain=config.panel_domain,
-                    unknown_sni=config.unknown_sni, cover_site=config.cover_site, cover_url=config.cover_url,
+                    door=self._door(config, now), unknown_sni=config.unknown_sni,
+                    cover_site=config.cover_site, cover_url=config.cover_url,
                     nginx_worker_hours=config.nginx_worker_hours,
                     nginx_connections_per_address=config.nginx_connections_per_address,
                     certificates=tuple(self.stored_certificates().values()))
 
+    def _door(self, config: Config, now: datetime) -> Door | None:
+        """The panel at the bare address; None where it is not served there, or has no certificate that could be."""
+        address = door.address(config)
+        if not address or not self.door_port:
+            return None
+        try:
+            return Door(config.panel_path, self._certificate(address, now))
+        except OSError as error:
+            log.warning("the panel is not served at %s: %s", address, error)  # nobody's proxy has to wait for that
+            return None
+
+    def _certificate(self, address: str, now: datetime) -> Certificate:
+        """The authority's for this address if there is one that is good for it, else one that signs itself. Raises
+        OSError."""
+        issued = self.stored_certificates().get(ADDRESS)
+        if issued and address in issued.domains and now < issued.not_after:
+            return issued
+        if self.self_signed is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        return self.self_signed.certificate(address, now)
+
+    def door_view(self, config: Config, now: datetime, trouble: Problem | None) -> DoorView | None:
+        """What people see of the panel at the bare address; None where it is not served there. trouble: why there is
+        no certificate of an authority, as the last try went."""
+        url, address = door.url(config, self.door_port), door.address(config)
+        if not url:
+            return None
+        try:
+            shown = self._certificate(address, now)
+        except OSError as error:
+            reason = Problem("door.no_certificate", {"reason": error.strerror or error})
+            return DoorView(url, True, "", "", reason)
+        issued = shown.name == ADDRESS
+        if not issued and not door.certifiable(config):
+            trouble = Problem("door.private", {"address": address})
+        return DoorView(url, not issued, pem.fingerprint(shown),
+                        shown.not_after.astimezone(now.tzinfo).isoformat(timespec="seconds"), trouble)
+
     def status(self, config: Config, running: int, trouble: Problem | None,
-               problems: Iterable[Problem]) -> EdgeStatus | None:
+               problems: Iterable[Problem], by_address: DoorView | None = None) -> EdgeStatus | None:
         """What people see of it; None without nginx. running: how many users' proxies do. trouble: nginx's own."""
         if self.edge is None:
             return None
         names = {domain for certificate in self.stored_certificates().values() for domain in certificate.domains}
         return EdgeStatus(config.port_443_mode, config.panel_domain, config.panel_domain in names,
                           running if config.port_443_mode else 0, trouble,
-                          [problem for problem in (trouble, *problems) if problem])
+                          [problem for problem in (trouble, *problems) if problem], by_address)
 
     def refuse_settings(self, config: Config, before: Config, now: datetime) -> None:
         """Raise Refused for a change to settings that can't work. Asks DNS for a name that is new among them, and for
@@ -83,6 +133,9 @@ class Port443:
             if not self.edge:
                 raise Refused("port443.no_edge", "port_443_mode")
             _refuse_users(config)
+        if (config.panel_by_address and changed("panel_by_address", "server_ip", "server_domain")
+                and (why := door.unfit(config, self.door_port, self.edge is not None))):
+            raise Refused(why)
         if config.sni_mode == "own" and not config.sni_base_domain and changed("sni_mode", "sni_base_domain"):
             raise Refused("port443.no_base", "sni_base_domain")
         if config.cover_site == "proxy" and not config.cover_url and changed("cover_site", "cover_url"):

@@ -117,10 +117,24 @@ class UserView:
 
 
 @dataclass(frozen=True)
+class DoorView:
+    """The panel by HTTPS at the bare address. self_signed: whether its certificate is its own, which browsers warn of;
+    then people compare the fingerprint (SHA-256), and reason says why no authority has issued one, as far as that is
+    known. expires_at: ISO 8601."""
+
+    url: str
+    self_signed: bool
+    fingerprint: str
+    expires_at: str
+    reason: Problem | None
+
+
+@dataclass(frozen=True)
 class EdgeStatus:
     """nginx before the panel. port_443: whether users are reached by it. panel_https: whether the panel's name
     has a certificate. names: how many users with a running proxy it leads to. trouble: why it does not
-    serve what it should, as the last pass found; None if it does. problems: that, and those of certificates."""
+    serve what it should, as the last pass found; None if it does. problems: that, and those of certificates.
+    by_address: the panel at the bare address, None where it is not served there."""
 
     port_443: bool
     panel_domain: str
@@ -128,12 +142,13 @@ class EdgeStatus:
     names: int
     trouble: Problem | None
     problems: list[Problem]
+    by_address: DoorView | None = None
 
 
 @dataclass(frozen=True)
 class CertificateView:
     """One certificate. Times are ISO 8601, None for never. reason: of the last failure, None if the last try
-    succeeded. days_left: until it expires, negative if it has."""
+    succeeded. days_left: until it expires, negative if it has. ends_soon: whether it should long have been renewed."""
 
     name: str
     domains: list[str]
@@ -142,6 +157,7 @@ class CertificateView:
     days_left: int | None
     tried_at: str | None
     reason: Problem | None
+    ends_soon: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return document(self)

@@ -8,6 +8,7 @@ from pathlib import Path
 from app.accounts.logins import Logins
 from app.certificates.certbot import Certbot
 from app.certificates.manager import CertificateManager, Store
+from app.certificates.selfsigned import SelfSigned
 from app.checks.addresses import Addresses
 from app.checks.clock import OutsideClock
 from app.checks.server import Server
@@ -33,7 +34,7 @@ class System:
 
     def __init__(self, data_dir: Path, runtime: Runtime, engines: Mapping[str, Engine], edge: Edge | None = None,
                  certbot: Certbot | None = None, addresses: Addresses | None = None, public_port: int = 443,
-                 networks: tuple[Network, ...] = ()):
+                 networks: tuple[Network, ...] = (), door_port: int = 0):
         """engines: by name, the first for users without a choice. edge, certbot: nginx and certbot, where they stand
         beside the panel; see Port443. Raises Refused."""
         self.data_dir = data_dir
@@ -46,7 +47,7 @@ class System:
         self.engines = engines
         store = Store(data_dir / "certificates")
         manager = CertificateManager(certbot, store, self.ledger.certificates, data_dir) if certbot else None
-        self.port443 = Port443(edge, manager, addresses, public_port, networks)
+        self.port443 = Port443(edge, manager, addresses, public_port, door_port, networks, SelfSigned(data_dir))
         self.reconciler = Reconciler(data_dir, self.ledger, runtime, engines, self.declaration.links, self.port443)
         self.certificate_reconciler = CertificateReconciler(manager, self.ledger)
         self.pacing = PacingCheck(runtime, engines, self.ledger, self.declaration.links)

@@ -6,6 +6,7 @@ import dataclasses
 import time
 from collections.abc import Iterable, Iterator
 
+from app.certificates.renewal import ADDRESS
 from app.config import data_folder, schema
 from app.config.model import SETTINGS, User
 from app.control import certificates as certificate_views
@@ -238,9 +239,11 @@ def changed_links(before: Iterable[UserView], after: Iterable[UserView]) -> Prob
 
 
 def _edge(system: System, now: Snapshot, running: int) -> EdgeStatus | None:
+    rows = system.ledger.certificates.all()
+    door = system.port443.door_view(now.config, now.now, rows[ADDRESS].problem if ADDRESS in rows else None)
     return system.port443.status(now.config, running, now.problems.get(NGINX),
                                  [*certificate_views.problems(system.ledger, now.now),
-                                  *strangers.problems(system.ledger, now.config, now.now)])
+                                  *strangers.problems(system.ledger, now.config, now.now)], door)
 
 
 def _ids(system: System, ref: str) -> set[str] | None:

@@ -24,7 +24,7 @@ class EdgeUnavailable(EdgeFailure):
 class Certificate:
     """One certificate of certbot's, with what nginx needs of it.
 
-    name: certbot's name of it. domains: the host names that it is good for. chain: PEM, the
+    name: certbot's name of it. domains: the host names and IP addresses that it is good for. chain: PEM, the
     server's own certificate first. key: PEM. not_before, not_after: with a time zone.
     """
 
@@ -37,17 +37,28 @@ class Certificate:
 
 
 @dataclass(frozen=True)
+class Door:
+    """The panel by HTTPS at the bare address. path: the one step under which it is, without slashes; whoever asks
+    for another one is a stranger. certificate: what is shown there."""
+
+    path: str
+    certificate: Certificate
+
+
+@dataclass(frozen=True)
 class EdgeConfig:
     """Everything that decides what nginx serves; the same EdgeConfig makes the same files.
 
     routes: SNI domain -> "host:port" of the engine that serves it, by its name in the proxies' network.
     own_names: those domains, and others, whose visitors see the cover site: sni_base_domain and what is
-    under it. The other fields are the settings of the same names.
+    under it. door: None where the panel is not served at the bare address. The other fields are the settings
+    of the same names.
     """
 
     routes: Mapping[str, str] = field(default_factory=dict)
     own_names: tuple[str, ...] = ()
     panel_domain: str = ""
+    door: Door | None = None
     unknown_sni: str = "cover"
     cover_site: str = "builtin"
     cover_url: str = ""

@@ -27,3 +27,6 @@ NGINX_VERSION = 8082
 COVER, TIMING = 8444, 8445
 #: nginx, for itself: the panel by HTTPS, and where connections to port 443 are turned away, with TLS or without a word.
 PANEL_HTTPS, REJECT, CLOSE = 8448, 8446, 8447
+#: nginx, for everybody: the panel by HTTPS at the bare address (docker-compose.yml says which port of the machine that
+#: is), and for itself what that leads to.
+DOOR, DOOR_HTTPS = 8449, 8450

@@ -39,18 +39,23 @@ find_address() {
     warn "the address of this server as the internet sees it is not known; links get ${ADDRESS:-none}. --address sets it"
 }
 
-# A domain that leads elsewhere, or nowhere yet, is told, and no reason to stop: DNS changes take their time.
+# A domain that leads elsewhere, or nowhere yet, is told, and no reason to stop: DNS changes take their time. Until then,
+# as without a domain, the panel is by HTTPS at the bare address, and stays there until panel_by_address says no.
+BY_ADDRESS=no
 check_where_domain_leads() {
     local name found here
+    if [ "$HTTPS" = yes ] && { [ -z "$DOMAIN" ] || env_has PANEL_HTTPS_PORT; }; then BY_ADDRESS=yes; fi
     [ -n "$DOMAIN" ] || return 0
     here=$(own_addresses; printf '%s\n' "$ADDRESS")
     for name in "$DOMAIN" $(panel_domain); do
         found=$(getent ahosts "$name" 2>/dev/null </dev/null | awk '{ print $1 }' | sort -u || true)
         if [ -z "$found" ]; then
             warn "$name is not in the DNS yet. It needs an A record with $ADDRESS"
+            BY_ADDRESS=$HTTPS
         elif [ -z "$(grep -xF -- "$here" <<<"$found" || true)" ]; then
             warn "$name leads to $(paste -sd ' ' - <<<"$found"), and this server is $ADDRESS. Until the DNS is changed, links
       with it do not work, and there is no certificate for it"
+            BY_ADDRESS=$HTTPS
         fi
     done
 }

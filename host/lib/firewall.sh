@@ -46,6 +46,11 @@ wanted_ports() {
             sed -n 's/^ *"port": \([0-9]\{1,5\}\),\{0,1\}$/\1/p' "$config"
         fi
         if grep -q '"panel_domain": "..*"' "$config"; then web=yes; fi
+        if grep -q '"panel_by_address": true' "$config"; then
+            for port in "$(env_get HTTP_PORT)" "$(env_get PANEL_HTTPS_PORT)"; do
+                case $port in 127.0.0.1:* | "") ;; *) printf '%s\n' "${port##*:}" ;; esac
+            done
+        fi
         if [ "$web" = yes ]; then
             for port in "$(env_get HTTP_PORT)" "$(env_get HTTPS_PORT)"; do
                 case $port in 127.0.0.1:* | "") ;; *) printf '%s\n' "${port##*:}" ;; esac

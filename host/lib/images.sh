@@ -6,7 +6,7 @@
 # What the images are built on, by the name of the variable; each may be set to another one.
 declare -A BASES=([PYTHON_IMAGE]=python:3.12-slim-bookworm [NODE_IMAGE]=node:20-bookworm-slim
     [MTG_IMAGE]=nineseconds/mtg:2.2.8 [BASE_IMAGE]=debian:bookworm-slim
-    [NGINX_IMAGE]=nginx:1.30 [CERTBOT_IMAGE]=certbot/certbot:v4.0.0)
+    [NGINX_IMAGE]=nginx:1.30 [CERTBOT_IMAGE]=certbot/certbot:v5.8.0)
 # A registry that has both images under their version, such as docker.io/somebody.
 REGISTRY=${MTPROTO_REGISTRY:-}
 # Where Docker Hub's images are had from instead, such as mirror.example.
@@ -95,7 +95,21 @@ provide_images() {
     provide_proxy_image
     provide_panel_image
     must_pull "$NGINX_IMAGE"
-    if [ "$HTTPS" = yes ]; then must_pull "$CERTBOT_IMAGE"; fi
+    provide_certbot
+}
+
+# certbot asks for certificates; without a domain the panel does without it, if it must. Sets CERTBOT: yes or no.
+CERTBOT=no
+provide_certbot() {
+    if [ "$HTTPS" != yes ]; then return; fi
+    CERTBOT=yes
+    if [ -n "$DOMAIN" ]; then
+        must_pull "$CERTBOT_IMAGE"
+    elif ! pull "$CERTBOT_IMAGE"; then
+        CERTBOT=no
+        warn "the image $CERTBOT_IMAGE could not be pulled, so nobody asks for a certificate for this server's address: the
+      panel makes one itself, which browsers warn of. To try again: $AGAIN"
+    fi
 }
 
 prove_docker_with_an_image() {

@@ -7,7 +7,7 @@ FIRST_LINK="" FIRST_PASSWORD="" ADMIN_NAME=""
 
 write_settings_of_stack() {
     local profiles=""
-    if [ "$HTTPS" = yes ]; then profiles=ssl; fi
+    if [ "$CERTBOT" = yes ]; then profiles=ssl; fi
     env_set VERSION "$VERSION" PANEL_IMAGE "$PANEL_IMAGE" NGINX_IMAGE "$NGINX_IMAGE" CERTBOT_IMAGE "$CERTBOT_IMAGE" \
         PYTHON_IMAGE "$PYTHON_IMAGE" NODE_IMAGE "$NODE_IMAGE" MTG_IMAGE "$MTG_IMAGE" BASE_IMAGE "$BASE_IMAGE" \
         DATA_DIR "$MTPROTO_HOME/data" EDGE_DIR "$MTPROTO_HOME/data/nginx" \
@@ -17,6 +17,11 @@ write_settings_of_stack() {
         NGINX_IP "$NGINX_IP" MTPROTO_COMMAND "$(if [ -x "$MTPROTO_BIN/mtproto" ]; then printf mtproto; fi)" \
         TZ "${MTPROTO_TZ:-$(time_zone)}"
     local name
+    if [ "$BY_ADDRESS" = yes ]; then
+        env_set PANEL_HTTPS_PORT "$PANEL_HTTPS_PORT"
+    else
+        env_unset PANEL_HTTPS_PORT
+    fi
     for name in PIP_INDEX_URL NPM_REGISTRY TIME_SITES MTPROTO_REGISTRY MTPROTO_RELEASE_URL; do
         if [ -n "${!name:-}" ]; then env_set "$name" "${!name}"; fi
     done
@@ -27,8 +32,8 @@ write_answers() {
     env_set MTPROTO_HOME "$MTPROTO_HOME" MTPROTO_DOMAIN "$DOMAIN" MTPROTO_HTTPS "$HTTPS" MTPROTO_EMAIL "$EMAIL" \
         MTPROTO_BASE_PORT "$BASE_PORT" MTPROTO_PORT_443 "$PORT_443" MTPROTO_NAMING "$NAMING" \
         MTPROTO_ADDRESS "$ADDRESS" MTPROTO_FIRST_USER "$FIRST_USER"
-    # Nobody was asked: a domain that comes later brings the questions with it.
-    if [ -z "$DOMAIN" ]; then env_unset MTPROTO_HTTPS MTPROTO_NAMING; fi
+    # Nobody was asked: a domain that comes later brings the question with it.
+    if [ -z "$DOMAIN" ]; then env_unset MTPROTO_NAMING; fi
 }
 
 # The zone that this server is in, as the panel's midnight is when traffic is reset.
@@ -69,6 +74,7 @@ wanted_settings() {
     local panel
     printf 'server_domain=%s server_ip=%s proxy_port=%s acme_email=%s\n' "$DOMAIN" "$ADDRESS" "$BASE_PORT" "$EMAIL"
     panel=$(panel_domain)
+    if [ "$BY_ADDRESS" = yes ]; then printf 'panel_by_address=true\n'; else printf 'panel_by_address=false\n'; fi
     if [ "$NAMING" = own ]; then printf 'sni_base_domain=%s sni_mode=own\n' "$DOMAIN"; fi
     printf 'panel_domain=%s\n' "$panel"
     if [ "$PORT_443" = yes ]; then printf 'port_443_mode=true\n'; else printf 'port_443_mode=false\n'; fi
@@ -84,7 +90,7 @@ apply_settings() {
     while IFS= read -r line; do
         if [ -e "$applied" ] && grep -qxF -- "$line" "$applied"; then continue; fi
         # What a new installation has anyway.
-        case $line in panel_domain= | port_443_mode=false) if [ ! -e "$applied" ]; then continue; fi ;; esac
+        case $line in panel_domain= | port_443_mode=false | panel_by_address=false) if [ ! -e "$applied" ]; then continue; fi ;; esac
         # shellcheck disable=SC2086
         if said=$(panel settings set $line 2>&1 </dev/null); then
             log "settings set $line: $said"
@@ -158,6 +164,7 @@ python3 -m app.cli %s" "$1"
 read_first_password() {
     local said
     FIRST_PASSWORD=""
+    find_door
     if said=$(panel first-password --json 2>/dev/null </dev/null); then
         FIRST_PASSWORD=$(json_field password "$said") ADMIN_NAME=$(json_field username "$said")
     fi
@@ -169,23 +176,75 @@ read_first_password() {
     fi
 }
 
-# --- The way to the panel without a domain: a certificate for the bare address is to come in here. Until then the
-# panel listens on this machine only, and the tunnel is the way. ---
+# --- The way to the panel: under its domain, or at the bare address, by HTTPS; the tunnel is the last one. ---
+
+# What the panel says of itself at the bare address: "" if it is not there. The fingerprint is that of a certificate
+# which it made itself, "" for one of an authority.
+DOOR_URL="" DOOR_FINGERPRINT=""
+find_door() {
+    local said
+    DOOR_URL="" DOOR_FINGERPRINT=""
+    [ "$BY_ADDRESS" = yes ] || return 0
+    said=$(panel status --json 2>>"$LOG" </dev/null) || return 0
+    DOOR_URL=$(json_field url "$said")
+    if grep -q '"self_signed": true' <<<"$said"; then DOOR_FINGERPRINT=$(json_field fingerprint "$said"); fi
+}
+
+# The panel asks by itself, too; asked here, the closing words say how it went.
+ask_for_certificate() {
+    local said
+    [ -n "$DOOR_URL" ] || return 0
+    if is_private "$ADDRESS"; then
+        warn "no authority issues a certificate for $ADDRESS, which only this network knows: the panel has made one itself"
+        return
+    fi
+    # Why there is none was said already.
+    if [ "$CERTBOT" = no ]; then return; fi
+    note "asking for a certificate for $ADDRESS"
+    if said=$(panel certificates renew 2>&1 </dev/null); then
+        log "certificates renew: $said"
+    else
+        log "certificates renew: $said"
+        warn "there is no certificate of an authority for $ADDRESS yet:"
+        say "$(sed 's/^Error: //; s/^/      /' <<<"$said")"
+        say "      The panel has made one itself, and goes on asking. At once: $(cli_command "certificates renew")"
+    fi
+    find_door
+}
+
 panel_address() {
-    if [ "$HTTPS$HTTPS_WAITS" = yesno ]; then printf 'https://%s' "$(panel_domain)"; else printf 'http://127.0.0.1:%s' "$PANEL_PORT"; fi
+    if [ -n "$DOMAIN" ] && [ "$HTTPS$HTTPS_WAITS" = yesno ]; then
+        printf 'https://%s' "$(panel_domain)"
+    elif [ -n "$DOOR_URL" ]; then
+        printf '%s' "$DOOR_URL"
+    else
+        printf 'http://127.0.0.1:%s' "$PANEL_PORT"
+    fi
 }
 
 way_to_the_panel() {
-    if [ "$HTTPS$HTTPS_WAITS" = yesyes ]; then
+    local until_then="It answers on this server only. From your own computer, run this first, and leave it open:"
+    if [ -n "$DOMAIN" ] && [ "$HTTPS$HTTPS_WAITS" = yesyes ]; then
         show "           When $(panel_domain) leads to this server, run the repair below: then it is there by HTTPS, too."
     fi
-    if [ "$HTTPS$HTTPS_WAITS" = yesno ]; then
+    if [ -n "$DOMAIN" ] && [ "$HTTPS$HTTPS_WAITS" = yesno ]; then
         show "           It is there as soon as its certificate is, most often within a minute. If it does not come:"
         show "           $(cli_command "certificates list")"
-        show "Until then, from your own computer, and then http://127.0.0.1:$PANEL_PORT:"
-    else
-        show "It answers on this server only. From your own computer, run this first, and leave it open:"
+        if [ -n "$DOOR_URL" ]; then
+            show "It is also at $DOOR_URL, until you say otherwise:"
+            show "           $(cli_command "settings set panel_by_address=false")"
+        fi
+        until_then="Until then, from your own computer, and then http://127.0.0.1:$PANEL_PORT:"
     fi
+    if [ -n "$DOOR_URL" ]; then
+        if [ -n "$DOOR_FINGERPRINT" ]; then
+            show "           Browsers warn of its certificate, which is its own. Go on only if they show this fingerprint (SHA-256):"
+            show "           $DOOR_FINGERPRINT"
+        fi
+        show "           A firewall of the provider has to let port ${PANEL_HTTPS_PORT##*:} through, and 80 for the certificate."
+        return
+    fi
+    show "$until_then"
     show "           ssh -L $PANEL_PORT:127.0.0.1:$PANEL_PORT root@${DOMAIN:-${ADDRESS:-THIS-SERVER}}"
 }
 

@@ -56,15 +56,15 @@ choose_port() {
 }
 
 # Where nginx is published: 80 and 443 for everybody; where somebody else has them and nobody needs them of us, on this
-# machine only.
+# machine only. Without a domain, a certificate for the bare address needs 80, and the panel does without it.
 choose_web_ports() {
     local port taken needed=no
-    if [ "$HTTPS" = yes ] || [ "$PORT_443" = yes ]; then needed=yes; fi
+    if [ "$PORT_443" = yes ] || { [ "$HTTPS" = yes ] && [ -n "$DOMAIN" ]; }; then needed=yes; fi
     HTTP_PORT=$(env_get HTTP_PORT) HTTPS_PORT=$(env_get HTTPS_PORT)
     HTTP_PORT=${MTPROTO_HTTP_PORT:-${HTTP_PORT:-80}} HTTPS_PORT=${MTPROTO_HTTPS_PORT:-${HTTPS_PORT:-443}}
+    # A place that was only a way out is given back.
+    if [ "$needed$HTTPS" != nono ]; then case $HTTP_PORT in 127.0.0.1:*) HTTP_PORT=80 ;; esac; fi
     if [ "$needed" = yes ]; then
-        # A place that was only a way out is given back.
-        case $HTTP_PORT in 127.0.0.1:*) HTTP_PORT=80 ;; esac
         case $HTTPS_PORT in 127.0.0.1:*) HTTPS_PORT=443 ;; esac
     fi
     for port in HTTP_PORT HTTPS_PORT; do
@@ -74,7 +74,12 @@ choose_web_ports() {
             fail "port ${!port##*:} is taken by $taken; HTTPS under a domain, and port-443 mode, need it. Stop that program,
 or move it to another port. Without both of them nothing of it is needed." "$AGAIN --domain '' --port-443 no"
         fi
-        warn "port ${!port##*:} is taken by $taken, and stays so: without a domain nothing needs it of us"
+        if [ "$port$HTTPS" = HTTP_PORTyes ]; then
+            warn "port ${!port##*:} is taken by $taken, and stays so. Without it no authority issues a certificate for this
+      server's address: the panel makes one itself, which browsers warn of"
+        else
+            warn "port ${!port##*:} is taken by $taken, and stays so: without a domain nothing needs it of us"
+        fi
         taken=$(next_free $((${!port##*:} + 8000)))
         RESERVED+=" $taken "
         printf -v "$port" '127.0.0.1:%s' "$taken"

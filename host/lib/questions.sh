@@ -5,7 +5,7 @@
 
 # Where answers are read from: "" if nobody can be asked.
 TERMINAL=""
-DOMAIN="" HTTPS="" EMAIL="" BASE_PORT="" PORT_443="" NAMING="" ADDRESS="" FIRST_USER=""
+DOMAIN="" HTTPS="" PANEL_HTTPS_PORT="" EMAIL="" BASE_PORT="" PORT_443="" NAMING="" ADDRESS="" FIRST_USER=""
 PANEL_PORT="" UPSTREAM_SOCKS5=${MTPROTO_UPSTREAM_SOCKS5:-}
 SWAP_MB=0
 
@@ -126,6 +126,17 @@ check_base_port() {
     fi
 }
 
+# Empty: 9443, or the first one after it that is free.
+check_panel_https_port() {
+    CHECKED=$1 WRONG=""
+    if [ -z "$1" ]; then return; fi
+    check_port_number "${1##*:}"
+    CHECKED=$1
+    if [ -z "$WRONG" ]; then
+        case $1 in 80 | 443) WRONG="$1 is nginx's already: choose another port" ;; esac
+    fi
+}
+
 check_naming() {
     CHECKED=${1,,} WRONG=""
     case $CHECKED in own | pool) ;; *) WRONG="'$1': own or pool is allowed" ;; esac
@@ -168,8 +179,9 @@ ask_questions() {
     if [ -n "$DOMAIN" ]; then
         answer HTTPS yes check_yes_no "The panel by HTTPS under it, with a certificate of Let's Encrypt?"
     else
-        only_with_a_domain HTTPS no check_yes_no "--https yes needs --domain: a certificate is issued for a name."
+        answer HTTPS yes check_yes_no "The panel by HTTPS at this server's address (else only through an SSH tunnel)?"
     fi
+    answer PANEL_HTTPS_PORT "" check_panel_https_port
     if [ "$HTTPS" = yes ]; then
         answer EMAIL "" check_email "An e-mail address for the certificate authority, or none?"
     else
@@ -220,6 +232,7 @@ choose_ports() {
     choose_port "$PANEL_PORT" "the panel" "$chosen"
     PANEL_PORT=$CHOSEN_PORT
     RESERVED+=" $PANEL_PORT $BASE_PORT "
+    choose_panel_https_port
     choose_web_ports
     if [ "$PORT_443" = no ] && ! is_installed; then
         chosen=no
@@ -227,4 +240,24 @@ choose_ports() {
         choose_port "$BASE_PORT" "the first user's proxy" "$chosen"
         BASE_PORT=$CHOSEN_PORT
     fi
+}
+
+# The port of the panel at the bare address. An address before it, address:number, is somebody's own wish.
+choose_panel_https_port() {
+    local port chosen=yes
+    if [ "$HTTPS" != yes ]; then
+        PANEL_HTTPS_PORT=""
+        return
+    fi
+    PANEL_HTTPS_PORT=${PANEL_HTTPS_PORT:-$(env_get PANEL_HTTPS_PORT)}
+    if [ -z "$PANEL_HTTPS_PORT" ]; then PANEL_HTTPS_PORT=9443 chosen=no; fi
+    port=${PANEL_HTTPS_PORT##*:}
+    if [[ $RESERVED == *" $port "* ]]; then
+        [ "$chosen" = no ] || fail_answer "port $port can't be the panel's by HTTPS and another one's, too."
+        PANEL_HTTPS_PORT=$(next_free "$port")
+    else
+        choose_port "$port" "the panel by HTTPS" "$chosen"
+        if [ "$CHOSEN_PORT" != "$port" ]; then PANEL_HTTPS_PORT=$CHOSEN_PORT; fi
+    fi
+    RESERVED+=" ${PANEL_HTTPS_PORT##*:} "
 }

@@ -94,8 +94,9 @@ run_server() {
     add_first_user
     read_first_password
 
-    step "Firewall"
+    step "Firewall and HTTPS"
     open_firewall
+    ask_for_certificate
 
     step "Does the first proxy lead to Telegram?"
     probe_first_user

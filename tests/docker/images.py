@@ -251,7 +251,9 @@ def ensure_nginx() -> str:
 
 def ensure_certbot() -> str:
     """Stands in for certbot/certbot."""
-    return build("certbot", (BASES / "certbot.Dockerfile").read_text(), {}, {"BASE": ensure_base()})
+    version = re.search(r"certbot/certbot:v([\d.]+)", (ROOT / "docker-compose.yml").read_text())[1]
+    return build("certbot", (BASES / "certbot.Dockerfile").read_text(), {},
+                 {"BASE": ensure_python(), "CERTBOT": f"certbot=={version}"})
 
 
 def panel_arguments() -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import re
 import socket
 import ssl
@@ -10,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -17,9 +19,12 @@ from cryptography import x509
 
 from app.certificates.certbot import START, Certbot
 from app.certificates.manager import CertificateManager, Result, Store
+from app.certificates.selfsigned import SelfSigned
 from app.config.model import Config
+from app.control.port443 import Port443
 from app.edge.base import EdgeConfig
 from app.ledger.ledger import Ledger
+from app.lib.portmap import DOOR
 from app.messages import sentence
 from app.runtimes.docker.service import ROLE, Service
 from tests.docker import images
@@ -46,7 +51,7 @@ class ManagedCertificates:
     routes: dict[str, str] = field(default_factory=dict)
     later: float = 0
 
-    def config(self, **more: str) -> Config:
+    def config(self, **more: object) -> Config:
         return Config(panel_domain=PANEL, acme_directory=self.pebble.directory, **more)
 
     def renew_due(self, names: tuple[str, ...] = NAMES, **how: bool) -> list[Result]:
@@ -196,6 +201,34 @@ def test_a_name_that_can_not_be_proven_is_told_with_the_reason_and_left_out(mana
     assert managed.renew_due(names, asked=True) == [Result("cover-1", True)]
     managed.serve(names)
     assert managed.served("lost.example.com") == managed.served("fine.example.com")
+
+
+def test_the_bare_address_gets_a_certificate_for_itself_and_a_renewed_one_later(managed: ManagedCertificates) -> None:
+    config = managed.config(panel_by_address=True, panel_path="a-path-nobody-knows", server_ip=managed.lab.ip)
+    own = SelfSigned(managed.root.parent)
+
+    def serve() -> x509.Certificate:
+        port443 = Port443(managed.lab.nginx, managed.manager, door_port=8443, self_signed=own)
+        managed.lab.nginx.apply(port443.site(config, {}, datetime.fromtimestamp(time.time() + managed.later, UTC)))
+        context = ssl.create_default_context(cafile=str(managed.root))
+        plain = socket.create_connection((managed.lab.ip, DOOR), 30)
+        with context.wrap_socket(plain, server_hostname=managed.lab.ip) as stream:
+            return x509.load_der_x509_certificate(stream.getpeercert(binary_form=True))
+
+    with pytest.raises(ssl.SSLCertVerificationError, match="self-signed"):
+        serve()
+    assert Result("address", True) in managed.manager.renew_due(config, NAMES)
+    first = serve()
+    names = first.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.IPAddress) == [ipaddress.ip_address(managed.lab.ip)]
+    assert not names.get_values_for_type(x509.DNSName)
+    try:
+        managed.later = first.not_valid_after_utc.timestamp() - 86400 - time.time()
+        assert Result("address", True) in managed.manager.renew_due(config, NAMES)
+        assert serve().serial_number != first.serial_number
+    finally:
+        managed.later = 0
+        managed.serve()
 
 
 def test_an_authority_that_can_not_be_reached_is_told(managed: ManagedCertificates) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
 import ipaddress
 import json
@@ -14,6 +15,7 @@ import ssl
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -41,7 +43,7 @@ class Stack:
         self.more = more
         self.project = f"mtprototest{secrets.token_hex(4)}"
         self.network, self.panel_network = f"{self.project}-net", f"0-{self.project}"
-        self.http, self.https, self.panel = free_port(), free_port(), free_port()
+        self.http, self.https, self.panel, self.door = (free_port() for _ in range(4))
         # A network that no other stack of these tests has, outside what Docker itself hands out.
         self.prefix = f"10.{secrets.choice(range(100, 250))}.{secrets.choice(range(1, 250))}"
         self.env = {
@@ -50,7 +52,7 @@ class Stack:
             "PANEL_NETWORK": self.panel_network, "PANEL_SUBNET": f"{self.prefix}.128/28",
             "PANEL_IP": f"{self.prefix}.141", "NGINX_IP": f"{self.prefix}.142",
             "HTTP_PORT": f"127.0.0.1:{self.http}", "HTTPS_PORT": f"127.0.0.1:{self.https}",
-            "PANEL_PORT": str(self.panel), **env}
+            "PANEL_PORT": str(self.panel), "PANEL_HTTPS_PORT": f"127.0.0.1:{self.door}", **env}
 
     def compose(self, *arguments: str, stdin: bytes | None = None) -> str:
         return run("env", *(f"{key}={value}" for key, value in self.env.items()), "docker-compose",
@@ -180,7 +182,7 @@ def test_without_any_setting_everybody_reaches_80_and_443_and_only_this_machine_
     services = config["services"]
     assert sorted(services) == ["app", "certbot", "nginx"]
     assert services["nginx"]["ports"] == [{"published": 80, "target": 80}, {"published": 443, "target": 443},
-                                          "127.0.0.1:8080:8080/tcp"]
+                                          "127.0.0.1::8449/tcp", "127.0.0.1:8080:8080/tcp"]
     assert "ports" not in services["app"] and "ports" not in services["certbot"]
     for name in ("nginx", "certbot"):
         assert re.search(r":v?\d+\.\d+", services[name]["image"]), "a pinned version"
@@ -360,6 +362,23 @@ def test_the_panel_is_on_no_port_that_the_internet_reaches(stack: Stack, admin: 
     with socket.create_connection(("127.0.0.1", stack.https), 10) as plain:
         with pytest.raises(ssl.SSLError, match="(?i)unrecognized.name"):
             context.wrap_socket(plain, server_hostname="panel.example")
+
+
+def test_without_a_domain_the_panel_is_by_https_at_the_bare_address_under_its_path(stack: Stack) -> None:
+    stack.manage("settings", "set", "server_ip=127.0.0.1", "panel_by_address=true")
+    try:
+        door = stack.manage("status")["edge"]["by_address"]
+        assert door["self_signed"] and door["url"].startswith(f"https://127.0.0.1:{stack.door}/")
+        own = ssl.get_server_certificate(("127.0.0.1", stack.door))
+        assert hashlib.sha256(ssl.PEM_cert_to_DER_cert(own)).digest().hex(":").upper() == door["fingerprint"]
+        context = ssl.create_default_context(cadata=own)  # who has compared the fingerprint trusts it from then on
+        for path, shown in (("/login", False), (urlsplit(door["url"]).path + "login", True)):
+            with socket.create_connection(("127.0.0.1", stack.door), 10) as plain, \
+                    context.wrap_socket(plain, server_hostname="127.0.0.1") as stream:
+                status, page = ask(stream, f"127.0.0.1:{stack.door}", path)
+            assert ("csrf_token" in page) == shown and status == (200 if shown else 404)
+    finally:
+        stack.manage("settings", "set", "panel_by_address=false")
 
 
 def test_a_telegram_client_passes_through_the_link_from_the_browser(stack: Stack, admin: Browser) -> None:

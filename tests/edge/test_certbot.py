@@ -84,5 +84,21 @@ def test_another_authority_is_called_by_its_address() -> None:
     assert str(told).startswith("https://acme.example/dir could not check a.example.com: no (the domain's CAA record")
 
 
+def test_certbot_5_calls_names_identifiers_and_an_address_has_no_records() -> None:
+    printed = unchecked(("203.0.113.7", "connection", "203.0.113.7: Timeout during connect (likely firewall problem)"))
+    told = failure(printed.replace("Domain:", "Identifier:"), ("203.0.113.7",))
+    assert (str(told), told.refused) == (
+        ("Let's Encrypt could not check 203.0.113.7: 203.0.113.7: Timeout during connect (likely firewall problem) "
+         "(port 80 of that address must be open to the internet, and lead to this nginx)"), {"203.0.113.7"})
+
+
+@pytest.mark.parametrize("printed", [
+    "usage: \n  certbot [SUBCOMMAND] [options]\ncertbot: error: unrecognized arguments: --ip-address 203.0.113.7",
+    "The webroot plugin is not working. Certbot does not currently support IP addresses with it."])
+def test_a_certbot_that_knows_no_addresses_is_told_and_costs_no_pause(printed: str) -> None:
+    told = failure(printed, ("203.0.113.7",))
+    assert isinstance(told, NotAsked) and "5.4 or newer" in str(told) and "CERTBOT_IMAGE" in str(told)
+
+
 def test_a_certbot_that_is_busy_was_not_asked() -> None:
     assert isinstance(failure("Another instance of Certbot is already running.\n" + END, NAMES), NotAsked)

@@ -6,13 +6,17 @@ import fcntl
 import os
 import sqlite3
 import stat
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from app.certificates import pem
 from app.certificates.certbot import START, CertificateFailure, NotAsked
 from app.certificates.manager import COLLECT, CertificateManager, Result, Store
 from app.certificates.renewal import BETWEEN_ADDITIONS
+from app.certificates.selfsigned import SelfSigned
 from app.config.model import Config
 from app.ledger.ledger import Ledger
 from app.messages import Problem, sentence, text
@@ -256,3 +260,80 @@ def test_what_nobody_needs_any_more_is_no_trouble_any_more(managed: ManagedCerti
     assert managed.row["panel"].problem
     managed.manager.renew_due(Config(), ())
     assert managed.row == {}, "nobody is told that it failed, or that it ends"
+
+
+# The bare address
+
+DOOR = Config(panel_by_address=True, panel_path="a-path-nobody-knows", server_ip="203.0.113.7")
+
+
+def test_the_address_gets_a_certificate_of_six_days_which_is_renewed_by_itself(managed: ManagedCertificates) -> None:
+    managed.certbot.days = 160 / 24
+    assert managed.manager.renew_due(DOOR, ()) == [Result("address", True)]
+    assert managed.store.load()["address"].domains == ("203.0.113.7",)
+    managed.asked_for()
+    managed.now += 4 * DAY
+    assert managed.manager.renew_due(DOOR, ()) == []
+    managed.now += DAY
+    assert managed.manager.renew_due(DOOR, ()) == [Result("address", True)]
+    assert managed.asked_for() == [("address", ("203.0.113.7",), True)]
+
+
+def test_a_server_that_moves_to_another_address_gets_a_certificate_for_that(managed: ManagedCertificates) -> None:
+    managed.manager.renew_due(DOOR, ())
+    managed.now += HOUR
+    moved = DOOR.model_copy(update={"server_ip": "2001:db8::7"})
+    assert managed.manager.renew_due(moved, ()) == [Result("address", True)]
+    assert managed.store.load()["address"].domains == ("2001:db8::7",)
+
+
+@pytest.mark.parametrize("config", [
+    Config(server_ip="203.0.113.7"), DOOR.model_copy(update={"panel_path": ""}),
+    DOOR.model_copy(update={"server_ip": "10.0.0.4"}), DOOR.model_copy(update={"server_ip": "fd00::4"}),
+    DOOR.model_copy(update={"server_ip": ""})])
+def test_nobody_is_asked_for_an_address_that_is_not_served_or_no_authority_can_reach(
+        managed: ManagedCertificates, config: Config) -> None:
+    assert managed.manager.renew_due(config, ()) == [] and managed.asked_for() == []
+
+
+def test_an_authority_of_the_operators_own_is_asked_for_a_private_address(managed: ManagedCertificates) -> None:
+    config = DOOR.model_copy(update={"server_ip": "10.0.0.4", "acme_directory": "https://ca.lan/directory"})
+    assert managed.manager.renew_due(config, ()) == [Result("address", True)]
+
+
+def test_a_certificate_of_the_address_is_forgotten_when_it_is_served_no_more(managed: ManagedCertificates) -> None:
+    managed.certbot.days = 160 / 24
+    managed.manager.renew_due(DOOR, ())
+    managed.manager.renew_due(Config(), ())
+    assert managed.row == {}
+    managed.now += 8 * DAY
+    managed.manager.renew_due(Config(), ())
+    assert managed.store.load() == {}
+
+
+# The panel's own one
+
+
+def test_a_certificate_that_signs_itself_stays_the_same_until_it_ends_soon_or_the_address_is_another(
+        tmp_path: Path) -> None:
+    own, now = SelfSigned(tmp_path), datetime(2026, 11, 27, tzinfo=UTC)
+    first = own.certificate("203.0.113.7", now)
+    assert first.domains == ("203.0.113.7",) and first.not_after - first.not_before <= timedelta(days=825)
+    assert stat.S_IMODE((tmp_path / "panel-self-signed.pem").stat().st_mode) == 0o600
+    assert SelfSigned(tmp_path).certificate("203.0.113.7", now + timedelta(days=700)) == first
+    later = own.certificate("203.0.113.7", first.not_after - timedelta(days=29))
+    assert later != first and later.not_after > first.not_after
+    assert own.certificate("2001:db8::7", now).domains == ("2001:db8::7",)
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 100, b"\xff\xfe", b"-----BEGIN CERTIFICATE-----\nMIIX\n"])
+def test_a_damaged_one_is_made_anew(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "panel-self-signed.pem").write_bytes(content)
+    assert SelfSigned(tmp_path).certificate("203.0.113.7", datetime.now(UTC)).key
+
+
+def test_two_that_need_it_at_once_get_the_same_one(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: SelfSigned(tmp_path).certificate("203.0.113.7", now), range(8)))
+    assert len({pem.fingerprint(each) for each in found}) == 1

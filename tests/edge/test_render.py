@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.edge.base import Certificate, EdgeConfig, EdgeFailure
+from app.edge.base import Certificate, Door, EdgeConfig, EdgeFailure
 from app.edge.nginx import cover
 from app.edge.nginx.nginx_errors import refusal
-from app.edge.nginx.render import RenderContext, render
+from app.edge.nginx.render import TEMPLATES, RenderContext, render
 from app.messages import sentence
 from tests.support.problems import codes
 
@@ -244,3 +244,47 @@ def test_every_link_of_the_cover_site_leads_to_a_page_of_it_and_none_elsewhere()
 def test_a_file_of_the_operators_may_have_a_name_that_is_no_text():
     named = os.fsdecode(b"caf\xe9.conf")
     assert f"custom.d/{named}" in render(SITE, replace(AROUND, custom={named: b"#"}))
+
+
+# The panel at the bare address
+
+BY_ADDRESS = replace(SITE, door=Door("a-path-nobody-knows", certificate("address", "203.0.113.7")))
+
+
+def test_without_the_bare_address_nothing_of_it_is_there():
+    assert "8449" not in text(path="stream.d/port443.conf") and "8450" not in text()
+
+
+def test_the_panel_at_the_bare_address_is_under_its_path_and_everything_else_is_a_strangers():
+    block, = servers("127.0.0.1:8450", BY_ADDRESS)
+    assert "certs/address.pem" in block and "location ^~ /a-path-nobody-knows/ {" in block
+    assert "proxy_set_header X-Forwarded-Prefix /a-path-nobody-knows;" in block
+    assert "parts/cover.conf" in block
+    assert "parts/cover.conf" not in servers("127.0.0.1:8450", replace(BY_ADDRESS, unknown_sni="close"))[0]
+    assert "listen [::]:8449;" in text(BY_ADDRESS, "stream.d/port443.conf")
+    fenced = text(BY_ADDRESS, "stream.d/port443.conf", replace(AROUND, proxies="172.28.0.0/16"))
+    assert fenced.count("deny 172.28.0.0/16;") == 2, "no proxy reaches the panel by that port"
+    assert render(BY_ADDRESS, AROUND)["certs/address.key"] == b"KEY of address"
+    # And 443 is as it was.
+    assert backends(BY_ADDRESS) == backends(SITE)
+
+
+def test_there_the_panel_is_told_and_sends_what_it_does_under_its_name_but_what_would_hold_for_every_port():
+    own = (TEMPLATES.parent / "panel.conf").read_text()
+    block, = servers("127.0.0.1:8450", BY_ADDRESS)
+
+    def said(where: str) -> set[str]:
+        return {" ".join(line.split()) for line in where.splitlines()
+                if line.strip().startswith(("add_header", "proxy_", "client_max", "access_log", "error_log",
+                                            "return 502"))}
+
+    assert said(own) - said(block) == {
+        'add_header Strict-Transport-Security "max-age=31536000" always;', 'proxy_set_header X-Forwarded-Prefix "";',
+        "proxy_set_header X-Forwarded-Proto $scheme;"}
+    assert "Strict-Transport-Security \"" not in block
+
+
+@pytest.mark.parametrize("path", ["", "a/b", "a b", "a;}", "../a", "a" * 65, "\u0430"])
+def test_a_path_that_nginx_could_not_be_told_is_refused(path: str):
+    with pytest.raises(EdgeFailure, match="can't have the path"):
+        render(replace(SITE, door=Door(path, certificate("address", "203.0.113.7"))), AROUND)

@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.certificates.renewal import BETWEEN_ADDITIONS, MOST_NAMES, Wanted, due, pause, wanted, without
+from app.certificates.renewal import (
+    ADDRESS,
+    ADDRESS_PAUSE,
+    BETWEEN_ADDITIONS,
+    MOST_NAMES,
+    Wanted,
+    due,
+    pause,
+    wanted,
+    without,
+)
 from app.edge.base import Certificate
 from app.ledger.certificates import Row
 
@@ -41,6 +51,33 @@ def test_without_a_domain_no_certificate_is_wanted() -> None:
 def test_the_panel_has_a_certificate_of_its_own_and_the_base_domain_is_first_in_the_others() -> None:
     assert wanted("panel.example.com", ("example.com", "a.example.com"), {}) == [
         Wanted("panel", ("panel.example.com",)), Wanted("cover-1", ("example.com", "a.example.com"))]
+
+
+def test_the_bare_address_has_a_certificate_of_its_own() -> None:
+    assert wanted("panel.example.com", ("example.com",), {}, "203.0.113.7") == [
+        Wanted("panel", ("panel.example.com",)), Wanted("address", ("203.0.113.7",)),
+        Wanted("cover-1", ("example.com",))]
+    assert wanted("", (), {}, "2001:db8::7") == [Wanted("address", ("2001:db8::7",))]
+
+
+def test_a_certificate_of_six_days_is_renewed_two_days_before_its_end() -> None:
+    each, life = Wanted(ADDRESS, ("203.0.113.7",)), 160 / 24
+    assert not asked(each, certificate(ADDRESS, "203.0.113.7", left=2.5, life=life))
+    assert asked(each, certificate(ADDRESS, "203.0.113.7", left=2.2, life=life))
+
+
+def test_after_failures_the_address_is_asked_for_often_enough_to_be_there_before_the_end() -> None:
+    each, have = Wanted(ADDRESS, ("203.0.113.7",)), certificate(ADDRESS, "203.0.113.7", left=0.5, life=160 / 24)
+    row = Row(ADDRESS, ("203.0.113.7",), tried_at=NOW - ADDRESS_PAUSE, failures=12)
+    assert asked(each, have, row) and not asked(each, have, row, now=NOW - HOUR)
+    # Let's Encrypt takes five failures an hour.
+    assert pause(1, ADDRESS) == HOUR and pause(99, ADDRESS) == ADDRESS_PAUSE < pause(99)
+
+
+def test_another_address_is_asked_for_without_waiting_for_the_old_ones_pause() -> None:
+    each, have = Wanted(ADDRESS, ("198.51.100.9",)), certificate(ADDRESS, "203.0.113.7", left=5, life=160 / 24)
+    row = Row(ADDRESS, ("203.0.113.7",), tried_at=NOW - BETWEEN_ADDITIONS, failures=9)
+    assert asked(each, have, row)
 
 
 def test_a_hundred_names_fill_a_certificate() -> None:

@@ -137,7 +137,7 @@ def test_from_a_proxys_network_nothing_of_the_panel_answers(served: Lab):
     with guest(served, served.network) as proxy:
         request = b"GET / HTTP/1.0\r\n\r\n"
         doors = [(address, port) for address in (served.ip, f"{served.front}.254", f"{served.front}.1")
-                 for port in (443, 8080, 8081, 8082, 8448)]
+                 for port in (443, 8080, 8081, 8082, 8448, 8449, 8450)]
 
         def knock() -> list[str]:
             with ThreadPoolExecutor(len(doors)) as pool:  # whose threads are over there, too

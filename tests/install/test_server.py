@@ -41,7 +41,7 @@ def test_each_distribution_gets_from_nothing_to_a_panel_with_a_first_user(tmp_pa
     installed = [each for each in server.state["installed"] if "docker" in each or each == "containerd.io"]
     assert " ".join(installed) == EXPECTED[distribution]
     assert "first's proxy leads to Telegram: 41 ms" in answer.stdout
-    assert "http://127.0.0.1:8080" in answer.stdout and "ssh -L 8080:127.0.0.1:8080 root@203.0.113.7" in answer.stdout
+    assert "Panel:     https://203.0.113.7:9443/a-path-nobody-knows/\n" in answer.stdout
     assert server.declared()["server_ip"] == "203.0.113.7"
     assert (server.home / "current/docker-compose.yml").is_file()
     assert os.readlink(server.home / "current").startswith("releases/")
@@ -106,7 +106,7 @@ def test_an_answer_that_changes_is_applied(tmp_path: Path) -> None:
     assert server.declared()["server_domain"] == server.declared()["panel_domain"] == "proxy.example.com"
     assert server.declared()["acme_email"] == "me@example.com"
     assert server.settings()["COMPOSE_PROFILES"] == "ssl"
-    assert "certbot/certbot:v4.0.0" in server.state["images"]
+    assert "certbot/certbot:v5.8.0" in server.state["images"]
     assert "https://proxy.example.com" in answer.stdout
 
 
@@ -127,7 +127,7 @@ def test_a_domain_that_leads_elsewhere_is_told_and_no_obstacle(tmp_path: Path) -
     assert answer.code == 0, answer.told
     assert "proxy.example.com leads to 198.51.100.1, and this server is 203.0.113.7" in answer.stdout
     assert "the panel did not take panel_domain=proxy.example.com" in answer.stdout
-    assert "Panel:     http://127.0.0.1:8080\n" in answer.stdout and "ssh -L" in answer.stdout
+    assert "Panel:     https://203.0.113.7:9443/a-path-nobody-knows/\n" in answer.stdout
     # What was refused is tried again.
     server.change(refuses={})
     assert server.install().code == 0 and server.declared()["panel_domain"] == "proxy.example.com"
@@ -165,7 +165,7 @@ def test_ready_images_are_pulled_from_a_registry_or_loaded_from_a_file(tmp_path:
     assert not [call for call in server.calls("docker") if call.startswith("docker build")]
 
     server = ServerLab(tmp_path / "file", no_pull=[".*"])
-    (tmp_path / "images").write_text(f"mtproto-panel:{VERSION} mtg-custom nginx:1.30")
+    (tmp_path / "images").write_text(f"mtproto-panel:{VERSION} mtg-custom nginx:1.30 certbot/certbot:v5.8.0")
     answer = server.install("--images", str(tmp_path / "images"))
     assert answer.code == 0, answer.told
     assert not [call for call in server.calls("docker") if call.startswith(("docker build", "docker pull"))]
@@ -238,13 +238,13 @@ def test_ports_that_others_have_are_left_to_them(tmp_path: Path) -> None:
     assert server.settings()["HTTP_PORT"] == "127.0.0.1:8082" and server.settings()["HTTPS_PORT"] == "443"
 
 
-def test_without_its_domain_again_there_is_no_https(tmp_path: Path) -> None:
+def test_without_its_domain_again_the_panel_is_at_the_bare_address(tmp_path: Path) -> None:
     server = ServerLab(tmp_path, dns={"proxy.example.com": ["203.0.113.7"]})
     assert server.install("--domain", "proxy.example.com").code == 0
     answer = server.install("--domain", "")
     assert answer.code == 0, answer.told
     assert server.declared()["panel_domain"] == server.declared()["server_domain"] == ""
-    assert "ssh -L" in answer.stdout and server.settings()["COMPOSE_PROFILES"] == ""
+    assert "Panel:     https://203.0.113.7:9443/" in answer.stdout and server.settings()["COMPOSE_PROFILES"] == "ssl"
 
 
 def test_networks_that_others_have_are_left_to_them(tmp_path: Path) -> None:

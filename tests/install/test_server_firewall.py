@@ -56,7 +56,7 @@ def test_the_users_port_is_opened_follows_the_users_and_is_closed_by_a_removal(t
     server = protected(tmp_path, kind)
     before = opened(server.state, kind)
 
-    answer = server.install()
+    answer = server.install("--tunnel")
     assert answer.code == 0 and f"the firewall ({kind}) lets port 2443 through" in answer.stdout, answer.told
     assert sorted(opened(server.state, kind)) == sorted(before + expected(kind, 2443))
     unit = (tmp_path / "etc/systemd/system/mtproto-firewall.service").read_text()
@@ -77,28 +77,28 @@ def test_the_users_port_is_opened_follows_the_users_and_is_closed_by_a_removal(t
 
 def test_a_port_that_the_operator_opened_stays_open(tmp_path: Path) -> None:
     server = protected(tmp_path, "ufw", ufw=["allow 2443/tcp"])
-    assert server.install().code == 0 and server.state["ufw"] == ["allow 2443/tcp"]
+    assert server.install("--tunnel").code == 0 and server.state["ufw"] == ["allow 2443/tcp"]
     assert server.install("--uninstall", "--yes").code == 0 and server.state["ufw"] == ["allow 2443/tcp"]
 
 
 def test_on_port_443_that_one_and_the_port_for_proofs_are_all(tmp_path: Path) -> None:
     server = protected(tmp_path, "ufw")
-    assert server.install("--port-443", "yes").code == 0
+    assert server.install("--port-443", "yes", "--tunnel").code == 0
     assert sorted(server.state["ufw"]) == sorted(["allow 22/tcp", *expected("ufw", 80), *expected("ufw", 443)])
 
 
 def test_where_no_firewall_is_in_force_nothing_is_done_and_the_ports_are_named(tmp_path: Path) -> None:
     server = ServerLab(tmp_path, iptables=[f"INPUT {SSH}"])
     server.has("ufw", "firewall-cmd", "iptables", "ip6tables", "nft")
-    answer = server.install()
+    answer = server.install("--tunnel")
     assert answer.code == 0 and "needed from outside: 2443 (TCP)" in answer.stdout, answer.told
     assert server.state["iptables"] == [f"INPUT {SSH}"] and not (tmp_path / "etc/systemd").exists()
 
 
 def test_a_firewall_that_refuses_is_told_and_no_obstacle(tmp_path: Path) -> None:
     server = protected(tmp_path, "ufw", says={"^ufw allow": (1, "ERROR: problem running ufw-init")})
-    answer = server.install()
+    answer = server.install("--tunnel")
     assert answer.code == 0 and "could not be told to let port 2443 through" in answer.stdout, answer.told
     assert (server.home / "firewall.rules").read_text().strip() == ""
     server.change(says={})
-    assert server.install().code == 0 and expected("ufw", 2443)[0] in server.state["ufw"]
+    assert server.install("--tunnel").code == 0 and expected("ufw", 2443)[0] in server.state["ufw"]

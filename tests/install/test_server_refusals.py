@@ -148,7 +148,7 @@ def test_no_way_to_the_internet(server: ServerLab) -> None:
     (("--domain", "example.com:8080"), "is not a host name"),
     (("--domain", "localhost"), "is not a host name"),
     (("--https", "perhaps"), "--https: 'perhaps': yes or no is allowed"),
-    (("--https", "yes"), "--https yes needs --domain"),
+    (("--panel-https-port", "443"), "nginx's already"),
     (("--base-port", "70000"), "1 to 65535"),
     (("--base-port", "443"), "443 is nginx's"),
     (("--naming", "own"), "--naming own needs --domain"),

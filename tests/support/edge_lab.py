@@ -30,6 +30,7 @@ from docker.types import IPAMConfig, IPAMPool
 
 from app.edge.base import Certificate
 from app.edge.nginx.edge import Nginx
+from app.lib import portmap
 from app.runtimes.docker.service import ROLE, Service
 from tests.docker import images
 from tests.docker.images import ROOT
@@ -37,7 +38,7 @@ from tests.support.docker_lab import engine_or_skip, forget, unhurried
 
 #: What this lab's containers and networks carry, with the lab's own name as the value.
 LABEL = "mtproto.test.edge"
-PUBLISHED = (80, 443, 8080)
+PUBLISHED = (80, 443, 8080, portmap.DOOR)
 
 
 @dataclass
@@ -68,7 +69,7 @@ class Lab:
         return f"{self.prefix}.1"
 
     def address(self, port: int) -> tuple[str, int]:
-        """Where this machine reaches the container's port 80, 443 or 8080."""
+        """Where this machine reaches the container's port: 80, 443, 8080, or that of the door at the bare address."""
         return "127.0.0.1", self.ports[port]
 
     def start(self) -> None:

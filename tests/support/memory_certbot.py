@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import ipaddress
 from collections.abc import Callable, Sequence
 
 from cryptography import x509
@@ -11,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from app.certificates import pem
 from app.certificates.certbot import CertificateFailure
+from app.config.values import is_ip
 from app.edge.base import Certificate
 
 
@@ -22,11 +24,15 @@ def issue(name: str, domains: Sequence[str], begins: float, days: float = 90) ->
     built = (x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
              .serial_number(x509.random_serial_number())
              .not_valid_before(start).not_valid_after(start + datetime.timedelta(days=days))
-             .add_extension(x509.SubjectAlternativeName([x509.DNSName(domain) for domain in domains]), critical=True)
+             .add_extension(x509.SubjectAlternativeName(list(map(_general, domains))), critical=True)
              .sign(key, hashes.SHA256()))
     private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
                                 serialization.NoEncryption())
     return pem.parse(name, (built.public_bytes(serialization.Encoding.PEM) + private).decode())
+
+
+def _general(name: str) -> x509.GeneralName:
+    return x509.IPAddress(ipaddress.ip_address(name)) if is_ip(name) else x509.DNSName(name)
 
 
 class MemoryCertbot:

@@ -93,7 +93,8 @@ def test_the_first_admin_always_may(fleet: Fleet, stranger: Visitor, declaration
 
 def test_every_setting_of_port_443_is_on_the_page(admin: Visitor) -> None:
     of_nginx = SETTINGS[SETTINGS.index("port_443_mode"):SETTINGS.index("acme_email") + 1]
-    wanted = {"server_domain", "server_ip", "public_port", *of_nginx} - {"panel_hosts"}
+    wanted = {"server_domain", "server_ip", "public_port", "panel_by_address", *of_nginx} - {
+        "panel_hosts", "panel_path"}
     assert set(NAMES) == wanted
     page = read(admin.get("/settings").get_data(as_text=True))
     assert wanted <= {e.attributes.get("name") for e in page}
@@ -247,7 +248,7 @@ def test_port_443_that_does_not_come_up_is_off_again_and_says_why(admin: Visitor
 
 def test_the_switch_says_in_words_whether_it_is_on(admin: Visitor) -> None:
     page = admin.get("/settings").get_data(as_text=True)
-    switch = next(e for e in read(page) if e.attributes.get("role") == "switch")
+    switch = next(e for e in read(page) if e.attributes.get("id") == "port_443_mode")
     assert "port_443_mode-hint" in switch.attributes["aria-describedby"]
     assert "Off now" in text(page) and "On now" not in text(page)
 

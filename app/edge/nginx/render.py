@@ -22,10 +22,11 @@ TEMPLATES = Path(__file__).resolve().parents[3] / "nginx" / "templates"
 #: Where the folder of the panel is in the nginx container.
 MOUNTED = "/etc/nginx/edge"
 
-_PANEL, _COVER, _REJECT, _CLOSE = (f"127.0.0.1:{port}" for port in (portmap.PANEL_HTTPS, portmap.COVER,
-                                                                    portmap.REJECT, portmap.CLOSE))
+_PANEL, _COVER, _REJECT, _CLOSE, _DOOR = (f"127.0.0.1:{port}" for port in (portmap.PANEL_HTTPS, portmap.COVER,
+                                                                    portmap.REJECT, portmap.CLOSE, portmap.DOOR_HTTPS))
 _ADDRESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*:\d{1,5}")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
+_STEP = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _URL = re.compile(r"https://(?P<host>[A-Za-z0-9.-]+)(?P<port>:\d{1,5})?")
 
 
@@ -70,7 +71,9 @@ def render(site: EdgeConfig, around: RenderContext) -> dict[str, bytes]:
     cover_pairs = _best(site.own_names, site.certificates)
     panel = _secured((site.panel_domain,), panel_pair) if panel_pair else None
     covers = _covers(site.own_names, cover_pairs)
-    files = _pem_files([pair for pair in (panel_pair, *cover_pairs.values()) if pair])
+    door = _secured((), site.door.certificate) if site.door else None
+    files = _pem_files([pair for pair in (panel_pair, site.door and site.door.certificate, *cover_pairs.values())
+                        if pair])
 
     def text(template: str, **values: object) -> bytes:
         return _templates().get_template(template).render(listen=_listen(around.ipv6), ports=portmap, **values).encode()
@@ -78,7 +81,7 @@ def render(site: EdgeConfig, around: RenderContext) -> dict[str, bytes]:
     files["main.d/limits.conf"] = text("limits.conf.j2", worker_hours=int(site.nginx_worker_hours))
     files["stream.d/port443.conf"] = text(
         "stream.conf.j2", unknown=_unknown(site, panel, covers), backends=_backends(site, panel),
-        fence=_fence(around.proxies), share=int(site.nginx_connections_per_address))
+        fence=_fence(around.proxies), share=int(site.nginx_connections_per_address), door=_DOOR if door else "")
     files["parts/challenge.conf"] = text("challenge.conf.j2")
     files |= _cover_site(site, around, text)
     if around.timing:
@@ -86,7 +89,8 @@ def render(site: EdgeConfig, around: RenderContext) -> dict[str, bytes]:
     files |= {f"custom.d/{name}": content for name, content in around.custom.items()}
     secure = tuple(name for name in site.own_names if name in cover_pairs)
     values = {
-        "panel": panel, "covers": covers, "panel_upstream": around.panel,
+        "panel": panel, "door": door, "path": site.door.path if site.door else "", "covers": covers,
+        "panel_upstream": around.panel,
         "status": f"{around.status}:{portmap.NGINX_VERSION}" if around.status else str(portmap.NGINX_VERSION),
         "unknown_sees_cover": site.unknown_sni == "cover",
         "secure_names": ((site.panel_domain,) if panel else ()) + secure,
@@ -137,6 +141,8 @@ def _refuse_names(site: EdgeConfig) -> None:
     for name, address in site.routes.items():
         if not _ADDRESS.fullmatch(address):
             raise EdgeFailure("nginx.address", name=name, address=address)
+    if site.door and not _STEP.fullmatch(site.door.path):
+        raise EdgeFailure("nginx.path", path=site.door.path)
     if site.panel_domain and site.panel_domain in site.routes:
         raise EdgeFailure("nginx.panel_is_user", domain=site.panel_domain)
     if site.panel_domain and site.panel_domain in site.own_names:

@@ -8,6 +8,7 @@ TEMPLATES = {
         "{domain} is the panel's own name ({@panel_domain}) and a user's domain: give that user another one",
     "nginx.panel_is_cover":
         "{domain} is the panel's own name ({@panel_domain}) and the cover site's: give one of them another",
+    "nginx.path": "the panel can't have the path {path!r} at the bare address; allowed are A-Z, a-z, 0-9, _ and -",
     "nginx.certificate_name": "a certificate can't be called {name!r}",
     "nginx.certificate_twice": "two certificates are called {name!r}",
     "nginx.cover_url": "{@cover_url} is {value!r}; https:// and a host name is expected",
@@ -47,6 +48,8 @@ TEMPLATES = {
     "certbot.damaged": "certbot's files are damaged: {reason}",
     "certbot.busy": "certbot is busy with another request",
     "certbot.says_nothing": "it does not say why",
+    "certbot.too_old":
+        "this certbot is too old to ask for a certificate for an address: 5.4 or newer is needed (CERTBOT_IMAGE)",
     "certbot.failed": "certbot failed: {said}",
     "certbot.nothing":
         "certbot says that all is well, but its files hold no certificate for {domains}: docker compose logs certbot",
@@ -67,6 +70,7 @@ TEMPLATES = {
         "port 80 of this server must be open to the internet, at every address that the A and AAAA records name",
     "authority.advice_unauthorized":
         "the A and AAAA records must lead to this server, and its port 80 to this nginx",
+    "authority.advice_address": "port 80 of that address must be open to the internet, and lead to this nginx",
     "authority.advice_caa": "the domain's CAA record does not allow this authority",
     "authority.advice_ratelimited": "only waiting helps; the panel asks again by itself",
     "certificate.damaged": "the file {path} can't be used: {reason}",

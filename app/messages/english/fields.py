@@ -97,6 +97,11 @@ TEMPLATES = {
         "true or false: whether all users are reached on port 443, told apart by their domain; needs the nginx of"
         " docker-compose.yml",
     "rule.panel_domain": "the host name under which nginx serves this panel by HTTPS, or empty; no user can have it",
+    "rule.panel_by_address":
+        "true or false: whether nginx serves this panel by HTTPS at {@server_ip}, on a port of its own; needs the "
+        "nginx of docker-compose.yml, and PANEL_HTTPS_PORT in .env",
+    "rule.panel_path":
+        "what follows that address: 16 to 64 of A-Z, a-z, 0-9, _ and -; empty means a new one that nobody can guess",
     "rule.panel_hosts":
         "host names with spaces between them, or empty: other names under which this panel is asked for by plain "
         "HTTP, as behind a reverse proxy of yours",
@@ -194,6 +199,7 @@ FIELDS: dict[str, Words] = {
     "setting.server_ip": Words("IP address in links"),
     "setting.public_port": Words("Port in links"),
     "setting.panel_domain": Words("This panel's own host name"),
+    "setting.panel_by_address": Words("This panel by HTTPS at the bare address"),
     "setting.port_443_mode": Words("Everybody on port 443"),
     "setting.sni_mode": Words("Where new users' names come from"),
     "setting.domain_pool": Words("Domains in the pool"),

@@ -31,6 +31,16 @@ TEMPLATES = {
     "port443.turned_away":
         "Port 443: {count:,} connections were turned away in the last 24 hours, as their address had {most:,} already "
         "({@nginx_connections_per_address})",
+    "door.no_edge":
+        "{@panel_by_address} needs the nginx of docker-compose.yml before the panel (docs/docker.md); this panel runs "
+        "without it",
+    "door.no_port":
+        "{@panel_by_address} needs a port of this server: PANEL_HTTPS_PORT in .env, and then `docker compose up -d`; "
+        "install.sh does both",
+    "door.no_address": "{@panel_by_address} needs the address that people reach this server at: {@server_ip}",
+    "door.no_certificate": "the certificate that the panel makes itself can't be written or read: {reason}",
+    "door.private":
+        "no certificate authority of the internet issues one for {address}, an address that only this network knows",
     "certificates.no_certbot":
         "certificates need the nginx and the certbot of docker-compose.yml (docs/docker.md); this panel runs without "
         "them",
@@ -40,7 +50,7 @@ TEMPLATES = {
     "environment.networks":
         "PANEL_NETWORK is {panel!r} and PROXY_NETWORK is {proxies!r}; Docker publishes ports through the one whose "
         "name comes first in the alphabet, and that has to be PANEL_NETWORK: PANEL_NETWORK=0-{proxies}, for example",
-    "environment.https_port": "MTPROTO_HTTPS_PORT is {value!r}; allowed is a port, or an address and a port",
+    "environment.port": "{variable} is {value!r}; allowed is a port, or an address and a port",
     "environment.subnet": "{subnet} is {network!r} and {name} is {address!r}: {reason}",
     "environment.outside":
         "{name} is {address}, which is not in {subnet}, {network}: name an address of that network, far from its "
