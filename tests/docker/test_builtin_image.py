@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from app.control.moving import Moving
 from app.engines.base import by_name
 from app.engines.builtin import BuiltinImage
 from app.engines.mtg.engine import MtgImage
@@ -17,7 +19,7 @@ from tests.support import docker_lab
 from tests.support.cover import free_port
 from tests.support.docker_lab import eventually
 from tests.support.fleet import Fleet
-from tests.support.stream import passes
+from tests.support.stream import Stream, passes
 
 
 @pytest.fixture
@@ -63,3 +65,42 @@ def test_a_user_is_served_limited_and_told_of_a_new_image_without_a_restart(lab:
 def sample(lab: Lab, name: str) -> str:
     found = lab.runtime.sample(name)
     return found.text if found else ""
+
+
+def test_users_are_moved_to_and_from_mtg_with_links_that_stay_and_bills_that_go_on(lab: Lab) -> None:
+    fleet = lab.fleet
+    fleet.set_settings({"engine": "mtg"})
+    anna, boris = fleet.add_user("Anna"), fleet.add_user("Boris")
+    name = f"mtg-proxy-{anna.port}"
+    for rounds, engine in enumerate(("mtg", "builtin", "mtg"), 1):
+        fleet.set_settings({"engine": engine})
+        assert all(outcome.ok for outcome in Moving(fleet).step())
+        assert [(user.served_by, user.hints) for user in fleet.users()] == [(engine, [])] * 2
+        assert lab.hands.inspect_container(name)["Config"]["Labels"]["mtproto.engine"] == engine
+        for user, link in ((anna, anna.tg_link), (boris, boris.tg_link)):
+            eventually(lambda link=link: passes(link), "the link works")
+            asyncio.run(move_bytes(link))
+            fleet.sample()
+            assert fleet.user(user.id).bytes_down == pytest.approx(rounds * 300_000, rel=0.01)
+    assert sorted(each.name for each in lab.runtime.observe()) == sorted(
+        f"mtg-proxy-{user.port}" for user in (anna, boris))
+
+
+def test_the_engine_itself_slows_whoever_is_over_the_limit(lab: Lab) -> None:
+    fleet = lab.fleet
+    anna = fleet.add_user("Anna", limit_gb=0.0002, speed_mbps=2)
+    run = run_of(lab, f"mtg-proxy-{anna.port}")
+    asyncio.run(move_bytes(anna.tg_link))
+    fleet.sample()
+    assert all(outcome.ok for outcome in fleet.reconcile())
+    assert fleet.user("Anna").throttled_bps == 2_000_000
+    fleet.update_user("Anna", {"limit_gb": "none"})
+    assert fleet.user("Anna").throttled_bps is None
+    assert run_of(lab, f"mtg-proxy-{anna.port}") == run
+
+
+async def move_bytes(link: str) -> None:
+    async with asyncio.timeout(90):
+        stream = await Stream.open(link)
+        await stream.download(300_000)
+        await stream.close()

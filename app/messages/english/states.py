@@ -30,7 +30,7 @@ TEMPLATES = {
     "hint.other_sni":
         "{count} {count:try|tries} with the right key (the last on {last}) but for another domain: shown the cover "
         "site. They use a link from before the domain was changed: give them the link of today",
-    "hint.more": "{count} more notes about tries with the right key are on the pages of the users",
+    "hint.more": "{count} more notes are on the pages of the users",
     # Certificates.
     "certificate.trouble": "Certificate {name} ({domain}): {reason}",
     "certificate.ends": "Certificate {name} ({domain}) expires in {days} {days:day|days}",
