@@ -43,7 +43,7 @@ def set_admin(obj: Invocation, username: str, sudo: bool) -> None:
 
 @admin.command()
 @click.argument("username", metavar="NAME")
-@click.option("--yes", is_flag=True, help="Really remove.")
+@click.option("--yes", is_flag=True, help="Don't ask.")
 @click.pass_obj
 def remove(obj: Invocation, username: str, yes: bool) -> None:
     """Remove an admin: they are logged out, and can't log in any more."""

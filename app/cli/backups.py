@@ -33,12 +33,12 @@ def backup(obj: Invocation, file: Path, encrypt: bool) -> None:
     size = made.stat().st_size
     obj.answer({"file": str(made), "bytes": size, "encrypted": encrypt},
                f"Everything is in {made}.\n" + ("" if encrypt else
-               paragraph("Whoever has this file has everybody's links: keep it as you keep a key.")))
+               paragraph("Whoever has this file has everybody's links: keep it safe.")))
 
 
 @click.command(cls=Command)
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--yes", is_flag=True, help="Really bring it back.")
+@click.option("--yes", is_flag=True, help="Restore it; without it, only say what would change.")
 @click.pass_obj
 def restore(obj: Invocation, file: Path, yes: bool) -> None:
     """Bring back what `backup` wrote, here or on another server.
@@ -54,7 +54,7 @@ def restore(obj: Invocation, file: Path, yes: bool) -> None:
     system, file = obj.system(), file.absolute()
     passphrase = _passphrase(confirm=False) if is_encrypted(file) else ""
     told = [sentence(problem) for problem in (backups.restore if yes else backups.look)(system, CLI, file, passphrase)]
-    head = "The backup is restored." if yes else "This would change; nothing was changed. To bring it back, add --yes."
+    head = "The backup is restored." if yes else "This would change; nothing was changed. To restore it, add --yes."
     obj.answer({"restored": yes, "differences": told}, "\n".join([head, *(paragraph(f"- {line}") for line in told)]))
 
 

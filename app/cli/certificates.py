@@ -35,7 +35,7 @@ def list_certificates(obj: Invocation) -> None:
 
 
 @certificates.command()
-@click.option("--force", is_flag=True, help="All of them, even those that are good for long.")
+@click.option("--force", is_flag=True, help="All of them, even those that are not due.")
 @click.pass_obj
 def renew(obj: Invocation, force: bool) -> None:
     """Ask the authority now for what is missing or ends soon; takes as long as it needs."""
@@ -45,7 +45,7 @@ def renew(obj: Invocation, force: bool) -> None:
 
     system = obj.system()
     outcomes = renew_certificates(system, CLI, force)
-    report(obj, outcomes, "Nothing is due: every certificate is good for long." if views.certificates(system) else
+    report(obj, outcomes, "Nothing is due: no certificate expires soon." if views.certificates(system) else
            "There is nothing to ask for: no name needs a certificate.")
 
 

@@ -137,7 +137,7 @@ def logs(obj: Invocation, name: str | None, tail: int, follow: bool) -> None:
             click.echo(line)
         return
     lines = views.logs(system, name or "", tail)
-    obj.answer(lines, "\n".join(lines) or "Nothing was logged: a proxy that works is quiet.")
+    obj.answer(lines, "\n".join(lines) or "Nothing was logged: a proxy that works writes nothing.")
 
 
 @click.command(cls=Command)
@@ -156,7 +156,7 @@ def events(obj: Invocation, name: str | None, last: int) -> None:
     lines = [f"{at:%Y-%m-%d %H:%M:%S}  {event.actor}: {event.message}"
              for at, event in zip(moments, found, strict=True)]
     obj.answer([{**event.to_json(), "at": at.isoformat()} for at, event in zip(moments, found, strict=True)],
-               "\n".join(map(plain, lines)) or "Nothing was noted" + (f" of {name!r}." if name else " yet."))
+               "\n".join(map(plain, lines)) or "No entries" + (f" about {name!r}." if name else " yet."))
 
 
 def _one_or_all(obj: Invocation, name: str | None, one: Callable[[System, Actor, str], UserView],

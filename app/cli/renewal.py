@@ -44,7 +44,7 @@ def update_proxies(obj: Invocation, check: bool) -> None:
     if obj.json:
         obj.answer({"count": len(waiting), "proxies": [outcome.to_json() for outcome in done]}, "")
     elif not waiting:
-        click.echo("All proxies run the image that they are declared with.")
+        click.echo("No proxy runs an old image.")
     failed = next((outcome for outcome in done if not outcome.ok), None)
     if failed:
         raise Refusal("renewal.stopped", name=failed.user or failed.name, reason=failed.reason,

@@ -14,7 +14,7 @@ from app.messages import sentence
 
 @click.group(cls=Group)
 def settings() -> None:
-    """What holds for the whole installation."""
+    """Global settings."""
 
 
 def written(value: object) -> str:

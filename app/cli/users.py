@@ -169,7 +169,7 @@ def set_user(obj: Invocation, name: str, pairs: tuple[str, ...]) -> None:
 @click.argument("name")
 @click.pass_obj
 def enable(obj: Invocation, name: str) -> None:
-    """Let a user in again."""
+    """Enable a user again."""
     from app.accounts.actor import CLI
     from app.actions import users
 
@@ -181,7 +181,7 @@ def enable(obj: Invocation, name: str) -> None:
 @click.argument("name")
 @click.pass_obj
 def disable(obj: Invocation, name: str) -> None:
-    """Lock a user out; live connections end at once."""
+    """Disable a user; live connections end at once."""
     from app.accounts.actor import CLI
     from app.actions import users
 
@@ -206,7 +206,7 @@ def rotate(obj: Invocation, name: str) -> None:
 @click.option("--yes", is_flag=True, help="Don't ask.")
 @click.pass_obj
 def remove(obj: Invocation, name: str, yes: bool) -> None:
-    """Remove a user; live connections end at once and the link is dead for good."""
+    """Remove a user; live connections end at once and the link never works again."""
     from app.accounts.actor import CLI
     from app.actions import users
     from app.control import views
@@ -216,7 +216,7 @@ def remove(obj: Invocation, name: str, yes: bool) -> None:
         if obj.json or not (sys.stdin.isatty() and sys.stdout.isatty()):
             raise click.UsageError("To remove a user for good, add --yes. Nothing was changed.")
         view = views.user(system, name)
-        if not click.confirm(f"Remove {view.name} (port {view.port})? Their link is dead for good"):
+        if not click.confirm(f"Remove {view.name} (port {view.port})? Their link will never work again"):
             raise Refusal("unchanged")
     view = users.remove(system, CLI, name)
     obj.answer(view.to_json(), f"{view.name} is removed.")

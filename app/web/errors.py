@@ -19,13 +19,13 @@ log = logging.getLogger(__name__)
 SENTENCES = {
     400: ("That did not work", ("The browser sent something that the panel does not understand. "
                                 "Nothing was changed.")),
-    403: ("Not allowed", "You are logged in, but this is not yours to see or change."),
-    404: ("Nothing here", "This page does not exist, or the user it belonged to has been deleted."),
-    405: ("Not this way", "This address answers only to the buttons of the panel. Nothing was changed."),
+    403: ("Not allowed", "You are logged in, but you may not see or change this."),
+    404: ("Not found", "This page does not exist, or the user it belonged to has been deleted."),
+    405: ("Not allowed", "This address answers only to the buttons of the panel. Nothing was changed."),
     413: ("Too much text", (f"A form may have {USUAL_FORM // 1024} kB, that of the settings {LARGEST_FORM // 1024} kB, "
                             "and this one had more. Nothing was changed. The command line takes longer lists "
                             "(settings set).")),
-    500: ("Something broke", ("The panel met an error it did not expect. The proxies are not affected: "
+    500: ("Internal error", ("The panel met an unexpected error. The proxies are not affected: "
                               "they run on their own. The panel's log has the details.")),
 }
 #: What everybody else reads: neither what runs here nor what it does.
@@ -33,7 +33,7 @@ STRANGERS = {
     404: ("Not found", "There is nothing at this address."),
     405: ("Not allowed", "This address does not answer that."),
     413: ("Too large", f"A form may have {USUAL_FORM // 1024} kB, and this one had more."),
-    500: ("Something broke", "Please try again later."),
+    500: ("Internal error", "Please try again later."),
 }
 
 
@@ -73,7 +73,7 @@ def not_allowed(error: NotAllowed) -> tuple[str, int]:
 
 def unfinished(error: Unfinished) -> tuple[str, int]:
     """What was asked is saved; sending the form again would ask for it twice."""
-    title = "It is saved, but not yet carried out"
+    title = "Saved, but not yet applied"
     return render_template("error.html", code=409, title=title, sentence=str(error)), 409
 
 

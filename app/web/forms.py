@@ -122,7 +122,7 @@ def _input(spec: FieldSpec, label: str) -> Field:
 
 
 class UserForm(ShownForm):
-    """What an operator declares about a user. What is empty is as it is for everybody; `none` is none.
+    """What an operator declares about a user. What is empty is the default; `none` is none.
 
     Its fields are those of the schema that stand in a group, under their keys.
     """
@@ -132,10 +132,10 @@ class UserForm(ShownForm):
         for spec in USER_FIELDS:
             if spec.kind == "choice":
                 self[spec.key].choices = [(value, capitalized(value)) for value in spec.choices]
-        self["at_limit"].choices = [("", f"As for everybody: {AT_LIMIT[config.at_limit]}")] + [
+        self["at_limit"].choices = [("", f"Default: {AT_LIMIT[config.at_limit]}")] + [
             (value, capitalized(words)) for value, words in AT_LIMIT.items()]
-        self["engine"].choices[0] = ("", "As for everybody")
-        self["reset_cycle"].choices = [("", f"As for everybody: {cycle(config.reset_cycle)}")] + [
+        self["engine"].choices[0] = ("", "Default")
+        self["reset_cycle"].choices = [("", f"Default: {cycle(config.reset_cycle)}")] + [
             (value, capitalized(cycle(value))) for value in CYCLES]
 
     def typed(self) -> dict[str, str]:

@@ -58,7 +58,7 @@ def test_renewing_asks_for_what_is_due_and_with_force_for_all(run, fleet: Fleet)
     certbot.failure = None
     (outcome,) = run("certificates", "renew", "--json").json()
     assert (outcome["name"], outcome["ok"]) == ("panel", True)
-    assert run("certificates", "renew").stdout == "Nothing is due: every certificate is good for long.\n"
+    assert run("certificates", "renew").stdout == "Nothing is due: no certificate expires soon.\n"
     serial = certbot.live["panel"].chain
     assert "certificate panel" in run("certificates", "renew", "--force").stdout
     assert certbot.live["panel"].chain != serial

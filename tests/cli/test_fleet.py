@@ -68,7 +68,7 @@ def test_the_audit_log_tells_who_did_what_also_to_somebody_who_is_gone(run) -> N
     assert run("events", "--last", "2", "--json").json() == document[-2:]
     assert [one["code"] for one in run("events", "Alice", "--json").json()] == ["user.added", "user.removed"]
     assert "  cli: user added, Bob" in run("events", "Bob").stdout
-    assert run("events", "Carol").stdout == "Nothing was noted of 'Carol'.\n"
+    assert run("events", "Carol").stdout == "No entries about 'Carol'.\n"
 
 
 def test_logs_are_followed_until_interrupted(run, data: Path) -> None:
@@ -101,4 +101,4 @@ def test_the_version_is_told_and_what_it_makes_of_the_measurements(run, tmp_path
 def test_where_no_image_is_old_no_proxy_is_replaced(run) -> None:
     run("settings", "set", "proxy_bind=127.0.0.1")
     assert run("update-proxies", "--check", "--json").json() == {"count": 0, "proxies": []}
-    assert "All proxies run the image" in run("update-proxies").stdout
+    assert "No proxy runs an old image" in run("update-proxies").stdout

@@ -44,7 +44,8 @@ def unexpected(said: str) -> str:
     (unexpected('Error creating new order :: too many certificates (50) already issued for "example.com" in the last '
                 "168h0m0s, retry after 2026-11-22 10:00:00 UTC"),
      ('Let\'s Encrypt refuses: Error creating new order :: too many certificates (50) already issued for "example.com" '
-      "in the last 168h0m0s, retry after 2026-11-22 10:00:00 UTC (only waiting helps; the panel asks again by itself)"),
+      "in the last 168h0m0s, retry after 2026-11-22 10:00:00 UTC (wait: the panel asks again by "
+      "itself)"),
      set()),
     (unexpected('Error creating new order :: Cannot issue for "a.example.com": The ACME server refuses to issue a '
                 "certificate for this domain name, because it is forbidden by policy"),

@@ -120,7 +120,7 @@ def test_switching_on_is_undone_when_nginx_does_not_take_it(world: World, troubl
     anna = world.fleet.add_user("Anna")
     calls = len(world.machine.calls)
     setattr(world.edge, trouble, "some.conf, line 3: no" if trouble == "refusal" else True)
-    refused(world, {"port_443_mode": True}, "settings are as they were", "port_443_mode")
+    refused(world, {"port_443_mode": True}, "settings were not changed", "port_443_mode")
     assert world.fleet.user("Anna") == anna
     assert not [call for call in world.machine.calls[calls:] if call[0] in ("create", "stop", "remove", "start")]
 
@@ -495,7 +495,7 @@ def test_no_user_has_a_domain_that_leads_strangers_to_an_address_inside(tmp_path
         for attempt in (lambda: fleet.add_user("Boris", domain=domain),
                         lambda: fleet.update_user("Anna", {"domain": domain}),
                         lambda: fleet.update_user("Anna", {"secret": secret})):
-            with pytest.raises(Refused, match=f"{domain} leads to .*not an address of the internet"):
+            with pytest.raises(Refused, match=f"{domain} leads to .*not a public address"):
                 attempt()
     assert world.declared() == before
 
@@ -509,7 +509,7 @@ def test_with_an_address_for_all_strangers_a_name_may_lead_anywhere_until_that_i
 
 def test_a_network_of_the_stack_itself_is_inside_whatever_its_addresses_are(world: World):
     fleet = world.open(networks=(ipaddress.ip_network(f"{ELSEWHERE}/32"),))
-    with pytest.raises(Refused, match="not an address of the internet"):
+    with pytest.raises(Refused, match="not a public address"):
         fleet.add_user("Anna", domain="far.example")
 
 

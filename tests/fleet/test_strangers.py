@@ -57,8 +57,8 @@ def world(tmp_path: Path) -> World:
 
 
 @pytest.mark.parametrize("address, words", [
-    (HERE, "leads to this server itself"), ("192.168.1.10", "not an address of the internet"),
-    ("172.28.255.254", "not an address of the internet"), ("::ffff:127.0.0.1", "not an address of the internet")])
+    (HERE, "leads to this server itself"), ("192.168.1.10", "not a public address"),
+    ("172.28.255.254", "not a public address"), ("::ffff:127.0.0.1", "not a public address")])
 def test_a_cover_that_comes_to_lead_back_or_inside_is_closed_and_opened_again(world: World, address: str, words: str):
     world.later()
     boris = world.machine.boxes["mtg-proxy-2444"].run_id

@@ -107,7 +107,7 @@ def test_a_look_changes_nothing_and_tells_the_same(here: Fleet, there: Fleet, tm
     before = (there.data_dir / "config.json").read_bytes()
     told = look(there, CLI, file)
     assert [sentence(problem) for problem in told[:2]] == [
-        "2 users in the backup, 1 here", "Carol: here, but not in the backup; they go"]
+        "2 users in the backup, 1 here", "Carol: here, but not in the backup; they will be removed"]
     assert (there.data_dir / "config.json").read_bytes() == before and list(links(there)) == ["Carol"]
     assert codes(restore(there, CLI, file))[:-1] == codes(told)
 

@@ -36,7 +36,7 @@ class MemoryEdge:
             raise EdgeUnavailable("nginx is not there: it was taken away. Start it: docker compose up -d nginx")
         if self.refusal:
             raise EdgeFailure(f"nginx refuses the new configuration: {self.refusal}. "
-                              "What it served before is served on.")
+                              "It still serves what it served before.")
         self.site, self._version = site, files["version"]
         self.reloads += 1
         return True

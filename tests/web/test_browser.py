@@ -138,7 +138,7 @@ def test_from_the_first_login_to_the_last_deletion(desk: Desk, fleet: Fleet) -> 
     page.get_by_role("link", name="Delete").click()
     page.get_by_role("dialog", name="Delete Grandma?").get_by_role("button", name="Delete Grandma").click()
     expect(page.get_by_text("Grandma is deleted.")).to_be_visible()
-    expect(page.get_by_text("Nobody here yet")).to_be_visible()
+    expect(page.get_by_text("No users yet")).to_be_visible()
     assert fleet.users() == []
     page.get_by_role("button", name="Log out").click()
     expect(page.get_by_text("You are logged out.")).to_be_visible()

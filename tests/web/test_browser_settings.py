@@ -85,7 +85,7 @@ def test_all_of_it_works_without_script(
     page.get_by_role("button", name="Renew now").click()
     expect(page.get_by_text("Renewed: panel.")).to_be_visible()
     page.get_by_text("Strangers who ask for an unknown name").click()
-    page.get_by_label("Is turned away").check()
+    page.get_by_label("TLS error").check()
     page.get_by_role("switch").check()
     page.get_by_role("button", name="Save settings").click()
     page.get_by_role("button", name="Put everybody on port 443").click()

@@ -28,7 +28,7 @@ def test_a_new_user_brings_their_link_along(admin: Visitor, fleet: Fleet) -> Non
 
 def test_a_link_that_leads_here_already_need_not_be_sent_again(admin: Visitor, fleet: Fleet) -> None:
     answer = admin.post("/users/new", {"name": "Anna", "link": tg_link("proxy.example", 24430, SECRET)})
-    assert "leads here as it is" in text(admin.get(answer.headers["Location"]))
+    assert "works here without a change" in text(admin.get(answer.headers["Location"]))
 
 
 def test_what_is_no_link_is_told_beside_the_field_and_kept_there(admin: Visitor, fleet: Fleet) -> None:
@@ -36,7 +36,7 @@ def test_what_is_no_link_is_told_beside_the_field_and_kept_there(admin: Visitor,
     assert answer.status_code == 422 and not fleet.users()
     assert 'id="link-error"' in answer.text and "https://t.me/socks?server=a" in text(answer)
     twice = admin.post("/users/new", {"name": "Anna", "link": SECRET.hex, "domain": "www.example.org"})
-    assert twice.status_code == 422 and "leave the domain out" in text(twice) and not fleet.users()
+    assert twice.status_code == 422 and "give either the link or the domain" in text(twice) and not fleet.users()
 
 
 def test_the_port_in_a_link_is_that_of_the_user_else_that_of_all(admin: Visitor, fleet: Fleet) -> None:

@@ -83,7 +83,7 @@ def test_a_number_of_lines_that_is_not_allowed_is_told_and_200_are_shown(
     log(fleet, 2443)[:] = [f"line {number}" for number in range(300)]
     page = shown(admin, tail=asked)
     assert len(lines(page)) == 200
-    assert "is not allowed: a whole number from 50 to 2000 is" in said(page)
+    assert "is not allowed; allowed: a whole number from 50 to 2000" in said(page)
 
 
 @pytest.mark.parametrize("asked", ["0badc0de", "Bob", "1", "<b>", "\x00", "x" * 5000])
@@ -96,7 +96,7 @@ def test_an_unknown_user_is_told_and_everybody_is_shown(
 def test_a_quiet_log_is_told_to_be_normal(admin: Visitor, fleet: Fleet, users: tuple[str, str]) -> None:
     log(fleet, 2444).clear()
     page = text(shown(admin, user=users[1]))
-    assert "Nothing was logged" in page and "That is normal: a proxy that works is quiet." in page
+    assert "Nothing was logged" in page and "That is normal: a proxy that works writes nothing." in page
     for user in users:
         fleet.remove(user)
     assert "Nothing was logged" in text(shown(admin))

@@ -113,7 +113,7 @@ def test_a_slow_proxy_says_why(admin: Visitor, fleet: Fleet, alice: str) -> None
 def test_the_forms_say_what_a_domain_brings_with_it(admin: Visitor, fleet: Fleet, alice: str) -> None:
     edit = f"/users/{alice}/edit"
     assert "the panel picks one" in hint(admin, "/users/new")
-    assert "the old one goes on working for 7 days" in hint(admin, edit)
+    assert "the old one keeps working for 7 days" in hint(admin, edit)
     fleet.set_settings({"domain_grace_days": "0"})
     assert "the old one stops working at once" in hint(admin, edit)
     fleet.set_settings({"domain_grace_days": "1", "sni_mode": "own", "sni_base_domain": "example.org"})

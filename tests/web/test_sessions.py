@@ -104,7 +104,7 @@ def test_the_tunnel_is_not_locked_out_by_strangers_who_come_by_443(
     assert stranger.login(headers={**seen, "X-Panel-Door": "https"}, environ_base=NGINX).status_code == 429
     assert operator.login(headers={**seen, "X-Panel-Door": "local"}, environ_base=NGINX).status_code == 302
     told = next(e for e in fleet.events() if e.action == "login.succeeded")
-    assert told.detail == "from 172.28.0.1 (this server's own door)"
+    assert told.detail == "from 172.28.0.1 (from this server itself)"
 
 
 def test_nobody_but_nginx_says_which_door_it_was(stranger: Visitor) -> None:

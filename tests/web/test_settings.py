@@ -117,7 +117,7 @@ def test_the_page_holds_what_is_declared_and_saving_it_changes_nothing(
     before = declaration.read_bytes()
     sent = shown | {"domain_pool": POOL.replace("\n", "\r\n")}
     answer = admin.post("/settings", sent, follow_redirects=True)
-    assert "Nothing was different" in text(answer.get_data(as_text=True))
+    assert "Nothing was changed" in text(answer.get_data(as_text=True))
     assert declaration.read_bytes() == before
 
 
@@ -213,7 +213,7 @@ def test_port_443_is_switched_only_after_a_question_and_then_links_say_443(
     before = declaration.read_bytes()
     question = change(admin, port_443_mode="true", acme_email="ada@example.org").get_data(as_text=True)
     assert "Put everybody on port 443?" in text(question) and "changes its port to 443" in text(question)
-    assert "What else you changed on the page is saved with it." in text(question)
+    assert "Your other changes on the page are saved, too." in text(question)
     assert declaration.read_bytes() == before
 
     back = admin.post("/settings", fields(question) | {"sure": "no"})
@@ -320,7 +320,7 @@ def test_the_table_says_for_whom_until_when_and_what_failed(admin: Visitor, flee
     page = admin.get("/settings").get_data(as_text=True)
     assert marks(page) == [("state-good", "60 days left"), ("state-warn", "13 days left"),
                            ("state-bad", "6 days left"), ("state-bad", "Expired"),
-                           ("state-bad", "Not there yet")]
+                           ("state-bad", "Not issued yet")]
     assert "and 49 more" in rows(page)[0] and "user48.example.org" in rows(page)[0]
     assert "Failed 2 h ago: port 80 of this server must be open" in rows(page)[4] and "never" in rows(page)[4]
     dashboard = text(admin.get("/").get_data(as_text=True))

@@ -199,7 +199,7 @@ def test_saving_an_untouched_form_keeps_none_and_every_choice(
     assert fields["expires_after_days"] == "30"
     before = declaration.read_bytes()
     answer = admin.post(f"/users/{user.id}/edit", fields, follow_redirects=True)
-    assert "nothing was changed" in text(answer.get_data(as_text=True))
+    assert "Nothing was changed" in text(answer.get_data(as_text=True))
     assert declaration.read_bytes() == before
 
 
@@ -213,22 +213,22 @@ def test_every_cycle_that_is_offered_is_accepted(admin: Visitor, fleet: Fleet, a
 
 def test_the_form_names_what_is_set_for_everybody(admin: Visitor, fleet: Fleet, alice: str) -> None:
     page = text(admin.get("/users/new").get_data(as_text=True))
-    assert "as for everybody, none." in page and "As for everybody: never" in page
+    assert "the default, none." in page and "Default: never" in page
     fleet.set_settings({"traffic_limit_gb": "50", "throttle_speed_mbps": "3", "at_limit": "block",
                         "reset_cycle": "monthly 22"})
     for path in ("/users/new", f"/users/{alice}/edit"):
         page = text(admin.get(path).get_data(as_text=True))
-        for words in ("as for everybody, 50 GB.", "as for everybody, 3 Mbit/s.", "As for everybody: block",
-                      "As for everybody: monthly on the 22nd"):
+        for words in ("the default, 50 GB.", "the default, 3 Mbit/s.", "Default: block",
+                      "Default: monthly on the 22nd"):
             assert words in page, (path, words)
 
 
 @pytest.mark.parametrize(("field", "value", "message"), [
-    ("at_limit", "explode", "'explode' is not allowed: throttle or block is"),
+    ("at_limit", "explode", "'explode' is not allowed; allowed: throttle or block"),
     ("reset_cycle", "monthly 32", "'monthly 32' is no reset cycle; allowed: never, daily"),
-    ("expires_after_days", "soon", "'soon' days are not allowed: a whole number"),
+    ("expires_after_days", "soon", "'soon' days are not allowed; allowed: a whole number"),
     ("expires_after_days", "99999", "'99999' days are not allowed"),
-    ("limit_gb", "unlimited", "or none, is"),
+    ("limit_gb", "unlimited", "or none"),
 ])
 def test_what_is_refused_is_told_beside_its_field_and_changes_nothing(
         admin: Visitor, alice: str, declaration: Path, field: str, value: str, message: str) -> None:

@@ -86,7 +86,7 @@ def test_a_stop_while_the_runtime_is_silent_is_declared_and_not_called_done(
         admin: Visitor, fleet: Fleet, bob: str, silent: pytest.MonkeyPatch) -> None:
     page = text(admin.post("/stop", follow_redirects=True).get_data(as_text=True))
     assert fleet.config().proxies_stopped
-    assert "It is declared that all proxies stop" in page
+    assert "Saved: all proxies are to stop" in page
     assert "All proxies should be stopped" in page and "can't be seen" in page
     assert "All proxies are stopped" not in page
     silent.undo()

@@ -21,7 +21,7 @@ BAD = [
     ("name", "bob", "there is a user 'Bob' already"),
     ("name", "x" * 300, "the name has 300 characters; 64 are allowed"),
     ("name", "a\x07b", "control character"),
-    ("name", "a\u202eb", "turns the direction"),
+    ("name", "a\u202eb", "reverses the direction"),
     ("domain", "not a domain", "'not a domain'"),
     ("domain", "127.0.0.1", "127.0.0.1"),
     ("domain", "x" * 300 + ".example.com", "at most"),
@@ -105,7 +105,7 @@ def test_the_edit_form_starts_with_what_is_declared_and_saving_it_changes_nothin
                      "expires": "2099-05-06", "note": "n"}
     before = declaration.read_bytes()
     answer = admin.post(f"/users/{user.id}/edit", shown, follow_redirects=True)
-    assert "nothing was changed" in text(answer.get_data(as_text=True))
+    assert "Nothing was changed" in text(answer.get_data(as_text=True))
     assert declaration.read_bytes() == before, "the time of day of the expiry is kept too"
 
 

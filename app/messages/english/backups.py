@@ -17,11 +17,11 @@ TEMPLATES = {
                             "first. Nothing was changed.",
     "restore.invalid": "The configuration in the backup {path} is not valid:\n{problems:lines}\nNothing was changed.",
     "restore.users": "{there} {there:user|users} in the backup, {here} here",
-    "restore.lost": "{names}: here, but not in the backup; they go",
+    "restore.lost": "{names}: here, but not in the backup; they will be removed",
     "restore.before": "what was here is kept in {path}",
     "restore.kept": "{field} stays as it is on this server: {value!r}, not {other!r}",
     "restore.port_taken": "{name}: port {port} is not free here ({reason}), so their link won't work until it is",
     "restore.no_name": "people's links lead to the old server's address, because {@server_domain} is not set: send "
                        "everybody their link again",
-    "restore.name_leads": "people's links lead to {domain}: let its DNS records lead to this server",
+    "restore.name_leads": "people's links lead to {domain}: change its DNS records so that they lead to this server",
 }

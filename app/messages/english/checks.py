@@ -14,13 +14,13 @@ TEMPLATES = {
         "such as Europe/Moscow, and start the panel again",
     "server.no_address": "Links lead to {name}, and nobody can connect by them: {reason}.",
     "server.itself":
-        "Links lead to {name}, which is {addresses} in the DNS that this server asks: the asking machine itself.",
+        "Links lead to {name}, which is {addresses} in the DNS as this server sees it: this machine itself.",
     "server.elsewhere":
         "Links lead to {name}, which is {addresses} in the DNS, and not {ip}, the declared {@server_ip}. Change the "
         "DNS record, or the setting that is wrong.",
     "server.guessed":
-        "Links use {address}, this machine's own address, because neither {@server_domain} nor {@server_ip} is set. "
-        "Set the one that people reach from outside.",
+        "Links use {address}, this machine's own address, because neither a server name nor an address is set "
+        "({@server_domain}, {@server_ip}). Set the one that people reach from outside.",
     "tls.certificate": "its certificate is not valid: {reason}",
     "tls.old": "it has no TLS 1.3",
     "tls.handshake": "the TLS handshake failed: {reason}",

@@ -4,17 +4,17 @@ TEMPLATES = {
     "text": "{text}",
     "unchanged": "Nothing was changed.",
     "disk.full": "the disk is full",
-    "unfinished": "{what} What follows from it failed, and is tried again by the panel: {reason:bare}.",
-    "saved.user": "It is saved ({action}).",
+    "unfinished": "{what} Applying it failed, and the panel tries again: {reason:bare}.",
+    "saved.user": "Saved ({action}).",
     "saved.removed": "{name} is removed from config.json.",
     "saved.settings": "The settings are saved.",
-    "saved.backup": "The configuration of the backup is in force.",
-    "saved.stopped": "It is declared that all proxies stop.",
-    "saved.started": "It is declared that all proxies run.",
-    "proxies.later": "{saved:bare}: the panel does it as soon as it can. Now: {reason}",
-    "settings.taken_back": "{reason:bare}. The settings are as they were.",
+    "saved.backup": "The configuration of the backup is used from now on.",
+    "saved.stopped": "Saved: all proxies are to stop.",
+    "saved.started": "Saved: all proxies are to run.",
+    "proxies.later": "{saved} The panel does it as soon as it can. Now: {reason}",
+    "settings.taken_back": "{reason:bare}. The settings were not changed.",
     "ledger.unusable": "panel.db can't be used: {reason}",
-    "ledger.damaged": "{name} was damaged, and is begun anew",
+    "ledger.damaged": "{name} was damaged; a new one was started",
     "update.off": "This server does not take updates from the panel. On the server: mtproto update --panel on",
     "update.newest": "{version} is the newest release.",
     "config.busy": "others change config.json all the time, so this change was not made: try again",
@@ -28,11 +28,11 @@ TEMPLATES = {
     "port.no_address": "{ip} is not an address of this machine",
     "port.unusable": "{address} can't be listened on: {reason}",
     "form.stale":
-        "somebody changed this while the page was open, from {before!r} to {now!r}. What you typed is kept here and "
-        "not saved: save again to overwrite theirs",
+        "somebody changed this from {before!r} to {now!r} while the page was open. Your input is kept here and was not "
+        "saved: save again to overwrite their change",
     "form.empty_pool": "the list is empty, so there is nothing to check",
     "folder.owner":
-        "In {folder}, {names} belongs to another account than the panel's, as after a command that was run as root. "
-        "This gives all of it back: sudo chown -R {account} {there}",
+        "In {folder}, {names} belongs to another account than the panel's, for example after a command that was run as "
+        "root. To give everything back to the panel: sudo chown -R {account} {there}",
     "folder.of_compose": "the folder that DATA_DIR names",
 }

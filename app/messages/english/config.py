@@ -56,13 +56,13 @@ TEMPLATES = {
     "name.control":
         "the name contains the control character {character!r}; letters, digits, spaces and punctuation are allowed",
     "name.direction":
-        "the name contains the character {character!r}, which turns the direction of other text round; leave it out",
+        "the name contains the character {character!r}, which reverses the direction of other text; leave it out",
     "name.half": "the name contains half a character: {character!r}",
     "note.long": "the note has {count} characters; {most:,} are allowed",
     "note.control":
         "the note contains the control character {character!r}; letters, digits, spaces and punctuation are allowed",
     "note.direction":
-        "the note contains the character {character!r}, which turns the direction of other text round; leave it out",
+        "the note contains the character {character!r}, which reverses the direction of other text; leave it out",
     "note.half": "the note contains half a character: {character!r}",
     "time.no_date": "{typed!r} is not a date; write 2027-01-31, 2027-01-31T18:00",
     "time.range": "{typed!r} is not allowed; write a date from {first} to {last}, such as 2027-01-31",
@@ -73,6 +73,5 @@ TEMPLATES = {
     "password.short": "the password has {count} characters; at least {fewest} are needed",
     "password.few": "the password has {count} different characters; at least {fewest} are needed",
     "password.common":
-        "the password is one of the first that are guessed; a few words that have nothing to do with each other are a "
-        "good one",
+        "the password is easy to guess; a few unrelated words make a good one",
 }

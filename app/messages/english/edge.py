@@ -1,8 +1,8 @@
 """nginx, certbot and the certificates."""
 
 TEMPLATES = {
-    "nginx.name": "nginx can't be told of {name!r}: the name would be {known}",
-    "nginx.no_name": "nginx can't be told of {reason}",
+    "nginx.name": "nginx can't use the name {name!r}: it has to be written {known}",
+    "nginx.no_name": "nginx can't use a name: {reason}",
     "nginx.address": "the proxy of {name} has the address {address!r}; HOST:PORT is expected",
     "nginx.panel_is_user":
         "{domain} is the panel's own name ({@panel_domain}) and a user's domain: give that user another one",
@@ -15,11 +15,11 @@ TEMPLATES = {
     "nginx.cover_circle": "{@cover_url} is {value}, which leads back to this server: name a site elsewhere",
     "nginx.not_mounted":
         "nginx does not see what is in {folder}: that folder has to be mounted in its container at {mounted}, as "
-        "docker-compose.yml does. What it served before is served on.",
-    "nginx.refuses": "nginx refuses the new configuration: {reason}. What it served before is served on.",
+        "docker-compose.yml does. It still serves what it served before.",
+    "nginx.refuses": "nginx refuses the new configuration: {reason}. It still serves what it served before.",
     "nginx.cant_serve":
-        "nginx can't serve the new configuration, although it passed the check: {reason}. What it served before is "
-        "served on.",
+        "nginx can't serve the new configuration, although it passed the check: {reason}. It still serves what it "
+        "served before.",
     "nginx.says_no_more": "it says no more",
     "nginx.means": "{meaning} (nginx: {said})",
     "nginx.some_file": "a file",
@@ -38,7 +38,7 @@ TEMPLATES = {
         "nginx is not there: {reason}. Start it: docker compose up -d nginx. If it does not stay up, docker compose "
         "logs nginx says why",
     "nginx.unreachable": "nginx can't be reached: {reason}",
-    "nginx.folder": "{path} can't be written or read ({reason}). What it served before is served on.",
+    "nginx.folder": "{path} can't be written or read ({reason}). It still serves what it served before.",
     "nginx.its_folder": "the folder of nginx",
     "pem.no_key": "the certificate {name!r} has no key",
     "pem.unreadable": "the certificate {name!r} or its key can't be read: {reason}",
@@ -52,7 +52,7 @@ TEMPLATES = {
         "this certbot is too old to ask for a certificate for an address: 5.4 or newer is needed (CERTBOT_IMAGE)",
     "certbot.failed": "certbot failed: {said}",
     "certbot.nothing":
-        "certbot says that all is well, but its files hold no certificate for {domains}: docker compose logs certbot",
+        "certbot reports success, but its files hold no certificate for {domains}: docker compose logs certbot",
     "authority.unreachable": "the certificate authority {authority} can't be reached from this server: {reason}",
     "authority.untrusted": "its own certificate is not trusted here",
     "authority.no_address": "its name has no address in the DNS",
@@ -72,7 +72,7 @@ TEMPLATES = {
         "the A and AAAA records must lead to this server, and its port 80 to this nginx",
     "authority.advice_address": "port 80 of that address must be open to the internet, and lead to this nginx",
     "authority.advice_caa": "the domain's CAA record does not allow this authority",
-    "authority.advice_ratelimited": "only waiting helps; the panel asks again by itself",
+    "authority.advice_ratelimited": "wait: the panel asks again by itself",
     "certificate.damaged": "the file {path} can't be used: {reason}",
     "certificates.under_way": "they are being asked for already",
     "certificate.without": "it is without {names}: {reason}",
@@ -102,22 +102,22 @@ TEMPLATES = {
     "engine.no_mtg": "mtg is not installed here: put it on PATH, or its path into MTG_BIN",
     "engine.no_telemt": "telemt is not installed here: put it on PATH, or its path into TELEMT_BIN",
     "engine.not_taken_over":
-        "{engine} ({name}) has not taken over within {seconds} s who is served; whoever was served before still is. "
-        "Its log says why",
+        "{engine} ({name}) has not applied a change of its users within {seconds} s; it still serves the users "
+        "of before. Its log says why",
     "engine.refuses":
-        "{engine} ({name}) does not take over who is served; whoever was served before still is: {problems:clauses}",
+        "{engine} ({name}) does not apply a change of its users, and still serves those of before: {problems:clauses}",
     "telemt.file_refused": "telemt refuses its file: {reason}",
     "telemt.not_imitated":
-        "telemt could not ask {domain} how it answers ({count} {count:name|names} in all), so its handshake has a size "
-        "that is made up; it tries again within hours, and at a restart",
+        "telemt could not ask {domain} how it answers ({count} {count:name|names} in all), so the size of its handshake "
+        "is made up; it tries again within hours, and at a restart",
     "engine.too_many":
         "{engine} can serve {most} links at a time, and these are {count}: let some users be served by another engine",
     "throttle.not_kept":
         "{name} should be kept to {wanted} bit/s (0 is no limit), but {engine} tells that it keeps them to {kept}",
     "engine.only_faketls":
-        "{engine} serves only FakeTLS secrets (they start with ee), and the one of {name} is {kind}: give a domain, or "
+        "{engine} serves only FakeTLS secrets (they start with ee), and that of {name} is {kind}: give a domain, or "
         "use the built-in engine",
     "engine.secrets":
-        "{engine} serves no such secrets, only these: {kinds}, and the one of {name} is {kind}: give a domain, or use "
+        "{engine} serves only secrets of the kinds {kinds}, and that of {name} is {kind}: give a domain, or use "
         "the built-in engine",
 }

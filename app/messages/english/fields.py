@@ -25,14 +25,14 @@ TEMPLATES = {
     "rule.user.traffic_limit_gb": "GB (1024^3 bytes), from 0 to 1,000,000; 0 means the global limit, null means none",
     "rule.user.throttle_speed_mbps":
         "Mbit/s (10^6 bits per second), from 0 to 100,000; 0 means the global speed, null means not slowed down",
-    "rule.user.at_limit": "throttle, block, or empty for the global one",
+    "rule.user.at_limit": "throttle, block, or empty for the default",
     "rule.user.reset_cycle":
         "never, daily, weekly and a weekday (weekly monday), or monthly and a day of the month (monthly 1; the "
-        "29th to the 31st mean the last day of a shorter month); or empty for the global one",
+        "29th to the 31st mean the last day of a shorter month); or empty for the default",
     "rule.user.expires_at": "a date and time such as 2027-01-31T12:00:00+03:00, or null for never",
     "rule.user.expires_after_days":
-        "days from the first use to the expiry, a whole number from 0 to 36,500; 0 means no such clock; when it "
-        "starts, the panel sets expires_at instead",
+        "days from the first use to the expiry, a whole number from 0 to 36,500; 0 means not used; at the "
+        "first use, the panel sets expires_at instead",
     "rule.user.max_unique_ips":
         "addresses from which the link may be used at a time, a whole number from 0 to 1,000,000; 0 means as the "
         "setting {@max_unique_ips} says, null means any number",
@@ -159,11 +159,11 @@ FIELDS: dict[str, Words] = {
     "user.domain": Words("Cover domain", "{domain_hint}",
                          "Site that the proxy looks like (default: the setting).", "D"),
     "user.limit_gb": Words(
-        "Traffic limit", "A number, or the word none. Empty or 0: as for everybody, {limit_of_all}. Download and "
-                         "upload count together.",
+        "Traffic limit", "A number, or the word none. Empty or 0: the default, {limit_of_all}. Download and upload "
+                         "count together.",
         "Traffic limit in GB, or none (default: the setting).", "N"),
     "user.speed_mbps": Words(
-        "Speed after the limit", "A number, or the word none: not slowed down. Empty or 0: as for everybody, "
+        "Speed after the limit", "A number, or the word none: not slowed down. Empty or 0: the default, "
                                  "{speed_of_all}.",
         "Speed after the limit, Mbit/s (default: the setting).", "N"),
     "user.at_limit": Words("At the limit",
@@ -182,15 +182,15 @@ FIELDS: dict[str, Words] = {
                                      "Access ends so many days after the first use.", "N"),
     "user.public_port": Words(
         "Port in the link", "If people reach this server by another port than it listens on, as behind a router. "
-                            "Empty or 0: as for everybody.",
+                            "Empty or 0: the default.",
         "Port in the link, if it is not the one listened on.", "P"),
-    "user.engine": Words("Engine", "What serves this user. Empty: as for everybody, {engine_of_all}. The link stays.",
+    "user.engine": Words("Engine", "What serves this user. Empty: the default, {engine_of_all}. The link stays.",
                          "mtg, telemt or builtin (default: the setting).", "NAME"),
     "user.note": Words("Note", "For yourself.", "A note for yourself.", "TEXT"),
     "user.port": Words("Port"),
     "user.secret": Words("Secret"),
     "user.link": Words(
-        "A link that they have", "Of another proxy: its key, its domain and, where it is free, its port are taken "
+        "Existing link", "Of another proxy: its key, its domain and, where it is free, its port are taken "
                                  "over. A tg:// or https://t.me/ link, or the secret alone. Leave the cover domain "
                                  "empty then.",
         "Take over key, domain and port of another proxy's link or secret; - reads it.", "LINK"),
@@ -201,18 +201,18 @@ FIELDS: dict[str, Words] = {
     "setting.panel_domain": Words("This panel's own host name"),
     "setting.panel_by_address": Words("This panel by HTTPS at the bare address"),
     "setting.port_443_mode": Words("Everybody on port 443"),
-    "setting.sni_mode": Words("Where new users' names come from"),
+    "setting.sni_mode": Words("Domains of new users"),
     "setting.domain_pool": Words("Domains in the pool"),
     "setting.sni_base_domain": Words("Your domain"),
-    "setting.unknown_sni": Words("Who asks for a name that nobody has"),
-    "setting.cover_site": Words("What a visitor of your domain sees"),
+    "setting.unknown_sni": Words("Connections for an unknown name"),
+    "setting.cover_site": Words("Cover site"),
     "setting.cover_url": Words("Address of your site"),
-    "setting.domain_grace_days": Words("Old links go on working for"),
+    "setting.domain_grace_days": Words("Old links keep working for"),
     "setting.nginx_worker_hours": Words("Long connections may last"),
-    "setting.nginx_connections_per_address": Words("Most from one address"),
+    "setting.nginx_connections_per_address": Words("Connections per address"),
     "setting.mtg_timing": Words("Where mtg learns its timing"),
     "setting.mtg_timing_urls": Words("Addresses of large files"),
-    "setting.acme_directory": Words("Another authority"),
+    "setting.acme_directory": Words("Certificate authority"),
     "setting.acme_email": Words("E-mail address for the authority"),
 }
 

@@ -26,8 +26,8 @@ TEMPLATES = {
         "{first!r} and {second!r} both have the domain {domain}, and on port 443 users are told apart by it: give one "
         "of them another first",
     "cover.closed":
-        "{name}: the domain {domain} {reason}. It is passed on to nobody until the DNS says otherwise: give this user "
-        "another domain",
+        "{name}: the domain {domain} {reason}. Strangers are not passed on to it until its DNS record "
+        "changes: give this user another domain",
     "port443.turned_away":
         "Port 443: {count:,} connections were turned away in the last 24 hours, as their address had {most:,} already "
         "({@nginx_connections_per_address})",

@@ -9,24 +9,24 @@ TEMPLATES = {
     "proxy.shared":
         "{name} shares the proxy of {engine} with other users, so it is not restarted for one of them. To end this "
         "user's connections, disable and enable them; to restart it for everybody, restart all proxies",
-    "user.link_and_domain": "a link brings its domain along: leave the domain out, or the link",
+    "user.link_and_domain": "a link contains its domain: give either the link or the domain",
     "user.link_known": "this link's secret belongs to {name!r} already",
     "user.link_server": "it leads to the server {server}, and links here to {ours}",
     "user.link_port": "its port is {port}, and here it is {ours}",
     "user.two_expiries":
         "expires and expires_after_days can't both be set: either a date, or a number of days from the first use",
     "user.expiry_past": "the expiry {typed!r} is in the past; to end access now, disable the user",
-    "user.days": "{typed!r} days are not allowed: a whole number from 0 to {most:,} is",
-    "user.at_limit": "at_limit {typed!r} is not allowed: {allowed:or} is, or nothing for what is set for all",
-    "user.limit": "the traffic limit {typed!r} is not allowed: a number of GB from 0 to {most:,}, or none, is",
+    "user.days": "{typed!r} days are not allowed; allowed: a whole number from 0 to {most:,}",
+    "user.at_limit": "at_limit {typed!r} is not allowed; allowed: {allowed:or}, or empty for the default",
+    "user.limit": "the traffic limit {typed!r} is not allowed; allowed: a number of GB from 0 to {most:,}, or none",
     "user.limit_two_ways": "the traffic limit {typed!r} can be read in two ways: write {first} or {second} GB",
-    "user.speed": "the speed {typed!r} is not allowed: a number of Mbit/s from 0 to {most:,}, or none, is",
+    "user.speed": "the speed {typed!r} is not allowed; allowed: a number of Mbit/s from 0 to {most:,}, or none",
     "user.speed_two_ways": "the speed {typed!r} can be read in two ways: write {first} or {second} Mbit/s",
     "user.secret_without_domain":
         "on port 443 users are told apart by their domain: only a secret that has one (it starts with ee) is allowed",
-    "port.typed": "the port {typed!r} is not allowed: a whole number from 1 to 65535 is",
+    "port.typed": "the port {typed!r} is not allowed; allowed: a whole number from 1 to 65535",
     "port.typed_public":
-        "the public port {typed!r} is not allowed: a whole number from 1 to 65535 is, or 0 for what is set for all",
+        "the public port {typed!r} is not allowed; allowed: a whole number from 1 to 65535, or 0 for the default",
     "port.of_user": "the port {port} belongs to {name!r} already",
     "port.none_free": "no port is free from {first} to 65535: {reason}",
     "port.all_of_users": "users have them all",
@@ -41,9 +41,8 @@ TEMPLATES = {
         "{domain} belongs to {name!r}, and on port 443 users are told apart by their domain: choose another",
     "domain.cover": "{domain} {reason}: choose a site elsewhere",
     "cover.circle":
-        "leads to this server itself ({addresses}), so whoever probes it would be passed round in a circle - a name of "
-        "this server's own is one under {@sni_base_domain}",
+        "leads to this server itself ({addresses}), so a stranger would be passed round in a circle; a name of your "
+        "own has to be one under {@sni_base_domain}",
     "cover.inside":
-        "leads to {addresses}, which is not an address of the internet, and whoever probes it would be passed on to "
-        "what answers there",
+        "leads to {addresses}, which is not a public address, and strangers would be passed on to what answers there",
 }

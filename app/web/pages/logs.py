@@ -52,7 +52,7 @@ def _asked() -> dict[str, object]:
     wanted = request.args.get("user", "").strip()
     user = next((user for user in users if user.id == wanted), None)
     if wanted and not user:
-        remarks.append("There is no such user, or not any more: these are the lines of all proxies.")
+        remarks.append("There is no such user (any more): these are the lines of all proxies.")
     found, problem = [], ""
     try:
         found = split(views.logs(the_system(), user.id if user else "", tail), users)
@@ -71,8 +71,8 @@ def _tail(text: str) -> tuple[int, list[str]]:
         return USUAL, []
     if re.fullmatch(r"[0-9]{1,6}", text) and FEWEST <= int(text) <= MOST:
         return int(text), []
-    return USUAL, [(f"The number of lines {text[:20]!r} is not allowed: a whole number from {FEWEST} to "
-                    f"{MOST} is. These are the last {USUAL}.")]
+    return USUAL, [(f"The number of lines {text[:20]!r} is not allowed; allowed: a whole number from {FEWEST} "
+                    f"to {MOST}. These are the last {USUAL}.")]
 
 
 def split(written: Sequence[str], users: Sequence[UserView]) -> list[LogLine]:

@@ -39,9 +39,9 @@ def only_sudo() -> ResponseReturnValue | None:
     admin = current_admin()
     if admin and admin.sudo:
         return None
-    sentence = (f"Settings hold for everybody's proxy, so only some admins may change them: "
+    sentence = (f"Settings apply to everybody's proxy, so only some admins may change them: "
                 f"{the_config().admin_username}, and whoever was created with sudo.")
-    return render_template("error.html", code=403, title="Not yours to change", sentence=sentence), 403
+    return render_template("error.html", code=403, title="Not allowed", sentence=sentence), 403
 
 
 @blueprint.get("")
@@ -60,7 +60,7 @@ def save() -> ResponseReturnValue:
     if request.form.get("sure") == "no":
         return _page(form)
     if not changes:
-        flash("Nothing was different, so nothing was changed.")
+        flash("Nothing was changed.")
         return redirect(url_for(".index"))
     switched = changes.get("port_443_mode")
     if switched and request.form.get("sure") != "yes":
@@ -115,7 +115,7 @@ def renew() -> ResponseReturnValue:
             return
         failed = failures(outcomes)
         done = (f"Renewed: {', '.join(outcome.name for outcome in outcomes)}." if outcomes else
-                "Nothing is due: every certificate is good for long enough." if views.certificates(system) else
+                "Nothing is due: no certificate expires soon." if views.certificates(system) else
                 "There is nothing to ask for: no name needs a certificate.")
         told.append((failed or done, "error" if failed else "message"))
 
@@ -124,7 +124,7 @@ def renew() -> ResponseReturnValue:
     asking.start()
     asking.join(PATIENCE)
     return _page(form, renewed=told[0] if told else (
-        "The authority has been asked, and takes its time. This page shows how it went when you open it again.",
+        "The authority has been asked, and needs some time. Open this page again to see the result.",
         "message"))
 
 

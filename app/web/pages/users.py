@@ -117,7 +117,7 @@ def edit(user_id: str) -> ResponseReturnValue:
         else:
             changed = " The link has changed: send them the new one." if user.tg_link != link else ""
             flash(f"{user.name} is saved.{changed}" if changes else
-                  "Nothing was different, so nothing was changed.")
+                  "Nothing was changed.")
             return redirect(url_for("users.show", user_id=user.id))
     config = the_config()
     page = render_template("users/edit.html", form=form, user=user, common=config,
@@ -210,7 +210,7 @@ def _to_send(link: str, user: UserView) -> str:
         return "Send them the link below."
     lost = brought.not_kept(link, user.tg_link)
     if not lost:
-        return "The link that they have leads here as it is."
+        return "Their existing link works here without a change."
     return f"Send them the link below, as not all of theirs could be kept: {'; '.join(map(sentence, lost))}."
 
 
@@ -257,12 +257,12 @@ def _domain_hint(config: Config, user: UserView | None = None) -> str:
                        ", such as www.example.com. Empty: the panel picks one.")
     days = config.domain_grace_days if config.port_443_mode else 0
     hint += ". Another domain means another link: the old one " + (
-        f"goes on working for {count(days, 'day')}{', after one reconnect now' if user.restarts else ''}." if days else
+        f"keeps working for {count(days, 'day')}{', after one reconnect now' if user.restarts else ''}." if days else
         "stops working at once.")
     if own and user.domain.endswith(f".{own}"):
-        hint += " You may leave it as it is: the panel made it up, and sees to its certificate."
+        hint += " You may leave it as it is: the panel made it up, and manages its certificate."
     elif own:
-        hint += f" Any name under {own} will do: the panel sees to its certificate."
+        hint += f" Any name under {own} will do: the panel manages its certificate."
     return hint
 
 
