@@ -223,11 +223,11 @@ def _tell(error: click.ClickException, as_json: bool) -> None:
     if not as_json:
         error.show()
         return
-    from app.messages import Problem, sentence
+    from app.messages import Problem, coded
 
     message = error.format_message()
     problems = error.error.problems if isinstance(error, Refusal) else (Problem("usage", {"reason": message}),)
-    told = [{**problem.document(), "message": sentence(problem), "field": problem.field} for problem in problems]
+    told = [{**coded(problem), "field": problem.field} for problem in problems]
     document = {**told[0], "message": message, "error": message}
     click.echo(json.dumps({**document, "problems": told} if len(told) > 1 else document, ensure_ascii=False), err=True)
 

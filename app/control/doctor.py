@@ -15,7 +15,7 @@ from app.control.errors import Refused
 from app.control.probing import link_from_here, probe_link
 from app.control.records import DoorView, Status, UserView
 from app.control.system import System
-from app.messages import Problem
+from app.messages import Problem, coded
 from app.mtproto.probe import ProbeError
 
 OK, NOTE, PROBLEM = "ok", "note", "problem"
@@ -34,7 +34,7 @@ class Finding:
     told: Problem
 
     def to_json(self) -> dict[str, Any]:
-        return {"about": self.about, "state": self.state, "text": self.told}
+        return {"about": self.about, "state": self.state, "text": self.told, "text_coded": coded(self.told)}
 
 
 def examine(system: System, with_domains: bool = False) -> list[Finding]:

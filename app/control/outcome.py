@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.control.records import document
-from app.messages import Problem, sentence
+from app.messages import Problem
 
 #: What the audit log says of an action that failed.
 FAILED = {
@@ -33,5 +33,4 @@ class Outcome:
     user_id: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        problem = {**self.reason.document(), "message": sentence(self.reason)} if self.reason else None
-        return {**document(self), "problem": problem}
+        return document(self)

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.config import schema, times
 from app.config.model import User
-from app.messages import Problem
+from app.messages import Problem, coded
 
 
 @dataclass(frozen=True)
@@ -209,12 +209,16 @@ def moment(seconds: float, zone: tzinfo) -> str | None:
 
 
 def document(record: Any) -> dict[str, Any]:
-    """A record as JSON has it, but for its problems, which whoever writes it puts into words; "" for no problem."""
+    """A record as JSON has it. Its problems are put into words by whoever writes it, "" for none; beside a field that
+    holds some, one that ends in _coded has them as code, params and message."""
     def plain(value: Any) -> Any:
         if isinstance(value, list):
             return [plain(each) for each in value]
         return document(value) if is_dataclass(value) and not isinstance(value, Problem) else value
 
     told = {field.name: plain(getattr(record, field.name)) for field in fields(record)}
-    return told | {field.name: "" for field in fields(record)
-                   if field.type == "Problem | None" and told[field.name] is None}
+    for name in [field.name for field in fields(record) if field.type == "Problem | None"]:
+        told |= {name: told[name] or "", f"{name}_coded": coded(told[name]) if told[name] else None}
+    for name in [field.name for field in fields(record) if field.type == "list[Problem]"]:
+        told[f"{name}_coded"] = list(map(coded, told[name]))
+    return told

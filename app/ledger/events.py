@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from app.ledger.database import Database
 from app.lib.problem import TEXT
-from app.messages import ENGLISH, Problem, sentence, text
+from app.messages import ENGLISH, Problem, coded, sentence, text
 
 KEPT = 10_000
 #: Failed logins are counted apart, so that a stranger's thousands push nothing else out: those for one name from one
@@ -47,7 +47,7 @@ class Event:
     def to_json(self) -> dict[str, object]:
         """code: the action's, or "text". params: its subject, and the detail as such a document, None for none. action,
         detail, message: in words."""
-        detail = {**self.problem.document(), "message": self.detail} if self.detail else None
+        detail = coded(self.problem) if self.detail else None
         return {"at": self.at, "actor": self.actor,
                 "code": self.action if self.action in ENGLISH.templates else TEXT,
                 "params": {"subject": self.subject, "detail": detail}, "message": self.message,

@@ -5,4 +5,5 @@ from app.lib.problem import Problem as Problem
 from app.lib.problem import text as text
 from app.lib.problem import together as together
 from app.messages.catalogue import ENGLISH as ENGLISH
+from app.messages.catalogue import coded as coded
 from app.messages.catalogue import sentence as sentence

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from app.lib.problem import Language, Problem
 from app.messages.english import (
@@ -30,6 +31,11 @@ ENGLISH = Language(
     plural=MTPROTO.plural,
     last=MTPROTO.last,
 )
+
+
+def coded(problem: Problem) -> dict[str, Any]:
+    """The problem as JSON: code, params and message, the sentence."""
+    return {**problem.document(), "message": sentence(problem)}
 
 
 def sentence(problem: Problem | None, called: Callable[[str], str] = str) -> str:

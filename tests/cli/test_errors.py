@@ -108,7 +108,13 @@ def test_what_a_command_did_tells_failures_as_codes(call, data: Path, monkeypatc
     assert answer.exit_code == 0 and json.loads(answer.stdout)["state"] == "failed", "saved, and tried again"
     told = call("reconcile")
     (outcome,) = [each for each in json.loads(told.stdout) if not each["ok"]]
-    assert (outcome["problem"]["code"], outcome["problem"]["message"]) == ("runtime.start_failed", outcome["reason"])
+    assert (outcome["reason_coded"]["code"], outcome["reason_coded"]["message"]) == \
+        ("runtime.start_failed", outcome["reason"])
+    status = json.loads(call("status").stdout)
+    assert {one["code"] for one in status["problems_coded"]} >= {"of_user"}
+    assert [one["message"] for one in status["problems_coded"]] == status["problems"]
+    (alice,) = status["users"]
+    assert (alice["reason_coded"]["code"], alice["slow_coded"]) == ("runtime.start_failed", None)
     assert error(told)["code"] == "actions.failed"
 
 

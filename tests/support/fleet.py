@@ -45,6 +45,7 @@ class Told(str):
     def of(cls, problem: Problem) -> Told:
         told = cls(sentence(problem))
         told.codes = codes(problem)
+        told.code, told.params, told.document = problem.code, problem.params, problem.document
         return told
 
 

@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
+from app.control import views
 from app.engines import builtin
 from app.engines.base import Engine
 from app.engines.builtin import Builtin
 from app.engines.mtg.engine import MtgImage
-from app.messages import ENGLISH
+from app.messages import ENGLISH, sentence
 from app.rules.links import all_links
 from app.runtimes.base import Place, Workload
 from tests.fleet.test_port443 import Containers
@@ -85,15 +86,12 @@ def grow(machine: Machine, name: str, by: int) -> None:
 
 
 def test_users_and_events_are_seen_as_they_were(installation: Installation):
-    def of(user: dict[str, Any]) -> dict[str, Any]:
-        # Speeds are of the last moment, and when a throttle was last read back, too; what is new, nobody had seen.
-        return {key: value for key, value in user.items()
-                if key in known and key not in ("now_down", "now_up", "throttle_verified_at")}
-
-    known = {key for user in installation.seen["users"] for key in user}
-
+    # Speeds are of the last moment, and when a throttle was last read back, too.
+    then = [{key: value for key, value in user.items() if key not in ("now_down", "now_up", "throttle_verified_at")}
+            for user in installation.seen["users"]]
     for fleet in (installation.fleet, installation.again()):
-        assert [of(user.to_json()) for user in fleet.users()] == [of(user) for user in installation.seen["users"]]
+        now = json.loads(json.dumps([user.to_json() for user in views.users(fleet)], default=sentence))
+        assert [{key: user[key] for key in seen} for user, seen in zip(now, then, strict=True)] == then
         assert [[e.subject, e.detail] for e in fleet.events()] == [told[1:] for told in installation.seen["events"]]
         assert all(e.action in ENGLISH.templates for e in fleet.events()), "what was done is a code by now"
 

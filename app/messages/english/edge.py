@@ -108,8 +108,8 @@ TEMPLATES = {
         "{engine} ({name}) does not apply a change of its users, and still serves those of before: {problems:clauses}",
     "telemt.file_refused": "telemt refuses its file: {reason}",
     "telemt.not_imitated":
-        "telemt could not ask {domain} how it answers ({count} {count:name|names} in all), so the size of its handshake "
-        "is made up; it tries again within hours, and at a restart",
+        "telemt could not ask {domain} how it answers ({count} {count:name|names} in all), so the size of its "
+        "handshake is made up; it tries again within hours, and at a restart",
     "engine.too_many":
         "{engine} can serve {most} links at a time, and these are {count}: let some users be served by another engine",
     "throttle.not_kept":

@@ -170,7 +170,7 @@ FIELDS: dict[str, Words] = {
                            "Blocked, they can't connect until the traffic is reset or the limit raised.",
                            "throttle or block (default: the setting).", "WHAT"),
     "user.max_unique_ips": Words(
-        "Addresses at a time", "A number, or the word none. Empty or 0: as for everybody, {ips_of_all}. A device at "
+        "Addresses at a time", "A number, or the word none. Empty or 0: the default, {ips_of_all}. A device at "
                                "home and one on the road are two. mtg can't limit them.",
         "Addresses that may use the link at a time, or none (default: the setting).", "N"),
     "user.reset_cycle": Words(
