@@ -10,7 +10,7 @@ from app.control.errors import Refused
 from app.engines.base import EngineRefusal, by_name
 from app.engines.builtin import Builtin
 from app.messages import sentence
-from app.runtimes.base import RUNNING, Observed
+from app.runtimes.base import RUNNING
 from tests.support.fleet import Fleet
 from tests.support.many import NAME, Many
 from tests.support.memory_runtime import Machine, MemoryRuntime
@@ -119,16 +119,15 @@ def test_an_engine_that_can_serve_nobody_is_told_once(fleet: Fleet, monkeypatch:
     assert len(told(fleet, "mtg is not installed here")) == 1
 
 
-def test_who_has_moved_to_a_proxy_of_their_own_is_not_running_because_the_shared_one_is(
+def test_who_has_a_proxy_of_their_own_is_not_running_because_the_shared_one_is(
         fleet: Fleet, machine: Machine) -> None:
-    name = crowd(fleet, 2)[0]
-    fleet.reconcile()
     machine.fail("create", "mtg-proxy-4000", "no memory left")
+    name = crowd(fleet, 2)[0]
     with fleet.file.edit() as config:
         config.users[1].engine = "builtin"
     fleet.reconcile()
     assert reasons(fleet, [name]) == {("failed", "no memory left")}
-    (shared,) = (each for each in fleet.runtime.observe() if isinstance(each, Observed) and each.name == NAME)
+    (shared,) = (each for each in fleet.runtime.observe() if each.name == NAME)
     assert shared.state == RUNNING and is_well(fleet, "User 1")
 
 
