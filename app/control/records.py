@@ -164,6 +164,19 @@ class CertificateView:
 
 
 @dataclass(frozen=True)
+class BadView:
+    """Connections that an engine turned away for one reason (its own name for it): in the last 24 hours, in the last
+    30 days. what, todo: the cause, and what to do about it."""
+
+    engine: str
+    reason: str
+    day: int
+    month: int
+    what: Problem
+    todo: Problem
+
+
+@dataclass(frozen=True)
 class Status:
     """running, total: users whose proxy runs, and who should have one running (enabled, not expired and
     not blocked).
@@ -171,7 +184,8 @@ class Status:
     bytes_*, period_*, now_* (bytes/s), connections, probes: of all users together. edge: None without nginx.
     notes: what of the settings the engine does not do, and the users' hints. server_note: why the address
     in links is a guess, or leads nobody here; None if it is neither. outdated: proxies that run, and whose image is
-    an old one."""
+    an old one. bad: connections that engines turned away, the most frequent of the last day first; of engines that
+    tell."""
 
     runtime: str
     engine: str
@@ -193,6 +207,7 @@ class Status:
     probes: int
     edge: EdgeStatus | None
     outdated: int
+    bad: list[BadView]
 
     @property
     def estimated(self) -> bool:

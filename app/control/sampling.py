@@ -11,6 +11,7 @@ from pathlib import Path
 
 from app.control.served import served
 from app.engines.base import Engine, serving
+from app.ledger.bad_connections import Told
 from app.ledger.ledger import Ledger
 from app.ledger.refusals import Count
 from app.ledger.traffic import Reading
@@ -50,7 +51,8 @@ class Sampler:
         # Two readers at a time could write the older reading last, which would look like a fresh counter.
         with locked(self.data_dir / "sample.lock"):
             refused: list[Count] = []
-            readings = {(r.link, r.run_id, r.estimated): r for r in self._read(running, refused)}
+            bad: list[Told] = []
+            readings = {(r.link, r.run_id, r.estimated): r for r in self._read(running, refused, bad)}
             late = [replace(r, late=True) for key, r in self.unwritten.items() if key not in readings]
             try:
                 active = self.ledger.traffic.account([*late, *readings.values()], self.clock())
@@ -63,9 +65,11 @@ class Sampler:
             self.trouble = None
             with self.ledger.database.best_effort("refused tries"):
                 self.ledger.refusals.account(refused, self.clock())
+            with self.ledger.database.best_effort("connections that were turned away"):
+                self.ledger.bad_connections.account(bad, self.clock())
             return active
 
-    def _read(self, running: Mapping[str, Observed], refused: list[Count]) -> Iterator[Reading]:
+    def _read(self, running: Mapping[str, Observed], refused: list[Count], bad: list[Told]) -> Iterator[Reading]:
         links, owners = served(running.values(), self.by_name), self._owners(running.values())
         for sample in self.runtime.samples() if running else []:
             if sample.run_id not in running:
@@ -82,9 +86,12 @@ class Sampler:
                 continue
             try:
                 told = engine.readings(serves, sample.text)
+                counts = {reason: count for reason, count in engine.bad(sample.text).items() if 0 <= count < _LARGEST}
             except (ValueError, OverflowError) as error:  # of one workload, and no reason to count nobody
                 _left_out(sample.name, error)
                 continue
+            if counts:
+                bad.append(Told(engine.name, sample.run_id, counts))
             for link, c in told.items():
                 user_id = owners.get(link) or there.user_id
                 if not user_id:

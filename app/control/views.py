@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import sqlite3
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from app.certificates.renewal import ADDRESS
 from app.config import data_folder, schema
@@ -14,7 +16,7 @@ from app.control import passes, snapshot, strangers
 from app.control.edge import NGINX
 from app.control.engine_limits import engine_notes, user_notes
 from app.control.errors import refusing
-from app.control.records import CertificateView, EdgeStatus, OldLinkView, Status, UserView, moment
+from app.control.records import BadView, CertificateView, EdgeStatus, OldLinkView, Status, UserView, moment
 from app.control.snapshot import Snapshot
 from app.control.system import System
 from app.engines.base import default_engine, engine_name
@@ -65,10 +67,18 @@ def status(system: System, max_age: float = 3.0) -> Status:
         stopped=now.config.proxies_stopped, outdated=now.outdated,
         problems=list(dict.fromkeys(filter(None, problems))),
         notes=[*engine_notes(system.engines, now.config), *system.runtime.notes(), *hint_notes(views)],
-        server=now.server, server_note=system.server.note(now.config), edge=edge,
+        server=now.server, server_note=system.server.note(now.config), edge=edge, bad=_bad(system, now),
         **{field: sum(getattr(v, field) for v in views) for field in (
             "bytes_down", "bytes_up", "period_down", "period_up", "now_down", "now_up", "connections",
             "probes")})
+
+
+def _bad(system: System, now: Snapshot) -> list[BadView]:
+    """None while the ledger can't be read: it is about the past, and no reason to show nothing."""
+    with suppress(sqlite3.OperationalError):
+        return [BadView(bad.engine, bad.reason, bad.day, bad.month, *system.engines[bad.engine].cause(bad.reason))
+                for bad in system.ledger.bad_connections.recent(now.now.timestamp()) if bad.engine in system.engines]
+    return []
 
 
 def history(system: System, ref: str, since: float, step: int) -> list[Point]:

@@ -117,6 +117,9 @@ class Engine(Protocol):
         """How many connections were turned away since the start, by the engine's own name for the reason; none if it
         does not tell. Raises ValueError as readings() does."""
 
+    def cause(self, reason: str) -> tuple[Problem, Problem]:
+        """What connections that bad() tells under this name were, and what to do about them. Pure."""
+
     def steps(self, held: Mapping[str, str], wanted: Mapping[str, str], metrics: str) -> Sequence[Mapping[str, str]]:
         """What to write into a workload's live files, one after the other, each once the one before is taken over, so
         that in the end they hold what is wanted, and sessions that must end have ended. Pure.
@@ -163,6 +166,10 @@ class Basics:
     def bad(self, metrics: str) -> Mapping[str, int]:
         """As in Engine."""
         return {}
+
+    def cause(self, reason: str) -> tuple[Problem, Problem]:
+        """As in Engine."""
+        return Problem("bad.other", {"reason": reason}), Problem("bad.other.do")
 
     def steps(self, held: Mapping[str, str], wanted: Mapping[str, str], metrics: str) -> Sequence[Mapping[str, str]]:
         """As in Engine."""

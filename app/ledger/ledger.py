@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from app.ledger.bad_connections import BadConnections
 from app.ledger.buckets import Buckets
 from app.ledger.certificates import Certificates
 from app.ledger.clock import Clocks
@@ -31,4 +32,5 @@ class Ledger:
         self.certificates = Certificates(self.database)
         self.strangers = Strangers(self.database)
         self.refusals = Refusals(self.database)
+        self.bad_connections = BadConnections(self.database)
         self.clocks = Clocks(self.database)

@@ -253,6 +253,21 @@ STEPS = (
         params  TEXT NOT NULL DEFAULT ''
     );
     """,
+    """
+    CREATE TABLE bad_connections (      -- that an engine turned away
+        at     REAL NOT NULL,           -- Unix seconds at which the hour begins
+        engine TEXT NOT NULL,
+        reason TEXT NOT NULL,           -- the engine's own name for it
+        count  INTEGER NOT NULL,
+        PRIMARY KEY (at, engine, reason)
+    );
+    CREATE TABLE bad_counters (         -- as the runs that are going on have told them
+        run    TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        count  INTEGER NOT NULL,
+        PRIMARY KEY (run, reason)
+    );
+    """,
 )
 
 

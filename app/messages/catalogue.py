@@ -15,6 +15,7 @@ from app.messages.english import (
     config,
     doctor,
     edge,
+    engines,
     events,
     port443,
     runtimes,
@@ -25,7 +26,8 @@ from app.mtproto.english import ENGLISH as MTPROTO
 
 ENGLISH = Language(
     templates={**common.TEMPLATES, **config.TEMPLATES, **accounts.TEMPLATES, **users.TEMPLATES,
-               **port443.TEMPLATES, **edge.TEMPLATES, **events.TEMPLATES, **backups.TEMPLATES,
+               **port443.TEMPLATES, **edge.TEMPLATES, **engines.TEMPLATES, **events.TEMPLATES,
+               **backups.TEMPLATES,
                **doctor.TEMPLATES, **cli.TEMPLATES, **runtimes.TEMPLATES, **checks.TEMPLATES, **states.TEMPLATES,
                **MTPROTO.templates},
     plural=MTPROTO.plural,

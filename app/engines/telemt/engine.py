@@ -10,6 +10,7 @@ from dataclasses import replace
 from app.config.model import Config
 from app.engines.base import ENGINE, Capabilities, Counters, EngineRefusal, FrontOf, PlaceOf
 from app.engines.telemt import live
+from app.engines.telemt.bad import cause
 from app.engines.telemt.config_file import LOOPBACK, METRICS_PATH, PRIVATE, render_config
 from app.engines.telemt.log import findings
 from app.engines.telemt.metrics import readings, told
@@ -57,6 +58,9 @@ class Telemt:
 
     def bad(self, metrics: str) -> Mapping[str, int]:
         return told(metrics).bad
+
+    def cause(self, reason: str) -> tuple[Problem, Problem]:
+        return cause(reason)
 
     def steps(self, held: Mapping[str, str], wanted: Mapping[str, str], metrics: str) -> Sequence[Mapping[str, str]]:
         return [{live.FILE: text} for text in live.steps(held.get(live.FILE, ""), wanted[live.FILE], metrics)]

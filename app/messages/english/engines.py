@@ -1,0 +1,26 @@
+"""What engines tell of connections that they turned away: what each was, and what to do."""
+
+TEMPLATES = {
+    "bad.no_key": "TLS handshakes without a key of yours: scanners, visitors of the cover site, old links",
+    "bad.no_key.do": "If a user can't connect, compare the link, and the clock of the device.",
+    "bad.no_mtproto": "The right key, but then no MTProto",
+    "bad.no_mtproto.do": "Let the user update the app, or try another one.",
+    "bad.cut_hello": "The connection ended in the middle of its first message",
+    "bad.cut_hello.do":
+        "A few are scanners. Many of one user: the network between cuts the connection, as a provider that blocks "
+        "does. Try another domain for that user.",
+    "bad.odd_hello": "A first message of an impossible size: a scanner",
+    "bad.odd_hello.do": "Nothing.",
+    "bad.unknown_name": "A name (SNI) that is not served",
+    "bad.unknown_name.do": "Nothing, as long as users can connect.",
+    "bad.past_nginx": "A connection past nginx, from inside the network of the proxies",
+    "bad.past_nginx.do": "Nothing, if the count stands still. Else find out what else runs in that network.",
+    "bad.no_header": "A connection without the PROXY header that nginx writes",
+    "bad.no_header.do": "Check that nothing but nginx leads to the proxy.",
+    "bad.no_tls": "MTProto without TLS: a link that begins with dd, or a scanner",
+    "bad.no_tls.do": "Give the user the link that the panel shows.",
+    "bad.noise": "Neither TLS nor MTProto: a scanner",
+    "bad.noise.do": "Nothing.",
+    "bad.other": "Anything else ({reason})",
+    "bad.other.do": "The log of the engine may tell more.",
+}
