@@ -58,6 +58,9 @@ def status(obj: Invocation) -> None:
     if now.outdated:
         parts.append(paragraph(f"Proxies that still run an old image: {now.outdated}. To replace them one by one: "
                                + obj.command_line("update-proxies")))
+    if now.bad:
+        parts.append(table(["TURNED AWAY", "24 HOURS", "30 DAYS"],
+                           [[sentence(bad.what), str(bad.day), str(bad.month)] for bad in now.bad], right=(1, 2)))
     parts += [paragraph(sentence(note)) for note in now.notes]
     if now.problems:
         parts.append("\n".join(paragraph(f"! {sentence(problem)}") for problem in now.problems))

@@ -14,13 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from app.control import views
 from app.control.views import UserView
 from app.engines.base import Counters
 from app.engines.telemt import api, live
 from app.engines.telemt.engine import NAME
 from app.lib import portmap
 from app.mtproto.faketls_client import AnswerError
-from app.mtproto.links import tg_link
+from app.mtproto.links import parse_link, tg_link
 from app.mtproto.secret import FAKETLS, Secret
 from app.rules.links import all_links
 from app.runtimes import ports
@@ -61,6 +62,24 @@ def test_whoever_is_disabled_rotated_or_removed_is_cut_off_at_once_and_nobody_el
     assert stage.lives(hers)
     assert stage.run == run
     assert [outcome for outcome in fleet.reconcile() if outcome.action != "serve"] == [], "nothing is left to do"
+
+
+def test_what_was_turned_away_is_shown_with_its_cause(stage: Stage) -> None:
+    fleet = stage.fleet
+    alice = fleet.add_user("Alice")
+    assert fleet.status(max_age=0).bad == []
+    right = parse_link(alice.tg_link).secret
+    wrong = Secret(FAKETLS, bytes(16), right.domain)
+    for _ in range(3):
+        assert trouble(tg_link("127.0.0.1", stage.port, wrong))
+
+    def counted() -> bool:
+        return sum(bad.day for bad in fleet.status(max_age=0).bad) >= 3
+
+    eventually(counted, "three are counted")
+    bad, = views.status(fleet).bad
+    assert (bad.engine, bad.reason, bad.what.code) == ("telemt", "tls_handshake_bad_client", "bad.no_key")
+    assert bad.day == bad.month and bad.todo.code == "bad.no_key.do"
 
 
 def test_each_is_billed_what_they_moved_through_a_kill_a_reset_and_a_rotation(stage: Stage) -> None:

@@ -28,8 +28,9 @@ WORD = re.compile(r"[\"'(]*[A-Za-z]?[a-z]+(?:'[a-z]+)?[\"').,:;?!]*")
 #: What is called with these goes to a log, to SQLite or to a regular expression.
 UNTOLD = re.compile(r"^log\.|^re\.|\.(execute|executescript|query|best_effort|_do_beside)$")
 
-#: What these hold is no message: the pages of the cover site, and what the engine writes into its own log only.
-NO_MESSAGES = ("edge/nginx/cover.py", "mtproto/faketls.py", "mtproto/obfuscated2.py", "mtproto/records.py")
+#: What these hold is no message: the pages of the cover site, SQL, and what the engine writes into its own log only.
+NO_MESSAGES = ("edge/nginx/cover.py", "ledger/migrations.py", "mtproto/faketls.py", "mtproto/obfuscated2.py",
+               "mtproto/records.py")
 
 #: Texts that begin so are commands, files of other programs, or their words, by which something is known.
 OF_OTHERS = {

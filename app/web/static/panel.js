@@ -55,7 +55,8 @@ document.addEventListener("focusin", (event) => {
 // nothing flickers and focus, selection and scroll stay where they are
 
 function morph(now, wanted) {
-  for (const { name } of [...now.attributes]) if (!wanted.hasAttribute(name)) now.removeAttribute(name);
+  // What somebody has opened stays open.
+  for (const { name } of [...now.attributes]) if (name !== "open" && !wanted.hasAttribute(name)) now.removeAttribute(name);
   for (const { name, value } of wanted.attributes) {
     if (now.getAttribute(name) !== value) now.setAttribute(name, value);
   }
