@@ -46,6 +46,7 @@ a terminal nothing is asked: options, variables and defaults count.
   --address A     IP address that goes into links where there is no domain (looked up)
   --first-user N  name of the first user (first)
   --port P        port of the panel on this machine (8080)
+  --take-over F   the older installation in this folder: its users, links, passwords and traffic become this one's
   --swap MB       make a swap file of this size where the memory is small (0: none)
   --images FILE   load the images from this archive of docker save first
   --home DIR      where everything goes (/opt/mtproto)
@@ -135,7 +136,8 @@ parse_options() {
                 SEEN+=("$1")
                 shift
                 ;;
-            --domain | --https | --panel-https-port | --email | --base-port | --port-443 | --naming | --address | --first-user | --swap)
+            --domain | --https | --panel-https-port | --email | --base-port | --port-443 | --naming | --address | \
+                --first-user | --swap | --take-over)
                 # An empty value is an answer, too: none.
                 [ $# -gt 1 ] || misuse "$1 needs a value."
                 name=${1#--}

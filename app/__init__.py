@@ -21,13 +21,15 @@ def create_app(system: System | None = None) -> Flask:
     from flask import Flask
 
     from app.actions.renewal import Renewal
+    from app.control.checkup import Checkup
     from app.control.system import System
     from app.web import auth, errors, formats, security
-    from app.web.pages import backups, dashboard, health, logs, settings, users
+    from app.web.pages import backups, checkup, dashboard, health, logs, settings, users
 
     app = Flask(__name__, template_folder="web/templates", static_folder="web/static")
     app.extensions["system"] = system or System.open(os.environ.get("MTPROTO_DATA_DIR", "data"))
     app.extensions["renewal"] = Renewal(app.extensions["system"])
+    app.extensions["checkup"] = Checkup(app.extensions["system"])
 
     auth.init_app(app)      # who asks
     security.init_app(app)  # session cookie, CSRF, response headers
@@ -41,4 +43,5 @@ def create_app(system: System | None = None) -> Flask:
     app.register_blueprint(logs.blueprint)       # /logs
     app.register_blueprint(settings.blueprint)   # /settings
     app.register_blueprint(backups.blueprint)    # /backup
+    app.register_blueprint(checkup.blueprint)    # /check
     return app

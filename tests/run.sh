@@ -34,6 +34,9 @@ missing_packages() {
     command -v setpriv >/dev/null || printf 'util-linux\n'
     command -v git >/dev/null || printf 'git\n'
     command -v strace >/dev/null || printf 'strace\n'
+    # tests/install moves an installation over a real SSH, by a server of its own.
+    command -v ssh >/dev/null || printf 'openssh-client\n'
+    [ -x /usr/sbin/sshd ] || printf 'openssh-server\n'
     # tests/docker starts an engine of its own where none answers, and makes its images itself.
     command -v dockerd >/dev/null || [ -x /usr/sbin/dockerd ] || printf 'docker.io\n'
     command -v docker-compose >/dev/null || printf 'docker-compose\n'
@@ -41,13 +44,12 @@ missing_packages() {
     if [ "$SERVER" = yes ]; then
         command -v qemu-system-x86_64 >/dev/null || printf 'qemu-system-x86\n'
         command -v qemu-img >/dev/null || printf 'qemu-utils\n'
-        command -v ssh >/dev/null || printf 'openssh-client\n'
         command -v mke2fs >/dev/null || [ -x /usr/sbin/mke2fs ] || printf 'e2fsprogs\n'
     fi
 }
 
 install_system_packages() {
-    local packages=() as_root=() had_nginx=no
+    local packages=() as_root=() had_nginx=no had_sshd=no
     mapfile -t packages < <(missing_packages)
     if [ ${#packages[@]} -eq 0 ]; then return; fi
     say "Installing Debian packages: ${packages[*]}"
@@ -56,6 +58,7 @@ install_system_packages() {
         as_root=(sudo)
     fi
     [ ! -x /usr/sbin/nginx ] || had_nginx=yes
+    [ ! -x /usr/sbin/sshd ] || had_sshd=yes
     "${as_root[@]}" apt-get update -qq || fail "the package lists can't be read: apt-get update failed"
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
         apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null ||
@@ -63,6 +66,10 @@ install_system_packages() {
     # The package starts a server on port 80; the tests start their own, on ports of their own.
     if [ "$had_nginx" = no ] && [ -x /usr/sbin/nginx ]; then
         "${as_root[@]}" service nginx stop >/dev/null 2>&1 || true
+    fi
+    # The same, on port 22.
+    if [ "$had_sshd" = no ] && [ -x /usr/sbin/sshd ]; then
+        "${as_root[@]}" service ssh stop >/dev/null 2>&1 || true
     fi
     mapfile -t packages < <(missing_packages)
     [ ${#packages[@]} -eq 0 ] || fail "still missing after the installation: ${packages[*]}"

@@ -11,6 +11,7 @@ from app.accounts.actor import Actor, Right
 from app.config import model
 from app.config.json_text import NotJson, parse
 from app.config.model import Config, InvalidConfig
+from app.control import backups as schedule
 from app.control import passes
 from app.control.errors import after_saving, refusing
 from app.control.system import System
@@ -20,9 +21,12 @@ from app.ledger.ledger import Ledger
 from app.ledger.migrations import STEPS
 from app.lib.files import put
 from app.messages import Problem
+from app.messages.refused import Refused
 
 #: What belongs to the server, and not to the people: it stays as it is here.
 OF_THE_SERVER = ("server_ip", "panel_by_address", "panel_path", "proxy_bind", "runtime", "secret_key")
+#: Of what was here before a restore, the newest so many stay.
+KEPT_BEFORE_RESTORE = 10
 #: Those of which nobody need read.
 _SILENT = ("secret_key", "panel_by_address", "panel_path")
 #: What the ledger keeps of a moment: who is logged in, what has failed, what is in force.
@@ -35,6 +39,16 @@ def back_up(system: System, actor: Actor, path: Path, passphrase: str = "") -> P
     archive.pack(system.data_dir, path, passphrase)
     system.ledger.events.record(str(actor), "backup.made", "", path.name)
     return path
+
+
+def fetch(system: System, actor: Actor, name: str) -> Path:
+    """Where the backup of this name lies, which somebody takes away. Raises Refused if there is none."""
+    actor.require(Right.SUDO)
+    for file in schedule.listed(system.data_dir):
+        if file.name == name:
+            system.ledger.events.record(str(actor), "backup.downloaded", "", name)
+            return file.path
+    raise Refused("backup.unknown", name=name)
 
 
 def look(system: System, actor: Actor, path: Path, passphrase: str = "") -> list[Problem]:
@@ -56,6 +70,7 @@ def restore(system: System, actor: Actor, path: Path, passphrase: str = "") -> l
         _prepare_ledger(contents, path)
         kept = system.data_dir / "backups" / f"before-restore-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.tar.gz"
         archive.pack(system.data_dir, kept)
+        schedule.forget_oldest(system.data_dir, KEPT_BEFORE_RESTORE, kept)
         with refusing():
             # The measurements first: if somebody holds panel.db all the time, nothing was changed.
             _bring_back(system, contents)

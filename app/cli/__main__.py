@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from app.cli.admins import admin, create_admin, first_password, reset_password
-from app.cli.backups import backup, restore
+from app.cli.backups import backup, backups, restore
 from app.cli.certificates import certificates, domains
 from app.cli.config import config
 from app.cli.doctor import doctor
-from app.cli.fleet import events, logs, probe, reconcile, restart, start, status, stop
+from app.cli.fleet import events, logs, reconcile, restart, start, status, stop
 from app.cli.panel import panel
+from app.cli.probe import probe
 from app.cli.renewal import update_proxies, version
 from app.cli.root import cli
 from app.cli.serve import serve
@@ -20,7 +21,7 @@ from app.lib.private import use_umask
 for command in (
     serve, user, settings, certificates, domains, status, traffic, start, stop, restart, logs, events, reconcile,
     probe, admin, create_admin, reset_password, first_password, config, panel,
-    update_proxies, version, backup, restore, doctor,
+    update_proxies, version, backup, backups, restore, doctor,
 ):
     cli.add_command(command)
 

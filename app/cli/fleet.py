@@ -1,4 +1,4 @@
-"""What runs: `status`, `start`, `stop`, `restart`, `logs`, `events`, `reconcile`, and `probe`: does a link work?"""
+"""What runs: `status`, `start`, `stop`, `restart`, `logs`, `events`, `reconcile`."""
 
 from __future__ import annotations
 
@@ -188,40 +188,3 @@ def report(obj: Invocation, outcomes: list[Outcome], nothing: str = "Nothing to 
         first = failed[0]
         raise Refusal("actions.failed", failed=len(failed), count=len(outcomes), action=first.action, name=first.name,
                       reason=first.reason)
-
-
-@click.command(cls=Command)
-@click.argument("name")
-@click.pass_obj
-def probe(obj: Invocation, name: str) -> None:
-    """Behave as a Telegram client: handshake and req_pq through the user's link.
-
-    It goes to the server of the link, as a client does, and to the port listened
-    on, which public_port does not change. Some servers
-    can't reach their own public address; a probe from there then fails although
-    clients get through. The time in the handshake is that of other clocks, where
-    they can be asked.
-    """
-    from app.control import views
-    from app.control.probing import link_from_here, probe_link
-    from app.messages import Problem
-    from app.mtproto.probe import ProbeError
-
-    system = obj.system()
-    view = views.user(system, name)
-    document: dict[str, object] = {"name": view.name, "link": view.tg_link}
-    try:
-        config = system.declaration.last_good()
-        milliseconds = probe_link(link_from_here(view), system.clock, config)
-    except ProbeError as error:
-        why = error.problem
-        if view.state != "running":
-            why = Problem("probe.state", {"state": view.state, "reason": view.reason}) if view.reason else \
-                Problem("probe.state_only", {"state": view.state})
-        if obj.json:
-            obj.answer({**document, "ok": False, "milliseconds": None, "reason": sentence(why)}, "")
-        raise Refusal("probe.failed", error.step, name=view.name, reason=why) from None
-    obj.answer(
-        {**document, "ok": True, "milliseconds": round(milliseconds, 1), "reason": ""},
-        f"{view.name}: Telegram answers through the link in {milliseconds:.0f} ms.",
-    )

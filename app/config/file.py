@@ -223,7 +223,7 @@ class ConfigFile:
         hash of the password stays. What can't be done now is tried again by the next edit."""
         for path in filter(_holds_initial_password, self._backups()):
             try:
-                self._replace(path, _without_initial_password(path.read_bytes()))
+                self._replace(path, without_initial_password(path.read_bytes()))
             except OSError as error:
                 log.warning("the first password could not be taken out of %s: %s", path, error.strerror)
             except (ValueError, RecursionError):
@@ -274,7 +274,7 @@ def _holds_initial_password(path: Path) -> bool:
         return False
 
 
-def _without_initial_password(raw: bytes) -> bytes:
+def without_initial_password(raw: bytes) -> bytes:
     """A version of the file without the first password. Raises ValueError for what is no JSON object."""
     data = json.loads(raw)
     if not isinstance(data, dict):

@@ -96,10 +96,19 @@ def base_domain(value: str) -> str:
 
 def https(value: str) -> str:
     """https://host[:port][/path] without a fragment or a login, or ""."""
+    return _page(value, "https")
+
+
+def web(value: str) -> str:
+    """The same by http:// or https://."""
+    return _page(value, "http", "https")
+
+
+def _page(value: str, *schemes: str) -> str:
     value = value.strip()
     if not value:
         return ""
-    value = _url(value, "https")
+    value = _url(value, *schemes)
     if any(character in value for character in "[]\"';{}\\$#"):
         raise ValueError  # characters that have no place in such an address
     return value

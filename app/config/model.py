@@ -17,7 +17,8 @@ from app.config.invalid import InvalidValue
 from app.config.schema import Typed, fields
 from app.config.values import (Address, BaseDomain, BindAddress, Cycle, Dns, Domain, DomainOrEmpty, Domains,
                                Email, Expiry, Host, HttpsSite, HttpsUrl, HttpsUrls, Image, Limit, Moment, Name, Number,
-                               OwnCycle, PanelPath, Port, PreferIp, PublicPort, SecretText, Socks5, Text, Whole, now)
+                               OwnCycle, PanelPath, Port, PreferIp, PublicPort, Recipient, SecretText, Socks5, Text,
+                               WebUrl, Whole, now)
 from app.config.validation_messages import kind_of, problem
 from app.lib import portmap
 from app.messages import Problem
@@ -211,6 +212,11 @@ class Config(_Part):
         default=1024, description="rule.nginx_connections_per_address")
     acme_directory: Annotated[HttpsUrl, Typed()] = Field(default="", description="rule.acme_directory")
     acme_email: Annotated[Email, Typed()] = Field(default="", description="rule.acme_email")
+    backup_schedule: Annotated[Literal["off", "daily", "weekly"], Typed()] = Field(
+        default="daily", description="rule.backup_schedule")
+    backup_keep: Annotated[Whole, Field(ge=1, le=365), Typed()] = Field(default=7, description="rule.backup_keep")
+    backup_recipient: Annotated[Recipient, Typed()] = Field(default="", description="rule.backup_recipient")
+    helper_url: Annotated[WebUrl, Typed()] = Field(default="", description="rule.helper_url")
     upstream_socks5: Annotated[Socks5, Typed()] = Field(default="", repr=False, description="rule.upstream_socks5")
     domain_fronting_ip: Annotated[Address, Typed()] = Field(default="", description="rule.address")
     domain_fronting_port: Annotated[Port, Typed()] = Field(default=443, description="rule.port")

@@ -56,6 +56,19 @@ def _secret(value: str) -> str:
     return Secret.parse(value).hex
 
 
+def _recipient(value: str) -> str:
+    value = value.strip()
+    if value:
+        # Only who uses it pays for loading it.
+        import pyrage
+
+        try:
+            pyrage.x25519.Recipient.from_str(value)
+        except pyrage.RecipientError:
+            raise ValueError from None  # no public key of age
+    return value
+
+
 def _limit(value: Any) -> Any:
     # As typed: in the file, 0 says that there is none.
     return 0 if isinstance(value, str) and value.strip().lower() in ("", "none") else value
@@ -102,9 +115,12 @@ PreferIp = Annotated[Text, BeforeValidator(_prefer_ip)]
 
 Domains = Annotated[list[Domain], BeforeValidator(_words)]
 HttpsUrl = Annotated[Text, AfterValidator(hosts.https)]
+WebUrl = Annotated[Text, AfterValidator(hosts.web)]
 HttpsUrls = Annotated[list[HttpsUrl], BeforeValidator(_words)]
 HttpsSite = Annotated[Text, AfterValidator(hosts.site)]
 Email = Annotated[Text, AfterValidator(hosts.email)]
+
+Recipient = Annotated[Text, AfterValidator(_recipient)]
 
 Limit = Annotated[Number, BeforeValidator(_limit)]
 Cycle = Annotated[Text, AfterValidator(lambda value: cycle(value))]

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from app.checks import outside
+from app.checks.addresses import LookupFailed
 from app.checks.tls import check_all
+from app.commands import command_line
+from app.config.values import is_ip
 from app.control import passes, views
 from app.control.errors import Refused
 from app.control.probing import link_from_here, probe_link
@@ -19,22 +25,34 @@ from app.messages import Problem, coded
 from app.mtproto.probe import ProbeError
 
 OK, NOTE, PROBLEM = "ok", "note", "problem"
+#: What needs somebody comes first.
+RANKS = (PROBLEM, NOTE, OK)
 
 #: Bytes below which something soon fails: the ledger grows by megabytes, an image is hundreds of them.
 _LITTLE_DISK, _LITTLE_MEMORY = 500 * 1000**2, 64 * 1024**2
 _AT_ONCE = 8
 
+#: Words of the command line -> the command, as it is typed on this installation.
+Typed = Callable[[str], str]
+
 
 @dataclass(frozen=True)
 class Finding:
-    """about: the part that was looked at. state: ok, note or problem. told: what was found."""
+    """about: the part that was looked at. state: ok, note or problem. told: what was found. command: what mends it, or
+    says more, as it is typed on this server; "" where no command does."""
 
     about: str
     state: str
     told: Problem
+    command: str = ""
+
+    @property
+    def rank(self) -> int:
+        return RANKS.index(self.state)
 
     def to_json(self) -> dict[str, Any]:
-        return {"about": self.about, "state": self.state, "text": self.told, "text_coded": coded(self.told)}
+        return {"about": self.about, "state": self.state, "text": self.told, "text_coded": coded(self.told),
+                "command": self.command}
 
 
 def examine(system: System, with_domains: bool = False) -> list[Finding]:
@@ -45,13 +63,16 @@ def examine(system: System, with_domains: bool = False) -> list[Finding]:
     passes.look_at_server(system)
     passes.look_at_clock(system)
     status = views.status(system)
-    found = [*_machine(system.data_dir), *_configuration(system), *_whole(status)]
-    found += _links(system, status.users)
+    typed = partial(command_line, system.data_dir, anywhere=True)
+    found = [*_machine(system.data_dir), *_configuration(system, typed), *_whole(status, typed)]
+    found += _links(system, status.users, typed)
+    found += _from_outside(system, status, typed)
     if with_domains:
         names = sorted({user.domain for user in status.users if user.enabled and user.domain})
         found += [Finding("domains", OK if one.ok else PROBLEM,
                           Problem("doctor.domain", {"domain": one.domain}) if one.ok else
-                          Problem("doctor.domain_bad", {"domain": one.domain, "reason": one.reason}))
+                          Problem("doctor.domain_bad", {"domain": one.domain, "reason": one.reason}),
+                          "" if one.ok else typed(f"domains check {shlex.quote(one.domain)}"))
                   for one in check_all(names)]
     return found
 
@@ -66,47 +87,49 @@ def _door(door: DoorView) -> Finding:
 
 def _machine(folder: Path) -> Iterator[Finding]:
     free = shutil.disk_usage(folder).free
-    yield _finding("disk", "doctor.disk", free < _LITTLE_DISK, free=round(free / 1000**2))
+    yield _finding("disk", "doctor.disk", free < _LITTLE_DISK, "df -h", free=round(free / 1000**2))
     memory = _available_memory()
     if memory is not None:
-        yield _finding("memory", "doctor.memory", memory < _LITTLE_MEMORY, free=round(memory / 1024**2))
+        yield _finding("memory", "doctor.memory", memory < _LITTLE_MEMORY, "free -m",
+                       free=round(memory / 1024**2))
 
 
-def _configuration(system: System) -> Iterator[Finding]:
+def _configuration(system: System, typed: Typed) -> Iterator[Finding]:
     """What config.json says that has no effect, or works oddly; what is wrong with it is among the whole's problems."""
     if problems := system.declaration.problems():
-        yield from (Finding("configuration", PROBLEM, problem) for problem in problems)
+        yield from (Finding("configuration", PROBLEM, problem, typed("config check")) for problem in problems)
         return
     notes = system.file.check()
-    yield from (Finding("configuration", NOTE, note) for note in notes)
+    yield from (Finding("configuration", NOTE, note, typed("config check")) for note in notes)
     if not notes:
         yield _finding("configuration", "doctor.configuration", False)
 
 
-def _whole(status: Status) -> Iterator[Finding]:
-    yield from (Finding("installation", PROBLEM, problem) for problem in status.problems)
+def _whole(status: Status, typed: Typed) -> Iterator[Finding]:
+    yield from (Finding("installation", PROBLEM, problem, typed("status")) for problem in status.problems)
     if status.edge and (door := status.edge.by_address):
         yield _door(door)
     if status.server_note:
-        yield Finding("address", PROBLEM, status.server_note)
+        yield Finding("address", PROBLEM, status.server_note, typed("settings set server_domain=NAME"))
     yield from (Finding("installation", NOTE, note) for note in status.notes)
     if status.outdated:
-        yield _finding("images", "doctor.outdated", True, count=status.outdated)
+        yield _finding("images", "doctor.outdated", True, typed("update-proxies"), count=status.outdated)
     if status.stopped:
-        yield Finding("proxies", NOTE, Problem("doctor.stopped"))
+        yield Finding("proxies", NOTE, Problem("doctor.stopped"), typed("start"))
     else:
-        yield _finding("proxies", "doctor.running", status.running < status.total, running=status.running,
-                       total=status.total)
+        yield _finding("proxies", "doctor.running", status.running < status.total, typed("reconcile"),
+                       running=status.running, total=status.total)
 
 
-def _links(system: System, users: list[UserView]) -> list[Finding]:
+def _links(system: System, users: list[UserView], typed: Typed) -> list[Finding]:
     config = system.declaration.last_good()
 
     def tried(user: UserView) -> Finding | None:
         try:
             probe_link(link_from_here(user), system.clock, config)
         except (ProbeError, Refused) as error:
-            return Finding("links", PROBLEM, Problem("doctor.link_bad", {"name": user.name, "reason": error}))
+            return Finding("links", PROBLEM, Problem("doctor.link_bad", {"name": user.name, "reason": error}),
+                           typed(f"logs {shlex.quote(user.name)}"))
         return None
 
     running = [user for user in users if user.state == "running"]
@@ -117,8 +140,44 @@ def _links(system: System, users: list[UserView]) -> list[Finding]:
     return bad
 
 
-def _finding(about: str, code: str, is_problem: bool, **params: object) -> Finding:
-    return Finding(about, PROBLEM if is_problem else OK, Problem(code, params))
+def _from_outside(system: System, status: Status, typed: Typed) -> Iterator[Finding]:
+    """What a helper on another machine sees, if one is declared: this server's address, and which ports let it in."""
+    config = system.declaration.last_good()
+    if not config.helper_url:
+        return
+    running = sorted({user.link_port for user in status.users if user.state == "running"})
+    try:
+        seen = outside.look(config.helper_url, running[:outside.MOST])
+    except outside.OutsideFailed as failure:
+        yield Finding("from outside", NOTE, failure.problem)
+        return
+    # One kind of address says nothing about the other.
+    leads = {address for address in _leads_to(system, status.server) if (":" in address) == (":" in seen.address)}
+    if leads and seen.address not in leads:
+        yield _finding("from outside", "doctor.outside_other", True, typed("settings get server_ip"),
+                       address=seen.address, server=status.server, found=", ".join(sorted(leads)))
+    else:
+        yield _finding("from outside", "doctor.outside_address", False, address=seen.address)
+    closed = [port for port in running[:outside.MOST] if port not in seen.open]
+    yield from (_finding("from outside", "doctor.outside_closed", True, typed("doctor"), port=port)
+                for port in closed)
+    if seen.open:
+        yield _finding("from outside", "doctor.outside_open", False, ports=", ".join(map(str, sorted(seen.open))))
+
+
+def _leads_to(system: System, server: str) -> frozenset[str]:
+    """The addresses of the server in links; none where nobody knows them."""
+    if is_ip(server):
+        return frozenset({server})
+    try:
+        return system.port443.addresses.of(server) if system.port443.addresses and server else frozenset()
+    except LookupFailed:
+        return frozenset()
+
+
+def _finding(about: str, code: str, is_problem: bool, command: str = "", **params: object) -> Finding:
+    """command: of a problem; what is right needs none."""
+    return Finding(about, PROBLEM if is_problem else OK, Problem(code, params), command if is_problem else "")
 
 
 def _available_memory() -> int | None:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 
 from app.control import passes
+from app.control.backups import BackupSchedule
 from app.control.errors import Refused
 from app.control.moving import Moving
 from app.control.strangers import Watch
@@ -31,6 +32,7 @@ class Monitor:
         self._thread = threading.Thread(target=self._run, name="monitor", daemon=True)
         self._watch = Watch(system)
         self._moving = Moving(system)
+        self._backups = BackupSchedule(system)
         self._beside: dict[str, threading.Thread] = {}
 
     @property
@@ -62,6 +64,7 @@ class Monitor:
             self._do_beside("strangers", self._watch.look)
         if system.clock.due:
             self._do_beside("clock", lambda: passes.look_at_clock(system))
+        self._do_beside("backups", self._backups.look)
 
     def _do_beside(self, name: str, step: Callable[[], object]) -> None:
         """In a thread of its own: others may take minutes to answer, and traffic is counted meanwhile."""

@@ -16,6 +16,9 @@ FAILED = {
     "refuse": "proxy.refused",
 }
 
+#: What stands for the backups by schedule where workloads are told by their names.
+BACKUPS = "backups"
+
 
 @dataclass(frozen=True)
 class Outcome:

@@ -19,10 +19,11 @@ class ClockOff(ProbeError):
     language = ENGLISH
 
 
-def link_from_here(view: UserView) -> Link:
+def link_from_here(view: UserView, at: str = "") -> Link:
     """The user's link as it is tried from this server: on the port listened on, as a public port is another
-    machine's."""
-    return replace(parse_link(view.tg_link), port=view.listened_port)
+    machine's. at: an address to go to, "" for the server of the link."""
+    link = parse_link(view.tg_link)
+    return replace(link, server=at or link.server, port=view.listened_port)
 
 
 def probe_link(link: Link, clock: OutsideClock, config: Config) -> float:

@@ -14,7 +14,7 @@ from app.config.model import Config
 from app.control.backoff import BackOff
 from app.control.desired import Desired, desired
 from app.control.edge import NGINX, EdgeReconciler
-from app.control.outcome import FAILED, Outcome
+from app.control.outcome import BACKUPS, FAILED, Outcome
 from app.control.plan import CREATE, LONGEST_PAUSE, REMOVE, REPLACE, START, STOP, UPDATE, Action, plan
 from app.control.port443 import Port443, closing
 from app.control.sampling import Sampler, locked
@@ -29,6 +29,9 @@ from app.rules.links import UserLink, all_links
 from app.runtimes.base import RUNNING, LegacyContainer, Notice, Observed, Runtime, RuntimeFailure, Workload
 
 WORKERS = 8
+
+#: Whose problems stand among those of the workloads, and are noted and cleared elsewhere.
+BESIDE = frozenset({NGINX, BACKUPS})
 
 
 @dataclass
@@ -242,12 +245,12 @@ class Reconciler:
                        resting: set[str]) -> None:
         """What failed in this pass is a problem until a later pass finds it as it should be. resting: what is still to
         be done to these, and was left alone in this pass because it has failed."""
-        failed = {o.name: o for o in outcomes if not o.ok and o.name != NGINX}
+        failed = {o.name: o for o in outcomes if not o.ok and o.name not in BESIDE}
         for name, outcome in failed.items():
             if outcome.reason and self.ledger.workloads.set_problem(name, outcome.reason):
                 self.ledger.events.record("panel", FAILED[outcome.action], outcome.user or name, outcome.reason)
-        # The edge's is its reconciler's to note and to clear.
-        for name in self.ledger.workloads.problems().keys() - failed.keys() - resting - {NGINX}:
+        # Those are others' to note and to clear.
+        for name in self.ledger.workloads.problems().keys() - failed.keys() - resting - BESIDE:
             there, workload = observed.get(name), wanted.workloads.get(name)
             if workload is None or (there and there.state == RUNNING and there.spec == workload.spec):
                 self.ledger.workloads.clear_problem(name)

@@ -16,6 +16,7 @@ from app.control import passes, snapshot, strangers
 from app.control.edge import NGINX
 from app.control.engine_limits import engine_notes, user_notes
 from app.control.errors import refusing
+from app.control.outcome import BACKUPS
 from app.control.records import BadView, CertificateView, EdgeStatus, OldLinkView, Status, UserView, moment
 from app.control.snapshot import Snapshot
 from app.control.system import System
@@ -60,7 +61,8 @@ def status(system: System, max_age: float = 3.0) -> Status:
     problems += [*now.config.problems(), zone_problem(), data_folder.owner_problem(system.data_dir)]
     running = sum(v.state == "running" for v in views)
     edge = _edge(system, now, running)
-    problems += [system.reconciler.sampler.trouble, *(edge.problems if edge else ()), *troubles(views, now)]
+    problems += [system.reconciler.sampler.trouble, *(edge.problems if edge else ()), *troubles(views, now),
+                 now.problems.get(BACKUPS)]
     return Status(
         runtime=system.runtime.name, engine=default_engine(now.config, system.engines), running=running,
         total=sum(v.state not in ("disabled", "expired", "blocked") for v in views), users=views,

@@ -1,8 +1,8 @@
 """A backup: one file with everything that makes an installation, for this server or another one.
 
 It is a tar.gz with `manifest.json` (format, version, time, and the SHA-256 of each file) before config.json, panel.db,
-the certificates and the cover site's files. With a passphrase all of it is in the age format (age-encryption.org/v1),
-which the program `age` reads, too.
+the certificates and the cover site's files. With a passphrase, or for a public key, all of it is in the age format
+(age-encryption.org/v1), which the program `age` reads, too.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any
 
+from app.config.file import without_initial_password
 from app.lib.clock import STEADY
 from app.lib.version import version
 from app.messages.refused import Refused
@@ -32,6 +33,9 @@ FORMAT = 1
 MANIFEST, CONFIG, LEDGER = "manifest.json", "config.json", "panel.db"
 #: Folders whose files belong to the installation: keys that certificates belong to, and the cover site's pages.
 FOLDERS = ("certificates", "nginx/cover")
+
+#: How a secret key of age begins; it stands where a passphrase does.
+SECRET_KEY = "AGE-SECRET-KEY-1"
 
 _AGE = b"age-encryption.org/v1"
 _MANIFEST_BYTES, _FILES = 4 * 1024**2, 10_000
@@ -57,10 +61,12 @@ class Contents:
         return (self.folder / name).read_bytes()
 
 
-def pack(data_dir: Path, path: Path, passphrase: str = "") -> Path:
+def pack(data_dir: Path, path: Path, passphrase: str = "", recipient: str = "", first_password: bool = True) -> Path:
     """Write the backup of this data folder to `path`, beside a panel that goes on writing. Mode 0600.
 
-    passphrase: "" for a file that whoever has it can read. Raises ArchiveError; what stood at `path` is then kept.
+    passphrase: "" for a file that whoever has it can read. recipient: a public key of age, for whose owner it is
+    encrypted. first_password: whether a password that the panel still shows is in it; its hash is in any case.
+    Raises ArchiveError; what stood at `path` is then kept.
     """
     _refuse_what_is_no_file(path)
     beside = path.with_name(f".{path.name}.new")
@@ -72,20 +78,30 @@ def pack(data_dir: Path, path: Path, passphrase: str = "") -> Path:
                 files[LEDGER] = folder / LEDGER
             if CONFIG not in files:
                 raise ArchiveError("backup.nothing", path=str(data_dir))
+            if not first_password:
+                files[CONFIG].write_bytes(without_initial_password(files[CONFIG].read_bytes()))
             with open(os.open(beside, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w+b") as out:
                 os.fchmod(out.fileno(), 0o600)
                 _write(out, files)
                 if passphrase:
                     _encrypt(out, passphrase)
+                elif recipient:
+                    _encrypt_for(out, recipient, folder / "sealed")
                 out.flush()
                 os.fsync(out.fileno())
         os.replace(beside, path)
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, sqlite3.Error, ValueError, RecursionError) as error:
         raise ArchiveError("backup.failed", path=str(path), reason=_reason(error)) from None
     finally:
         with suppress(OSError):
             beside.unlink(missing_ok=True)
     return path
+
+
+def size(data_dir: Path) -> int:
+    """Bytes of everything that a backup of this folder holds, before it is packed. Raises OSError."""
+    ledger = (data_dir / LEDGER, data_dir / f"{LEDGER}-wal")
+    return sum(path.stat().st_size for path in (*(where for _, where in _sources(data_dir)), *ledger) if path.is_file())
 
 
 @contextmanager
@@ -188,6 +204,19 @@ def _encrypt(out: IO[bytes], passphrase: str) -> None:
     out.truncate()
 
 
+def _encrypt_for(out: IO[bytes], recipient: str, sealed: Path) -> None:
+    """Piece by piece: nobody need have room in memory for the whole."""
+    import pyrage
+
+    out.seek(0)
+    with open(sealed, "w+b") as file:
+        pyrage.encrypt_io(out, file, [pyrage.x25519.Recipient.from_str(recipient)])
+        file.seek(0)
+        out.seek(0)
+        shutil.copyfileobj(file, out, _PIECE)
+        out.truncate()
+
+
 def _decrypted(packed: IO[bytes], path: Path, passphrase: str) -> IO[bytes]:
     if packed.read(len(_AGE)) != _AGE:
         packed.seek(0)
@@ -198,8 +227,10 @@ def _decrypted(packed: IO[bytes], path: Path, passphrase: str) -> IO[bytes]:
 
     packed.seek(0)
     try:
+        if passphrase.startswith(SECRET_KEY):
+            return io.BytesIO(pyrage.decrypt(packed.read(), [pyrage.x25519.Identity.from_str(passphrase)]))
         return io.BytesIO(pyrage.passphrase.decrypt(packed.read(), passphrase))
-    except pyrage.DecryptError:
+    except (pyrage.DecryptError, pyrage.IdentityError):
         raise ArchiveError("backup.passphrase", path=str(path)) from None
 
 

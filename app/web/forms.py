@@ -178,7 +178,7 @@ PLACED = frozenset((
     "server_domain", "server_ip", "public_port", "panel_domain", "panel_by_address", "port_443_mode",
     "sni_mode", "domain_pool", "sni_base_domain", "unknown_sni", "cover_site", "cover_url", "domain_grace_days",
     "nginx_worker_hours", "nginx_connections_per_address", "mtg_timing", "mtg_timing_urls", "acme_directory",
-    "acme_email"))
+    "acme_email", "backup_schedule", "backup_keep", "backup_recipient"))
 
 for each in SETTING_FIELDS:
     label = words(f"setting.{each.key}").label

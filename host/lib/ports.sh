@@ -26,7 +26,8 @@ is_ours() {
 holder() {
     local found
     found=$(holders "$1" | paste -sd , -)
-    if [ -n "$found" ] && ! is_ours "$1"; then printf '%s' "$found"; fi
+    if [ -z "$found" ] || is_ours "$1" || { [ -n "${OLDER:-}" ] && is_of_older "$1"; }; then return; fi
+    printf '%s' "$found"
 }
 
 # Ports that this run has given to something already.

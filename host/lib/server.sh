@@ -3,7 +3,7 @@
 # Sourced by install.sh, which sets HERE and has read the options.
 # shellcheck disable=SC2034,SC2153,SC2154  # variables of the other parts (server.sh)
 
-for part in log files os checks ports packages docker stack images questions addresses frontend tree panel firewall uninstall; do
+for part in log files os checks ports packages docker stack images questions addresses older frontend tree panel firewall uninstall; do
     # shellcheck disable=SC1090
     . "$HERE/host/lib/$part.sh"
 done
@@ -56,6 +56,7 @@ run_server() {
     check_disk
     check_clock_and_network
     report_others
+    find_older
     ask_questions
     choose_ports
 
@@ -75,6 +76,7 @@ run_server() {
     step "Files"
     place_tree
     make_data_folder
+    take_over_older
     install_host_command
 
     step "Images"
@@ -93,6 +95,7 @@ run_server() {
     apply_settings
     add_first_user
     read_first_password
+    tell_of_older
 
     step "Firewall and HTTPS"
     open_firewall

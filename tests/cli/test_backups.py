@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from tests.cli.conftest import ROOT
 
 
 def test_a_backup_is_made_looked_at_and_brought_back(run, tmp_path: Path) -> None:
@@ -46,3 +50,32 @@ def test_a_file_that_is_not_there_is_told(run, tmp_path: Path) -> None:
     run("user", "add", "Alice", "--disabled")
     answer = run("restore", str(tmp_path / "none"))
     assert answer.code == 1 and "none can't be read" in answer.stderr
+
+
+def test_those_on_the_server_are_listed(run, data: Path) -> None:
+    run("user", "add", "Alice", "--disabled")
+    assert "No backups yet" in run("backups").stdout and run("backups", "--json").json() == []
+    file = data / "backups/mtproto-20270101T030000Z.tar.gz.age"
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(b"x" * 1500000)
+    assert file.name in run("backups").stdout and "1.5 MB" in run("backups").stdout
+    assert run("backups", "--json").json() == [{
+        "name": file.name, "made_at": "2027-01-01T03:00:00+00:00", "bytes": 1500000, "encrypted": True,
+        "scheduled": True}]
+
+
+def test_a_pipe_takes_a_backup_and_brings_it_back(run, data: Path) -> None:
+    run("user", "add", "Alice", "--disabled")
+    packed = subprocess.run([sys.executable, "-m", "app.cli", "--data", str(data), "backup", "-"], cwd=ROOT,
+                            capture_output=True, check=True)
+    assert packed.stderr == b"" and packed.stdout[:2] == b"\x1f\x8b"
+    run("user", "remove", "Alice", "--yes")
+    for half in (packed.stdout[:-100], b""):
+        broken = subprocess.run([sys.executable, "-m", "app.cli", "--data", str(data), "restore", "-", "--yes"],
+                                cwd=ROOT, input=half, capture_output=True)
+        assert broken.returncode == 1 and b"Nothing was changed" in broken.stderr
+    back = subprocess.run([sys.executable, "-m", "app.cli", "--data", str(data), "restore", "-", "--yes"], cwd=ROOT,
+                          input=packed.stdout, capture_output=True)
+    assert back.returncode == 0, back.stderr
+    assert [user["name"] for user in run("user", "list", "--json").json()] == ["Alice"]
+    assert not list(data.glob(".backup-*"))

@@ -89,6 +89,6 @@ def test_by_command_it_ends_with_1_when_something_is_wrong(run) -> None:
     run("user", "add", "Alice", "--disabled")
     answer = run("doctor", "--json")
     found = json.loads(answer.stdout)
-    assert {"about", "state", "text"} == set(found[0])
+    assert {"about", "state", "text", "command"} == set(found[0])
     assert answer.code == (1 if any(one["state"] == "problem" for one in found) else 0)
     assert "disk:" in run("doctor").stdout

@@ -46,6 +46,25 @@ def test_a_disabled_user_s_link_fails_with_the_reason_in_json_too(run, network) 
     assert "disabled" in json.loads(answer.stderr)["error"]
 
 
+def test_everybody_s_links_are_tried_and_at_an_address_of_choice(run, network) -> None:
+    for words in (("Alice",), ("Bob",), ("Carol", "--disabled")):
+        run("user", "add", *words)
+    run("settings", "set", "server_ip=192.0.2.1")
+    answer = run("probe", "--everybody", "--at", "127.0.0.1", "--json")
+    assert [(one["name"], one["ok"]) for one in answer.json()] == [("Alice", True), ("Bob", True)]
+    assert run("probe", "Alice", "--at", "127.0.0.1").code == 0
+    assert run("probe", "Alice", "--everybody").code == run("probe").code == 2
+    run("stop")
+    assert run("probe", "--everybody").stdout == "No link should work now.\n"
+
+
+def test_one_link_that_does_not_work_is_named_among_all(run, network, free_port) -> None:
+    run("user", "add", "Alice")
+    run("settings", "set", f"upstream_socks5=127.0.0.1:{free_port()}")
+    answer = run("probe", "--everybody")
+    assert answer.code == 1 and "Alice's link does not work" in answer.stdout and "1 of 1" in answer.stderr
+
+
 def test_reconcile_repairs_and_prints_what_it_did(run, data, network) -> None:
     run("user", "add", "Alice")
     assert run("reconcile", "--json").json() == []

@@ -19,7 +19,7 @@ EVERY_PAGE += [Page(ROOT / name) for name in ENGLISH_ONLY]
 #: How the panel's command line is called, with everything before its own words.
 CALLED = re.compile(r"(?:.*\s)?(?:mtproto|host/mtproto|app\.cli|\.venv/bin/python -m app\.cli)\s+(?P<words>.*)")
 #: Words of the command mtproto that are not the panel's, and the script that knows their options.
-OF_THE_HOST = {"update": "update.sh", "uninstall": "install.sh"}
+OF_THE_HOST = {"move": "host/move.sh", "update": "update.sh", "uninstall": "install.sh"}
 
 
 def typed(page: Page) -> Iterator[str]:
@@ -51,7 +51,7 @@ def check_words_of_the_panel(words: list[str]) -> None:
 
 def check(line: str) -> None:
     """Fails where the line names a command, an option or a setting that does not exist."""
-    words = shlex.split(line, comments=True)
+    words = [word for word in shlex.split(line, comments=True) if not word.startswith(">")]
     for script in ("install.sh", "update.sh", "scripts/release.sh", "scripts/docker-build-push.sh"):
         if script in words:
             unknown = [w.partition("=")[0] for w in words[words.index(script):] if w.startswith("--")]

@@ -19,7 +19,7 @@ VARIABLES = "docs/variables.md"
 #: Of these the default is said in words.
 DEFAULTS_IN_WORDS = {"domain_pool"}
 #: Scripts whose help lists their options, and the page that has them.
-HELPED = {"install.sh": COMMANDS, "update.sh": COMMANDS, "host/mtproto": COMMANDS,
+HELPED = {"install.sh": COMMANDS, "host/move.sh": "docs/backup.md", "update.sh": COMMANDS, "host/mtproto": COMMANDS,
           "scripts/release.sh": "docs/updates.md", "scripts/docker-build-push.sh": "docs/docker.md"}
 
 

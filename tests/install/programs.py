@@ -11,7 +11,9 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
+
+from tests.install.containers import Containers, fail
 
 State = dict[str, Any]
 
@@ -26,12 +28,7 @@ DOCKERS_OWN = {"docker-ce": "5:28.5.2-1", "docker-ce-cli": "5:28.5.2-1", "contai
                "docker-buildx-plugin": "0.29.1-1", "docker-compose-plugin": "2.40.3-1"}
 
 
-def fail(message: str, code: int = 1) -> NoReturn:
-    print(message, file=sys.stderr)
-    raise SystemExit(code)
-
-
-class Server:
+class Server(Containers):
     """One call of one program. folder: of the lab; state: its table, written back at the end."""
 
     def __init__(self, folder: Path, name: str, words: list[str]):
@@ -319,6 +316,15 @@ class Server:
 
     def docker_ps(self, words: list[str]) -> None:
         published = next((word.partition("=")[2] for word in words if word.startswith("publish=")), "")
+        if "--format" in words:
+            asked, older = words[words.index("--format") + 1], self.state["older"]
+            print("\n".join(each["project"] for each in older.values()) if "working_dir" in asked else
+                  "\n".join(f"{id_} {each['name']}" for id_, each in older.items() if published in each["ports"])
+                  if published else "\n".join(f"{name} {status}" for name, status in self.state["services"].items()))
+            return
+        if words == ["-q"]:
+            print("\n".join(id_ for id_, each in self.state["older"].items() if each["runs"]))
+            return
         kind = "proxies" if "label=mtproto.managed=1" in words else "containers"
         if not published or published in self.state["published"]:
             print("\n".join(self.state[kind]))
@@ -401,6 +407,24 @@ class Server:
             if not self.state["password"]:
                 fail("Error: admin has logged in")
             print(json.dumps({"username": "admin", "password": self.state["password"]}, indent=2))
+        elif words[:2] == ["config", "check"]:
+            print("/data/config.json is valid.")
+        elif words[0] == "doctor":
+            found = self.state["panel_finds"]
+            marks = {"ok": "+", "note": "-", "problem": "!"}
+            print(json.dumps(found, indent=2, ensure_ascii=False) if "--json" in words else
+                  "\n".join(f"{marks[one['state']]} {one['about']}: {one['text']}" for one in found))
+            raise SystemExit(any(one["state"] == "problem" for one in found))
+        elif words == ["backup", "-"]:
+            print(f"BACKUP\n{json.dumps(config)}\nEND")
+        elif words[:2] == ["restore", "-"]:
+            first, *rest, last = sys.stdin.read().splitlines() or ["", ""]
+            if (first, last) != ("BACKUP", "END"):
+                fail("Error: The backup is damaged. Nothing was changed.")
+            config = json.loads(rest[0]) | {"server_ip": config.get("server_ip", "")}
+            print("The backup is restored.")
+        elif words[0] == "stop":
+            config["proxies_stopped"] = True
         elif words[0] == "probe" and not self.state["telegram"]:
             fail(f"Error: {words[1]}'s link does not work: its own way to Telegram does not work")
         elif words[0] == "probe":
@@ -414,9 +438,9 @@ def make_program(folder: Path, name: str) -> None:
     path.unlink(missing_ok=True)
     path.write_text(f"""#!{sys.executable} -SE
 import sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
 from pathlib import Path
-from programs import Server
+from tests.install.programs import Server
 server = Server(Path({str(folder)!r}), {name!r}, sys.argv[1:])
 try:
     server.answer()

@@ -101,7 +101,7 @@ class ServerLab:
             "docker_is": "Docker version 28", "docker_version": "", "docker_starts": True, "docker_runs": False,
             "compose_plugin": "", "docker_compose": "", "images": {}, "stages": [], "no_pull": [], "in_use": [],
             "up": False, "panel_answers": True, "containers": [], "proxies": [], "networks": [], "volumes": [],
-            "published": [],
+            "published": [], "services": {}, "panel_finds": [], "older": {},
             "refuses": {}, "password": PASSWORD, "telegram": True, "no_certificate": "", "issued": False,
             "virtualization": "kvm", "machine": "x86_64", "kernel": "6.1.0-18-amd64", "uid": 0,
             "listening": {}, "address": "203.0.113.7", "dns": {}, "web": DOCKERS_WEB,

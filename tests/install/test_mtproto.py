@@ -56,7 +56,7 @@ def host(tmp_path: Path) -> Host:
 def test_a_command_of_the_panel_runs_in_its_container_and_ends_as_it_does(host: Host) -> None:
     done = host.run("user", "add", "Anna Maria", "--json")
     assert (done.code, done.stdout) == (7, "exec -i c0ffee python3 -m app.cli user add Anna Maria --json\n")
-    for words in (("doctor",), ("logs", "Anna"), ("status", "--json")):
+    for words in (("doctor", "--help"), ("logs", "Anna"), ("status", "--json")):
         assert host.run(*words).stdout == f"exec -i c0ffee python3 -m app.cli {' '.join(words)}\n"
 
 

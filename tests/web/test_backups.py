@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from app.accounts.actor import CLI
 from app.actions.backups import look
+from app.control.backups import BackupSchedule, listed
 from app.host.archive import is_encrypted
 from tests.support.fleet import Fleet
 from tests.web.desk import Desk
@@ -37,6 +40,22 @@ def test_an_admin_without_the_right_gets_none(fleet: Fleet, panel) -> None:
     helper.login("helper", "correct horse battery")
     answer = helper.post("/backup", {"passphrase": ""})
     assert answer.status_code == 403 and b"gzip" not in answer.get_data()[:20]
+
+
+def test_those_by_schedule_are_listed_and_can_be_taken_away(admin: Visitor, fleet: Fleet, tmp_path: Path) -> None:
+    BackupSchedule(fleet).look()
+    name = listed(fleet.data_dir)[0].name
+    assert name in admin.get("/settings").text
+    answer = admin.post(f"/backup/{name}", {})
+    (tmp_path / "b").write_bytes(answer.get_data())
+    assert look(fleet, CLI, tmp_path / "b")[0].code == "restore.users"
+    assert (fleet.events()[0].action, fleet.events()[0].detail) == ("backup.downloaded", name)
+
+
+@pytest.mark.parametrize("name", ["config-20270101T000000.000000000Z.json", "..%2fconfig.json", "none", "%00", "%ff"])
+def test_no_other_file_can_be_taken_away_that_way(admin: Visitor, fleet: Fleet, name: str) -> None:
+    answer = admin.post(f"/backup/{name}", {})
+    assert answer.status_code in (302, 404) and b"secret" not in answer.get_data()
 
 
 def test_in_a_browser_the_file_arrives(desk: Desk, fleet: Fleet, tmp_path: Path) -> None:

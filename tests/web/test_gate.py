@@ -26,7 +26,8 @@ def test_the_walk_over_the_routes_finds_the_ones_we_know(panel: Flask, fleet: Fl
     verbs = ("edit", "enable", "disable", "rotate", "restart", "reset", "remove")
     assert {f"/users/{bob}/{verb}" for verb in verbs} | {
         "/users/new", "/login", "/logout", "/start", "/stop", "/restart", "/renew", "/reset",
-        "/settings", "/settings/domains", "/settings/certificates", "/settings/update", "/backup"
+        "/settings", "/settings/domains", "/settings/certificates", "/settings/update", "/backup",
+        "/backup/mtproto-20270101T030000Z.tar.gz", "/check"
     } == set(paths(panel, fleet, "POST"))
 
 

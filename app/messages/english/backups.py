@@ -13,6 +13,10 @@ TEMPLATES = {
     "backup.no_room": "The files in the backup {path} need more room than this disk has. Nothing was changed.",
     "backup.encrypted": "The backup {path} is encrypted: it asks for its passphrase. Nothing was changed.",
     "backup.passphrase": "The passphrase does not open the backup {path}, or the file is damaged. Nothing was changed.",
+    "backup.auto_failed": "The backup by schedule was not made: {reason} Those from before are kept; the panel tries "
+                          "again.",
+    "backup.no_space": "it needs about {needed:,} MB, and {free:,} MB are free on the disk of the data folder.",
+    "backup.unknown": "There is no backup {name!r} on this server.",
     "restore.ledger_newer": "The measurements in the backup {path} are those of a newer version ({version}): update "
                             "first. Nothing was changed.",
     "restore.invalid": "The configuration in the backup {path} is not valid:\n{problems:lines}\nNothing was changed.",

@@ -19,6 +19,7 @@ TEMPLATES = {
     "actions.failed":
         "{failed} of {count} actions failed; the panel tries them again. First: {action} {name}: {reason}",
     "probe.failed": "{name}'s link does not work: {reason}",
+    "probe.some_failed": "{bad} of {count} links do not work.",
     "probe.state": "their proxy is {state}: {reason}",
     "probe.state_only": "their proxy is {state}",
     "renewal.stopped": "{name}: {reason:bare}. {count} proxies run on as they were.",

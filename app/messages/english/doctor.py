@@ -1,6 +1,14 @@
 """What the doctor looked at."""
 
 TEMPLATES = {
+    "outside.failed": "the helper {url} did not answer: {reason}",
+    "outside.odd": "the helper {url} did not answer as one does (scripts/port-helper.py)",
+    "doctor.broken": "The check ended with an unexpected error; the panel's log has the details.",
+    "doctor.outside_open": "from outside, {ports} can be reached",
+    "doctor.outside_closed": "from outside, port {port} can't be reached: a firewall here, one of the provider (in its "
+                             "control panel), or a router in between",
+    "doctor.outside_address": "from outside, this server is {address}",
+    "doctor.outside_other": "from outside, this server is {address}, and links lead to {server} ({found})",
     "doctor.disk": "{free:,} MB are free on the disk of the data folder",
     "doctor.memory": "{free:,} MB of memory are available",
     "doctor.configuration": "config.json is valid, and all of it is understood",

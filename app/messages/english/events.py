@@ -7,6 +7,8 @@ TEMPLATES = {
     "admin.removed": "admin removed",
     "admin.password_reset": "password reset",
     "backup.made": "backup made",
+    "backup.downloaded": "backup downloaded",
+    "backup.not_made": "backup by schedule failed",
     "backup.restored": "backup restored",
     "certificate.issued": "certificate issued",
     "certificate.failed": "certificate failed",

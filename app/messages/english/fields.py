@@ -125,6 +125,14 @@ TEMPLATES = {
         "cover (a file on this server's nginx), urls (those of {@mtg_timing_urls}) or default (mtg's own, which "
         "is slow): where mtg learns how fast a real site sends",
     "rule.mtg_timing_urls": "https addresses of large files with spaces between them, or empty",
+    "rule.helper_url":
+        "an http:// or https:// address of a helper (scripts/port-helper.py on another machine), which `doctor` asks "
+        "what the internet sees of this server; or empty: nobody is asked",
+    "rule.backup_schedule": "off, daily or weekly (on Mondays): when the panel makes a backup by itself",
+    "rule.backup_keep": "how many of those backups are kept, a whole number from 1 to 365",
+    "rule.backup_recipient":
+        "a public key of age (age1…), for which these backups are encrypted, or empty: they are then as readable as "
+        "the data folder itself",
     "rule.nginx_worker_hours":
         "hours, a whole number from 1 to 720, after which nginx ends connections that are older than its last "
         "reload; more keeps more old nginx processes in memory",
@@ -214,6 +222,12 @@ FIELDS: dict[str, Words] = {
     "setting.mtg_timing_urls": Words("Addresses of large files"),
     "setting.acme_directory": Words("Certificate authority"),
     "setting.acme_email": Words("E-mail address for the authority"),
+    "setting.helper_url": Words("Helper that looks from outside",
+                                "A machine elsewhere that runs scripts/port-helper.py, such as "
+                                "http://198.51.100.7:8099. It is told the ports that people need, and nothing else."),
+    "setting.backup_schedule": Words("Automatic backups"),
+    "setting.backup_keep": Words("How many are kept"),
+    "setting.backup_recipient": Words("Public key for encryption"),
 }
 
 

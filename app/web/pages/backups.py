@@ -9,7 +9,7 @@ from pathlib import Path
 from flask import Blueprint, flash, redirect, request, send_file, url_for
 from flask.typing import ResponseReturnValue
 
-from app.actions.backups import back_up
+from app.actions.backups import back_up, fetch
 from app.control.errors import Refused
 from app.lib.zone import server_zone
 from app.web.context import actor, the_system
@@ -17,6 +17,17 @@ from app.web.pages.settings import only_sudo
 
 blueprint = Blueprint("backups", __name__, url_prefix="/backup")
 blueprint.before_request(only_sudo)
+
+
+@blueprint.post("/<name>")
+def download(name: str) -> ResponseReturnValue:
+    """One of those that are on the server. A POST, as whoever takes it away stands in the audit log."""
+    try:
+        file = open(fetch(the_system(), actor(), name), "rb")
+    except (Refused, FileNotFoundError) as refusal:
+        flash(str(refusal) if isinstance(refusal, Refused) else f"{name} was removed meanwhile.", "error")
+        return redirect(url_for("settings.index") + "#backup")
+    return send_file(file, mimetype="application/octet-stream", as_attachment=True, download_name=name)
 
 
 @blueprint.post("")

@@ -12,7 +12,7 @@ from flask.typing import ResponseReturnValue
 from app.actions import certificates, settings, updates
 from app.checks.tls import TlsCheck
 from app.config.model import Config
-from app.control import views
+from app.control import backups, views
 from app.control.errors import Refused
 from app.control.views import changed_links
 from app.lib.version import version
@@ -181,4 +181,5 @@ def _page(form: SettingsForm, reached: list[TlsCheck] | None = None,
                            version=version(), updates=updates.told(system.data_dir),
                            server_note=status.server_note, users=len(status.users),
                            certificates=views.certificates(system), reached=reached, renewed=renewed, further=FURTHER,
+                           backups=backups.listed(system.data_dir),
                            hints={spec.key: FIELDS[f"setting.{spec.key}"].hint for spec in FURTHER})
