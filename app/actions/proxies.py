@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from app.accounts.actor import Actor, Right
 from app.actions.declare import edit
-from app.control import passes
+from app.control import passes, views
 from app.control.errors import Refused, after_saving, refusing
 from app.control.outcome import Outcome
 from app.control.system import System
-from app.engines.base import engine_name
 from app.messages import Problem
 from app.rules.users import find
 
@@ -29,9 +28,8 @@ def restart(system: System, actor: Actor, ref: str = "") -> list[Outcome]:
     actor.require(Right.USERS)
     config = system.declaration.last_good()
     users = [find(config, ref)] if ref else config.users
-    if ref and (engine := system.engines.get(engine_name(users[0], config, system.engines))) \
-            and engine.capabilities.shared:
-        raise Refused("proxy.shared", name=users[0].name, engine=engine.name)
+    if ref and (view := views.user(system, users[0].id)).shared:
+        raise Refused("proxy.shared", name=view.name, engine=view.served_by)
     with refusing():
         outcomes = system.reconciler.restart(system.declaration.read, {user.id for user in users})
     name = find(system.declaration.last_good(), ref).name if ref else ""
