@@ -190,6 +190,22 @@ find_door() {
     if grep -q '"self_signed": true' <<<"$said"; then DOOR_FINGERPRINT=$(json_field fingerprint "$said"); fi
 }
 
+# Prints how it went. Where the panel is asking at this moment, that is waited for.
+renew_certificates() {
+    local said try
+    for try in $(seq 30); do
+        if said=$(panel certificates renew 2>&1 </dev/null); then
+            printf '%s' "$said"
+            return
+        fi
+        case $said in *"being asked for already"*) ;; *) break ;; esac
+        log "certificates renew, look $try: $said"
+        sleep "${MTPROTO_POLL_SECONDS:-2}"
+    done
+    printf '%s' "$said"
+    return 1
+}
+
 # The panel asks by itself, too; asked here, the closing words say how it went.
 ask_for_certificate() {
     local said
@@ -201,7 +217,7 @@ ask_for_certificate() {
     # Why there is none was said already.
     if [ "$CERTBOT" = no ]; then return; fi
     note "asking for a certificate for $ADDRESS"
-    if said=$(panel certificates renew 2>&1 </dev/null); then
+    if said=$(renew_certificates); then
         log "certificates renew: $said"
     else
         log "certificates renew: $said"

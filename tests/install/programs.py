@@ -399,6 +399,10 @@ class Server(Containers):
         elif words[0] == "status":
             print(json.dumps({"edge": {"by_address": self.door(settings, config)}}, indent=2))
         elif words[:2] == ["certificates", "renew"]:
+            if self.state["asking"]:
+                self.state["asking"] -= 1
+                fail("Error: 1 of 1 actions failed; the panel tries them again. First: certificate certificates: they "
+                     "are being asked for already")
             if self.state["no_certificate"]:
                 fail(f"Error: {self.state['no_certificate']}")
             self.state["issued"] = True

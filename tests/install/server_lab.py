@@ -102,7 +102,7 @@ class ServerLab:
             "compose_plugin": "", "docker_compose": "", "images": {}, "stages": [], "no_pull": [], "in_use": [],
             "up": False, "panel_answers": True, "containers": [], "proxies": [], "networks": [], "volumes": [],
             "published": [], "services": {}, "panel_finds": [], "older": {},
-            "refuses": {}, "password": PASSWORD, "telegram": True, "no_certificate": "", "issued": False,
+            "refuses": {}, "password": PASSWORD, "telegram": True, "no_certificate": "", "issued": False, "asking": 0,
             "virtualization": "kvm", "machine": "x86_64", "kernel": "6.1.0-18-amd64", "uid": 0,
             "listening": {}, "address": "203.0.113.7", "dns": {}, "web": DOCKERS_WEB,
             "routes": ["default via 203.0.113.1 dev eth0", "203.0.113.0/24 dev eth0 proto kernel scope link"],

@@ -45,12 +45,19 @@ def test_where_no_certificate_can_be_had_the_fingerprint_of_the_panels_own_is_pr
     assert again.code == 0 and "fingerprint" not in again.stdout and URL in again.stdout, again.told
 
 
+def test_where_the_panel_is_asking_already_that_is_waited_for(tmp_path: Path) -> None:
+    server = ServerLab(tmp_path, asking=2)
+    answer = server.install()
+    assert answer.code == 0 and "being asked for already" not in answer.stdout and "fingerprint" not in answer.stdout
+    assert len([call for call in server.calls() if "certificates renew" in call]) == 3
+
+
 def test_nobody_is_asked_for_a_certificate_of_a_private_address(tmp_path: Path) -> None:
     server = ServerLab(tmp_path, address="10.0.0.4")
     answer = server.install()
     assert answer.code == 0 and "no authority issues a certificate for 10.0.0.4" in answer.stdout, answer.told
     assert "https://10.0.0.4:9443/a-path-nobody-knows/" in answer.stdout and "3A:5F:00" in answer.stdout
-    assert not [call for call in server.calls("docker") if "certificates renew" in call]
+    assert not [call for call in server.calls() if "certificates renew" in call]
 
 
 @pytest.mark.parametrize("options", [("--tunnel",), ("--https", "no"), ()])
