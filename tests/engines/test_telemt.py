@@ -9,7 +9,6 @@ import socket
 import statistics
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -178,11 +177,8 @@ def test_a_stranger_who_was_added_by_hand_is_cut_off_and_served_no_more(stage: S
     assert stage.lives(hers)
 
 
-def test_of_a_further_address_nobody_is_let_in_until_a_place_is_free(
-        stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = live.of
-    monkeypatch.setattr(live, "of", lambda links: made([replace(link, max_unique_ips=2) for link in links]))
-    alice = stage.fleet.add_user("Alice")
+def test_of_a_further_address_nobody_is_let_in_until_a_place_is_free(stage: Stage) -> None:
+    alice = stage.fleet.add_user("Alice", max_unique_ips="2")
     first, second = stage.connect(alice, "127.0.0.2"), stage.connect(alice, "127.0.0.3")
     eventually(lambda: _reading(stage).addresses == 2, "both are counted", 10)
     assert not _passes(stage, alice, "127.0.0.4")

@@ -100,11 +100,11 @@ def steps(held: str, wanted: str, metrics: str) -> Sequence[str]:
 
 def holds(text: str, metrics: str) -> bool:
     """Whether telemt goes by this text, and whoever should not be served has no session; see Engine.holds()."""
-    live, revision, now = parse(text), _REVISION.search(text), told(metrics)
-    if live is None or revision is None:
+    revision, now = _REVISION.search(text), told(metrics)
+    if not revision or now.revision != revision[1]:
         return False
-    served = live.users.keys() - set(live.disabled)
-    return now.revision == revision[1] and now.connected <= served
+    live = parse(text)
+    return live is not None and now.connected <= live.users.keys() - set(live.disabled)
 
 
 def _moment(at: datetime) -> str:

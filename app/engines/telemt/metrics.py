@@ -16,8 +16,9 @@ from app.engines.base import Counters
 #: Names that no link has, see live.py: of the file that telemt goes by, and of the speed of a link.
 REVISION, SPEED = "!", "/bps"
 
-_SAMPLE = re.compile(r'^telemt_(?:user_(\w+)\{user="([^"\n]*)"\}|connections_bad_by_class_total\{class="([^"\n]*)"\}) '
-                     r"(\d+)$", re.MULTILINE)
+_SAMPLE = re.compile(
+    r"^telemt_(?:user_(connections_current|octets_from_client|octets_to_client|unique_ips_current|unique_ips_limit)"
+    r'\{user="([^"\n]*)"\}|connections_bad_by_class_total\{class="([^"\n]*)"\}) (\d+)$', re.MULTILINE)
 _LINK = re.compile(r"[0-9a-f]{12}")
 #: It stands behind everything that is told of users; 1 says that telemt has left some of them out (beyond 4,096).
 _LAST = "telemt_telemetry_user_series_suppressed"
