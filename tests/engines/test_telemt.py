@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from app.control import views
+from app.control.moving import Moving
 from app.control.views import UserView
 from app.engines.base import Counters
+from app.engines.builtin import Builtin
 from app.engines.telemt import api, live
 from app.engines.telemt.engine import NAME
 from app.lib import portmap
@@ -238,6 +240,32 @@ def test_a_stranger_s_stream_lives_through_a_hundred_changes_of_others(stage: St
     assert live.parse(_file(stage).read_text()).disabled == []
     written = stage.runtime.logs(NAME, 10_000)
     assert written and not any(link.secret.key.hex() in written for link in all_links(fleet.config()))
+
+
+def test_users_of_another_engine_are_moved_here_and_back_and_keep_their_keys_and_their_bill(stage: Stage) -> None:
+    fleet = stage.fleet
+    fleet.engines["builtin"] = Builtin()
+    fleet.set_settings({"engine": "builtin", "move_changes_links": True})
+    users, moving = [fleet.add_user(name) for name in ("Alice", "Bob")], Moving(fleet)
+    for user in users:
+        download(stage, user)
+    for engine in ("telemt", "builtin", "telemt"):
+        fleet.set_settings({"engine": engine})
+        moving.step(respect_backoff=False)
+        assert {each.engine for each in stage.runtime.observe() if each.state == RUNNING} == {engine}
+        for user in fleet.users():
+            download(stage, user)
+    fleet.sample()
+    assert [user.secret for user in fleet.config().users] == [parse_link(user.tg_link).secret.hex for user in users]
+    assert all(abs(user.bytes_down - 400_000) < 4_000 for user in fleet.users())
+
+
+def download(stage: Stage, user: UserView) -> None:
+    """100 kB, by the link that the user has, here."""
+    link = parse_link(user.tg_link)
+    stream = stage.clients.do(Stream.open(tg_link("127.0.0.1", link.port, link.secret)))
+    stage.clients.do(stream.download(100_000))
+    stage.clients.do(stream.close())
 
 
 def test_many_users_are_added_one_by_one_to_one_process(stage: Stage) -> None:
