@@ -17,6 +17,7 @@ import tomllib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from app.engines.telemt.metrics import REVISION, SPEED, Told, told
 from app.engines.toml import render
@@ -69,6 +70,7 @@ def of(links: Iterable[UserLink]) -> Live:
     )
 
 
+@lru_cache(maxsize=4)
 def parse(text: str) -> Live | None:
     """The file as it is; None if a hand has broken it."""
     try:
@@ -100,11 +102,10 @@ def steps(held: str, wanted: str, metrics: str) -> Sequence[str]:
 
 def holds(text: str, metrics: str) -> bool:
     """Whether telemt goes by this text, and whoever should not be served has no session; see Engine.holds()."""
-    revision, now = _REVISION.search(text), told(metrics)
-    if not revision or now.revision != revision[1]:
+    revision, live = _REVISION.search(text), parse(text)
+    if not revision or live is None or f'"{REVISION}{revision[1]}"' not in metrics:
         return False
-    live = parse(text)
-    return live is not None and now.connected <= live.users.keys() - set(live.disabled)
+    return told(metrics).connected <= live.users.keys() - set(live.disabled)
 
 
 def _moment(at: datetime) -> str:

@@ -42,11 +42,6 @@ class Told:
         """Ids of links that have a session."""
         return {link for link in self.links if self.users[link].get("connections_current")}
 
-    @property
-    def revision(self) -> str:
-        """Of the file that it goes by; "" if that is none of ours."""
-        return next((user.removeprefix(REVISION) for user in self.users if user.startswith(REVISION)), "")
-
 
 def told(metrics: str) -> Told:
     """Raises ValueError for a text that is not whole: half a reading must never pass for a small one."""
