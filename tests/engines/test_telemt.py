@@ -149,8 +149,10 @@ def test_a_file_that_was_changed_by_hand_is_put_right(stage: Stage) -> None:
 
     file.write_text("\n".join(line for line in right.splitlines()
                               if not line.startswith(next(iter(live.parse(right).users)))) + "\n")
+    eventually(lambda: trouble(stage.link(alice)) or trouble(stage.link(bob)), "the edit is taken over", 10)
     fleet.reconcile()
     assert file.read_text() == right
+    assert not trouble(stage.link(alice)) and not trouble(stage.link(bob)), "at once"
     file.write_text("this is [no TOML")
     time.sleep(0.3)
     assert stage.lives(hers)

@@ -160,7 +160,15 @@ def test_where_a_hand_has_broken_the_file_whoever_telemt_still_serves_is_known_b
     wanted = replace(BOTH, users={ALICE: "1" * 32}).text()
     first, last = live.steps("[broken", wanted, metrics(ALICE, BOB))
     assert (live.parse(first).disabled, last) == ([BOB], wanted)
-    assert live.steps("[broken", wanted, "") == [wanted]
+
+
+def test_what_a_hand_has_written_under_our_hash_is_not_taken_for_ours() -> None:
+    wanted = BOTH.text()
+    for edited in ("[broken", wanted.replace(f'{BOB} = "{"2" * 32}"\n', "")):
+        first, last = live.steps(edited, wanted, "")
+        assert last == wanted and live.parse(first) == replace(BOTH, disabled=["nobody"])
+        assert not live.holds(first, metrics(ALICE, BOB, revision=live._REVISION.search(wanted)[1]))
+    assert live.steps(wanted, wanted, "") == [wanted]
 
 
 def test_what_telemt_goes_by_is_known_by_a_name_that_no_user_can_have() -> None:
