@@ -105,7 +105,7 @@ def test_a_file_that_telemt_refuses_is_said_and_those_who_were_there_are_served_
 
     monkeypatch.setattr(live, "of", refused)
     (failed,) = [outcome for outcome in fleet.reconcile() if not outcome.ok]
-    assert "telemt refuses its file: " in failed.reason and "f" * 12 in failed.reason
+    assert failed.problem.code == "engine.refuses" and "f" * 12 in failed.reason
     assert "too short" not in failed.reason
     assert stage.lives(hers) and not trouble(stage.link(alice))
     monkeypatch.setattr(live, "of", made)
