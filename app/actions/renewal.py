@@ -10,7 +10,7 @@ from app.accounts.actor import Actor, Right
 from app.control import views
 from app.control.errors import Refused, refusing
 from app.control.outcome import Outcome
-from app.control.probing import link_from_here, probe_link
+from app.control.probing import try_link
 from app.control.system import System
 from app.messages import Problem, sentence
 from app.mtproto.probe import ProbeError
@@ -58,9 +58,7 @@ def _renew(system: System, actor: str) -> Iterator[Outcome]:
 def _trouble(system: System, user_id: str) -> Problem | None:
     """Why the user's link does not lead to Telegram, None if it does."""
     try:
-        config = system.declaration.last_good()
-        link = link_from_here(views.user(system, user_id))
-        probe_link(link, system.clock, config)
+        try_link(system, views.user(system, user_id))
     except (ProbeError, Refused) as error:
         return error.problem
     return None

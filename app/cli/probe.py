@@ -86,13 +86,12 @@ def _one(obj: Invocation, done: _Try) -> None:
 
 
 def _tried(system: System, view: UserView, at: str) -> _Try:
-    from app.control.probing import link_from_here, probe_link
+    from app.control.probing import try_link
     from app.messages import Problem
     from app.mtproto.probe import ProbeError
 
-    config = system.declaration.last_good()
     try:
-        return _Try(view, probe_link(link_from_here(view, at), system.clock, config))
+        return _Try(view, try_link(system, view, at))
     except ProbeError as error:
         why = error.problem
         if view.state != "running":

@@ -18,7 +18,7 @@ from app.commands import command_line
 from app.config.values import is_ip
 from app.control import passes, views
 from app.control.errors import Refused
-from app.control.probing import link_from_here, probe_link
+from app.control.probing import try_link
 from app.control.records import DoorView, Status, UserView
 from app.control.system import System
 from app.messages import Problem, coded
@@ -122,11 +122,9 @@ def _whole(status: Status, typed: Typed) -> Iterator[Finding]:
 
 
 def _links(system: System, users: list[UserView], typed: Typed) -> list[Finding]:
-    config = system.declaration.last_good()
-
     def tried(user: UserView) -> Finding | None:
         try:
-            probe_link(link_from_here(user), system.clock, config)
+            try_link(system, user)
         except (ProbeError, Refused) as error:
             return Finding("links", PROBLEM, Problem("doctor.link_bad", {"name": user.name, "reason": error}),
                            typed(f"logs {shlex.quote(user.name)}"))

@@ -14,7 +14,7 @@ from app.control.engine_limits import unserved
 from app.control.errors import refusing
 from app.control.outcome import Outcome
 from app.control.port443 import closing
-from app.control.probing import probe_link
+from app.control.probing import note_try, probe_link
 from app.control.served import TRIAL
 from app.control.system import System
 from app.engines.base import EngineRefusal, IngressSpec, engine_name
@@ -155,6 +155,8 @@ class Moving:
 
     def _trouble(self, address: str, link: UserLink, config: Config) -> Problem | None:
         host, _, port = address.rpartition(":")
+        if link.user.expires_after_days:
+            note_try(self._system.ledger, link.user.id)
         try:
             self._prove(Link(host.strip("[]"), int(port), link.secret), config)
         except ProbeError as error:

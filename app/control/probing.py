@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from app.checks.clock import OutsideClock, off
 from app.config.model import Config
@@ -11,6 +12,10 @@ from app.control.records import UserView
 from app.messages import ENGLISH
 from app.mtproto.links import Link, parse_link
 from app.mtproto.probe import HANDSHAKE, ProbeError, probe
+
+if TYPE_CHECKING:
+    from app.control.system import System
+    from app.ledger.ledger import Ledger
 
 
 class ClockOff(ProbeError):
@@ -24,6 +29,24 @@ def link_from_here(view: UserView, at: str = "") -> Link:
     machine's. at: an address to go to, "" for the server of the link."""
     link = parse_link(view.tg_link)
     return replace(link, server=at or link.server, port=view.listened_port)
+
+
+def try_link(system: System, view: UserView, at: str = "") -> float:
+    """Milliseconds until Telegram answered through the user's link, tried from here: see link_from_here and
+    probe_link. Raises ProbeError. It is no use of the link by its user."""
+    if view.expires_after_days:
+        note_try(system.ledger, view.id)
+    return probe_link(link_from_here(view, at), system.clock, system.declaration.last_good())
+
+
+def note_try(ledger: Ledger, user_id: str) -> None:
+    """Their link is about to be tried by us: what their proxy counts in the next minutes is no first use."""
+    ledger.buckets.mark(f"try/{user_id}")
+
+
+def was_tried(ledger: Ledger, user_id: str) -> bool:
+    """Whether what their proxy counts now may be a try of ours."""
+    return ledger.buckets.is_marked(f"try/{user_id}")
 
 
 def probe_link(link: Link, clock: OutsideClock, config: Config) -> float:

@@ -21,7 +21,7 @@ from tests.support.memory_runtime import Machine, MemoryRuntime
 def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fleet:
     """Two users, whose links work as far as the probe tells."""
     monkeypatch.setenv("MTPROTO_TIME_SITES", "none")
-    monkeypatch.setattr(doctor, "probe_link", lambda link, clock, config: 5.0)
+    monkeypatch.setattr("app.control.probing.probe_link", lambda link, clock, config: 5.0)
     fleet = Fleet(tmp_path / "data", MemoryRuntime(Machine()), Builtin())
     fleet.set_settings({"server_domain": "192.0.2.1"})
     fleet.add_user("Alice")
@@ -47,7 +47,7 @@ def test_a_link_that_does_not_work_is_named_and_the_others_are_tried(
             raise ProbeError(HANDSHAKE, "nobody answers")
         return 5.0
 
-    monkeypatch.setattr(doctor, "probe_link", probe)
+    monkeypatch.setattr("app.control.probing.probe_link", probe)
     assert of(examine(fleet), "links") == [(PROBLEM, "Alice's link does not work from here: nobody answers")]
 
 
@@ -89,6 +89,6 @@ def test_by_command_it_ends_with_1_when_something_is_wrong(run) -> None:
     run("user", "add", "Alice", "--disabled")
     answer = run("doctor", "--json")
     found = json.loads(answer.stdout)
-    assert {"about", "state", "text", "command"} == set(found[0])
+    assert {"about", "state", "text", "text_coded", "command"} == set(found[0])
     assert answer.code == (1 if any(one["state"] == "problem" for one in found) else 0)
     assert "disk:" in run("doctor").stdout

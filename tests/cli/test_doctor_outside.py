@@ -15,7 +15,6 @@ from urllib.request import urlopen
 
 import pytest
 
-from app.control import doctor
 from app.control.doctor import NOTE, OK, PROBLEM, examine
 from app.engines.builtin import Builtin
 from app.messages import sentence
@@ -54,7 +53,7 @@ def listener() -> Iterator[int]:
 @pytest.fixture
 def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listener: int) -> Fleet:
     monkeypatch.setenv("MTPROTO_TIME_SITES", "none")
-    monkeypatch.setattr(doctor, "probe_link", lambda link, clock, config: 5.0)
+    monkeypatch.setattr("app.control.probing.probe_link", lambda link, clock, config: 5.0)
     fleet = Fleet(tmp_path / "data", MemoryRuntime(Machine()), Builtin())
     fleet.set_settings({"server_ip": "127.0.0.1", "proxy_port": str(listener)})
     fleet.add_user("Alice")

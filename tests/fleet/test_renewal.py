@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from app.accounts.actor import CLI
-from app.actions import renewal
 from app.actions.renewal import Renewal, outdated, renew
 from app.messages import sentence
 from app.mtproto.probe import HANDSHAKE, ProbeError
@@ -62,7 +61,7 @@ def test_one_that_no_longer_leads_to_telegram_is_the_last_one(fleet, machine, pe
             raise ProbeError(HANDSHAKE, "no answer")
         return 1.0
 
-    monkeypatch.setattr(renewal, "probe_link", probe)
+    monkeypatch.setattr("app.control.probing.probe_link", probe)
     done = list(renew(fleet, CLI))
     assert [o.ok for o in done] == [False] and done[0].reason.code == "renewal.no_longer"
     assert fleet.status().outdated == 2

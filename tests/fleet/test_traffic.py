@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from app.control import periods
+from app.control import periods, probing
 from app.control.errors import Refused
 from app.control.monitor import Monitor
 from app.engines.builtin import Builtin
@@ -213,6 +213,17 @@ def test_expiry_from_the_first_use_starts_with_the_first_session_and_not_with_a_
     assert view.state == "expired" and view.reason == "expired on 2027-02-09 12:00, until a later date is set"
     assert machine.boxes[ALICE].state == EXITED
     assert audit(fleet, "user.first_use") == [("panel", "Alice", "expires on 2027-02-09 12:00")]
+
+
+def test_a_try_of_the_link_from_here_is_no_first_use(fleet, machine, monkeypatch):
+    monkeypatch.setattr(probing, "probe_link", lambda link, clock, config: 5.0)
+    view = fleet.add_user("Alice", expires_after_days="30")
+    probing.try_link(fleet, view)
+    moved(fleet, machine, 55)
+    assert fleet.user("Alice").expires_at is None
+    fleet.ledger.buckets.clear(f"try/{view.id}")  # some minutes later
+    moved(fleet, machine, 5000)
+    assert fleet.user("Alice").expires_at
 
 
 def test_a_date_and_a_number_of_days_from_the_first_use_replace_each_other(fleet):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from app.control import checkup, doctor
+from app.control import checkup
 from app.control.doctor import NOTE, OK, PROBLEM, Finding
 from app.messages import text
 from tests.support.fleet import Fleet
@@ -20,7 +20,7 @@ from tests.web.visitor import Visitor
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MTPROTO_TIME_SITES", "none")
-    monkeypatch.setattr(doctor, "probe_link", lambda link, clock, config: 5.0)
+    monkeypatch.setattr("app.control.probing.probe_link", lambda link, clock, config: 5.0)
 
 
 def test_what_is_found_is_shown_with_its_command_and_what_is_wrong_first(
