@@ -65,17 +65,15 @@ class Moving:
 
     def _step(self, respect_backoff: bool) -> list[Outcome]:
         config = self._system.declaration.read()
-        waiting = [move for move in waiting_moves(self._system, config)
-                   if not (respect_backoff and self._backoff.resting(move.user.id, move.to))]
-        if not waiting:
+        able = []
+        for move in waiting_moves(self._system, config):
+            if why := hindrance(self._system, move, config):
+                self._tell(move, why)
+            elif not (respect_backoff and self._backoff.resting(move.user.id, move.to)):
+                able.append(move)
+        if not able:
             return []
         self._sweep()
-        able = []
-        for move in waiting:
-            if why := hindrance(self._system, move, config):
-                self._failed(move, why)
-            else:
-                able.append(move)
         batch = able[:AT_ONCE]
         found = self._try_all(batch, config)
         proven = [move for move in batch if not found.get(move.user.id)]
@@ -97,6 +95,9 @@ class Moving:
 
     def _failed(self, move: Move, why: Problem) -> None:
         self._backoff.failed(move.user.id, move.to)
+        self._tell(move, why)
+
+    def _tell(self, move: Move, why: Problem) -> None:
         if self._system.ledger.placements.trouble(move.user.id, why):
             self._system.ledger.events.record("panel", "user.not_moved", move.user.name, why)
 

@@ -47,8 +47,9 @@ class Watch:
         """Close the covers that lead here or inside, and open those that no longer do."""
         system, config = self._system, self._system.declaration.last_good()
         # The built-in engine looks by itself before it connects.
-        if not system.port443.addresses or {engine_name(user, config, system.engines)
-                                            for user in config.users} <= {"builtin"}:
+        if not system.port443.addresses or {
+                *system.ledger.placements.engines().values(),
+                *(engine_name(user, config, system.engines) for user in config.users)} <= {"builtin"}:
             return
         known = system.ledger.strangers.closed_covers()
         theirs = dict(domains.owners(config, system.reconciler.now()))

@@ -167,6 +167,12 @@ class SettingsForm(ShownForm):
     means, is said in templates/settings for those that stand in a place of their own.
     """
 
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        for spec in SETTING_FIELDS:
+            if spec.kind == "choice" and spec.key not in PLACED:
+                self[spec.key].choices = [(value, capitalized(value) or "Default") for value in spec.choices]
+
     def called(self, name: str) -> str:
         """In the words of the page: who reads it need not know what a setting is called in the file."""
         title = CHOICES.get(name) or (self._fields[name].label.text if name in self._fields else "")

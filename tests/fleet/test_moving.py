@@ -199,7 +199,7 @@ def test_a_link_that_would_carry_another_port_is_changed_with_consent_only(world
     assert "port 8443 instead of 2443" in told(fleet.user("Anna"))
     assert (fleet.user("Boris").served_by, fleet.user("Boris").tg_link) == ("telemt", boris.tg_link)
     fleet.set_settings({"move_changes_links": True})
-    world.moving.step(respect_backoff=False)
+    world.moving.step()
     assert (fleet.user("Anna").served_by, fleet.user("Anna").link_port) == ("telemt", 8443)
 
 

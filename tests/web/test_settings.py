@@ -95,6 +95,7 @@ def test_every_setting_of_port_443_is_on_the_page(admin: Visitor) -> None:
     of_nginx = SETTINGS[SETTINGS.index("port_443_mode"):SETTINGS.index("acme_email") + 1]
     wanted = {"server_domain", "server_ip", "public_port", "panel_by_address", *of_nginx} - {
         "panel_hosts", "panel_path"}
+    wanted |= {"engine", "shared_port", "move_changes_links", "max_unique_ips"}
     assert set(NAMES) == wanted | {"backup_schedule", "backup_keep", "backup_recipient", "helper_url"}
     page = read(admin.get("/settings").get_data(as_text=True))
     assert wanted <= {e.attributes.get("name") for e in page}

@@ -228,6 +228,16 @@ FIELDS: dict[str, Words] = {
     "setting.backup_schedule": Words("Automatic backups"),
     "setting.backup_keep": Words("How many are kept"),
     "setting.backup_recipient": Words("Public key for encryption"),
+    "setting.engine": Words(
+        "Engine", "What serves users who have no engine of their own. Existing users are moved once the new engine has "
+                  "worked for them; who can't be moved keeps the old one, and their page says why."),
+    "setting.shared_port": Words("Port of telemt", "Not used on port 443."),
+    "setting.move_changes_links": Words(
+        "Move users even if their link changes", "Without port 443 a user of telemt has another port, and so another "
+                                                 "link, which has to be sent."),
+    "setting.max_unique_ips": Words(
+        "Addresses at a time", "From how many addresses each link may be used at a time. 0: any number. mtg can't "
+                               "limit them."),
 }
 
 
