@@ -36,9 +36,9 @@ ENV PATH=/venv/bin:$PATH \
 VOLUME /data
 EXPOSE 8080
 # Without Python, which takes a small server a tenth of a second of its processor each time.
-HEALTHCHECK --interval=10s --timeout=15s --start-period=30s --retries=3 \
+HEALTHCHECK --interval=30s --timeout=30s --start-period=30s --retries=3 \
     CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/8080 && printf 'GET /healthz HTTP/1.0\\r\\n\\r\\n' >&3 && \
-         read -r -t 10 status <&3 && [[ $status == *' 200 '* ]]"]
+         read -r -t 20 status <&3 && [[ $status == *' 200 '* ]]"]
 # One process, waitress with eight threads: see app/cli/server.py.
 # What it prints is kept by Docker, so the first password is not in it.
 CMD ["python3", "-m", "app.cli", "serve", "--bind", "0.0.0.0", "--port", "8080", "--no-password"]

@@ -226,7 +226,7 @@ def test_the_data_may_be_in_a_folder_of_the_machine(data: dict[str, str], mounte
 
 def test_everything_comes_up_healthy(stack: Stack) -> None:
     for service in ("app", "nginx"):
-        eventually(lambda: stack.health(service) == "healthy", f"{service} is healthy")
+        eventually(lambda: stack.health(service) == "healthy", f"{service} is healthy", 150)
 
 
 def test_certbot_is_part_of_it_only_with_the_profile_ssl_and_waits_until_it_is_asked(stack: Stack) -> None:
@@ -416,7 +416,7 @@ def test_the_proxies_stay_while_the_panel_is_replaced(stack: Stack, admin: Brows
     before = proxies()
     assert before
     stack.compose("up", "--detach", "--force-recreate", "app")
-    eventually(lambda: stack.health("app") == "healthy", "the new panel is healthy")
+    eventually(lambda: stack.health("app") == "healthy", "the new panel is healthy", 150)
     assert stack.manage("user", "show", "Boris")["state"] == "running"
     assert proxies() == before
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from tests.docker import images
 from tests.docker.images import ROOT
 from tests.server.cache import MachineFailure, command, complete, kept, one_at_a_time
-from tests.server.image import Base, ensure_bases
+from tests.server.image import ensure_bases
 
 FOLDER, AHEAD = "docker", "docker-ahead"
 
@@ -48,8 +48,8 @@ def ensure_image() -> str:
                         {"BASE": images.ensure_base(), "CRYPTOGRAPHY": pinned}, executable=("mtg",))
 
 
-def ensure_disk() -> Path:
-    """A disk with the folders FOLDER and AHEAD. The first time it takes some two minutes."""
+def ensure_folder() -> Path:
+    """A folder with the folders FOLDER and AHEAD. The first time it takes some two minutes."""
     baked, wanted = ensure_bases()[1], sorted(set(names().values()))
     # Not the engine that stands in for mtg: a disk with that of an earlier commit is as good.
     recipes = [path.read_text() for path in (
@@ -59,16 +59,25 @@ def ensure_disk() -> Path:
         if not there:
             images.ensure_engine()
             tag = ensure_image()
-            with tempfile.TemporaryDirectory(prefix="mtproto-carried-", dir="/var/tmp") as folder_of_work:
-                work, packed = Path(folder_of_work), Path(folder_of_work) / "packed"
-                packed.mkdir()
-                _save(tag, wanted, work / "images.tar")
-                _load(work / "images.tar", packed / FOLDER)
-                command("cp", "-a", str(packed / FOLDER), str(packed / AHEAD))
-                _client_of(baked, work / "client")
-                _build_ahead(packed / AHEAD, work / "client")
-                # A sparse file: it takes what is in it.
-                command("mke2fs", "-q", "-t", "ext4", "-m", "0", "-d", str(packed), str(folder / "disk.ext4"), "8G")
+            with tempfile.TemporaryDirectory(prefix="mtproto-carried-", dir="/var/tmp") as work:
+                archive, client = Path(work) / "images.tar", Path(work) / "client"
+                _save(tag, wanted, archive)
+                _load(archive, folder / FOLDER)
+                command("cp", "-a", str(folder / FOLDER), str(folder / AHEAD))
+                shutil.copy(baked.root / "usr/bin/docker", client)
+                _build_ahead(folder / AHEAD, client)
+            complete(folder)
+    return folder
+
+
+def ensure_disk() -> Path:
+    """The same as a disk of ext4, for a virtual machine."""
+    source = ensure_folder()
+    with one_at_a_time():
+        folder, there = kept("disk", str(source))
+        if not there:
+            # A sparse file: it takes what is in it.
+            command("mke2fs", "-q", "-t", "ext4", "-m", "0", "-d", str(source), str(folder / "disk.ext4"), "8G")
             complete(folder)
     return folder / "disk.ext4"
 
@@ -94,7 +103,9 @@ def _save(tag: str, wanted: list[str], archive: Path) -> None:
 @contextmanager
 def _engine(folder: Path) -> Iterator[str]:
     """The address of a Docker engine of its own, which keeps everything in `folder` and runs as long as this."""
-    program = _program("dockerd")
+    program = shutil.which("dockerd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    if not program:
+        raise MachineFailure("the images are loaded by an engine of their own: apt-get install docker.io")
     with tempfile.TemporaryDirectory(prefix="mtproto-load-") as running:
         address = f"unix://{running}/socket"
         with (Path(running) / "log").open("wb") as log:
@@ -126,15 +137,10 @@ def _load(archive: Path, folder: Path) -> None:
         command("docker", "--host", address, "load", "--input", str(archive))
 
 
-def _client_of(base: Base, file: Path) -> None:
-    """The guest's own docker: clients of different versions write the modes of files differently, and what one has
-    built is not found by another."""
-    command(_program("debugfs"), "-R", f"dump -p /usr/bin/docker {file}", str(base.disk))
-    file.chmod(0o755)
-
-
 def _build_ahead(folder: Path, client: Path) -> None:
-    """The longest steps of Dockerfile and Dockerfile.mtg, for the engine inside to find in its cache."""
+    """The longest steps of Dockerfile and Dockerfile.mtg, for the engine inside to find in its cache. client: the
+    guest's own, as those of different versions write the modes of files differently, and what one has built is not
+    found by another."""
     with _engine(folder) as address, tempfile.TemporaryDirectory(prefix="mtproto-ahead-") as context:
         # From a folder, as the installer builds.
         shutil.copyfile(ROOT / "requirements.txt", Path(context) / "requirements.txt")
@@ -143,13 +149,6 @@ def _build_ahead(folder: Path, client: Path) -> None:
             (Path(context) / "Dockerfile").write_text(dockerfile)
             command(str(client), "--host", address, "build", "--network", "none", "--tag", f"ahead:{number}", *options,
                     context, env={**os.environ, "DOCKER_BUILDKIT": "0"})
-
-
-def _program(name: str) -> str:
-    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-    if not found:
-        raise MachineFailure(f"{name} is needed; bash tests/run.sh tests/server installs it")
-    return found
 
 
 def ahead() -> list[tuple[str, list[str]]]:

@@ -1,7 +1,7 @@
-"""A server to install on: a virtual machine, and the saved states that the cases start from.
+"""A server to install on: a container with systemd, and the saved states that the cases start from.
 
-One machine at a time runs, with the test DC of this side behind the door at DOOR:1080. How long things took is printed
-at the end; when a test fails, so is the end of what its machine printed on the serial line.
+One server at a time runs, with the test DC of this side behind the door at DOOR:1080. How long things took is printed
+at the end; when a test fails, so is the end of what its server printed on the console.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.installation import Installed, installed_state
-from tests.server.machine import Saved, VirtualMachine
-from tests.server.states import equipped as equipped_state
+from tests.server.carried import AHEAD, ensure_folder
+from tests.server.container import Container, Saved
+from tests.server.image import ensure_bases
+from tests.server.installation import Installed, installed_state, wait_until_it_serves
 from tests.support.dc import DataCenter
 
 #: What took how long, in seconds, for the end of the run.
@@ -41,7 +42,7 @@ def center() -> Iterator[DataCenter]:
 def equipped() -> Saved:
     """A server with Docker, and with the images that an installer would pull; nothing of ours is on it."""
     with timed("a server with Docker: made, or found"):
-        return equipped_state()
+        return Saved((ensure_bases()[1].root,), ensure_folder() / AHEAD)
 
 
 @pytest.fixture(scope="session")
@@ -53,31 +54,28 @@ def installed(equipped: Saved, center: DataCenter) -> Installed:
 
 @pytest.fixture
 def machine(request: pytest.FixtureRequest, installed: Installed, center: DataCenter, tmp_path: Path
-            ) -> Iterator[VirtualMachine]:
-    """That server, going on from there; this test's own."""
-    yield from going_on(request, installed.saved, center, tmp_path)
+            ) -> Iterator[Container]:
+    """That server, switched on again; this test's own."""
+    with switched_on(request, installed.saved, center, tmp_path) as machine:
+        wait_until_it_serves(machine)
+        yield machine
 
 
 @pytest.fixture
 def empty_machine(request: pytest.FixtureRequest, equipped: Saved, center: DataCenter, tmp_path: Path
-                  ) -> Iterator[VirtualMachine]:
+                  ) -> Iterator[Container]:
     """A server with Docker and nothing of ours; this test's own."""
-    yield from going_on(request, equipped, center, tmp_path)
+    with switched_on(request, equipped, center, tmp_path) as machine:
+        yield machine
 
 
-def going_on(request: pytest.FixtureRequest, saved: Saved, center: DataCenter, folder: Path
-             ) -> Iterator[VirtualMachine]:
-    durable = request.node.get_closest_marker("durable") is not None
-    with VirtualMachine.from_saved(folder / "machine", saved, durable) as machine:
+@contextmanager
+def switched_on(request: pytest.FixtureRequest, saved: Saved, center: DataCenter, folder: Path) -> Iterator[Container]:
+    with Container(folder / "machine", saved) as machine, timed(request.node.name):
         request.node.machine = machine
-        machine.resume()
-        attach(machine, center)
-        with timed(request.node.name):
-            yield machine
-
-
-def attach(machine: VirtualMachine, center: DataCenter) -> None:
-    machine.open_door(1080, center.socks5)
+        machine.open_door(1080, center.socks5)
+        machine.boot()
+        yield machine
 
 
 @pytest.hookimpl(wrapper=True)
@@ -85,15 +83,11 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report = yield
     machine = getattr(item, "machine", None)
     if report.failed and machine is not None:
-        report.sections.append(("the machine's serial line", machine.serial[-4000:]))
+        report.sections.append(("the server's console", machine.serial[-4000:]))
     return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    terminalreporter.section("how long it took in the virtual machine")
+    terminalreporter.section("how long it took on the server")
     for what, seconds in TIMES:
         terminalreporter.write_line(f"{seconds:7.1f} s  {what}")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "durable: the machine's disk keeps what was synced when the power goes off")

@@ -49,12 +49,14 @@ _MASKED = ("apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_all.timer", "e
 
 @dataclass(frozen=True)
 class Base:
-    """disk: an ext4 file system without partitions, never written to. key: for ssh as root."""
+    """disk: an ext4 file system without partitions, never written to. key: for ssh as root. root: of the baked one, the
+    same as a folder."""
 
     disk: Path
     kernel: Path
     initrd: Path
     key: Path
+    root: Path
 
 
 def ensure_bases() -> tuple[Base, Base]:
@@ -64,7 +66,8 @@ def ensure_bases() -> tuple[Base, Base]:
         if not there:
             _make(folder)
             complete(folder)
-    common = {"kernel": folder / "vmlinuz", "initrd": folder / "initrd", "key": folder / "key"}
+    common = {"kernel": folder / "vmlinuz", "initrd": folder / "initrd", "key": folder / "key",
+              "root": folder / "root"}
     return Base(folder / "plain.ext4", **common), Base(folder / "baked.ext4", **common)
 
 
@@ -84,6 +87,7 @@ def _make(folder: Path) -> None:
         _pack(root, folder / "plain.ext4")
         _bake(root)
         _pack(root, folder / "baked.ext4")
+        command("cp", "-a", str(root), str(folder / "root"))
     finally:
         for mounted in ("proc", "sys"):
             if os.path.ismount(root / mounted):

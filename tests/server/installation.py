@@ -1,20 +1,23 @@
-"""What is installed on the virtual machine, and how: our installer's own words and files."""
+"""What is installed on the server, and how: our installer's own words and files."""
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import shlex
 import shutil
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.docker.images import ROOT
-from tests.server import image
+from tests.server import container, image
 from tests.server.cache import MachineFailure, complete, kept, one_at_a_time
-from tests.server.machine import DOOR, CommandFailure, Saved, VirtualMachine, checkout
+from tests.server.container import DOOR, Container, Saved
+from tests.server.server import CommandFailure, Server, checkout
 
 HOME = "/opt/mtproto"
 #: Where the checkout lies that is installed from.
@@ -64,9 +67,9 @@ _OF_THE_SYSTEM = ("/proc", "/sys", "/dev", "/run", "/tmp", "/root/checkout", "/v
 _LISTS = {
     "containers": "docker ps -aq --no-trunc",
     "images": "docker images -aq --no-trunc && docker images --format '{{.Repository}}:{{.Tag}}'",
-    "networks": "docker network ls -q --no-trunc",
+    "networks": "docker network ls --format '{{.Name}} {{.Driver}}'",
     "volumes": "docker volume ls -q",
-    "addresses": "ip -o address show | awk '{print $2, $4}'",
+    "addresses": "ip -o address show | awk '$4 !~ /^fe80/ {print $2, $4}'",
     "routes": "ip route show",
     "firewall": "{ iptables-save && ip6tables-save; } | sed '/^#/d; s/ *\\[[0-9:]*\\]//' && "
                 "nft list ruleset 2>/dev/null | sed '/counter packets/d' && ufw status verbose",
@@ -80,7 +83,7 @@ _LISTS = {
 }
 
 
-def snapshot(machine: VirtualMachine) -> Snapshot:
+def snapshot(machine: Server) -> Snapshot:
     """Everything that an installer could leave behind, as it is now."""
     # Until it succeeds: where everything is slow, systemctl itself gives up on an answer now and then.
     return Snapshot({
@@ -88,14 +91,14 @@ def snapshot(machine: VirtualMachine) -> Snapshot:
         for kind, script in _LISTS.items()})
 
 
-def put_checkout(machine: VirtualMachine, version: str, changed: Mapping[str, bytes] = {}, tree: str = TREE) -> None:
+def put_checkout(machine: Server, version: str, changed: Mapping[str, bytes] = {}, tree: str = TREE) -> None:
     """This repository's files, with the stylesheet that install.sh --local has built, as a version of their own."""
     files: dict[str, bytes | Path] = dict(checkout(ROOT, ["app/web/static/build/panel.css"]))
     assert "app/web/static/build/panel.css" in files, "bash install.sh --local --no-start builds it"
     machine.put(tree, {**files, "VERSION": f"{version}\n".encode(), **changed})
 
 
-def install(machine: VirtualMachine, *options: str, tree: str = TREE, version: str = VERSION,
+def install(machine: Server, *options: str, tree: str = TREE, version: str = VERSION,
             settings: Mapping[str, str] = {}) -> str:
     """Run the installer without a terminal, as a provider's start script would; what it printed."""
     put_checkout(machine, version, tree=tree)
@@ -108,7 +111,7 @@ def installer_command(*options: str, tree: str = TREE, settings: Mapping[str, st
     return " ".join(map(shlex.quote, words))
 
 
-def run_installer(machine: VirtualMachine, *options: str, tree: str = TREE, settings: Mapping[str, str] = {}) -> str:
+def run_installer(machine: Server, *options: str, tree: str = TREE, settings: Mapping[str, str] = {}) -> str:
     """What it printed; a failure comes with the end of its log."""
     try:
         return machine.run(installer_command(*options, tree=tree, settings=settings), timeout=INSTALL_SECONDS)
@@ -117,33 +120,38 @@ def run_installer(machine: VirtualMachine, *options: str, tree: str = TREE, sett
         raise MachineFailure(f"{failure}\nThe end of its log:\n{log}") from failure
 
 
-def panel(machine: VirtualMachine, *arguments: str) -> dict:
+def panel(machine: Server, *arguments: str) -> dict:
     """The panel's command line, in its container; its answer."""
     return json.loads(machine.run(f"{PANEL} {' '.join(map(shlex.quote, arguments))} --json"))
 
 
-def link(machine: VirtualMachine, user: str = FIRST_USER) -> str:
+def link(machine: Server, user: str = FIRST_USER) -> str:
     """A user's link, as somebody outside the machine has to write it."""
     return machine.outside(panel(machine, "user", "show", user)["tg_link"])
 
 
-def containers(machine: VirtualMachine) -> dict[str, str]:
+def containers(machine: Server) -> dict[str, str]:
     """Name -> when it was started, of all containers that run."""
     listed = machine.run("docker ps -q | xargs -r docker inspect --format '{{.Name}} {{.State.StartedAt}}'")
     return dict(re.findall(r"^/(\S+) (\S+)$", listed, re.MULTILINE))
+
+
+def wait_until_it_serves(machine: Server, user: str = FIRST_USER) -> None:
+    machine.wait_for("curl -fsS -o /dev/null http://127.0.0.1:8080/healthz")
+    machine.wait_for(f"{PANEL} probe {user}")
 
 
 def installed_state(equipped: Saved, upstream: str) -> Installed:
     """The server after install.sh, with the test DC at `upstream`; kept for as long as the checkout stays the same."""
     seen = [(name, path.read_bytes()) for name, path in sorted(checkout(ROOT).items())
             if not name.startswith(("tests/", "docs/"))]
+    how = inspect.getsource(sys.modules[__name__]), inspect.getsource(container)
     with one_at_a_time("installed"):
-        folder, there = kept("installed", repr((equipped.folder, SETTINGS, _LISTS, seen)), keep=1)
-        saved = Saved(folder, equipped.base, equipped.hardware, equipped.carried)
+        folder, there = kept("installed", repr((equipped, how, seen)), keep=1)
         if not there:
-            with VirtualMachine.from_saved(folder / "making", equipped) as machine:
-                machine.resume()
+            with Container(folder / "making", equipped) as machine:
                 machine.open_door(1080, upstream)
+                machine.boot()
                 before = snapshot(machine)
                 started = time.monotonic()
                 printed = install(machine)
@@ -153,6 +161,7 @@ def installed_state(equipped: Saved, upstream: str) -> Installed:
             (folder / "printed").write_text(printed)
             (folder / "before").write_text(json.dumps({kind: sorted(lines) for kind, lines in before.lists.items()}))
             complete(folder)
+    saved = Saved((folder / "upper", *equipped.layers), folder / "docker")
     lists = json.loads((folder / "before").read_text())
     before = Snapshot({kind: frozenset(lines) for kind, lines in lists.items()})
     return Installed(saved, (folder / "printed").read_text(), before)

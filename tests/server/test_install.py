@@ -8,13 +8,13 @@ import re
 import pytest
 
 from tests.server import installation
+from tests.server.container import Container
 from tests.server.installation import HOME, Installed
-from tests.server.machine import VirtualMachine
 from tests.support import clients
 from tests.support.stream import BackgroundStream, trouble
 
 #: Everything takes ten times as long in there; a machine that hangs ends sooner, by waits of its own.
-pytestmark = pytest.mark.timeout(3000)
+pytestmark = pytest.mark.timeout(1500)
 
 
 def test_the_unattended_installer_says_all_that_is_needed(installed: Installed) -> None:
@@ -24,7 +24,7 @@ def test_the_unattended_installer_says_all_that_is_needed(installed: Installed) 
     assert "leads to Telegram" in said
 
 
-def test_a_client_outside_gets_through_with_the_link(machine: VirtualMachine) -> None:
+def test_a_client_outside_gets_through_with_the_link(machine: Container) -> None:
     link = installation.link(machine)
     machine.run(f"mtproto probe {installation.FIRST_USER}")
     assert trouble(link) == "", "our own client"
@@ -32,7 +32,7 @@ def test_a_client_outside_gets_through_with_the_link(machine: VirtualMachine) ->
     assert asyncio.run(clients.kurigram(link, timeout=120)) > 0, "somebody else's"
 
 
-def test_after_a_reboot_everything_is_back(machine: VirtualMachine) -> None:
+def test_after_a_reboot_everything_is_back(machine: Container) -> None:
     link = installation.link(machine)
     before = sorted(installation.containers(machine))
     machine.reboot()
@@ -44,7 +44,7 @@ def test_after_a_reboot_everything_is_back(machine: VirtualMachine) -> None:
     assert trouble(link) == ""
 
 
-def test_another_run_of_the_installer_keeps_everything(machine: VirtualMachine) -> None:
+def test_another_run_of_the_installer_keeps_everything(machine: Container) -> None:
     link, before = installation.link(machine), installation.containers(machine)
     kept = f"cat {HOME}/.env; sha256sum {HOME}/data/config.json; ls {HOME}/releases"
     was = machine.run(kept)
@@ -57,7 +57,7 @@ def test_another_run_of_the_installer_keeps_everything(machine: VirtualMachine) 
     assert "Password:  in " in said and not re.search(r"Password: +(?!in )\S", said), "shown once"
 
 
-def test_uninstall_leaves_the_server_as_it_was(installed: Installed, machine: VirtualMachine) -> None:
+def test_uninstall_leaves_the_server_as_it_was(installed: Installed, machine: Container) -> None:
     machine.run(f"cp {HOME}/install.log /run/install.log")
     said = machine.run(f"bash {HOME}/current/install.sh --uninstall --yes")
     assert installed.before.differences(installation.snapshot(machine)) == {}, said

@@ -14,16 +14,16 @@ from collections.abc import Iterator
 import pytest
 
 from tests.server import installation
+from tests.server.container import Container
 from tests.server.installation import HOME
-from tests.server.machine import VirtualMachine
 from tests.server.test_update import NEXT, NEXT_TREE, UPDATE, changed, current
 from tests.support.stream import trouble
 
-pytestmark = [pytest.mark.timeout(4000), pytest.mark.durable]
+pytestmark = pytest.mark.timeout(1500)
 
 
 @contextlib.contextmanager
-def under_way(machine: VirtualMachine, command: str) -> Iterator[subprocess.Popen[bytes]]:
+def under_way(machine: Container, command: str) -> Iterator[subprocess.Popen[bytes]]:
     process = machine.start(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         yield process
@@ -32,7 +32,7 @@ def under_way(machine: VirtualMachine, command: str) -> Iterator[subprocess.Pope
         process.wait()
 
 
-def kill_when(machine: VirtualMachine, command: str, log: str, line: str, later: float = 5) -> None:
+def kill_when(machine: Container, command: str, log: str, line: str, later: float = 5) -> None:
     """Pull the plug while the command is at work, some seconds after its log has this line."""
     with under_way(machine, command) as process:
         machine.wait_for(f"grep -qF {line!r} {log}", 1800)
@@ -41,7 +41,7 @@ def kill_when(machine: VirtualMachine, command: str, log: str, line: str, later:
         machine.power_off_hard()
 
 
-def test_the_power_goes_off_during_the_installation(empty_machine: VirtualMachine) -> None:
+def test_the_power_goes_off_during_the_installation(empty_machine: Container) -> None:
     machine = empty_machine
     installation.put_checkout(machine, installation.VERSION)
     command = installation.installer_command()
@@ -52,7 +52,7 @@ def test_the_power_goes_off_during_the_installation(empty_machine: VirtualMachin
     assert trouble(installation.link(machine)) == ""
 
 
-def test_the_power_goes_off_during_an_update(machine: VirtualMachine) -> None:
+def test_the_power_goes_off_during_an_update(machine: Container) -> None:
     link = installation.panel(machine, "user", "show", installation.FIRST_USER)["tg_link"]
     installation.put_checkout(machine, NEXT, changed("wsgi.py", "\nNEW = True\n"), NEXT_TREE)
     machine.run("sync")

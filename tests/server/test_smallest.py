@@ -10,7 +10,7 @@ import pytest
 
 from tests.server import installation
 from tests.server.carried import FOLDER, ensure_disk
-from tests.server.conftest import TIMES, attach, timed
+from tests.server.conftest import TIMES, timed
 from tests.server.gate import Gate
 from tests.server.image import ensure_bases
 from tests.server.installation import HOME
@@ -67,7 +67,7 @@ def test_512_mb_one_cpu_and_nothing_but_debian_install_and_serve_ten_users(cente
     hardware = Hardware(memory=MEMORY_MB, cpus=1)
     with Gate() as gate, VirtualMachine(tmp_path / "machine", ensure_bases()[0], hardware, ensure_disk()) as machine:
         request.node.machine = machine
-        attach(machine, center)
+        machine.open_door(1080, center.socks5)
         machine.open_door(3128, gate.address)
         with timed("512 MB: boot"):
             machine.boot()

@@ -6,11 +6,12 @@ import pytest
 
 from tests.docker.images import ROOT
 from tests.server import installation
+from tests.server.container import Container
 from tests.server.installation import HOME, VERSION
-from tests.server.machine import CommandFailure, VirtualMachine
+from tests.server.server import CommandFailure
 from tests.support.stream import BackgroundStream, trouble
 
-pytestmark = pytest.mark.timeout(3000)
+pytestmark = pytest.mark.timeout(1500)
 
 NEXT, NEXT_TREE = "1.1.0", "/root/next"
 UPDATE = f"bash {HOME}/current/update.sh --from {NEXT_TREE}"
@@ -21,11 +22,11 @@ def changed(file: str, more: str) -> dict[str, bytes]:
     return {file: (ROOT / file).read_bytes() + more.encode()}
 
 
-def current(machine: VirtualMachine) -> str:
+def current(machine: Container) -> str:
     return machine.run(f"basename $(readlink {HOME}/current)")
 
 
-def test_an_update_while_a_stream_runs_loses_no_byte_and_restarts_no_proxy(machine: VirtualMachine) -> None:
+def test_an_update_while_a_stream_runs_loses_no_byte_and_restarts_no_proxy(machine: Container) -> None:
     link, before = installation.link(machine), installation.containers(machine)
     installation.put_checkout(machine, NEXT, changed("wsgi.py", "\nNEW = True\n"), NEXT_TREE)
     with BackgroundStream(link) as other:
@@ -39,7 +40,7 @@ def test_an_update_while_a_stream_runs_loses_no_byte_and_restarts_no_proxy(machi
     assert trouble(link) == ""
 
 
-def test_a_broken_version_takes_itself_back(machine: VirtualMachine) -> None:
+def test_a_broken_version_takes_itself_back(machine: Container) -> None:
     link = installation.link(machine)
     kept = f"sha256sum {HOME}/data/config.json; grep -v ^VERSION {HOME}/.env"
     was = machine.run(kept)
