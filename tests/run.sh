@@ -6,8 +6,10 @@ set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 VENV=$HERE/tests/.venv
-# Whether tests/server runs: a server in a virtual machine takes most of an hour. Only when it is asked for.
+# Whether tests/server runs, and, of it, the case on a virtual machine: that takes most of an hour. Only when asked for.
 SERVER=no
+MACHINE=no
+SMALLEST=tests/server/test_smallest.py
 
 say() { printf '\n==> %s\n' "$*"; }
 
@@ -42,6 +44,10 @@ missing_packages() {
     command -v docker-compose >/dev/null || printf 'docker-compose\n'
     command -v debootstrap >/dev/null || [ -x /usr/sbin/debootstrap ] || printf 'debootstrap\n'
     if [ "$SERVER" = yes ]; then
+        command -v systemd-nspawn >/dev/null || printf 'systemd-container\n'
+        command -v ip >/dev/null || [ -x /usr/sbin/ip ] || printf 'iproute2\n'
+    fi
+    if [ "$MACHINE" = yes ]; then
         command -v qemu-system-x86_64 >/dev/null || printf 'qemu-system-x86\n'
         command -v qemu-img >/dev/null || printf 'qemu-utils\n'
         command -v mke2fs >/dev/null || [ -x /usr/sbin/mke2fs ] || printf 'e2fsprogs\n'
@@ -119,7 +125,8 @@ tests/mtproto"
 # Prints every group: the first ones, and each folder that is in none of them.
 groups() {
     local folder
-    if [ "$SERVER" = yes ]; then printf 'tests/server\n'; fi
+    if [ "$SERVER" = yes ]; then printf 'tests/server --ignore=%s\n' "$SMALLEST"; fi
+    if [ "$MACHINE" = yes ]; then printf '%s\n' "$SMALLEST"; fi
     printf '%s\n' "$FIRST"
     for folder in tests/*/; do
         folder=${folder%/}
@@ -199,7 +206,9 @@ run_pytest() {
     # One more than there are cores: the tests wait as well.
     most=$(($(nproc) + 1))
     if [ "$SERVER" = no ]; then
-        say "LEFT OUT: tests/server, on a virtual machine; this runs it: bash tests/run.sh tests/server"
+        say "LEFT OUT: tests/server, a server that is installed; this runs it: bash tests/run.sh tests/server"
+    elif [ "$MACHINE" = no ]; then
+        say "LEFT OUT: the smallest server, a virtual machine; this runs it: bash tests/run.sh $SMALLEST"
     fi
     say "pytest, in groups: each is printed when it has ended"
     while read -r group; do
@@ -212,7 +221,7 @@ run_pytest() {
 
 main() {
     cd "$HERE"
-    case $* in *tests/server*) SERVER=yes ;; esac
+    case $* in *tests/server*) SERVER=yes MACHINE=yes ;; esac
     install_system_packages
     bash install.sh --local --no-start --venv "$VENV"
     install_test_packages

@@ -188,8 +188,8 @@ def test_without_any_setting_everybody_reaches_80_and_443_and_only_this_machine_
         assert re.search(r":v?\d+\.\d+", services[name]["image"]), "a pinned version"
     for name in ("nginx", "certbot"):
         assert services[name]["labels"] == {"mtproto.role": name}, "by which the panel finds it"
-    for service in services.values():
-        assert service["restart"] == "unless-stopped"
+    for name, service in services.items():
+        assert service["restart"] == ("always" if name == "nginx" else "unless-stopped")
         assert service["logging"]["options"] == {"max-file": "3", "max-size": "10m"}
         assert service["mem_limit"] and service["pids_limit"]
     assert {name: sorted(service["networks"]) for name, service in services.items()} == {

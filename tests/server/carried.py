@@ -54,7 +54,7 @@ def ensure_folder() -> Path:
     # Not the engine that stands in for mtg: a disk with that of an earlier commit is as good.
     recipes = [path.read_text() for path in (
         Path(__file__), Path(__file__).parent / "Dockerfile", ROOT / "requirements.txt", images.BASES / "mtg")]
-    with one_at_a_time():
+    with one_at_a_time("carried"):
         folder, there = kept("carried", repr((baked.disk, wanted, ahead(), recipes)))
         if not there:
             images.ensure_engine()
@@ -73,7 +73,7 @@ def ensure_folder() -> Path:
 def ensure_disk() -> Path:
     """The same as a disk of ext4, for a virtual machine."""
     source = ensure_folder()
-    with one_at_a_time():
+    with one_at_a_time("disk"):
         folder, there = kept("disk", str(source))
         if not there:
             # A sparse file: it takes what is in it.

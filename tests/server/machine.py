@@ -1,4 +1,5 @@
 """A virtual machine: Debian 12 with systemd and a kernel of its own, under qemu's software emulation (no KVM needed).
+It has the memory and the processors that it is given; all that does not depend on these runs in a container instead.
 
 It reaches nobody but the doors in Doors: qemu's own network is told `restrict=on`. It is reached on loopback, by ports
 that qemu forwards. Everything in it takes about ten times as long as outside: wait for things, don't measure them.
@@ -6,10 +7,8 @@ that qemu forwards. Everything in it takes about ten times as long as outside: w
 
 from __future__ import annotations
 
-import json
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from tests.support.cover import free_port
 DOOR = "10.0.2.100"
 BOOT_SECONDS = 900
 
+
 @dataclass(frozen=True)
 class Hardware:
     """memory in MB. forward: ports of the guest that are reached on loopback. doors: ports of DOOR."""
@@ -36,24 +36,9 @@ class Hardware:
     doors: tuple[int, ...] = (1080, 3128)
 
 
-@dataclass(frozen=True)
-class Saved:
-    """A machine at rest: disk and memory as they were. It can be gone on from any number of times."""
-
-    folder: Path
-    base: Base
-    hardware: Hardware
-    carried: Path | None = None
-
-    @property
-    def memory(self) -> Path:
-        return self.folder / "memory"
-
-
 @dataclass
 class VirtualMachine(Server):
-    """One machine with a disk of its own, thrown away with `folder`. carried: what a second disk starts as. durable:
-    what the guest was told to be on its disk is there after power_off_hard(), which costs time.
+    """One machine with a disk of its own, thrown away with `folder`. carried: a second disk, read-only.
 
     with VirtualMachine(folder, base) as machine: machine.boot(); machine.run("uname -r")
     """
@@ -62,8 +47,6 @@ class VirtualMachine(Server):
     base: Base
     hardware: Hardware = field(default_factory=Hardware)
     carried: Path | None = None
-    saved: Saved | None = None
-    durable: bool = False
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -72,17 +55,11 @@ class VirtualMachine(Server):
         self._ssh: subprocess.Popen[bytes] | None = None
         # Paths of sockets may not be long.
         self._sockets = Path(tempfile.mkdtemp(prefix="vm-"))
-        self._disks: list[Path] = []
-        for name, made in (("disk.qcow2", self.base.disk), ("carried.qcow2", self.carried)):
-            if made is not None:
-                backing, kind = (self.saved.folder / name, "qcow2") if self.saved else (made, "raw")
-                self._disks.append(self.folder / name)
-                command("qemu-img", "create", "-q", "-f", "qcow2", "-F", kind, "-b", str(backing), str(self._disks[-1]))
+        command("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(self.base.disk), str(self.disk))
 
-    @classmethod
-    def from_saved(cls, folder: Path, saved: Saved, durable: bool = False) -> VirtualMachine:
-        """A machine that goes on from there; resume() it."""
-        return cls(folder, saved.base, saved.hardware, saved.carried, saved, durable)
+    @property
+    def disk(self) -> Path:
+        return self.folder / "disk.qcow2"
 
     @property
     def serial(self) -> str:
@@ -96,8 +73,7 @@ class VirtualMachine(Server):
     def __exit__(self, *_: object) -> None:
         self.power_off_hard()
         shutil.rmtree(self._sockets, ignore_errors=True)
-        for disk in self._disks:
-            disk.unlink(missing_ok=True)
+        self.disk.unlink(missing_ok=True)
 
     # Power
 
@@ -108,24 +84,7 @@ class VirtualMachine(Server):
         self.wait_for_system(BOOT_SECONDS)
         return time.monotonic() - started
 
-    def resume(self) -> float:
-        """Go on from the saved state; the seconds that took. The clock is put right."""
-        assert self.saved, "made from no saved state"
-        started = time.monotonic()
-        self._start("-incoming", f"exec:cat {shlex.quote(str(self.saved.memory))}")
-        end = started + BOOT_SECONDS
-        while not (self._sockets / "qmp").exists() or self._tell("query-status")["status"] == "inmigrate":
-            self._still_on()
-            if time.monotonic() > end:
-                raise MachineFailure(f"its memory was not read within {BOOT_SECONDS} s")
-            time.sleep(0.2)
-        # It was stopped when it was saved, and still is.
-        self._tell("cont")
-        self.connect(BOOT_SECONDS)
-        self.run(f"date --set @{time.time() + 0.5:.0f}")
-        return time.monotonic() - started
-
-    def _start(self, *more: str) -> None:
+    def _start(self) -> None:
         assert self._qemu is None, "it is on"
         self.ports = {port: free_port() for port in (22, *self.hardware.forward)}
         log = self.folder / f"serial-{len(list(self.folder.glob('serial-*.log'))):02}.log"
@@ -134,19 +93,20 @@ class VirtualMachine(Server):
         # qemu starts the command for every connection: who answers may change while it runs.
         network += [f"guestfwd=tcp:{DOOR}:{port}-cmd:{sys.executable} {Path(__file__).parent / 'door.py'} "
                     f"{self.folder / f'door-{port}'}" for port in self.hardware.doors]
-        cached = "writeback" if self.durable else "unsafe"
-        drives = [f"file={disk},format=qcow2,if=virtio,cache={cached},discard=unmap" for disk in self._disks]
+        drives = [f"file={self.disk},format=qcow2,if=virtio,cache=unsafe,discard=unmap"]
+        if self.carried:
+            drives.append(f"file={self.carried},format=raw,if=virtio,readonly=on")
         arguments = [
             "-M", "q35", "-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max", "-m", str(self.hardware.memory),
             "-smp", str(self.hardware.cpus), "-display", "none", "-serial", f"file:{log}",
             "-kernel", str(self.base.kernel), "-initrd", str(self.base.initrd),
             "-append", "console=ttyS0 root=/dev/vda rw net.ifnames=0 mitigations=off",
-            "-qmp", f"unix:{self._sockets}/qmp,server=on,wait=off", "-device", "virtio-rng-pci",
+            "-device", "virtio-rng-pci",
             "-netdev", ",".join(network), "-device", "virtio-net-pci,netdev=n0",
             *(part for drive in drives for part in ("-drive", drive))]
         # It ends with the process that started it, whatever becomes of that.
         self._qemu = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", *arguments, *more],
+            ["setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", *arguments],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=(self.folder / "qemu.log").open("ab"))
 
     def power_off_hard(self) -> None:
@@ -176,44 +136,10 @@ class VirtualMachine(Server):
         self.wait_for_system(BOOT_SECONDS)
         return time.monotonic() - started
 
-    def save(self, folder: Path) -> Saved:
-        """Its state, disk and memory; it is off then, and `folder` belongs to the saved state."""
-        self.run("sync")
-        self._disconnect()
-        self._tell("stop")
-        self._tell("migrate", uri=f"exec:cat >{shlex.quote(str(folder / 'memory'))}")
-        while (state := self._tell("query-migrate")["status"]) != "completed":
-            if state in ("failed", "cancelled"):
-                raise MachineFailure(f"the machine's memory could not be saved: {state}")
-            time.sleep(0.3)
-        self._tell("quit")
-        self._wait_for_end(120)
-        for disk in self._disks:
-            disk.rename(folder / disk.name)
-        return Saved(folder, self.base, self.hardware, self.carried)
-
     def _wait_for_end(self, seconds: float) -> None:
         self._qemu.wait(seconds)
         self._qemu = None
         self._disconnect()
-
-    def _tell(self, order: str, **arguments: object) -> dict:
-        """A command of qemu's monitor, and its answer."""
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(60)
-            connection.connect(str(self._sockets / "qmp"))
-            lines = connection.makefile("rw")
-            for message in ({"execute": "qmp_capabilities"}, {"execute": order, "arguments": arguments}):
-                lines.write(json.dumps(message) + "\n")
-                lines.flush()
-            answers = []
-            while len(answers) < 2:
-                answer = json.loads(lines.readline())
-                if "error" in answer:
-                    raise MachineFailure(f"qemu: {order}: {answer['error']['desc']}")
-                if "return" in answer:
-                    answers.append(answer["return"])
-        return answers[-1]
 
     # Commands
 
