@@ -199,16 +199,5 @@ def hindrance(system: System, move: Move, config: Config) -> Problem | None:
     return None
 
 
-def new_links(system: System, config: Config) -> dict[str, tuple[int, int]]:
-    """Whose link would carry another port after the moves that wait: the ports before and after, by the user's name."""
-    found = {}
-    for move in waiting_moves(system, config):
-        before, after = (link_port(move.user, config, system.port443.public_port, _shared(system, name))
-                         for name in (move.now, move.to))
-        if before != after:
-            found[move.user.name] = before, after
-    return found
-
-
 def _shared(system: System, engine: str) -> bool:
     return engine in system.engines and bool(system.engines[engine].capabilities.shared)
