@@ -17,7 +17,7 @@ from docker import APIClient
 from docker.errors import APIError, NotFound
 
 from app.engines.mtg.engine import MtgImage
-from app.messages import Problem
+from app.messages import Problem, sentence
 from app.runtimes.base import EXITED, RUNNING, ImageMissing, RuntimeFailure, RuntimeUnavailable
 from app.runtimes.docker.runtime import DockerRuntime
 from app.runtimes.docker.spec import INSTANCE
@@ -74,7 +74,7 @@ def test_a_program_that_dies_is_started_by_docker_itself_counted_and_told(lab, a
 def test_a_container_removed_by_hand_is_made_again_and_its_secret_is_not_left_behind(lab, alice):
     lab.runtime.wait(0.01)
     lab.hands.remove_container(name_of(alice), force=True)  # without -v: the volume stays
-    assert "its container was removed by hand" in told(lab.runtime, 2)
+    assert "container.removed" in told(lab.runtime, 2)
     assert lab.heals(alice.id)
     volumes = lab.hands.volumes(filters={"label": f"{INSTANCE}={lab.runtime.instance}"})["Volumes"]
     assert len(volumes) == 1
@@ -106,7 +106,7 @@ def test_a_look_while_a_container_is_replaced_does_not_keep_the_new_one_from_sta
     monkeypatch.setattr(containers, "destroy", and_look)
     lab.fleet.set_settings({"proxy_concurrency": "128"})
     view = lab.fleet.user(alice.id)
-    assert (view.state, view.reason) == (RUNNING, "")
+    assert (view.state, view.reason) == (RUNNING, None)
 
 
 def test_a_look_at_a_container_that_is_just_being_removed_fails_nobody(lab, alice, monkeypatch):
@@ -138,7 +138,8 @@ def test_a_removed_image_is_told_and_forgotten_when_it_is_back(lab, alice, priva
     lab.hands.remove_container(name_of(alice), force=True, v=True)
     lab.monitor.tick()
     view = lab.fleet.user(alice.id)
-    assert view.state == "failed" and private_image in view.reason and "docker load" in view.reason
+    assert view.state == "failed" and "docker.image_missing" in codes(view.reason)
+    assert private_image in sentence(view.reason)
     lab.hands.tag(image, *private_image.rsplit(":", 1))
     assert lab.heals(alice.id)
 
@@ -147,7 +148,8 @@ def test_a_port_taken_in_the_meantime_is_told_and_taken_back_when_it_is_free(lab
     lab.fleet.disable(alice.id)
     thief = lab.occupy(alice.port)
     view = lab.fleet.enable(alice.id)
-    assert view.state == "failed" and f"port {alice.port} is taken by another program" in view.reason
+    assert view.state == "failed" and "port.taken" in codes(view.reason)
+    assert f"port {alice.port} is taken by another program" in sentence(view.reason)
     thief.close()
     assert lab.heals(alice.id)
 
@@ -156,7 +158,7 @@ def test_an_image_without_a_proxy_program_is_told_with_its_name(lab, alice):
     lab.fleet.set_settings({"proxy_image": images.ensure_base()})
     view = lab.fleet.user(alice.id)
     assert view.state == "failed"
-    assert images.ensure_base() in view.reason and "no proxy program" in view.reason
+    assert "docker.no_program" in codes(view.reason) and images.ensure_base() in sentence(view.reason)
 
 
 def test_two_panels_on_one_data_folder_make_one_container_for_each_user(lab, image):
@@ -245,7 +247,7 @@ def test_an_engine_that_goes_away_is_told_and_found_again(lab, alice, tmp_path):
     with pytest.raises(RuntimeUnavailable, match="there is no Docker engine"):
         far.observe()
     assert passes(alice.tg_link)  # the proxies do not care
-    assert "Docker engine" in str(fleet.status().problems)
+    assert "docker.missing" in [code for problem in fleet.status().problems for code in codes(problem)]
     lab.hands.kill(name_of(alice))
     cable.plug()
     assert far.wait(60)

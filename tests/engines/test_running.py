@@ -72,7 +72,7 @@ def test_a_client_gets_its_answer_and_is_counted_until_the_stop_ends_it(
         runtime, engine, declared, dc, cover, user, free_port):
     alice = user(port=free_port(), secret=Secret.generate(cover.host).hex)
     workload = run(runtime, engine, alice, declared)
-    assert replace(counters(runtime, engine), refused=None) == Counters()
+    assert replace(counters(runtime, engine), refused=None, addresses=None) == Counters()
     assert (counters(runtime, engine).refused is None) == (engine.name == "mtg"), "not known, and not zero"
 
     async def talk() -> None:
