@@ -11,7 +11,6 @@ from app.control.records import UserView
 from app.runtimes.base import EXITED, RUNNING
 from tests.docker.conftest import Lab, passes
 from tests.support.fleet import Fleet
-from tests.support.problems import codes
 from tests.support.stream import BackgroundStream
 
 LIMIT_GB = 0.002  # a little more than 2 MB
@@ -56,7 +55,7 @@ def crosses(lab: Lab, alice: UserView) -> None:
 
 def is_blocked(lab: Lab, alice: UserView) -> bool:
     view = lab.fleet.user(alice.id)
-    return view.state == "blocked" and "limit.blocked" in codes(view.over_limit) and not passes(view.tg_link) \
+    return view.state == "blocked" and "limit.blocked" in view.over_limit.codes and not passes(view.tg_link) \
         and lab.seen(f"mtg-proxy-{view.port}").state == EXITED
 
 

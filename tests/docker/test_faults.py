@@ -17,7 +17,7 @@ from docker import APIClient
 from docker.errors import APIError, NotFound
 
 from app.engines.mtg.engine import MtgImage
-from app.messages import Problem, sentence
+from app.messages import Problem
 from app.runtimes.base import EXITED, RUNNING, ImageMissing, RuntimeFailure, RuntimeUnavailable
 from app.runtimes.docker.runtime import DockerRuntime
 from app.runtimes.docker.spec import INSTANCE
@@ -106,7 +106,7 @@ def test_a_look_while_a_container_is_replaced_does_not_keep_the_new_one_from_sta
     monkeypatch.setattr(containers, "destroy", and_look)
     lab.fleet.set_settings({"proxy_concurrency": "128"})
     view = lab.fleet.user(alice.id)
-    assert (view.state, view.reason) == (RUNNING, None)
+    assert (view.state, view.reason) == (RUNNING, "")
 
 
 def test_a_look_at_a_container_that_is_just_being_removed_fails_nobody(lab, alice, monkeypatch):
@@ -138,8 +138,8 @@ def test_a_removed_image_is_told_and_forgotten_when_it_is_back(lab, alice, priva
     lab.hands.remove_container(name_of(alice), force=True, v=True)
     lab.monitor.tick()
     view = lab.fleet.user(alice.id)
-    assert view.state == "failed" and "docker.image_missing" in codes(view.reason)
-    assert private_image in sentence(view.reason)
+    assert view.state == "failed" and private_image in view.reason
+    assert "docker.image_missing" in view.reason.codes
     lab.hands.tag(image, *private_image.rsplit(":", 1))
     assert lab.heals(alice.id)
 
@@ -148,8 +148,7 @@ def test_a_port_taken_in_the_meantime_is_told_and_taken_back_when_it_is_free(lab
     lab.fleet.disable(alice.id)
     thief = lab.occupy(alice.port)
     view = lab.fleet.enable(alice.id)
-    assert view.state == "failed" and "port.taken" in codes(view.reason)
-    assert f"port {alice.port} is taken by another program" in sentence(view.reason)
+    assert view.state == "failed" and "port.taken" in view.reason.codes and str(alice.port) in view.reason
     thief.close()
     assert lab.heals(alice.id)
 
@@ -158,7 +157,7 @@ def test_an_image_without_a_proxy_program_is_told_with_its_name(lab, alice):
     lab.fleet.set_settings({"proxy_image": images.ensure_base()})
     view = lab.fleet.user(alice.id)
     assert view.state == "failed"
-    assert "docker.no_program" in codes(view.reason) and images.ensure_base() in sentence(view.reason)
+    assert images.ensure_base() in view.reason and "docker.no_program" in view.reason.codes
 
 
 def test_two_panels_on_one_data_folder_make_one_container_for_each_user(lab, image):
@@ -247,7 +246,7 @@ def test_an_engine_that_goes_away_is_told_and_found_again(lab, alice, tmp_path):
     with pytest.raises(RuntimeUnavailable, match="there is no Docker engine"):
         far.observe()
     assert passes(alice.tg_link)  # the proxies do not care
-    assert "docker.missing" in [code for problem in fleet.status().problems for code in codes(problem)]
+    assert "Docker engine" in str(fleet.status().problems)
     lab.hands.kill(name_of(alice))
     cable.plug()
     assert far.wait(60)

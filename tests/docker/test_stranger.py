@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import random
 
-from app.messages import sentence
-from tests.support.problems import codes
 from tests.support.stream import BackgroundStream
 
 
@@ -40,7 +38,7 @@ def test_a_stranger_streams_on_while_fifty_changes_are_made_to_others(lab):
     assert not report.broken and report.rounds > 10 and report.down > 1_000_000
     after = lab.hands.inspect_container(name)
     assert (after["Id"], after["State"]["StartedAt"]) == (before["Id"], before["State"]["StartedAt"])
-    assert [v.reason for v in fleet.users() if v.reason] == []
+    assert [v.reason for v in fleet.users()] == [""] * len(fleet.users())
     assert lab.fleet.reconcile() == []
 
 
@@ -51,6 +49,5 @@ def test_a_missing_image_costs_nobody_a_connection_and_is_told_with_the_ways_out
         view = lab.fleet.user(alice.id)
         assert not stream.finish().broken
     assert view.state == "running"
-    assert "docker.image_missing" in codes(view.reason)
     for part in ("127.0.0.1:1/no-such-image:1", "mirror", "docker load", "MTPROTO_RUNTIME=process"):
-        assert part in sentence(view.reason)
+        assert part in view.reason

@@ -11,14 +11,12 @@ from docker import APIClient
 
 from app.engines.telemt import live
 from app.engines.telemt.engine import NAME, TelemtImage
-from app.messages import sentence
 from app.runtimes.base import IMAGE_FOLDER, RUNNING
 from app.runtimes.docker import spec
 from app.runtimes.docker.runtime import DockerRuntime
 from tests.support.dc import DataCenter
 from tests.support.docker_lab import eventually, telemt_image
 from tests.support.fleet import Fleet
-from tests.support.problems import codes
 from tests.support.stream import trouble
 from tests.support.telemt_lab import PROGRAMS, Stage
 
@@ -107,8 +105,8 @@ def test_a_file_that_telemt_refuses_is_said_and_those_who_were_there_are_served_
 
     monkeypatch.setattr(live, "of", refused)
     (failed,) = [outcome for outcome in fleet.reconcile() if not outcome.ok]
-    assert {"engine.refuses", "telemt.file_refused"} <= set(codes(failed.reason))
-    assert "f" * 12 in sentence(failed.reason) and "too short" not in sentence(failed.reason)
+    assert {"engine.refuses", "telemt.file_refused"} <= set(failed.reason.codes) and "f" * 12 in failed.reason
+    assert "too short" not in failed.reason
     assert stage.lives(hers) and not trouble(stage.link(alice))
     monkeypatch.setattr(live, "of", made)
     assert all(outcome.ok for outcome in fleet.reconcile())

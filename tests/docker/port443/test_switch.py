@@ -8,7 +8,6 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from app.control.errors import Refused
-from app.messages import sentence
 from tests.support.lab443 import Stage, troubles
 from tests.support.stream import BackgroundStream, passes
 
@@ -80,7 +79,7 @@ def test_what_nginx_refuses_leaves_the_links_on_443_as_they_are(stage):
                 stage.fleet.set_settings(changes)
         assert stage.fleet.settings() == before
         assert (stage.version(), containers(stage)) == (version, running)
-        assert any("frobnicate" in sentence(problem) for problem in stage.fleet.status().problems)
+        assert any("frobnicate" in problem for problem in stage.fleet.status().problems)
         assert troubles(users) == []
         assert [stream.finish().broken for stream in live] == ["", ""]
 
