@@ -16,7 +16,7 @@ pytestmark = pytest.mark.timeout(1500)
 
 
 def links(machine: Container) -> dict[str, str]:
-    return {user["name"]: user["tg_link"] for user in installation.panel(machine, "user", "list")["users"]}
+    return {user["name"]: user["tg_link"] for user in installation.panel(machine, "user", "list")}
 
 
 def test_on_another_server_a_backup_brings_back_everybodys_links(
