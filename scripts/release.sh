@@ -99,7 +99,7 @@ copy_commit() {
 
 build_stylesheet() {
     bash "$TREE/install.sh" --local --no-start --venv "$VENV" || fail "the stylesheet could not be built."
-    find "$TREE" \( -name node_modules -o -name __pycache__ -o -name .venv \) -prune -exec rm -rf {} +
+    find "$TREE" \( -name node_modules -o -name __pycache__ -o -name .venv -o -name .venv.path \) -prune -exec rm -rf {} +
     [ -s "$TREE/app/web/static/build/panel.css" ] || fail "there is no stylesheet after its build."
 }
 

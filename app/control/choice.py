@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from app.config.file import ConfigFile
+from app.control import programs
 from app.engines.base import Engine, by_name
 from app.engines.builtin import SPEED_FILE, Builtin, BuiltinImage
-from app.engines.mtg.engine import Mtg, MtgImage, find_mtg
+from app.engines.mtg.engine import Mtg, MtgImage
 from app.engines.telemt.engine import Telemt, TelemtImage
 from app.lib.public import Network
 from app.messages.refused import Refused
@@ -44,7 +45,9 @@ def choose(file: ConfigFile) -> tuple[Runtime, dict[str, Engine]]:
             config.runtime = chosen
     if chosen == "process":
         # Those whose program is not there are named, too: who chooses one is told what is missing.
-        engines = by_name(Mtg(), Builtin(), Telemt()) if find_mtg() else by_name(Builtin(), Mtg(), Telemt())
+        mtg = Mtg(programs.find(file.data_dir, Mtg.name, "MTG_BIN"))
+        telemt = Telemt(programs.find(file.data_dir, Telemt.name, "TELEMT_BIN"))
+        engines = by_name(mtg, Builtin(), telemt) if mtg.binary else by_name(Builtin(), mtg, telemt)
         return ProcessRuntime(file.data_dir, SPEED_FILE), engines
     from app.runtimes.docker.runtime import NETWORK, DockerRuntime
 

@@ -77,6 +77,8 @@ check_port() {
 }
 
 make_venv() {
+    # For host/mtproto, which is called without --venv.
+    if [ "$VENV" = "$HERE/.venv" ]; then rm -f "$HERE/.venv.path"; else printf '%s\n' "$VENV" >"$HERE/.venv.path"; fi
     if "$VENV/bin/python" -c 'import pip' 2>/dev/null; then return; fi
     say "Making the Python environment $VENV"
     "$PYTHON_FOUND" -m venv --clear "$VENV" ||
@@ -152,7 +154,7 @@ start_panel() {
     cat <<END
 
 Stop it, and its proxies:   bash '$HERE/install.sh' --local --stop$data_option
-Without a browser:          cd '$HERE' && .venv/bin/python -m app.cli --help
+Without a browser:          '$HERE/host/mtproto' --help-all
 END
 }
 

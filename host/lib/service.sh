@@ -33,7 +33,7 @@ word() { printf '"%s"' "$(of_systemd "$1" | sed 's/[\\"]/\\&/g')"; }
 # What the panel was told by variables, as it would not know it the next time.
 environment() {
     local name
-    for name in MTPROTO_RUNTIME MTPROTO_TRUSTED_PROXIES MTPROTO_TIME_SITES MTG_BIN TZ; do
+    for name in MTPROTO_RUNTIME MTPROTO_TRUSTED_PROXIES MTPROTO_TIME_SITES MTG_BIN TELEMT_BIN TZ; do
         if [ -n "${!name:-}" ]; then printf 'Environment=%s\n' "$(word "$name=${!name}")"; fi
     done
 }
@@ -66,6 +66,7 @@ service_options() {
     if [ "$PORT" != 8080 ]; then printf ' --port %s' "$PORT"; fi
     if [ "$BIND" != 127.0.0.1 ]; then printf ' --bind %s' "$BIND"; fi
     if [ "$DATA" != "$HERE/data" ]; then printf " --data '%s'" "$DATA"; fi
+    if [ "$VENV" != "$HERE/.venv" ]; then printf " --venv '%s'" "$VENV"; fi
 }
 
 start_service() {

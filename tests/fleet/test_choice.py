@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.config.file import ConfigFile
+from app.control import programs
 from app.control.choice import choose, edge_from_env, instance
 from app.control.errors import Refused
 from app.runtimes.docker.runtime import DockerRuntime
@@ -51,6 +52,42 @@ def test_a_real_mtg_is_used_where_there_is_one(file, tmp_path, monkeypatch):
     program.chmod(0o755)
     monkeypatch.setenv("MTG_BIN", str(program))
     assert next(iter(choose(file)[1])) == "mtg"
+
+
+def program(path) -> str:
+    path.write_text("#!/bin/sh\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_a_command_without_the_variables_uses_the_programs_that_the_panel_was_told(file, tmp_path, monkeypatch):
+    for name, variable in (("mtg", "MTG_BIN"), ("telemt", "TELEMT_BIN")):
+        monkeypatch.setenv(variable, program(tmp_path / name))
+        told = choose(file)[1]
+        monkeypatch.delenv(variable)
+        assert choose(file)[1][name].binary == told[name].binary == str(tmp_path / name)
+    assert next(iter(choose(file)[1])) == "mtg"
+    monkeypatch.setenv("MTG_BIN", program(tmp_path / "newer"))
+    choose(file)
+    monkeypatch.delenv("MTG_BIN")
+    assert choose(file)[1]["mtg"].binary == str(tmp_path / "newer")
+
+
+@pytest.mark.parametrize("variable", ["", "/no/such/program"])
+def test_a_program_that_is_gone_is_still_the_one_of_what_runs(file, tmp_path, monkeypatch, variable):
+    monkeypatch.setenv("MTG_BIN", program(tmp_path / "mtg"))
+    choose(file)
+    (tmp_path / "mtg").unlink()
+    monkeypatch.setenv("MTG_BIN", variable)
+    engines = choose(file)[1]
+    assert (next(iter(engines)), engines["mtg"].binary) == ("mtg", str(tmp_path / "mtg"))
+
+
+@pytest.mark.parametrize("damage", [b"", b"[]", b'{"mtg": 5}', b'{"mtg": "relative", "telemt": "/a\\u0000b"}', b"\xff"])
+def test_a_damaged_note_of_the_programs_is_none(file, tmp_path, damage):
+    (tmp_path / programs.FILE).write_bytes(damage)
+    engines = choose(file)[1]
+    assert (next(iter(engines)), engines["mtg"].binary, engines["telemt"].binary) == ("builtin", None, None)
 
 
 def test_an_unknown_runtime_is_refused_with_those_that_exist(file, monkeypatch):

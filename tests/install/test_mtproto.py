@@ -110,6 +110,10 @@ def test_a_folder_without_docker_has_its_own_python_and_data(host: Host, tmp_pat
     python.chmod(0o755)
     told = host.run("user", "list", command=str(tree / "host/mtproto")).stdout
     assert told == f"-P -m app.cli user list, {tree}/data, {tree}, none\n"
+    (tree / ".venv").rename(tmp_path / "elsewhere")
+    assert host.run("user", "list", command=str(tree / "host/mtproto")).code == 1
+    (tree / ".venv.path").write_text(f"{tmp_path}/elsewhere\n")  # as install.sh --local --venv notes it
+    assert host.run("user", "list", command=str(tree / "host/mtproto")).stdout == told
     (host.bin / "mtproto").unlink()
     (host.bin / "mtproto").symlink_to(tree / "host/mtproto")
     assert host.run("user", "list").stdout.endswith(f"{tree}, mtproto\n")
