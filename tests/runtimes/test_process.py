@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from app.control.plan import REPLACE, plan
 from app.engines.builtin import SPEED_FILE
 from app.engines.mtg.config_file import REPLAYS
 from app.lib import procfs
@@ -148,6 +149,24 @@ def test_a_program_that_is_not_there_fails_the_start_with_its_name(lab):
     edit_record(lab, workload.name, command=["/nowhere/mtg", "run"])
     with pytest.raises(RuntimeFailure, match="/nowhere/mtg: No such file"):
         lab.runtime.start(workload.name)
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"\xff"),
+                                    lambda path: path.write_text("")])
+def test_files_that_were_damaged_by_hand_are_made_anew_with_the_next_start(lab, running, damage):
+    workload = running()
+    damage(lab.data / "proxies" / workload.name / CONFIG)
+    assert not plan({workload.name: workload}, [only(lab)], time.time()), "what runs has read them, and runs on"
+    lab.runtime.stop(workload.name)
+    (action,) = plan({workload.name: workload}, [only(lab)], time.time())
+    assert action.kind == REPLACE
+    lab.runtime.create(workload)
+    assert only(lab).spec == workload.spec
+    lab.runtime.start(workload.name)
+    lab.runtime.stop(workload.name)
+    edit_record(lab, workload.name, files={})  # as an older version made it
+    damage(lab.data / "proxies" / workload.name / CONFIG)
+    assert only(lab).spec == workload.spec
 
 
 def test_a_program_that_dies_at_once_and_leaves_no_zombie_fails_the_start(lab, monkeypatch):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -30,7 +31,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 class Record:
     """What state.json holds: the workload as created, and what is known of its last run.
 
-    live_files: the names of them. pid, ticks, boot: the last run's process (procfs.Process), pid 0 once its end is
+    live_files: the names of them. files: a hash of each other one that was laid out, by name; none of what an older
+    version made. pid, ticks, boot: the last run's process (procfs.Process), pid 0 once its end is
     recorded. log_from: size of the log, bytes, when that run began.
     stopped: its end was asked for. code, reason: why it ended, as Problem.kept() has it; a text without a code is
     what an older version noted. The rest as in base.Workload and base.Observed.
@@ -48,6 +50,7 @@ class Record:
     memory_mb: int = 0
     links: tuple[str, ...] = ()
     live_files: tuple[str, ...] = ()
+    files: dict[str, str] = field(default_factory=dict)
     pid: int = 0
     ticks: int = 0
     boot: str = ""
@@ -77,6 +80,11 @@ class Record:
 
 
 _RECORD = TypeAdapter(Record)
+
+
+def hashed(content: bytes) -> str:
+    """What Record.files has of a file with this content."""
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def valid_name(name: str) -> bool:
@@ -147,6 +155,16 @@ class Folder:
             with suppress(FileNotFoundError, UnicodeDecodeError):
                 found[name] = (self.path / name).read_text(encoding="utf-8")
         return found
+
+    def is_whole(self, record: Record) -> bool:
+        """Whether the files that it was made with are there, and hold what they held then."""
+        return all(self._hash(name) == expected for name, expected in record.files.items())
+
+    def _hash(self, name: str) -> str:
+        try:
+            return hashed((self.path / name).read_bytes())
+        except OSError:
+            return ""
 
     def clear(self) -> None:
         """Delete everything in it, the record first."""

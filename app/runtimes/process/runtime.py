@@ -22,7 +22,7 @@ from app.runtimes.base import (CREATED, EXITED, NAME_PREFIX, RUNNING, STOPPED, L
                                RuntimeFailure, Sample, SpeedFile, Workload, live_hash)
 from app.runtimes.process import commands, speed
 from app.runtimes.process.endings import copied, ending, limit_memory, with_last_line
-from app.runtimes.process.folder import CONFIG, OLD_LOG, RECORD, Folder, Record, locked, valid_name
+from app.runtimes.process.folder import CONFIG, OLD_LOG, RECORD, Folder, Record, hashed, locked, valid_name
 from app.runtimes.process.logs import ProcessLogs
 from app.runtimes.scrape import ScrapeFailure, scrape, scrape_all
 
@@ -103,7 +103,8 @@ class ProcessRuntime:
                     command=commands.made(folder, workload.command),
                     env=dict(workload.env), listen=workload.place.listen, metrics=workload.place.metrics,
                     metrics_path=workload.metrics_path, memory_mb=workload.memory_mb, links=workload.settled_links,
-                    live_files=tuple(workload.live_files)))
+                    live_files=tuple(workload.live_files),
+                    files={name: hashed(text.encode()) for name, text in workload.files.items()}))
         except (OSError, UnicodeError) as error:
             raise RuntimeFailure("runtime.not_laid_out", name=folder.name,
                                  folder=str(folder.path), reason=str(error)) from error
@@ -439,6 +440,8 @@ class ProcessRuntime:
         process = record.process
         crashes = 0 if process and process.age() >= self.settled_after else record.crashes
         state = RUNNING if process else EXITED if record.exited_at else CREATED
-        return Observed(name, record.user_id, record.spec, state, process.run_id if process else "",
+        # What runs has read its files. What does not could not be started from damaged ones, and is made anew.
+        spec = record.spec if process or self._folder(name).is_whole(record) else ""
+        return Observed(name, record.user_id, spec, state, process.run_id if process else "",
                         record.started_at, record.exited_at, crashes, record.why, links=record.links,
                         live=live_hash(self._folder(name).held(record.live_files)), engine=record.engine)
