@@ -68,6 +68,8 @@ def described(view: UserView) -> str:
             ("domain", view.domain),
             ("secret", view.masked_secret),
             ("connections", str(view.connections)),
+            *([] if view.addresses is None else
+              [("addresses", f"{view.addresses} of {view.most_addresses or 'any number'}")]),
             ("down / up", both(view.bytes_down, view.bytes_up, view.estimated)),
             ("since the reset", both(view.period_down, view.period_up, view.period_estimated)),
             ("now", f"{size(view.now_down)}/s / {size(view.now_up)}/s"),

@@ -28,6 +28,8 @@ class UserView:
 
     state: running, starting, stopped, disabled, expired, blocked, failed, or unknown while the
     runtime does not answer. reason: why it does not run, or is troubled; None if all is well.
+    addresses: from which the links are used now, None if the engine does not tell; most_addresses: how many may be at
+    a time, for each link, 0 for any number.
     over_limit: what happened at the limit and when it ends, None below it. warning: 80, 95 or
     100, the percentage of the limit that was reached; else 0.
     limit_gb, speed_mbps, at_limit ("throttle", "block"), reset_cycle: what applies (0 = none);
@@ -61,6 +63,8 @@ class UserView:
     state: str
     reason: Problem | None
     connections: int
+    addresses: int | None
+    most_addresses: int
     bytes_down: int
     bytes_up: int
     period_down: int

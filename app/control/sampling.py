@@ -96,12 +96,14 @@ class Sampler:
                 user_id = owners.get(link) or there.user_id
                 if not user_id:
                     continue  # the link of a user who was removed
-                odd = [count for count in (c.down, c.up, c.fronted, c.connections) if not 0 <= count < _LARGEST]
+                told_of = (c.down, c.up, c.fronted, c.connections, c.addresses or 0)
+                odd = [count for count in told_of if not 0 <= count < _LARGEST]
                 if odd:
                     _left_out(sample.name, odd)
                     continue
                 refused.append(Count(user_id, link, sample.run_id, c.refused, guessed))
-                yield Reading(user_id, link, sample.run_id, c.down, c.up, c.fronted, c.connections, guessed=guessed)
+                yield Reading(user_id, link, sample.run_id, c.down, c.up, c.fronted, c.connections, guessed=guessed,
+                              addresses=c.addresses)
 
     def _owners(self, running: Iterable[Observed]) -> dict[str, str]:
         """Users by link, for workloads that serve those of several users; of today's links and of those before."""

@@ -139,6 +139,7 @@ def user_view(user: User, sight: Snapshot) -> UserView:
         id=user.id, name=user.name, port=user.port, domain=user.fake_tls_domain, secret=secret.hex,
         masked_secret=secret.masked(), enabled=user.enabled, state=state, reason=reason,
         connections=total.connections if running else 0,
+        addresses=total.addresses if running else None, most_addresses=limits.max_unique_ips(user, config),
         bytes_down=total.down, bytes_up=total.up, period_down=total.period_down, period_up=total.period_up,
         period_since=moment(total.reset_at, sight.zone),
         now_down=round(total.down_rate) if fresh else 0, now_up=round(total.up_rate) if fresh else 0,

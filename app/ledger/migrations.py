@@ -268,6 +268,9 @@ STEPS = (
         PRIMARY KEY (run, reason)
     );
     """,
+    """
+    ALTER TABLE traffic ADD COLUMN addresses INTEGER NULL;      -- from which the links are used, NULL if nobody tells
+    """,
 )
 
 

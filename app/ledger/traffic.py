@@ -33,6 +33,7 @@ class Reading:
     this run was read before, it is the link of then.
     late: taken before, and not written then; newer readings may have been counted since.
     estimated: from the network's counters, not the engine's own.
+    addresses: from which the link is used now; None if the engine does not tell.
     """
 
     user_id: str
@@ -45,6 +46,7 @@ class Reading:
     late: bool = False
     estimated: bool = False
     guessed: bool = False
+    addresses: int | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class Total:
     last_seen: when a session was last open, or moved something. next_reset: when the
     reset cycle `cycle` is due. estimated_since: when an estimate was first added; period_estimated:
     whether one was since the last reset; estimating: whether one was at `sampled_at`.
+    addresses: from which the links were used at `sampled_at`, added up; None if the engine does not tell.
     """
 
     down: int = 0
@@ -75,6 +78,7 @@ class Total:
     estimated_since: float = 0.0
     period_estimated: bool = False
     estimating: bool = False
+    addresses: int | None = None
 
     @property
     def period_down(self) -> int:
@@ -125,8 +129,8 @@ class Traffic:
                     used[reading.link] = reading.user_id
             db.executemany("""
                 INSERT INTO traffic (user_id, down, up, fronted, connections, sampled_at, last_seen,
-                                     estimated_since, period_estimated, estimating)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (user_id) DO UPDATE SET
+                                     estimated_since, period_estimated, estimating, addresses)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (user_id) DO UPDATE SET
                 down = down + excluded.down, up = up + excluded.up, fronted = fronted + excluded.fronted,
                 connections = excluded.connections, sampled_at = excluded.sampled_at,
                 last_seen = iif(excluded.last_seen > 0, excluded.last_seen, last_seen),
@@ -136,9 +140,9 @@ class Traffic:
                               excluded.up / (excluded.sampled_at - sampled_at), 0),
                 estimated_since = iif(estimated_since > 0, estimated_since, excluded.estimated_since),
                 period_estimated = max(period_estimated, excluded.period_estimated),
-                estimating = excluded.estimating""", [
+                estimating = excluded.estimating, addresses = excluded.addresses""", [
                 (user_id, s.down, s.up, s.fronted, s.connections, at, at if s.in_use else 0,
-                 at if s.estimated else 0, s.estimated, s.estimated) for user_id, s in sums.items()])
+                 at if s.estimated else 0, s.estimated, s.estimated, s.addresses) for user_id, s in sums.items()])
             db.executemany("INSERT INTO links VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET "
                            "user_id = excluded.user_id, last_used = excluded.last_used",
                            [(link, user_id, at) for link, user_id in sorted(used.items())])
@@ -251,6 +255,7 @@ class _Sum:
     connections: int = 0
     in_use: bool = False
     estimated: bool = False
+    addresses: int | None = None
 
     def add(self, reading: Reading, down: int, up: int, fronted: int) -> bool:
         """Add what one reading has grown by; whether its workload was in use."""
@@ -258,6 +263,8 @@ class _Sum:
         in_use = down + up > (NOISE if reading.estimated else 0) or reading.connections > 0
         self.down, self.up, self.fronted = self.down + down, self.up + up, self.fronted + fronted
         self.connections += connections
+        if reading.addresses is not None and not reading.late:
+            self.addresses = (self.addresses or 0) + reading.addresses
         self.in_use = self.in_use or in_use
         self.estimated = self.estimated or reading.estimated
         return in_use

@@ -185,6 +185,8 @@ def test_of_a_further_address_nobody_is_let_in_until_a_place_is_free(stage: Stag
     alice = stage.fleet.add_user("Alice", max_unique_ips="2")
     first, second = stage.connect(alice, "127.0.0.2"), stage.connect(alice, "127.0.0.3")
     eventually(lambda: _reading(stage).addresses == 2, "both are counted", 10)
+    stage.fleet.sample()
+    assert [(user.addresses, user.most_addresses) for user in stage.fleet.users()] == [(2, 2)]
     assert not _passes(stage, alice, "127.0.0.4")
     stage.connect(alice, "127.0.0.3")
     stage.clients.do(first.close())

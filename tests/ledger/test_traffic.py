@@ -385,3 +385,13 @@ def test_a_day_whose_midnight_the_clocks_show_twice_has_one_beginning(monkeypatc
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+def test_addresses_of_a_users_links_are_those_of_the_last_sample_and_unknown_where_nobody_tells(ledger) -> None:
+    def reading(link: str, addresses: int | None, late: bool = False) -> Reading:
+        return Reading("alice", link, link, 1, 1, 0, 1, late=late, addresses=addresses)
+
+    for readings, shown in (([reading("new", 2), reading("old", 1)], 3), ([reading("new", 0)], 0),
+                            ([reading("new", None)], None), ([reading("new", 2), reading("old", 7, late=True)], 2)):
+        ledger.traffic.account(readings, NOON)
+        assert ledger.traffic.totals()["alice"].addresses == shown
