@@ -250,7 +250,8 @@ main() {
 not there. Unpack a release, or clone the repository, and run it from there."
             PORT=${PORT:-8080}
             DATA=${DATA:-$HERE/data}
-            VENV=${VENV:-$HERE/.venv}
+            # The one that was named before, as its line is printed without it.
+            VENV=${VENV:-$(cat "$HERE/.venv.path" 2>/dev/null || printf %s "$HERE/.venv")}
             # shellcheck source=host/lib/local.sh
             . "$HERE/host/lib/local.sh"
             run_local

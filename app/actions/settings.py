@@ -15,7 +15,7 @@ from app.control.system import System
 from app.edge.base import EdgeFailure, EdgeUnavailable
 from app.messages import Problem
 from app.rules import settings
-from app.runtimes.base import RuntimeFailure
+from app.runtimes.base import RuntimeFailure, RuntimeUnavailable
 
 
 def set_settings(system: System, actor: Actor, changes: Mapping[str, object],
@@ -30,6 +30,8 @@ def set_settings(system: System, actor: Actor, changes: Mapping[str, object],
         before = config.model_copy(deep=True)
         check(before)
         after = settings.change(config, changes)
+        if after.shared_port != before.shared_port and not after.port_443_mode:
+            _refuse_taken(system, after)
         system.port443.refuse_settings(after, before, system.reconciler.now())
         return before, after
 
@@ -46,6 +48,20 @@ def set_settings(system: System, actor: Actor, changes: Mapping[str, object],
     if taken_back:
         raise taken_back
     return views.settings(system)
+
+
+def _refuse_taken(system: System, config: Config) -> None:
+    """Raise Refused if somebody has the shared port: all who are served there would be without a proxy."""
+    port = config.shared_port
+    for user in config.users:
+        if user.port == port:
+            raise Refused("port.of_user", "shared_port", port=port, name=user.name)
+    try:
+        by = system.runtime.port_taken(port, config.proxy_bind)
+    except RuntimeUnavailable:
+        return  # found out, and told, when the runtime is back
+    if by:
+        raise Refused(by.about("shared_port"))
 
 
 def check_domains(system: System, actor: Actor, names: Iterable[str] | None = None) -> list[TlsCheck]:

@@ -506,3 +506,14 @@ def test_an_admin_may_have_any_name_that_people_have(fleet):
         fleet.create_admin("Rene\u0301", "correct horse battery")
     with pytest.raises(Refused, match="not allowed.*direction"):
         fleet.create_admin("\u202eBob", "correct horse battery")
+
+
+def test_the_shared_port_is_refused_where_somebody_has_it_already(fleet, machine):
+    alice = fleet.add_user("Alice")
+    machine.taken[9443] = "nginx"
+    for port, words in ((9443, "9443 is taken by another program .nginx"), (alice.port, "belongs to 'Alice'")):
+        with pytest.raises(Refused, match=words) as caught:
+            fleet.set_settings({"shared_port": str(port), "server_domain": "proxy.example.com"})
+        assert caught.value.problems[0].field == "shared_port"
+    assert (fleet.config().shared_port, fleet.config().server_domain) == (8443, "")
+    fleet.set_settings({"shared_port": "9444"})
