@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import Any, NoReturn
 
 
-def fail(message: str, code: int = 1) -> NoReturn:
+def fail(message: str, code: int = 1) -> None:
+    """Ends this program."""
     print(message, file=sys.stderr)
     raise SystemExit(code)
+
+
+def read_settings(path: str) -> dict[str, str]:
+    """What is in a file .env."""
+    with open(path) as file:
+        return dict(line.split("=", 1) for line in file.read().splitlines())
 
 
 class Containers:
     """folder, state: of the lab; see programs.Server, which is one of these."""
 
-    folder: Path
-    state: dict[str, Any]
+    folder: str
+    state: dict
 
     def docker_exec(self, words: list[str]) -> None:
         """A command of the panel in its container, called as the command mtproto does."""
         if not self.state["up"]:
             fail("Error: No such container: app")
         if "sh" in words:  # only host/doctor.sh writes a file there
-            (self.folder / "opt/mtproto/data/host.json").write_text(sys.stdin.read())
+            with open(f"{self.folder}/opt/mtproto/data/host.json", "w") as file:
+                file.write(sys.stdin.read())
             return
-        env = self.folder / "opt/mtproto/.env"
-        settings = dict(line.split("=", 1) for line in env.read_text().splitlines())
+        settings = read_settings(f"{self.folder}/opt/mtproto/.env")
         self.panel(settings, words[words.index("app.cli") + 1:])
 
     def docker_inspect(self, words: list[str]) -> None:

@@ -2,20 +2,20 @@
 
 They answer from one table, the server's state, change it as the real ones would (a package that is installed brings its
 programs), and note every call. Called by small files on a PATH that ServerLab makes.
+
+An installation makes a hundred calls, and json, re, pathlib and typing would be three quarters of what a call takes:
+only those methods import them that need them.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import sys
-from pathlib import Path
-from typing import Any
 
-from tests.install.containers import Containers, fail
+from tests.install.containers import Containers, fail, read_settings
+from tests.install.firewalls import Firewalls
 
-State = dict[str, Any]
+State = dict
 
 #: What a package brings along: programs, or Docker's compose plugin ("compose").
 BRINGS = {
@@ -28,33 +28,49 @@ DOCKERS_OWN = {"docker-ce": "5:28.5.2-1", "docker-ce-cli": "5:28.5.2-1", "contai
                "docker-buildx-plugin": "0.29.1-1", "docker-compose-plugin": "2.40.3-1"}
 
 
-class Server(Containers):
+def read_state(folder: str) -> State:
+    with open(f"{folder}/state") as file:
+        return eval(file.read())
+
+
+def write_state(folder: str, state: State) -> None:
+    """As Python writes it, which needs no import to be read."""
+    new = f"{folder}/state.{os.getpid()}"
+    with open(new, "w") as file:
+        file.write(repr(state))
+    os.replace(new, f"{folder}/state")
+
+
+class Server(Containers, Firewalls):
     """One call of one program. folder: of the lab; state: its table, written back at the end."""
 
-    def __init__(self, folder: Path, name: str, words: list[str]):
+    def __init__(self, folder: str, name: str, words: list[str]):
         self.folder, self.name, self.words = folder, name, words
-        self.state: State = json.loads((folder / "state.json").read_text())
-        with (folder / "calls").open("a") as calls:
-            calls.write(json.dumps([name, *words]) + "\n")
+        self.state: State = read_state(folder)
+        with open(f"{folder}/calls", "a") as calls:
+            calls.write(f"{[name, *words]!r}\n")
 
     def save(self) -> None:
-        new = self.folder / f"state.{os.getpid()}"
-        new.write_text(json.dumps(self.state))
-        new.replace(self.folder / "state.json")
+        write_state(self.folder, self.state)
 
     def answer(self) -> None:
-        said = " ".join([self.name, *self.words])
+        if self.state["says"]:
+            self.say(" ".join([self.name, *self.words]))
+        getattr(self, self.name.replace("-", "_").replace(".", "_"))()
+
+    def say(self, said: str) -> None:
+        import re
+
         for pattern, (code, output) in self.state["says"].items():
             if re.search(pattern, said):
                 print(output)
                 raise SystemExit(code)
-        getattr(self, self.name.replace("-", "_").replace(".", "_"))()
 
     # Packages
 
     def offered(self) -> dict[str, str]:
-        own = self.folder / "etc/apt/sources.list.d/docker.list", self.folder / "etc/yum.repos.d/docker-ce.repo"
-        return {**self.state["offers"], **(DOCKERS_OWN if any(path.exists() for path in own) else {})}
+        own = f"{self.folder}/etc/apt/sources.list.d/docker.list", f"{self.folder}/etc/yum.repos.d/docker-ce.repo"
+        return {**self.state["offers"], **(DOCKERS_OWN if any(map(os.path.exists, own)) else {})}
 
     def install(self, packages: list[str]) -> None:
         if missing := [each for each in packages if each not in self.offered()]:
@@ -167,7 +183,8 @@ class Server(Containers):
         if body is None:
             fail(f"curl: (6) Could not resolve host: {url.split('/')[2]}", 6)
         if "-o" in self.words:
-            Path(self.words[self.words.index("-o") + 1]).write_text(body)
+            with open(self.words[self.words.index("-o") + 1], "w") as file:
+                file.write(body)
         else:
             print(body)
 
@@ -181,69 +198,8 @@ class Server(Containers):
         self.swaps([])
 
     def swaps(self, files: list[str]) -> None:
-        (self.folder / "proc/swaps").write_text("Filename Type Size\n" + "".join(f"{f} file 1\n" for f in files))
-
-    # Firewalls
-
-    def ufw(self) -> None:
-        rules: list[str] = self.state["ufw"]
-        if self.words == ["status"]:
-            print(f"Status: {'active' if self.state['firewall'] == 'ufw' else 'inactive'}")
-        elif self.words == ["show", "added"]:
-            print("Added user rules (see 'ufw status' for running firewall):")
-            print("\n".join(f"ufw {rule}" for rule in rules))
-        elif self.words[0] == "allow":
-            comment = f" comment '{self.words[3]}'" if len(self.words) > 2 else ""
-            rules.append(f"allow {self.words[1]}{comment}")
-        elif self.words[:2] == ["delete", "allow"]:
-            self.state["ufw"] = [rule for rule in rules if rule.split()[1] != self.words[2]]
-
-    def firewall_cmd(self) -> None:
-        if self.state["firewall"] != "firewalld":
-            fail("not running", 252)
-        kind = "permanent" if "--permanent" in self.words else "now"
-        ports: list[str] = self.state["firewalld"][kind]
-        zone = next((word.partition("=")[2] for word in self.words if word.startswith("--zone=")), "")
-        for word in self.words:
-            verb, _, value = word.partition("=")
-            if verb == "--state":
-                print("running")
-            elif verb == "--get-default-zone":
-                print("public")
-            elif verb == "--query-port":
-                raise SystemExit(f"{zone} {value}" not in ports)
-            elif verb == "--add-port":
-                ports.append(f"{zone} {value}")
-            elif verb == "--remove-port":
-                ports.remove(f"{zone} {value}")
-
-    def iptables(self) -> None:
-        rules: list[str] = self.state[self.name]
-        verb = next(word for word in self.words if word in ("-S", "-I", "-C", "-D"))
-        rule = " ".join(word for word in self.words if word not in ("-w", verb))
-        if verb == "-S":
-            print("\n".join([self.state["input_policy"], *(f"-A {each}" for each in rules)]))
-        elif verb == "-I":
-            rules.insert(0, rule)
-        elif rule not in rules:
-            fail("iptables: Bad rule (does a matching rule exist in that chain?).")
-        elif verb == "-D":
-            rules.remove(rule)
-
-    ip6tables = iptables
-
-    def nft(self) -> None:
-        rules: list[str] = self.state["nft"]
-        if self.words == ["list", "ruleset"]:
-            if self.state["firewall"] == "nftables":
-                print("table inet filter {\n\tchain input {\n\t\ttype filter hook input priority filter; policy drop;")
-                print("".join(f"\t\t{rule}\n" for rule in rules) + "\t}\n}")
-        elif "list" in self.words:
-            print("".join(f"\t\t{rule} # handle {number}\n" for number, rule in enumerate(rules, 5)))
-        elif self.words[0] == "insert":
-            rules.append(" ".join(self.words[5:]))
-        elif self.words[0] == "delete":
-            del rules[int(self.words[-1]) - 5]
+        with open(f"{self.folder}/proc/swaps", "w") as swaps:
+            swaps.write("Filename Type Size\n" + "".join(f"{f} file 1\n" for f in files))
 
     # Docker
 
@@ -275,7 +231,7 @@ class Server(Containers):
         if image is None:
             fail(f"Error: No such image: {words[-1]}")
         if "--format" in words:
-            print(image.get(re.search(r'Labels "([^"]+)"', " ".join(words))[1], ""))
+            print(image.get(" ".join(words).partition('Labels "')[2].partition('"')[0], ""))
 
     def docker_images(self, words: list[str]) -> None:
         """Only those without a name: what an older builder has left of stages, newest first."""
@@ -284,6 +240,8 @@ class Server(Containers):
             print("\n".join(each for each in reversed(self.state["stages"]) if wanted in each))
 
     def docker_pull(self, words: list[str]) -> None:
+        import re
+
         if any(re.search(pattern, words[0]) for pattern in self.state["no_pull"]):
             fail("Error response from daemon: Get https://registry-1.docker.io/v2/: dial tcp: i/o timeout")
         self.state["images"][words[0]] = {}
@@ -299,7 +257,9 @@ class Server(Containers):
         self.state["images"][words[1]] = self.state["images"][words[0]]
 
     def docker_load(self, words: list[str]) -> None:
-        for image in Path(words[words.index("-i") + 1]).read_text().split():
+        with open(words[words.index("-i") + 1]) as file:
+            images = file.read().split()
+        for image in images:
             self.state["images"][image] = {}
             print(f"Loaded image: {image}")
 
@@ -354,21 +314,23 @@ class Server(Containers):
         if words[0] == "version":
             print(version)
             return
-        settings = dict(line.split("=", 1) for line in
-                        Path(words[words.index("--env-file") + 1]).read_text().splitlines())
-        assert Path(words[words.index("-f") + 1]).is_file() and Path(settings["DATA_DIR"]).is_dir()
+        settings = read_settings(words[words.index("--env-file") + 1])
+        assert os.path.isfile(words[words.index("-f") + 1]) and os.path.isdir(settings["DATA_DIR"])
         if "up" in words:
             self.state |= {"up": True, "containers": ["app", "nginx"] + ["certbot"] * ("ssl" in settings.get(
                 "COMPOSE_PROFILES", "")), "networks": ["0-mtproto-panel", "mtproto-net"],
                            "volumes": ["certificates"], "published": ["80", "443", settings["PANEL_PORT"],
                                                                            settings.get("PANEL_HTTPS_PORT", "")]}
-            if not (Path(settings["DATA_DIR"]) / "config.json").exists():
+            if not os.path.exists(f"{settings['DATA_DIR']}/config.json"):
                 self.declare(settings, {"proxy_port": 2443, "port_443_mode": False, "panel_domain": "", "users": []})
         elif "exec" in words:
             self.panel(settings, words[words.index("app.cli") + 1:])
 
     def declare(self, settings: dict[str, str], config: State) -> None:
-        (Path(settings["DATA_DIR"]) / "config.json").write_text(json.dumps(config, indent=2))
+        import json
+
+        with open(f"{settings['DATA_DIR']}/config.json", "w") as file:
+            file.write(json.dumps(config, indent=2))
 
     def door(self, settings: dict[str, str], config: State) -> State | None:
         if not config.get("panel_by_address"):
@@ -377,7 +339,10 @@ class Server(Containers):
                 "self_signed": not self.state["issued"], "fingerprint": "3A:5F:00", "reason": ""}
 
     def panel(self, settings: dict[str, str], words: list[str]) -> None:
-        config = json.loads((Path(settings["DATA_DIR"]) / "config.json").read_text())
+        import json
+
+        with open(f"{settings['DATA_DIR']}/config.json") as file:
+            config = json.load(file)
         if words[:2] == ["settings", "set"]:
             for word in words[2:]:
                 key, _, value = word.partition("=")
@@ -436,19 +401,21 @@ class Server(Containers):
         self.declare(settings, config)
 
 
-def make_program(folder: Path, name: str) -> None:
+def make_program(folder: str | os.PathLike[str], name: str) -> None:
     """A file on the lab's PATH that is this program."""
-    path = folder / "bin" / name
-    path.unlink(missing_ok=True)
-    path.write_text(f"""#!{sys.executable} -SE
+    folder = os.fspath(folder)
+    path = f"{folder}/bin/{name}"
+    if os.path.lexists(path):
+        os.unlink(path)
+    with open(path, "w") as file:
+        file.write(f"""#!{sys.executable} -SE
 import sys
-sys.path.insert(0, {str(Path(__file__).parents[2])!r})
-from pathlib import Path
+sys.path.insert(0, {os.path.abspath(f"{__file__}/../../..")!r})
 from tests.install.programs import Server
-server = Server(Path({str(folder)!r}), {name!r}, sys.argv[1:])
+server = Server({folder!r}, {name!r}, sys.argv[1:])
 try:
     server.answer()
 finally:
     server.save()
 """)
-    path.chmod(0o755)
+    os.chmod(path, 0o755)

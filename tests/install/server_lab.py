@@ -6,11 +6,13 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from tests.install.conftest import ROOT, Answer
-from tests.install.programs import State, make_program
+from tests.install.programs import State, make_program, read_state, write_state
 
 #: The programs that every server has; the others come with packages. All else is this machine's.
 THERE = ("apt-get", "apt-cache", "dpkg", "systemctl", "service", "journalctl", "systemd-detect-virt", "uname", "id",
@@ -79,6 +81,22 @@ def make_release(folder: Path, version: str = VERSION) -> Path:
     return folder
 
 
+@cache
+def programs_of_this_machine() -> tempfile.TemporaryDirectory[str]:
+    """A folder of links to all that no stand-in is for: the same one for every server, as it is a thousand links."""
+    folder = tempfile.TemporaryDirectory(prefix="mtproto-bin-")
+    hidden = {*THERE, *ELSEWHERE}
+    for directory in reversed(os.environ["PATH"].split(os.pathsep)):
+        for program in Path(directory).glob("*"):
+            link = Path(folder.name, program.name)
+            if program.name not in hidden and not link.is_symlink():
+                link.symlink_to(program)
+    # What it is for, power cuts, no test makes; and it waits for everybody's files.
+    Path(folder.name, "sync").unlink(missing_ok=True)
+    Path(folder.name, "sync").symlink_to("/bin/true")
+    return folder
+
+
 class ServerLab:
     """folder: everything of it; home: where install.sh is to install; tree: where that is, a release if not given."""
 
@@ -108,23 +126,8 @@ class ServerLab:
             "routes": ["default via 203.0.113.1 dev eth0", "203.0.113.0/24 dev eth0 proto kernel scope link"],
             "firewall": "none", "ufw": [], "firewalld": {"permanent": [], "now": []}, "iptables": [], "ip6tables": [],
             "nft": [], "input_policy": "-P INPUT ACCEPT", **state})
-        self._make_path("apt" if distribution.startswith(("debian", "ubuntu")) else "dnf")
-
-    def _make_path(self, manager: str) -> None:
-        hidden = {*THERE, *ELSEWHERE}
-        for directory in reversed(os.environ["PATH"].split(os.pathsep)):
-            for program in Path(directory).glob("*"):
-                link = self.folder / "bin" / program.name
-                if program.name not in hidden and not link.is_symlink():
-                    link.symlink_to(program)
-        # What it is for, power cuts, no test makes; and it waits for everybody's files.
-        (self.folder / "bin/sync").unlink(missing_ok=True)
-        (self.folder / "bin/sync").symlink_to("/bin/true")
-        for name in THERE:
-            if manager == "apt" or not name.startswith(("apt", "dpkg")):
-                make_program(self.folder, name)
-        if manager == "dnf":
-            make_program(self.folder, "dnf")
+        apt = distribution.startswith(("debian", "ubuntu"))
+        self.has(*(name for name in THERE if apt or not name.startswith(("apt", "dpkg"))), *(() if apt else ("dnf",)))
 
     def has(self, *programs: str) -> None:
         """These are on the server already."""
@@ -151,10 +154,10 @@ class ServerLab:
 
     @property
     def state(self) -> State:
-        return json.loads((self.folder / "state.json").read_text())
+        return read_state(str(self.folder))
 
     def write(self, state: Mapping[str, object]) -> None:
-        (self.folder / "state.json").write_text(json.dumps(state))
+        write_state(str(self.folder), dict(state))
 
     def change(self, **state: object) -> None:
         self.write({**self.state, **state})
@@ -162,12 +165,13 @@ class ServerLab:
     def calls(self, program: str = "") -> list[str]:
         """Every call so far, or those of one program, as they would be typed."""
         path = self.folder / "calls"
-        noted = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        noted = [eval(line) for line in path.read_text().splitlines()] if path.exists() else []
         return [" ".join(call) for call in noted if program in ("", call[0])]
 
     def environment(self, **more: str) -> dict[str, str]:
         return {
-            "PATH": str(self.folder / "bin"), "HOME": "/nonexistent", "TMPDIR": str(self.folder / "tmp"),
+            "PATH": f"{self.folder}/bin:{programs_of_this_machine().name}",
+            "HOME": "/nonexistent", "TMPDIR": str(self.folder / "tmp"),
             "MTPROTO_HOME": str(self.home), "MTPROTO_OS_RELEASE": str(self.folder / "os-release"),
             "MTPROTO_ETC": str(self.folder / "etc"), "MTPROTO_PROC": str(self.folder / "proc"),
             "MTPROTO_SYS": str(self.folder / "sys"), "MTPROTO_ROOT": str(self.folder / "root"),
@@ -191,6 +195,6 @@ class ServerLab:
 
     def files(self) -> dict[str, str]:
         """Every file of the server but its notes about calls; name -> contents."""
-        kept = ("bin/", "state.json", "calls", "tmp/", "proc/", "os-release")
+        kept = ("bin/", "state", "calls", "tmp/", "proc/", "os-release")
         return {name: path.read_text() for path in sorted(self.folder.rglob("*"))
                 if path.is_file() and not (name := str(path.relative_to(self.folder))).startswith(kept)}

@@ -116,7 +116,7 @@ def test_an_account_that_may_use_sudo_is_enough(lab: Callable[..., MoveLab]) -> 
     (move.there.folder / "bin/sudo").unlink(missing_ok=True)
     (move.there.folder / "bin/sudo").write_text(
         "#!/bin/bash\n[ $1 = -n ] || exit 1\nshift\n"
-        f"sed -i 's/\"uid\": 1000/\"uid\": 0/' {move.there.folder}/state.json\nexec \"$@\"\n")
+        f"sed -i \"s/'uid': 1000/'uid': 0/\" {move.there.folder}/state\nexec \"$@\"\n")
     (move.there.folder / "bin/sudo").chmod(0o755)
     answer = move.move()
     assert answer.code == 0, answer.told
