@@ -147,7 +147,8 @@ def _gone(remove: Callable[[str], object], what: str) -> bool:
     except NotFound:
         pass  # the test did, or there never was one
     except APIError as error:
-        if error.status_code not in (403, 409):
+        # Docker 20.10 answers 500 for a container that ends by itself while it is removed.
+        if error.status_code not in (403, 409) and "Could not kill running container" not in str(error):
             raise
         return False
     return True
