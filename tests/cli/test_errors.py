@@ -87,6 +87,10 @@ def test_every_command_tells_an_error_as_one_object(words: list[str], broken: st
         (folder / "config.json").write_text("{broken")
     more = ["--no-such-option"] if broken == "bad usage" else []
     answer = CliRunner().invoke(cli, ["--data", str(folder), *words, *more, "--json"], input="")
+    if (words, broken) == (["backups"], "an unreadable configuration"):
+        # That is when one of them is needed.
+        assert (answer.exit_code, answer.stdout) == (0, "[]\n"), answer.output
+        return
     told = error(answer, 2 if more else 1)
     assert told["code"] == "usage" if more else told["code"] != "usage"
 

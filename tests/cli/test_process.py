@@ -27,6 +27,7 @@ DONE = [
     ("traffic", "show", "Alice"), ("traffic", "reset", "Alice"), ("traffic", "reset", "--all"),
     ("certificates", "list"), ("admin", "list"), ("admin", "set", "admin", "--sudo"), ("first-password",),
     ("admin", "remove", "admin", "--yes"), ("version",), ("update-proxies",),
+    ("backups",),
 ]
 
 
