@@ -56,14 +56,10 @@ class Figures:
     stalled: float = 0.0
 
 
-@dataclass
-class Effort:
-    """How long each measurement takes."""
+@dataclass(kw_only=True)
+class Effort(measure.Effort):
+    """idle_seconds: for which the CPU of connections that say nothing is taken."""
 
-    rounds: int
-    handshakes: int
-    echoes: int
-    seconds: float
     idle_seconds: float
 
 

@@ -50,14 +50,10 @@ Interrupted: users whose proxy is replaced when the secret of one user is change
 _GROUPS = {0x11EC: "X25519MLKEM768", 0x001D: "X25519"}
 
 
-@dataclass
-class Effort:
-    """seconds: of each way of a speed test. users: the numbers at which memory is read."""
+@dataclass(kw_only=True)
+class Effort(measure.Effort):
+    """users: the numbers at which memory is read."""
 
-    rounds: int
-    handshakes: int
-    echoes: int
-    seconds: float
     users: tuple[int, ...]
 
 

@@ -20,6 +20,16 @@ Opener = Callable[[bytes], Awaitable[Stream]]
 PART = 16_000_000
 
 
+@dataclass(kw_only=True)
+class Effort:
+    """How long each measurement takes. rounds: of latency. seconds: of each way of a speed test."""
+
+    rounds: int
+    handshakes: int
+    echoes: int
+    seconds: float
+
+
 @dataclass
 class Subject:
     """What is measured. connect: opens a connection through it; pid: its process, 0 if there is

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import signal
 import socket
@@ -211,10 +212,11 @@ def test_the_api_is_closed_without_the_key_and_changes_nothing_with_it(stage: St
 
     assert ask("GET", "/v1/health", key)[0] == 200
     assert ask("GET", "/v1/health", "")[0] in (401, 403)
-    assert ask("GET", api.ACTIVE_ADDRESSES, "Bearer wrong")[0] in (401, 403)
+    addresses = "/v1/stats/users/active-ips"
+    assert ask("GET", addresses, "Bearer wrong")[0] in (401, 403)
     assert ask("DELETE", "/v1/users/x", key)[0] == 403
-    status, answer = ask("GET", api.ACTIVE_ADDRESSES, key)
-    assert (status, list(api.active_addresses(answer).values())) == (200, [["127.0.0.1"]])
+    status, answer = ask("GET", addresses, key)
+    assert (status, [user["active_ips"] for user in json.loads(answer)["data"]]) == (200, [["127.0.0.1"]])
 
 
 def test_strangers_see_the_cover_and_are_counted_by_the_reason(stage: Stage) -> None:

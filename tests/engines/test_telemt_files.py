@@ -200,13 +200,6 @@ telemt_connections_bad_by_class_total{{class="unknown_tls_sni"}} 4
             readings(part)
 
 
-def test_addresses_that_are_no_answer_of_telemt_s_are_refused() -> None:
-    assert api.active_addresses('{"ok":true,"data":[{"username":"a","active_ips":["1.1.1.1"]}]}') == {"a": ["1.1.1.1"]}
-    for answer in ("", "{}", '{"data":1}', '{"data":[{"username":"a"}]}'):
-        with pytest.raises(ValueError):
-            api.active_addresses(answer)
-
-
 def test_it_serves_nobody_without_the_program_and_not_more_than_it_can_count(user) -> None:
     config = Config(users=[user()])
     engine = Telemt("/nowhere/telemt")

@@ -9,7 +9,7 @@ import pytest
 from app import create_app
 from app.config.model import User
 from app.control.outcome import Outcome
-from app.engines.builtin import Builtin
+from app.engines.builtin import Builtin, BuiltinImage
 from app.engines.mtg.engine import MtgImage
 from app.lib import problem
 from app.mtproto.secret import Secret
@@ -222,6 +222,7 @@ def test_what_the_engine_does_not_do_is_told_at_the_foot_of_the_dashboard(
 @pytest.mark.parametrize(("runtime", "engine", "words", "trial"), [
     ("docker", MtgImage(), "Engine mtg Runs as Docker containers", False),
     ("process", Builtin(), "Engine built-in Runs as local processes", True),
+    ("docker", BuiltinImage("panel"), "Engine built-in Runs as Docker containers", False),
 ])
 def test_the_foot_names_what_runs_the_proxies(
         tmp_path: Path, runtime: str, engine: MtgImage | Builtin, words: str, trial: bool) -> None:

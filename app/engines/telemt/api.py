@@ -1,4 +1,4 @@
-"""telemt's API: closed to everybody but its own health check and the panel, and never a way to change anything.
+"""telemt's API: closed to everybody but its own health check, and never a way to change anything.
 
 What telemt serves stands in its files, and in nothing else: `read_only`.
 """
@@ -7,14 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
-from collections.abc import Mapping
 
 from app.lib import portmap
 from app.runtimes import ports
-
-#: The addresses of the clients of a link now, see active_addresses().
-ACTIVE_ADDRESSES = "/v1/stats/users/active-ips"
 
 
 def settings(metrics: str, secret_key: str, allowed: list[str]) -> dict[str, object]:
@@ -26,12 +21,3 @@ def settings(metrics: str, secret_key: str, allowed: list[str]) -> dict[str, obj
 def auth_header(secret_key: str) -> str:
     """The Authorization header that it asks for, worked out from the installation's own key."""
     return "Bearer " + hmac.new(secret_key.encode(), b"telemt api", hashlib.sha256).hexdigest()
-
-
-def active_addresses(answer: str) -> Mapping[str, list[str]]:
-    """The addresses by link id, from the answer to ACTIVE_ADDRESSES. Raises ValueError."""
-    try:
-        told = json.loads(answer)["data"]
-        return {str(user["username"]): sorted(map(str, user["active_ips"])) for user in told}
-    except (KeyError, TypeError) as error:
-        raise ValueError(ACTIVE_ADDRESSES) from error
