@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -31,9 +32,12 @@ from app.runtimes.base import NAME_PREFIX, Place, SpeedFile, Workload
 SPEED_FILE = SpeedFile("limits.toml", "connection-bits-per-second = 0\ntotal-bits-per-second = {bits}\n",
                        "builtin_rate_limit_bits_per_second", "scope", "total")
 
-
 #: Its live limits (app/builtin/ratelimit.py), where they are the panel's to write.
 LIMITS = "limits.toml"
+
+#: Sessions with the right key that were refused for max_unique_ips: how bad() calls them, and their metric.
+ADDRESSES = "unique_ips"
+_REFUSED = re.compile(r"^builtin_unique_ips_refused (\d{1,18})$", re.MULTILINE)
 
 #: Without Python, which takes a small server a tenth of a second of its processor each time.
 _HEALTHCHECK = ("bash", "-c", f"""exec 3<>/dev/tcp/127.0.0.1/{portmap.METRICS} &&
@@ -57,6 +61,15 @@ class Builtin(OneEach):
 
     def counters(self, metrics: str) -> Counters:
         return read_counters(metrics)
+
+    def bad(self, metrics: str) -> dict[str, int]:
+        refused = _REFUSED.search(metrics)
+        return {ADDRESSES: int(refused[1])} if refused and int(refused[1]) else {}
+
+    def cause(self, reason: str) -> tuple[Problem, Problem]:
+        if reason == ADDRESSES:
+            return Problem("bad.too_many_addresses"), Problem("bad.too_many_addresses.do")
+        return super().cause(reason)
 
     def findings(self, log: str, started_at: float = 0.0, now: float = 0.0) -> list[Problem]:
         return []

@@ -11,6 +11,7 @@ import pytest
 
 from app.builtin.addresses import Addresses
 from app.builtin.ratelimit import LimitsError, parse_limits
+from app.engines.builtin import ADDRESSES, Builtin
 from tests.mtproto.parts import Engine, open_session
 from tests.support.dc import DataCenter
 
@@ -77,6 +78,7 @@ def test_a_third_address_is_refused_and_let_in_after_another_one_has_left(engine
     assert lasts(open_session(proxy, source="127.0.0.2")), "a further session of an address that is counted"
     assert not lasts(open_session(proxy, source="127.0.0.4"))
     assert (proxy.metric("builtin_unique_ips_refused"), proxy.metric("mtg_domain_fronting")) == (1, 0)
+    assert Builtin().bad(proxy.metrics()) == {ADDRESSES: 1}
     second.close()
     proxy.wait_for(lambda: proxy.metric("builtin_unique_ips") == 1)
     third = open_session(proxy, source="127.0.0.4")

@@ -44,6 +44,11 @@ def test_each_reason_has_its_cause_and_what_to_do(admin: Visitor, fleet: Fleet) 
     assert "<b>new in" not in page and "Anything else (<b>new in 4.0</b>)" in shown
 
 
+def test_what_the_limit_on_addresses_refused_is_told_with_the_rest(admin: Visitor, fleet: Fleet) -> None:
+    turned_away(fleet, "builtin", unique_ips=2)
+    assert "one address more than the link may be used from" in text(admin.get("/").text)
+
+
 def test_what_an_engine_told_that_is_no_longer_here_is_left_out(admin: Visitor, fleet: Fleet) -> None:
     turned_away(fleet, "gone", noise=4)
     assert "turned away" not in text(admin.get("/").text)
