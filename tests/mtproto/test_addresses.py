@@ -78,7 +78,7 @@ def test_a_third_address_is_refused_and_let_in_after_another_one_has_left(engine
     assert lasts(open_session(proxy, source="127.0.0.2")), "a further session of an address that is counted"
     assert not lasts(open_session(proxy, source="127.0.0.4"))
     assert (proxy.metric("builtin_unique_ips_refused"), proxy.metric("mtg_domain_fronting")) == (1, 0)
-    assert Builtin().bad(proxy.metrics()) == {ADDRESSES: 1}
+    assert Builtin().bad(proxy.metrics_text()) == {ADDRESSES: 1}
     second.close()
     proxy.wait_for(lambda: proxy.metric("builtin_unique_ips") == 1)
     third = open_session(proxy, source="127.0.0.4")
