@@ -82,13 +82,13 @@ class Figures:
 class Installation:
     """One engine with its users. The first user's link is what is measured."""
 
-    def __init__(self, folder: Path, engine: Engine, dc: DataCenterProcess, cover: Cover) -> None:
+    def __init__(self, folder: Path, engine: Engine, dc: DataCenterProcess, cover: Cover, first_port: int) -> None:
         self.engine = engine
         self.runtime = patient(ProcessRuntime(folder, SPEED_FILE))
         self.fleet = Fleet(folder, self.runtime, engine)
         self.fleet.set_settings({
             "engine": engine.name, "proxy_bind": "127.0.0.1", "server_ip": "127.0.0.1", "shared_port": free_port(),
-            "proxy_port": free_port(), "upstream_socks5": dc.socks5, "fake_tls_domain": cover.host,
+            "proxy_port": first_port, "upstream_socks5": dc.socks5, "fake_tls_domain": cover.host,
             "domain_fronting_ip": cover.ip, "domain_fronting_port": cover.port})
         self.figures = Figures()
 
@@ -168,8 +168,9 @@ def installations(folder: Path, engines: list[Engine]) -> Iterator[list[Installa
         cover = Cover(folder / "cover").start()
         stack.callback(cover.stop)
         made = []
-        for engine in engines:
-            made.append(Installation(folder / engine.name, engine, dc, cover))
+        for number, engine in enumerate(engines):
+            # Apart: to step over ports that somebody else has takes a new user's time.
+            made.append(Installation(folder / engine.name, engine, dc, cover, 21_000 + 1_000 * number))
             stack.callback(made[-1].close)
         yield made
 
