@@ -86,6 +86,10 @@ class Stage:
             self.lab.runtime.machine.metrics(NAME, self.program.metrics())
 
     def stream(self, user: UserView) -> Stream | PretendedStream:
+        """A connection by the user's link, once the engine has taken over that it is one of its."""
+        link = next(link.id for link in all_links(self.fleet.config()) if link.user.id == user.id)
+        eventually(lambda: self.tell() or any(link in sample.text for sample in self.lab.runtime.samples()),
+                   "the engine looks at its file again")
         secret = parse_link(user.tg_link).secret.hex
         return PretendedStream(self, secret) if self.in_memory else Stream(self.port, secret)
 
@@ -117,12 +121,12 @@ def test_users_are_added_changed_and_removed_without_a_restart_and_each_is_bille
     his.move(100)
     assert (stage.billed("Alice"), stage.billed("Bob")) == ((1000, 1000), (2000, 2000))
 
-    carols = stage.stream(eventually_served(stage, fleet.add_user("Carol")))
+    carols = stage.stream(fleet.add_user("Carol"))
     carols.move(50)
     hers.move(10)
     rotated = fleet.rotate("Bob")
     eventually(his.is_cut_off, "the link of before does not work any more")
-    again = stage.stream(eventually_served(stage, rotated))
+    again = stage.stream(rotated)
     again.move(7)
     assert (stage.billed("Bob"), stage.billed("Carol")) == ((2007, 2007), (50, 50))
 
@@ -182,14 +186,6 @@ def test_a_restart_of_the_workload_finds_the_links_of_today(stage: Stage) -> Non
     assert parse_link(stage.fleet.user("Alice").tg_link).secret.hex == rotated
     stage.stream(stage.fleet.user("Alice")).move(4)
     assert stage.billed("Alice") == (14, 14)
-
-
-def eventually_served(stage: Stage, user: UserView) -> UserView:
-    """The user, once the engine has taken over that this link is one of its."""
-    link = next(link.id for link in all_links(stage.fleet.config()) if link.user.id == user.id)
-    eventually(lambda: stage.tell() or any(link in sample.text for sample in stage.lab.runtime.samples()),
-               "the engine looks at its file again")
-    return user
 
 
 def settled(stage: Stage, act: Callable[[], object]) -> None:
