@@ -105,6 +105,9 @@ async def download(subject: Subject, connections: int, seconds: float) -> Throug
     counts = [0] * connections
 
     async def one(number: int, stream: Stream) -> None:
+        # The next part is asked for before the last one is there, as apps do: telemt may keep the end of what it was
+        # given until something follows it.
+        await stream.ask(PART)
         while True:
             await stream.ask(PART)
             offset = 0

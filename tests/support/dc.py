@@ -73,6 +73,7 @@ class _Conversation:
         self.session, self.reader, self.writer = session, reader, writer
         self._received, self._crc = 0, 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._sending = asyncio.Lock()  # what is asked for is sent in its order, one after the other
 
     async def run(self) -> None:
         header = await self.reader.readexactly(64)
@@ -138,10 +139,11 @@ class _Conversation:
             task.exception()  # looked at: a client that goes away during a download is no news
 
     async def _send(self, total: int) -> None:
-        for offset in range(0, total, CHUNK):
-            data = wire.pattern(offset, min(CHUNK, total - offset))
-            self._put(wire.command(wire.DATA, offset, data), noise=False)
-            await self.writer.drain()
+        async with self._sending:
+            for offset in range(0, total, CHUNK):
+                data = wire.pattern(offset, min(CHUNK, total - offset))
+                self._put(wire.command(wire.DATA, offset, data), noise=False)
+                await self.writer.drain()
 
 
 def end_tasks(loop: asyncio.AbstractEventLoop) -> None:
