@@ -8,7 +8,7 @@ from collections.abc import Callable
 from app.control import periods
 from app.control.errors import Refused, refusing
 from app.control.outcome import Outcome
-from app.control.probing import was_tried
+from app.control.probing import tried
 from app.control.served import standing
 from app.control.system import System
 from app.messages import Problem
@@ -25,7 +25,7 @@ def sample(system: System) -> None:
     with refusing():
         active = system.reconciler.sampler.sample(standing(system.runtime.observe()))
         system.sampled_at = time.monotonic()
-        used = {user for user in active if not was_tried(system.ledger, user)}
+        used = active - tried(system.ledger)
         periods.start_clocks(system.file, system.ledger, used, system.reconciler.now())
 
 

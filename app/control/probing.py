@@ -44,9 +44,9 @@ def note_try(ledger: Ledger, user_id: str) -> None:
     ledger.buckets.mark(f"try/{user_id}")
 
 
-def was_tried(ledger: Ledger, user_id: str) -> bool:
-    """Whether what their proxy counts now may be a try of ours."""
-    return ledger.buckets.is_marked(f"try/{user_id}")
+def tried(ledger: Ledger) -> set[str]:
+    """Ids of the users for whom what their proxy counts now may be a try of ours."""
+    return ledger.buckets.marked("try/")
 
 
 def probe_link(link: Link, clock: OutsideClock, config: Config) -> float:

@@ -54,6 +54,13 @@ class Buckets:
         return bool(self._store.query("SELECT 1 FROM attempts WHERE bucket = ? AND at > ? AND at <= ?",
                                       bucket, now - WINDOW, now))
 
+    def marked(self, prefix: str) -> set[str]:
+        """What follows the prefix, in each name that is_marked() tells."""
+        now = time.time()
+        return {name.removeprefix(prefix) for name, in self._store.query(
+            "SELECT DISTINCT bucket FROM attempts WHERE bucket >= ? AND bucket < ? AND at > ? AND at <= ?",
+            prefix, f"{prefix}\U0010ffff", now - WINDOW, now)}
+
 
 def _take(db: sqlite3.Connection, allowed: Mapping[str, int], now: float) -> Place:
     # One that seems to come from further ahead was noted by a clock that has been set back since.

@@ -130,6 +130,15 @@ def test_a_bucket_takes_so_many_attempts_in_a_window(ledger):
     assert ledger.buckets.take({"login/1": 3}).wait == 0
 
 
+def test_marks_are_told_by_their_prefix_alone_and_for_a_while(ledger):
+    for name in ("try/Anna", "try/Ben", "try/Ben", "try", "trz/Carol", "login/try/Dave"):
+        ledger.buckets.mark(name)
+    assert ledger.buckets.marked("try/") == {"Anna", "Ben"}
+    with ledger.database.transaction() as db:
+        db.execute("UPDATE attempts SET at = at - 301 WHERE bucket = 'try/Ben'")
+    assert ledger.buckets.marked("try/") == {"Anna"}
+
+
 def test_an_attempt_is_counted_in_all_its_buckets_or_in_none(ledger):
     assert ledger.buckets.take({"a": 1, "b": 5}).wait == 0
     for _ in range(9):
