@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 from app.messages import Problem
@@ -108,7 +109,7 @@ class Workload:
         """Hash of its live files, as in Observed.live."""
         return live_hash(self.live_files)
 
-    @property
+    @cached_property
     def spec(self) -> str:
         """Hash of what it is made from (16 hex digits): another spec, another workload.
 
