@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
 
 from app.config.model import Config
 from app.control.engine_limits import unserved
-from app.engines.base import NO_INGRESS, Engine, EngineRefusal, IngressSpec, PlaceOf, engine_name
+from app.engines.base import ENGINE, NO_INGRESS, RUNTIME, Engine, EngineRefusal, IngressSpec, PlaceOf, engine_name
 from app.ledger.traffic import Total
 from app.messages import Problem, text
 from app.rules import domains
@@ -30,7 +30,8 @@ class Desired:
     run now; blocked: the names of those among them whose user is at the limit. throttles: workload
     name -> bits per second, only those that should have one. refused: workload name -> why it
     can't be served. routes: SNI domain -> "host:port" of its workload, on port 443 only. users: ids of
-    those who are to be served."""
+    those who are to be served. devices: link's name -> from how many addresses it may be used at a time, where the
+    runtime is to see to that; edge_devices: SNI domain -> the same, where nginx is."""
 
     workloads: Mapping[str, Workload]
     suspended: Mapping[str, str]
@@ -39,6 +40,8 @@ class Desired:
     refused: Mapping[str, Problem]
     routes: Mapping[str, str]
     users: frozenset[str] = frozenset()
+    devices: Mapping[str, int] = field(default_factory=dict)
+    edge_devices: Mapping[str, int] = field(default_factory=dict)
 
 
 def desired(config: Config, totals: Mapping[str, Total], now: datetime, engines: Mapping[str, Engine], runtime: Runtime,
@@ -87,6 +90,8 @@ def desired(config: Config, totals: Mapping[str, Total], now: datetime, engines:
             wanted[named][link.id] = replace(
                 link, bits_per_second=throttles.get(link.name), max_unique_ips=max_unique_ips(user, config))
     made: dict[str, Workload] = {}
+    devices: dict[str, int] = {}
+    edge_devices: dict[str, int] = {}
     routes: dict[str, str] = {}
     for name, theirs in wanted.items():
         try:
@@ -97,11 +102,18 @@ def desired(config: Config, totals: Mapping[str, Total], now: datetime, engines:
             throttles = {link: speed for link, speed in throttles.items() if link not in refused}
             continue
         made |= {workload.name: workload for workload in workloads}
+        kept_by = engines[name].capabilities.devices
+        limited = [link for link in theirs.values() if link.max_unique_ips and kept_by != ENGINE]
+        if config.port_443_mode:  # there, clients have one address for whoever stands behind nginx
+            edge_devices |= {link.domain: link.max_unique_ips for link in limited}
+        elif kept_by == RUNTIME:
+            devices |= {link.name: link.max_unique_ips for link in limited}
         if config.port_443_mode:
             routes |= {theirs[link].domain: f"{workload.name}:{workload.place.listen.rpartition(':')[2]}"
                        for workload in workloads for link in workload.links}
     return Desired(made, suspended, frozenset(at_limit), throttles, refused, routes,
-                   frozenset(link.user.id for theirs in wanted.values() for link in theirs.values()))
+                   frozenset(link.user.id for theirs in wanted.values() for link in theirs.values()),
+                   devices, edge_devices)
 
 
 def _places(config: Config, runtime: Runtime) -> PlaceOf:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from app.config.model import Config
 from app.control.backoff import BackOff
+from app.control.desired import Desired
 from app.control.outcome import Outcome
 from app.control.port443 import Port443
 from app.edge.base import EdgeConfig, EdgeFailure
@@ -37,9 +37,9 @@ class EdgeReconciler:
     def __post_init__(self) -> None:
         self.backoff = BackOff(lambda: self.clock(), LONGEST_PAUSE)
 
-    def reconcile(self, config: Config, routes: Mapping[str, str], respect_backoff: bool) -> list[Outcome]:
+    def reconcile(self, config: Config, wanted: Desired, respect_backoff: bool) -> list[Outcome]:
         """Have it serve this; no outcome if it does already. respect_backoff: as in Reconciler.reconcile."""
-        site = self._site(config, routes)
+        site = self._site(config, wanted)
         spec = repr(site)
         if self.port443.edge is not None and respect_backoff and self.backoff.resting(NGINX, spec):
             return []
@@ -56,12 +56,13 @@ class EdgeReconciler:
         self._note(None)
         return [Outcome("serve", NGINX, "", True, None, time.monotonic() - began)] if changed else []
 
-    def serve(self, config: Config, routes: Mapping[str, str]) -> None:
+    def serve(self, config: Config, wanted: Desired) -> None:
         """Have it serve this now. Raises EdgeFailure, RuntimeFailure: whoever asks decides what follows."""
-        self._apply(self._site(config, routes))
+        self._apply(self._site(config, wanted))
 
-    def _site(self, config: Config, routes: Mapping[str, str]) -> EdgeConfig:
-        return self.port443.site(config, routes, datetime.fromtimestamp(self.clock()).astimezone())
+    def _site(self, config: Config, wanted: Desired) -> EdgeConfig:
+        site = self.port443.site(config, wanted.routes, datetime.fromtimestamp(self.clock()).astimezone())
+        return replace(site, device_limits=wanted.edge_devices)
 
     def _apply(self, site: EdgeConfig) -> bool:
         return self.port443.edge.apply(site) if self.port443.edge else False

@@ -105,7 +105,7 @@ class Reconciler:
     def serve(self, config: Config) -> None:
         """Let nginx serve this declaration, and change nothing else. Raises EdgeFailure, RuntimeFailure."""
         with self._lock():
-            self.edge.serve(config, self._desired(config, standing(self.runtime.observe())).routes)
+            self.edge.serve(config, self._desired(config, standing(self.runtime.observe())))
 
     def _desired(self, config: Config, observed: Collection[Observed] = ()) -> Desired:
         front = closing(self.port443.front, self.ledger.strangers.closed_covers())
@@ -153,11 +153,11 @@ class Reconciler:
         elif self.edge.has_served and actions:
             with ThreadPoolExecutor(1) as beside:
                 # nginx finds a proxy when a client asks for it, so it need not wait until that one runs.
-                served = beside.submit(self.edge.reconcile, config, wanted.routes, respect_backoff)
+                served = beside.submit(self.edge.reconcile, config, wanted, respect_backoff)
                 outcomes = self._run_all(actions, config) + served.result()
         else:
             # The first time the proxies wait: mtg learns its timing from nginx when it starts.
-            outcomes = self.edge.reconcile(config, wanted.routes, respect_backoff) + self._run_all(actions, config)
+            outcomes = self.edge.reconcile(config, wanted, respect_backoff) + self._run_all(actions, config)
         for user in sorted({one.user for one in outcomes
                             if one.ok and one.action == STOP and one.name in wanted.blocked}):
             self.ledger.events.record("panel", "user.blocked", user)
@@ -185,7 +185,7 @@ class Reconciler:
             outcomes += self._run_all(turn, config)
             if not all(one.ok for one in outcomes):
                 return outcomes
-        outcomes += self.edge.reconcile(config, wanted.routes, respect_backoff)
+        outcomes += self.edge.reconcile(config, wanted, respect_backoff)
         ending = {action.name for action in turns[-1]}
         self.sampler.sample([each for each in observed if each.name in ending and each.state == RUNNING])
         return outcomes + self._run_all(turns[-1], config)

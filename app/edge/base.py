@@ -10,6 +10,7 @@ from typing import Protocol
 from app.config.model import Config
 from app.engines.base import IngressSpec
 from app.messages.errors import Coded
+from app.runtimes.base import Devices
 
 
 class EdgeFailure(Coded):
@@ -51,14 +52,16 @@ class EdgeConfig:
 
     routes: SNI domain -> "host:port" of the engine that serves it, by its name in the proxies' network.
     own_names: those domains, and others, whose visitors see the cover site: sni_base_domain and what is
-    under it. door: None where the panel is not served at the bare address. The other fields are the settings
-    of the same names.
+    under it. door: None where the panel is not served at the bare address. device_limits: SNI domain -> from how many
+    addresses it may be used at a time (an IPv6 one counts as its /64), for those that have a limit which their engine
+    does not keep itself. The other fields are the settings of the same names.
     """
 
     routes: Mapping[str, str] = field(default_factory=dict)
     own_names: tuple[str, ...] = ()
     panel_domain: str = ""
     door: Door | None = None
+    device_limits: Mapping[str, int] = field(default_factory=dict)
     unknown_sni: str = "cover"
     cover_site: str = "builtin"
     cover_url: str = ""
@@ -79,6 +82,12 @@ class Edge(Protocol):
 
     def turned_away(self) -> int:
         """How many connections on port 443 were closed since the last call, because their address had its share.
+
+        Raises EdgeFailure.
+        """
+
+    def devices(self) -> Mapping[str, Devices]:
+        """The device_limits that are kept, read back, by SNI domain; without those that can't be kept here.
 
         Raises EdgeFailure.
         """

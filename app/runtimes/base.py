@@ -209,6 +209,20 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Devices:
+    """A limit on how many addresses use a link at a time, as it was read back from whoever enforces it.
+
+    limit: so many at most. now: how many there are. refused: connections of further ones, since it began to count.
+    addresses: those that there are, where it tells; an IPv6 one as its /64.
+    """
+
+    limit: int
+    now: int
+    refused: int
+    addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class LegacyContainer:
     """A proxy that an older installation left running: no workload of ours, but on a port of ours.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from app.config.model import Config
@@ -10,13 +11,16 @@ from app.edge.nginx.edge import front
 from app.edge.nginx.render import RenderContext, render
 from app.edge.nginx.timing import Material
 from app.engines.base import IngressSpec
+from app.runtimes.base import Devices
 
 
 class MemoryEdge:
     """Implements Edge. site: what it serves, None at first. reloads: how often that changed.
 
     refused_connections: set it to what turned_away() is to count. gone: set it and nginx does not answer.
-    refusal: set it and `nginx -t` says no, for this reason.
+    refusal: set it and `nginx -t` says no, for this reason. keeps_limits: set it to False and it can't keep limits on
+    addresses; clients, refused: from which addresses a domain is used, and how many connections were turned away for
+    the limit on them, by domain.
     """
 
     def __init__(self, ip: str = "172.28.255.254") -> None:
@@ -26,18 +30,22 @@ class MemoryEdge:
         self.gone = False
         self.refusal = ""
         self.refused_connections = 0
-        self._version = b""
+        self.keeps_limits = True
+        self.clients: dict[str, tuple[str, ...]] = {}
+        self.refused: dict[str, int] = {}
+        self._told: tuple[bytes, dict[str, int]] = (b"", {})
 
     def apply(self, site: EdgeConfig) -> bool:
         files = render(site, RenderContext())
-        if files["version"] == self._version and not self.gone:
+        told = (files["version"], dict(site.device_limits))
+        if told == self._told and not self.gone:
             return False
         if self.gone:
             raise EdgeUnavailable("nginx is not there: it was taken away. Start it: docker compose up -d nginx")
         if self.refusal:
             raise EdgeFailure(f"nginx refuses the new configuration: {self.refusal}. "
                               "It still serves what it served before.")
-        self.site, self._version = site, files["version"]
+        self.site, self._told = site, told
         self.reloads += 1
         return True
 
@@ -46,6 +54,15 @@ class MemoryEdge:
             raise EdgeUnavailable("nginx is not there: it was taken away. Start it: docker compose up -d nginx")
         count, self.refused_connections = self.refused_connections, 0
         return count
+
+    def devices(self) -> Mapping[str, Devices]:
+        if self.gone:
+            raise EdgeUnavailable("nginx is not there: it was taken away. Start it: docker compose up -d nginx")
+        if self.site is None or not self.keeps_limits:
+            return {}
+        return {domain: Devices(limit, len(self.clients.get(domain, ())), self.refused.get(domain, 0),
+                                self.clients.get(domain, ()))
+                for domain, limit in self.site.device_limits.items()}
 
     def front(self, config: Config, domain: str) -> IngressSpec:
         return front(config, domain, self.ip, self._material)

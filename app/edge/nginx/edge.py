@@ -25,7 +25,7 @@ from app.engines.base import IngressSpec
 from app.lib import portmap
 from app.lib.files import put
 from app.messages import Problem
-from app.runtimes.base import RuntimeFailure, RuntimeUnavailable
+from app.runtimes.base import Devices, RuntimeFailure, RuntimeUnavailable
 from app.runtimes.docker.service import Service, ServiceMissing
 
 #: Seconds for nginx to serve a new configuration after it was told to.
@@ -119,6 +119,9 @@ class Nginx:
             code, printed = self.service.run(["sh", "-c", _COUNT])
         # A line of two bytes for each, in a folder that holds no more than 4 MB.
         return int(printed) // 2 if code == 0 and printed.strip().isdigit() else 0
+
+    def devices(self) -> Mapping[str, Devices]:
+        return {}
 
     def _timing(self) -> timing.Material:
         return timing.material(self.folder.path / "timing", self.ip)
