@@ -311,6 +311,14 @@ class Runtime(Protocol):
     def throttled(self, name: str) -> int | None:
         """The limit in force, read back from the running workload; None if there is none."""
 
+    def limit_devices(self, name: str, most: int) -> None:
+        """Let at most so many addresses have connections to the workload at a time, an IPv6 one with its /64; 0 lifts
+        the limit. Restarts nothing. With another limit than before, connections that are there may end, so that
+        whoever comes back is counted."""
+
+    def devices(self, name: str) -> Devices | None:
+        """The limit on addresses in force, read back from the running workload; None if there is none."""
+
     def wait(self, timeout: float) -> bool:
         """Sleep until something this runtime runs has changed unasked; False after `timeout` seconds.
 
@@ -327,3 +335,16 @@ class Runtime(Protocol):
 
     def notices(self) -> list[Notice]:
         """What happened unasked since the last call, oldest first. Seen only while somebody waits."""
+
+
+class NoDoor:
+    """The part of a runtime that does not stand between a workload and its clients, so it can't count them."""
+
+    def limit_devices(self, name: str, most: int) -> None:
+        """As in Runtime."""
+        if most:
+            raise RuntimeFailure("runtime.addresses_not_here", name=name)
+
+    def devices(self, name: str) -> Devices | None:
+        """As in Runtime."""
+        return None

@@ -8,8 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from app.runtimes.base import CREATED, EXITED, RUNNING, STOPPED, Observed, RuntimeFailure
+from app.runtimes.base import CREATED, EXITED, RUNNING, STOPPED, Devices, Observed, RuntimeFailure
 from tests.support.docker_lab import eventually
+
+#: The runtimes whose workloads each have a network of their own.
+OWN_NETWORK = pytest.mark.parametrize("lab", ["memory", pytest.param("docker", marks=pytest.mark.slow)], indirect=True)
 
 
 def only(lab) -> Observed:
@@ -187,6 +190,43 @@ def test_what_does_not_run_can_not_be_throttled(lab):
         with pytest.raises(RuntimeFailure, match="not running"):
             lab.runtime.throttle(name, 1_000_000)
         assert lab.runtime.throttled(name) is None
+
+
+@OWN_NETWORK
+def test_a_limit_on_addresses_is_read_back_changed_and_lifted(lab, running):
+    name = running().name
+    start = only(lab).run_id
+    assert lab.runtime.devices(name) is None
+    for most in (2, 3, 1, 1):
+        lab.runtime.limit_devices(name, most)
+        assert lab.runtime.devices(name) == lab.again().devices(name) == Devices(most, 0, 0)
+    for _ in range(2):
+        lab.runtime.limit_devices(name, 0)
+        assert lab.runtime.devices(name) is lab.again().devices(name) is None
+    assert only(lab).run_id == start
+
+
+@OWN_NETWORK
+def test_what_does_not_run_can_not_be_limited_and_a_limit_ends_with_its_run(lab):
+    workload = lab.workload()
+    lab.runtime.create(workload)
+    for name in (workload.name, "mtg-proxy-1234"):
+        with pytest.raises(RuntimeFailure, match="not running"):
+            lab.runtime.limit_devices(name, 2)
+        assert lab.runtime.devices(name) is None
+    lab.runtime.start(workload.name)
+    lab.runtime.limit_devices(workload.name, 2)
+    lab.runtime.stop(workload.name)
+    lab.runtime.start(workload.name)
+    assert lab.runtime.devices(workload.name) is None
+
+
+def test_a_local_process_has_no_network_of_its_own_in_which_addresses_could_be_limited(process_lab):
+    process_lab.runtime.limit_devices("mtg-proxy-1234", 0)
+    with pytest.raises(RuntimeFailure, match="not limited") as refused:
+        process_lab.runtime.limit_devices("mtg-proxy-1234", 2)
+    assert refused.value.problem.code == "runtime.addresses_not_here"
+    assert process_lab.runtime.devices("mtg-proxy-1234") is None
 
 
 def test_live_files_are_changed_while_it_runs_and_restart_nothing(lab, running):

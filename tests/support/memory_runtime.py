@@ -2,7 +2,7 @@
 
 It passes the same contract tests as the real ones (tests/runtimes/test_contract.py).
 Beyond the verbs it offers what a test does to a machine: `machine.crash`,
-`machine.occupy`, `machine.metrics`, `machine.network`, `machine.fail`, `machine.notices`.
+`machine.occupy`, `machine.metrics`, `machine.network`, `machine.connect`, `machine.fail`, `machine.notices`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from app.messages import Problem, text
-from app.runtimes.base import (CREATED, EXITED, RUNNING, STOPPED, LegacyContainer, Notice, Observed, Place,
+from app.runtimes.base import (CREATED, EXITED, RUNNING, STOPPED, Devices, LegacyContainer, Notice, Observed, Place,
                                RuntimeFailure, Sample, Workload, live_hash)
 
 SETTLED_AFTER = 60.0
@@ -33,6 +33,9 @@ class FakeProcess:
     reason: Problem | None = None
     outdated: bool = False
     limit: int | None = None
+    most: int = 0
+    clients: tuple[str, ...] = ()
+    refused: int = 0
     live: dict[str, str] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
 
@@ -67,7 +70,7 @@ class Machine:
         with self.changed:
             settled = self.now() - box.started_at >= SETTLED_AFTER
             box.state, box.run_id, box.exited_at, box.reason = EXITED, "", self.now(), text(reason)
-            box.crashes, box.limit = 0 if settled else box.crashes + 1, None
+            box.crashes, box.limit, box.most = 0 if settled else box.crashes + 1, None, 0
             self.ends += 1
             self.changed.notify_all()
 
@@ -83,6 +86,11 @@ class Machine:
     def metrics(self, name: str, text: str) -> None:
         """What samples() reads from this workload; "" for one that does not answer."""
         self.texts[name] = text
+
+    def connect(self, name: str, *addresses: str, refused: int = 0) -> None:
+        """These have a connection to this workload from now on, and no others; so many more were refused."""
+        box = self.boxes[name]
+        box.clients, box.refused = addresses, box.refused + refused
 
     def network(self, name: str, received: int, sent: int) -> None:
         """What the network of a workload that does not answer has counted."""
@@ -197,6 +205,19 @@ class MemoryRuntime:
         box = self.machine.boxes.get(name)
         return box.limit if box else None
 
+    def limit_devices(self, name: str, most: int) -> None:
+        self._called("limit_devices", name)
+        box = self.machine.boxes.get(name)
+        if box is None or box.state != RUNNING:
+            raise RuntimeFailure("runtime.addresses_not_running", name=name)
+        if box.most != most:
+            box.most, box.refused = most, 0
+
+    def devices(self, name: str) -> Devices | None:
+        self._called("devices", name)
+        box = self.machine.boxes.get(name)
+        return Devices(box.most, len(box.clients), box.refused, box.clients) if box and box.most else None
+
     def wait(self, timeout: float) -> bool:
         with self.machine.changed:
             ended = self.machine.changed.wait_for(lambda: self.machine.ends > self._ends_told, timeout)
@@ -248,7 +269,7 @@ class MemoryRuntime:
                 box.state, box.run_id, box.exited_at = EXITED, "", self.machine.now()
             if box.state == EXITED:
                 # A limit does not outlive the run it was put on: whoever relies on that finds out here.
-                box.crashes, box.reason, box.limit = 0, STOPPED, None
+                box.crashes, box.reason, box.limit, box.most = 0, STOPPED, None, 0
 
 
 def _port(workload: Workload) -> int:

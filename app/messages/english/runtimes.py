@@ -33,6 +33,8 @@ TEMPLATES = {
     "docker.pull_slow": "it did not arrive within {seconds:.0f} s",
     "docker.image_no_tc": "its image holds no tc (iproute2); mtg-custom does",
     "docker.tc_failed": "tc ended with code {code}",
+    "docker.image_no_nft": "its image holds no nft (nftables); mtg-custom does",
+    "docker.nft_failed": "nft ended with code {code}",
     "scrape.no_answer": "{address} does not answer: {reason}",
     "scrape.status": "{address} answers {status} {reason}",
     "scrape.cut_short": "{address} answers with a text that is too long or cut short",
@@ -47,6 +49,8 @@ TEMPLATES = {
     "runtime.no_takeover": "{name} can't be taken over by a local process",
     "runtime.no_config": "{name}: its command must name {{config}}: by that argument the process is known again",
     "runtime.speed_not_running": "{name} is not running, so its speed can't be limited",
+    "runtime.addresses_not_running": "{name} is not running, so its addresses can't be limited",
+    "runtime.addresses_not_here": "the addresses of {name} are not limited: a local process has no network of its own",
     "runtime.not_started": "{name} can't be started: {reason}",
     "runtime.not_ended":
         "{name} (pid {pid}) is still there {seconds:.0f} s after it was killed: the kernel has not let go "
@@ -97,6 +101,13 @@ TEMPLATES = {
     "docker.left_as_it_was": "{name} of the older installation was left as it was: {reason}",
     "docker.not_slowed": "{name} can't be slowed down: {reason}",
     "docker.no_tc": "{name} can't be slowed down: the image {image} holds no shell and no tc; mtg-custom does",
+    "docker.addresses_not_limited":
+        "the addresses of {name} are not limited, as nftables can't do it here (a kernel from 4.18 on can): {reason}",
+    "docker.no_nft":
+        "the addresses of {name} are not limited: the image {image} holds no shell and no nft; mtg-custom does",
+    "docker.addresses_other":
+        "{name} was to be used from {wanted} {wanted:address|addresses} at most (0 is any number), but the kernel "
+        "keeps to {in_force}",
     "docker.forbidden":
         "the panel may not use the Docker engine at {url}: add its account to the group that owns the socket (usually "
         "docker; of the panel's container, by DOCKER_GID in .env)",

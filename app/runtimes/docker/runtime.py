@@ -15,12 +15,13 @@ from docker.errors import APIError
 
 from app.lib import portmap
 from app.runtimes import loglines, ports
-from app.runtimes.docker import adoption, counters, logs, metrics, shaper, state
-from app.runtimes.base import (EXITED, RUNNING, LegacyContainer, Notice, Observed, Place, RuntimeFailure,
+from app.runtimes.docker import adoption, counters, logs, metrics, state
+from app.runtimes.base import (EXITED, RUNNING, Devices, LegacyContainer, Notice, Observed, Place, RuntimeFailure,
                                RuntimeUnavailable, Sample, Workload, live_hash)
 from app.runtimes.docker.client import PATIENT, Connection
 from app.runtimes.docker.containers import Containers, cut_off
 from app.runtimes.docker.events import Watcher
+from app.runtimes.docker.limits import Limits
 from app.messages import Problem
 from app.runtimes.docker.spec import ENGINE, KEEP_RUNNING, LINKS, LIVE, NAME, SPEC, STAY_STOPPED, USER
 from app.runtimes.docker.state import CrashState, ContainerInfo, container_info
@@ -52,7 +53,6 @@ class DockerRuntime:
     estimate_after = 30.0  # seconds without metrics since the start, until the network's counters stand in
     silence_pause = 60.0  # seconds between two attempts to read metrics that were never there
     list_good_for = 1.0  # seconds in which a list still tells whom to ask for samples
-    limit_good_for = 2.0  # seconds in which a limit that was just set or read is not read again
     images_good_for = 5.0  # seconds in which a name is believed to mean the same image
     foreign_pause = 30.0  # seconds between looks for an older installation's containers
 
@@ -62,12 +62,12 @@ class DockerRuntime:
         self._engine = Connection(url)
         self._watcher = Watcher(self._engine, instance)
         self._containers = Containers(self._engine, self._watcher, instance, network)
+        self._limits = Limits(self._engine, self._containers)
         self._kept = KeptConnections()
         self._metrics_known = metrics.MetricsAvailability()
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="docker")
         self._known: dict[str, tuple[str, int, ContainerInfo]] = {}
         self._runs: dict[str, CrashState] = {}
-        self._limits: dict[str, tuple[str, shaper.Limit | None, float]] = {}
         self._listed: tuple[float, list[dict[str, Any]]] = (float("-inf"), [])
         self._inside: str | None = None
         self._images: tuple[float, dict[str, str]] = (float("-inf"), {})
@@ -168,9 +168,7 @@ class DockerRuntime:
         return self._watcher.notices()
 
     def notes(self) -> list[Problem]:
-        if any(limit and limit.going_out for _, limit, _ in list(self._limits.values())):
-            return [Problem("docker.no_ifb")]
-        return []
+        return [Problem("docker.no_ifb")] if self._limits.by_egress() else []
 
     def close(self) -> None:
         """Leave the engine alone from now on; containers keep running."""
@@ -261,30 +259,19 @@ class DockerRuntime:
                 self._containers.destroy(api, container.id)
             self._containers.sweep(api, name)
         self._runs.pop(name, None)
-        self._limits.pop(name, None)
+        self._limits.forget(name)
 
     def throttle(self, name: str, bits_per_second: int | None) -> None:
-        container, wanted = self._containers.find(name), bits_per_second or None
-        if container is None or container.state != RUNNING:
-            raise RuntimeFailure("runtime.speed_not_running", name=name)
-        self._limits.pop(name, None)
-        with self._engine.api(PATIENT) as api:
-            limit = shaper.shape(api, container, wanted)
-        self._limits[name] = (container.run_id, limit, time.monotonic())
-        if (in_force := limit.bits_per_second if limit else None) != wanted:
-            raise RuntimeFailure("docker.speed_other", name=name, wanted=wanted or 0, in_force=in_force or 0)
+        self._limits.throttle(name, bits_per_second)
 
     def throttled(self, name: str) -> int | None:
-        """As in base.Runtime. Each reading takes a helper container, about 0.1 s."""
-        container = self._containers.find(name)
-        if container is None or container.state != RUNNING:
-            return None
-        run_id, limit, at = self._limits.get(name, ("", None, 0.0))
-        if run_id != container.run_id or time.monotonic() - at > self.limit_good_for:
-            with self._engine.api(PATIENT) as api:
-                limit = shaper.read(api, container)
-            self._limits[name] = (container.run_id, limit, time.monotonic())
-        return limit.bits_per_second if limit else None
+        return self._limits.throttled(name)
+
+    def limit_devices(self, name: str, most: int) -> None:
+        self._limits.limit_devices(name, most)
+
+    def devices(self, name: str) -> Devices | None:
+        return self._limits.devices(name)
 
     # -- containers of an older installation --------------------------------------------------------
 

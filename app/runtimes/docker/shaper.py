@@ -10,15 +10,13 @@ helper, which joins its network only, has NET_ADMIN. A restart of the container 
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 
 from docker import APIClient
-from docker.errors import APIError
 
 from app.lib import portmap
-from app.messages import Problem, text
 from app.runtimes.base import RuntimeFailure
+from app.runtimes.docker import helper
 from app.runtimes.docker.spec import LISTEN, METRICS
 from app.runtimes.docker.state import ContainerInfo
 
@@ -103,33 +101,11 @@ def read(api: APIClient, container: ContainerInfo) -> Limit | None:
 
 
 def _help(api: APIClient, container: ContainerInfo, commands: str) -> str:
-    """What the commands print, run beside the container with its network."""
-    helper = api.create_container_from_config({
-        "Image": container.image, "User": "0:0", "Entrypoint": ["/bin/sh", "-c"], "Cmd": [commands],
-        "Healthcheck": {"Test": ["NONE"]},
-        "HostConfig": {
-            "NetworkMode": f"container:{container.id}", "CapDrop": ["ALL"], "CapAdd": ["NET_ADMIN"],
-            "ReadonlyRootfs": True, "SecurityOpt": ["no-new-privileges:true"], "PidsLimit": 32,
-            "Memory": 64 << 20, "MemorySwap": 64 << 20,
-        },
-    })["Id"]
     try:
-        api.start(helper)
-        code = api.wait(helper)["StatusCode"]
-        printed = api.logs(helper, stdout=True, stderr=False).decode(errors="replace")
-        if code:
-            said = api.logs(helper, stdout=False, stderr=True).decode(errors="replace").strip()
-            raise RuntimeFailure("docker.not_slowed", name=container.name, reason=_why(said, code))
-        return printed
-    except APIError as error:
-        if re.search("no such file or directory|executable file not found", str(error.explanation)):
-            raise RuntimeFailure("docker.no_tc", name=container.name, image=container.image) from error
-        raise
-    finally:
-        api.remove_container(helper, force=True, v=True)
-
-
-def _why(said: str, code: int) -> Problem:
-    if "not found" in said:
-        return Problem("docker.image_no_tc")
-    return text(said.splitlines()[-1][:300]) if said else Problem("docker.tc_failed", {"code": code})
+        done = helper.run(api, container, commands)
+    except helper.NoShell as error:
+        raise RuntimeFailure("docker.no_tc", name=container.name, image=container.image) from error
+    if done.code:
+        reason = done.reason("docker.image_no_tc", "docker.tc_failed")
+        raise RuntimeFailure("docker.not_slowed", name=container.name, reason=reason)
+    return done.out

@@ -18,8 +18,8 @@ from app.lib import portmap, procfs
 from app.lib.procfs import LOG, Process
 from app.messages import Problem
 from app.runtimes import ports
-from app.runtimes.base import (CREATED, EXITED, NAME_PREFIX, RUNNING, STOPPED, LegacyContainer, Notice, Observed, Place,
-                               RuntimeFailure, Sample, SpeedFile, Workload, live_hash)
+from app.runtimes.base import (CREATED, EXITED, NAME_PREFIX, RUNNING, STOPPED, LegacyContainer, NoDoor, Notice,
+                               Observed, Place, RuntimeFailure, Sample, SpeedFile, Workload, live_hash)
 from app.runtimes.process import commands, speed
 from app.runtimes.process.endings import copied, ending, limit_memory, with_last_line
 from app.runtimes.process.folder import CONFIG, OLD_LOG, RECORD, Folder, Record, hashed, locked, valid_name
@@ -34,7 +34,7 @@ _REPOSITORY = Path(__file__).resolve().parents[3]
 log = logging.getLogger(__name__)
 
 
-class ProcessRuntime:
+class ProcessRuntime(NoDoor):
     """Runtime whose workloads live in data_dir/proxies/<name>/.
 
     Panels and CLIs may share a folder: list, logs, samples and throttled at any time; the verbs that change
