@@ -30,7 +30,7 @@ KEPT_BEFORE_RESTORE = 10
 #: Those of which nobody need read.
 _SILENT = ("secret_key", "panel_by_address", "panel_path")
 #: What the ledger keeps of a moment: who is logged in, what has failed, what is in force.
-_OF_THE_MOMENT = ("sessions", "attempts", "problems", "throttles", "slow")
+_OF_THE_MOMENT = ("sessions", "attempts", "problems", "throttles", "slow", "device_limits")
 
 
 def back_up(system: System, actor: Actor, path: Path, passphrase: str = "") -> Path:

@@ -52,6 +52,9 @@ def assignments(pairs: tuple[str, ...]) -> dict[str, str]:
 def described(view: UserView) -> str:
     """One user in full, as `add`, `show`, `set` and `rotate` print it."""
     throttled = f"{view.throttled_bps / 1e6:g} Mbit/s" if view.throttled_bps else "no"
+    addresses = f"{view.addresses} of {view.most_addresses or 'any number'}"
+    if view.addresses_verified_at:
+        addresses += f" (verified at {view.addresses_verified_at})"
     if view.throttle_verified_at:
         throttled += f" (verified at {view.throttle_verified_at})"
     expires = view.expires_at or "never"
@@ -69,7 +72,7 @@ def described(view: UserView) -> str:
             ("secret", view.masked_secret),
             ("connections", str(view.connections)),
             *([] if view.addresses is None else
-              [("addresses", f"{view.addresses} of {view.most_addresses or 'any number'}")]),
+              [("addresses", addresses)]),
             ("down / up", both(view.bytes_down, view.bytes_up, view.estimated)),
             ("since the reset", both(view.period_down, view.period_up, view.period_estimated)),
             ("now", f"{size(view.now_down)}/s / {size(view.now_up)}/s"),

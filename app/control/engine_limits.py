@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from app.config.model import Config, User
-from app.engines.base import NOBODY, Engine, default_engine, engine_name
+from app.engines.base import ENGINE, NOBODY, Engine, default_engine, engine_name
 from app.messages import Problem
 from app.mtproto.secret import FAKETLS
 from app.rules.limits import max_unique_ips
@@ -30,10 +30,15 @@ def unserved(link: UserLink, name: str, engines: Mapping[str, Engine]) -> Proble
                                       "kinds": sorted(taken)})
 
 
-def user_notes(user: User, config: Config, engines: Mapping[str, Engine]) -> list[Problem]:
-    """What of this user's declaration their engine does not do."""
+def user_notes(user: User, config: Config, engines: Mapping[str, Engine], limited: bool = False) -> list[Problem]:
+    """What of this user's declaration is not done. limited: whether the limit on addresses was read back, from whoever
+    keeps it for the engine."""
     engine = engines.get(engine_name(user, config, engines))
-    if engine and max_unique_ips(user, config) and engine.capabilities.devices == NOBODY:
+    if not engine or not max_unique_ips(user, config) or engine.capabilities.devices == ENGINE or limited:
+        return []
+    if config.port_443_mode:
+        return [Problem("engine.no_address_limit_443", {"limit": max_unique_ips(user, config)})]
+    if engine.capabilities.devices == NOBODY:
         return [Problem("engine.no_address_limit", {"engine": _title(engine), "limit": max_unique_ips(user, config)})]
     return []
 

@@ -13,7 +13,7 @@ FAILED = {
     "create": "proxy.create_failed", "adopt": "proxy.adopt_failed", "start": "proxy.start_failed",
     "replace": "proxy.replace_failed", "update": "proxy.update_failed", "stop": "proxy.stop_failed",
     "remove": "proxy.remove_failed", "throttle": "throttle.set_failed", "unthrottle": "throttle.lift_failed",
-    "refuse": "proxy.refused",
+    "limit": "addresses.limit_failed", "unlimit": "addresses.unlimit_failed", "refuse": "proxy.refused",
 }
 
 #: What stands for the backups by schedule where workloads are told by their names.
@@ -23,8 +23,9 @@ BACKUPS = "backups"
 @dataclass(frozen=True)
 class Outcome:
     """One action that was carried out, or failed. action: create, adopt, start, replace, update, stop, remove,
-    throttle, unthrottle, refuse, serve (by nginx) or certificate. name: the workload, or what else was acted on.
-    user: the user's name, "" when unknown. user_id: whose link the workload serves, "" for nobody's.
+    throttle, unthrottle, limit, unlimit (of addresses), refuse, serve (by nginx) or certificate. name: the workload,
+    or what else was acted on. user: the user's name, "" when unknown. user_id: whose link the workload serves, "" for
+    nobody's.
     reason: why it failed."""
 
     action: str

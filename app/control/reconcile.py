@@ -13,6 +13,7 @@ from pathlib import Path
 from app.config.model import Config
 from app.control.backoff import BackOff
 from app.control.desired import Desired, desired
+from app.control.device_limits import DeviceLimits
 from app.control.edge import NGINX, EdgeReconciler
 from app.control.outcome import BACKUPS, FAILED, Outcome
 from app.control.plan import CREATE, LONGEST_PAUSE, REMOVE, REPLACE, START, STOP, UPDATE, Action, plan
@@ -56,6 +57,7 @@ class Reconciler:
                                lambda: self.clock())
         self.updating = Updating(lambda workload: self.engines[workload.engine], self.runtime)
         self.throttling = Throttling(self.engines, self.runtime, self.ledger, lambda: self.clock())
+        self.device_limits = DeviceLimits(self.runtime, self.port443.edge, self.ledger, lambda: self.clock())
 
     def reconcile(self, read: Callable[[], Config], respect_backoff: bool = False) -> list[Outcome]:
         """One pass. `read` is called under the lock, so that no pass acts on a stale declaration.
@@ -166,8 +168,9 @@ class Reconciler:
                      for name, why in wanted.refused.items()]
         now_there = {o.name: o for o in (standing(self.runtime.observe()) if actions else observed)}
         outcomes += self.throttling.enforce(wanted.throttles, now_there, config)
+        outcomes += self.device_limits.enforce(wanted, now_there, config, respect_backoff)
         with self.ledger.database.best_effort("problems"):
-            self._note_problems(wanted, now_there, outcomes, resting)
+            self._note_problems(wanted, now_there, outcomes, resting | self.device_limits.resting)
         return outcomes
 
     def stop_everything(self) -> list[Outcome]:

@@ -28,8 +28,9 @@ class UserView:
 
     state: running, starting, stopped, disabled, expired, blocked, failed, or unknown while the
     runtime does not answer. reason: why it does not run, or is troubled; None if all is well.
-    addresses: from which the links are used now, None if the engine does not tell; most_addresses: how many may be at
-    a time, for each link, 0 for any number.
+    addresses: from which the links are used now, None if nobody tells; most_addresses: how many may be at
+    a time, for each link, 0 for any number; addresses_verified_at: when that limit was last read back from the kernel
+    or nginx, which keep it for an engine that does not itself; None if they do not.
     over_limit: what happened at the limit and when it ends, None below it. warning: 80, 95 or
     100, the percentage of the limit that was reached; else 0.
     limit_gb, speed_mbps, at_limit ("throttle", "block"), reset_cycle: what applies (0 = none);
@@ -65,6 +66,7 @@ class UserView:
     connections: int
     addresses: int | None
     most_addresses: int
+    addresses_verified_at: str | None
     bytes_down: int
     bytes_up: int
     period_down: int

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from app.control.served import served
-from app.engines.base import Engine, serving
+from app.engines.base import ADDRESSES, Engine, serving
 from app.ledger.bad_connections import Told
+from app.ledger.devices import EDGE_RUN
 from app.ledger.ledger import Ledger
 from app.ledger.refusals import Count
 from app.ledger.traffic import Reading
@@ -66,7 +67,7 @@ class Sampler:
             with self.ledger.database.best_effort("refused tries"):
                 self.ledger.refusals.account(refused, self.clock())
             with self.ledger.database.best_effort("connections that were turned away"):
-                self.ledger.bad_connections.account(bad, self.clock())
+                self.ledger.bad_connections.account([*bad, *self._refused_addresses(running)], self.clock())
             return active
 
     def _read(self, running: Mapping[str, Observed], refused: list[Count], bad: list[Told]) -> Iterator[Reading]:
@@ -104,6 +105,15 @@ class Sampler:
                 refused.append(Count(user_id, link, sample.run_id, c.refused, guessed))
                 yield Reading(user_id, link, sample.run_id, c.down, c.up, c.fronted, c.connections, guessed=guessed,
                               addresses=c.addresses)
+
+    def _refused_addresses(self, running: Mapping[str, Observed]) -> Iterator[Told]:
+        """Connections that were refused for an engine, for the limit on addresses, as they were last read back."""
+        by_name = {there.name: there for there in running.values()}
+        for name, kept in self.ledger.device_limits.all().items():
+            there = by_name.get(name)
+            if (there and kept.refused and kept.run in (there.run_id, f"{EDGE_RUN}{name}")
+                    and (engine := serving(there, self.engines))):
+                yield Told(engine.name, f"{kept.run}/{ADDRESSES}", {ADDRESSES: kept.refused})
 
     def _owners(self, running: Iterable[Observed]) -> dict[str, str]:
         """Users by link, for workloads that serve those of several users; of today's links and of those before."""

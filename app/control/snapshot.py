@@ -11,6 +11,7 @@ from app.config.model import Config
 from app.control.served import standing
 from app.control.system import System
 from app.engines.base import Engine
+from app.ledger.devices import Kept
 from app.ledger.refusals import Refused
 from app.ledger.traffic import Total
 from app.lib.zone import server_zone
@@ -33,6 +34,7 @@ class Snapshot:
     refusals: Mapping[str, Refused]
     throttles: Mapping[str, int]
     verified: Mapping[str, float]
+    device_limits: Mapping[str, Kept]
     last_uses: Mapping[str, float]
     slow: Mapping[str, Problem]
     public_port: int
@@ -61,6 +63,7 @@ def take(system: System) -> Snapshot:
         config=config, observed=observed, unavailable=unavailable, totals=ledger.traffic.totals(),
         problems=ledger.workloads.problems(), refusals=ledger.refusals.totals(),
         throttles=ledger.workloads.throttles(), verified=ledger.workloads.verified(),
+        device_limits=ledger.device_limits.all(),
         last_uses=ledger.traffic.last_uses(), public_port=system.port443.public_port, engines=system.engines,
         placed=ledger.placements.engines(), not_moved=ledger.placements.troubles(),
         slow={link: why for (link, run_id), why in ledger.workloads.slow().items() if run_id in runs},

@@ -21,6 +21,7 @@ from app.control.records import BadView, CertificateView, EdgeStatus, OldLinkVie
 from app.control.snapshot import Snapshot
 from app.control.system import System
 from app.engines.base import default_engine, engine_name
+from app.ledger.devices import EDGE_RUN, Kept
 from app.ledger.events import Event
 from app.ledger.history import Point
 from app.ledger.traffic import Total
@@ -135,11 +136,14 @@ def user_view(user: User, sight: Snapshot) -> UserView:
     fresh = running and abs(sight.now.timestamp() - total.sampled_at) <= max(30, 3 * config.monitor_seconds)
     due = limits.reset_due(user, config, total, sight.now, sight.zone)
     throttled = sight.throttles.get(name) if running else None
+    most, kept = limits.max_unique_ips(user, config), _kept([link.name for link in (today, *old)], sight)
     return UserView(
         id=user.id, name=user.name, port=user.port, domain=user.fake_tls_domain, secret=secret.hex,
         masked_secret=secret.masked(), enabled=user.enabled, state=state, reason=reason,
         connections=total.connections if running else 0,
-        addresses=total.addresses if running else None, most_addresses=limits.max_unique_ips(user, config),
+        addresses=(sum(one.now for one in kept.values()) if kept else total.addresses) if running else None,
+        most_addresses=most, addresses_verified_at=moment(kept[name].at, sight.zone)
+        if running and name in kept and kept[name].limit == most else None,
         bytes_down=total.down, bytes_up=total.up, period_down=total.period_down, period_up=total.period_up,
         period_since=moment(total.reset_at, sight.zone),
         now_down=round(total.down_rate) if fresh else 0, now_up=round(total.up_rate) if fresh else 0,
@@ -148,7 +152,8 @@ def user_view(user: User, sight: Snapshot) -> UserView:
         other_sni=refused.other_sni if refused else None,
         clock_behind_s=refused.clock_behind if refused and refused.wrong_clock else None,
         hints=[*hints(refused, sight.now.astimezone(sight.zone)),
-               *user_notes(user, config, sight.engines), *_move_notes(user, engine, sight)],
+               *user_notes(user, config, sight.engines, limited=bool(kept) or not running),
+               *_move_notes(user, engine, sight)],
         estimated=total.estimated_since > 0, period_estimated=bool(total.period_estimated),
         limit_gb=limits.limit_gb(user, config), speed_mbps=limits.speed_mbps(user, config),
         at_limit=limits.at_limit(user, config), reset_cycle=limits.reset_cycle(user, config),
@@ -171,6 +176,13 @@ def user_view(user: User, sight: Snapshot) -> UserView:
             tme_link=tme_link(sight.server, port, each.secret),
             last_used=_last_used(each.id, sight)) for each in old if each.until],
         more={key: getattr(user, spec.attribute) for key, spec in schema.fields(User).items() if key not in _TOLD})
+
+
+def _kept(names: Iterable[str], sight: Snapshot) -> dict[str, Kept]:
+    """The limits on addresses that somebody keeps for the engines of these links, by name."""
+    found = {name: sight.device_limits[name] for name in names if name in sight.device_limits}
+    runs = {name: there.run_id for name, there in (sight.observed or {}).items()}
+    return {name: one for name, one in found.items() if one.at and one.run in (runs.get(name), f"{EDGE_RUN}{name}")}
 
 
 def _move_notes(user: User, engine: str, sight: Snapshot) -> list[Problem]:

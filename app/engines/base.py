@@ -22,6 +22,10 @@ class EngineRefusal(Coded):
 ENGINE, RUNTIME, NOBODY = "engine", "runtime", ""
 
 
+#: What bad() calls connections that were refused for max_unique_ips, whoever refuses them.
+ADDRESSES = "unique_ips"
+
+
 @dataclass(frozen=True)
 class Capabilities:
     """What an engine can do, as data: what follows from it is decided, and said, elsewhere.
@@ -118,7 +122,8 @@ class Engine(Protocol):
         does not tell. Raises ValueError as readings() does."""
 
     def cause(self, reason: str) -> tuple[Problem, Problem]:
-        """What connections that bad() tells under this name were, and what to do about them. Pure."""
+        """What connections that bad() tells under this name, or that others refuse for the engine, were, and what to
+        do about them. Pure."""
 
     def steps(self, held: Mapping[str, str], wanted: Mapping[str, str], metrics: str) -> Sequence[Mapping[str, str]]:
         """What to write into a workload's live files, one after the other, each once the one before is taken over, so
@@ -169,6 +174,8 @@ class Basics:
 
     def cause(self, reason: str) -> tuple[Problem, Problem]:
         """As in Engine."""
+        if reason == ADDRESSES:
+            return Problem("bad.too_many_addresses"), Problem("bad.too_many_addresses.do")
         return Problem("bad.other", {"reason": reason}), Problem("bad.other.do")
 
     def steps(self, held: Mapping[str, str], wanted: Mapping[str, str], metrics: str) -> Sequence[Mapping[str, str]]:

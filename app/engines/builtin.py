@@ -10,6 +10,7 @@ from pathlib import Path
 
 from app.config.model import Config, User
 from app.engines.base import (
+    ADDRESSES,
     ENGINE,
     NO_INGRESS,
     Capabilities,
@@ -35,8 +36,7 @@ SPEED_FILE = SpeedFile("limits.toml", "connection-bits-per-second = 0\ntotal-bit
 #: Its live limits (app/builtin/ratelimit.py), where they are the panel's to write.
 LIMITS = "limits.toml"
 
-#: Sessions with the right key that were refused for max_unique_ips: how bad() calls them, and their metric.
-ADDRESSES = "unique_ips"
+#: The metric of sessions with the right key that were refused for max_unique_ips.
 _REFUSED = re.compile(r"^builtin_unique_ips_refused (\d{1,18})$", re.MULTILINE)
 
 #: Without Python, which takes a small server a tenth of a second of its processor each time.
@@ -65,11 +65,6 @@ class Builtin(OneEach):
     def bad(self, metrics: str) -> dict[str, int]:
         refused = _REFUSED.search(metrics)
         return {ADDRESSES: int(refused[1])} if refused and int(refused[1]) else {}
-
-    def cause(self, reason: str) -> tuple[Problem, Problem]:
-        if reason == ADDRESSES:
-            return Problem("bad.too_many_addresses"), Problem("bad.too_many_addresses.do")
-        return super().cause(reason)
 
     def findings(self, log: str, started_at: float = 0.0, now: float = 0.0) -> list[Problem]:
         return []

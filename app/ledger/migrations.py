@@ -271,6 +271,16 @@ STEPS = (
     """
     ALTER TABLE traffic ADD COLUMN addresses INTEGER NULL;      -- from which the links are used, NULL if nobody tells
     """,
+    """
+    CREATE TABLE device_limits (        -- that the runtime or nginx keeps, as they were last read back
+        name    TEXT PRIMARY KEY,       -- of the link
+        run     TEXT NOT NULL,
+        most    INTEGER NOT NULL,       -- so many addresses
+        now     INTEGER NOT NULL,
+        refused INTEGER NOT NULL,       -- connections in that run
+        at      REAL NOT NULL           -- Unix seconds, 0 before it was read back
+    );
+    """,
 )
 
 

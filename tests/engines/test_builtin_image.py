@@ -11,7 +11,7 @@ from app.config.model import Config, User
 from app.control.engine_limits import user_notes
 from app.engines.base import NO_INGRESS, EngineRefusal, by_name
 from app.engines.builtin import LIMITS, Builtin, BuiltinImage
-from app.engines.mtg.engine import MtgImage
+from app.engines.mtg.engine import Mtg, MtgImage
 from app.engines.mtg.metrics import read_counters
 from app.rules.limits import max_unique_ips
 from app.rules.links import UserLink, links
@@ -72,7 +72,12 @@ def test_a_user_has_a_limit_on_addresses_of_their_own_or_the_common_one_or_none(
 
 def test_who_has_a_limit_on_addresses_is_told_if_their_engine_has_none() -> None:
     limited = ANNA.model_copy(update={"max_unique_ips": 2})
-    both = by_name(MtgImage(), BuiltinImage("x"))
+    both = by_name(Mtg("/mtg"), BuiltinImage("x"))
     (note,) = user_notes(limited, Config(), both)
     assert (note.code, note.params["engine"]) == ("engine.no_address_limit", "mtg")
     assert user_notes(limited, Config(engine="builtin"), both) == user_notes(ANNA, Config(), both) == []
+    assert user_notes(limited, Config(), by_name(MtgImage())) == [], "the runtime limits them"
+    behind = Config(port_443_mode=True)
+    (note,) = user_notes(limited, behind, both)
+    assert note.code == "engine.no_address_limit_443", "nginx has not said that it does"
+    assert user_notes(limited, behind, both, limited=True) == user_notes(ANNA, behind, both) == []

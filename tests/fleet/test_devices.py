@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from app.control.monitor import Monitor
 from app.engines.builtin import BuiltinImage
-from app.engines.mtg.engine import MtgImage
+from app.engines.mtg.engine import Mtg, MtgImage
 from app.runtimes.base import Place
 from tests.support.fleet import Fleet
 from tests.support.memory_edge import MemoryEdge
@@ -36,6 +37,17 @@ class World:
         fleet.reconciler.clock = self.machine.now
         return fleet
 
+    def tick(self, seconds: float = 10.0) -> None:
+        self.machine.pass_time(seconds)
+        Monitor(self.fleet).tick()
+
+    def limit(self, name: str) -> int:
+        """What the kernel keeps the user's link to, 0 for any number."""
+        return self.machine.boxes[f"mtg-proxy-{self.fleet.user(name).port}"].most
+
+    def helpers(self, verb: str = "devices") -> list[str]:
+        return [name for called, name in self.machine.calls if called == verb]
+
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
@@ -53,3 +65,152 @@ def test_on_port_443_nginx_is_told_of_the_limits_that_the_engine_does_not_keep(w
     assert carol.domain not in world.edge.site.device_limits, "the engine sees her address, and counts itself"
     world.edge.clients[alice.domain] = ("192.0.2.1", "2001:db8:1:2::/64")
     assert world.edge.devices()[alice.domain].now == 2
+
+
+def test_a_limit_is_put_on_read_back_changed_and_lifted_and_restarts_nothing(world: World):
+    alice, bob = world.fleet.add_user("Alice", max_unique_ips="2"), world.fleet.add_user("Bob")
+    box = world.machine.boxes[f"mtg-proxy-{alice.port}"]
+    start = box.run_id
+    assert (world.limit("Alice"), world.limit("Bob")) == (2, 0)
+    view = world.fleet.user("Alice")
+    assert (view.addresses, view.most_addresses) == (0, 2) and view.addresses_verified_at and not view.hints
+    assert world.fleet.user("Bob").addresses_verified_at is None
+    world.fleet.update_user(alice.id, {"max_unique_ips": "1"})
+    world.fleet.set_settings({"max_unique_ips": "3"})
+    assert (world.limit("Alice"), world.limit("Bob")) == (1, 3)
+    world.fleet.update_user(bob.id, {"max_unique_ips": "none"})
+    world.fleet.update_user(alice.id, {"max_unique_ips": "none"})
+    assert (world.limit("Alice"), world.limit("Bob")) == (0, 0)
+    assert world.fleet.user("Alice").addresses_verified_at is None
+    assert box.run_id == start and not world.fleet.ledger.device_limits.all()
+    told = [event.action for event in world.fleet.events(subject="Alice")]
+    assert [code for code in told if code.startswith("addresses.")] == [
+        "addresses.unlimited", "addresses.limited", "addresses.limited"]
+
+
+def test_it_is_read_again_after_a_while_and_what_was_refused_is_counted_with_the_rest(world: World):
+    alice = world.fleet.add_user("Alice", max_unique_ips="2")
+    name = f"mtg-proxy-{alice.port}"
+    world.machine.connect(name, "192.0.2.1", "2001:db8:1:2::/64", refused=5)
+    world.tick()
+    assert world.fleet.user("Alice").addresses == 0, "it was read a moment ago"
+    world.tick(60)
+    assert world.fleet.user("Alice").addresses == 2
+    world.tick()
+    world.machine.connect(name, "192.0.2.1", refused=2)
+    world.tick(60)
+    world.tick()
+    (bad,) = world.fleet.status().bad
+    assert (bad.engine, bad.day, world.fleet.user("Alice").addresses) == ("mtg", 7, 1)
+
+
+@pytest.mark.parametrize("end", ["crash", "stop and start", "image"])
+def test_a_start_that_nobody_here_made_has_its_limit_again_at_the_next_tick(world: World, end: str):
+    alice = world.fleet.add_user("Alice", max_unique_ips="2")
+    name = f"mtg-proxy-{alice.port}"
+    if end == "crash":
+        world.machine.crash(name)
+    elif end == "stop and start":
+        world.fleet.runtime.stop(name)
+        world.fleet.runtime.start(name)
+    else:
+        world.fleet.set_settings({"proxy_image": "another"})
+    world.tick()
+    assert world.limit("Alice") == 2
+    assert [e.action for e in world.fleet.events(subject="Alice")].count("addresses.limited") == 1, "nothing new"
+
+
+def test_a_panel_that_is_started_again_asks_for_none_that_was_read_a_moment_ago(world: World):
+    for name in ("Alice", "Bob", "Carl"):
+        world.fleet.add_user(name, max_unique_ips="2")
+    world.machine.calls.clear()
+    world.fleet = world.open()
+    world.tick(10)
+    assert not world.helpers() and not world.helpers("limit_devices")
+    world.fleet.update_user("Bob", {"max_unique_ips": "none"})
+    assert (world.limit("Alice"), world.limit("Bob")) == (2, 0)
+
+
+def test_of_many_a_few_are_read_again_in_a_pass_and_the_one_longest_ago_first(world: World):
+    """Each takes Docker a helper: two hundred at once would hold up the counting for half a minute."""
+    for name in ("Alice", "Bob", "Carl", "Dora", "Emil", "Fred"):
+        world.fleet.add_user(name, max_unique_ips="2")
+    world.machine.calls.clear()
+    world.tick(61)
+    assert len(world.helpers()) == 4
+    world.tick(1)
+    assert sorted(world.helpers()) == sorted(world.machine.boxes)
+
+
+def test_after_a_start_of_the_server_the_limits_of_many_are_put_on_some_at_a_time(world: World, monkeypatch):
+    monkeypatch.setattr("app.control.device_limits.PUT_ON_AT_ONCE", 2)
+    for name in ("Alice", "Bob", "Carl"):
+        world.fleet.add_user(name, max_unique_ips="2")
+    for name in world.machine.boxes:
+        world.fleet.runtime.stop(name)
+        world.fleet.runtime.start(name)
+    world.tick(1)
+    assert sorted(world.limit(name) for name in ("Alice", "Bob", "Carl")) == [0, 2, 2]
+    world.tick(1)
+    assert [world.limit(name) for name in ("Alice", "Bob", "Carl")] == [2, 2, 2]
+
+
+def test_a_limit_that_somebody_changed_by_hand_is_put_on_again(world: World):
+    alice = world.fleet.add_user("Alice", max_unique_ips="2")
+    world.machine.boxes[f"mtg-proxy-{alice.port}"].most = 0
+    world.tick(61)
+    assert world.limit("Alice") == 2
+
+
+def test_where_the_kernel_can_not_the_user_runs_on_and_it_is_said_that_the_limit_is_not_kept(world: World):
+    alice = world.fleet.add_user("Alice")
+    name = f"mtg-proxy-{alice.port}"
+    world.machine.fail("limit_devices", name, "the kernel knows no nftables")
+    world.fleet.update_user(alice.id, {"max_unique_ips": "2"})
+    for _ in range(3):
+        view = world.fleet.user("Alice")
+        assert view.state == "running" and "no nftables" in view.reason and view.addresses_verified_at is None
+        assert any("no nftables" in problem for problem in world.fleet.status().problems)
+        world.tick(1)
+    asked = len(world.helpers("limit_devices"))
+    assert asked < 5, "what has failed is left alone for a while"
+    world.machine.fail("limit_devices", name, "")
+    world.tick(301)
+    view = world.fleet.user("Alice")
+    assert world.limit("Alice") == 2 and view.reason == "" and view.addresses_verified_at
+
+
+def test_a_disk_that_takes_no_writes_is_no_reason_to_ask_for_all_of_them_in_each_pass(world: World, monkeypatch):
+    world.fleet.add_user("Alice", max_unique_ips="2")
+    world.fleet.ledger.device_limits.forget({f"mtg-proxy-{world.fleet.user('Alice').port}"})
+    monkeypatch.setattr(world.fleet.ledger.device_limits, "note", lambda kept: None)
+    world.machine.calls.clear()
+    world.tick()
+    assert not world.helpers() and not world.helpers("limit_devices")
+
+
+def test_on_port_443_it_is_verified_by_what_nginx_tells_and_said_where_nginx_can_not(world: World):
+    alice = world.fleet.add_user("Alice", max_unique_ips="2")
+    world.fleet.set_settings({"port_443_mode": "true"})
+    assert world.limit("Alice") == 0, "the kernel sees nginx only"
+    world.edge.clients[alice.domain], world.edge.refused[alice.domain] = ("192.0.2.1",), 3
+    world.tick()
+    world.tick()
+    view = world.fleet.user("Alice")
+    assert view.addresses == 1 and view.addresses_verified_at and not view.hints
+    assert [(bad.engine, bad.day) for bad in world.fleet.status().bad] == [("mtg", 3)]
+    world.edge.keeps_limits = False
+    world.tick()
+    view = world.fleet.user("Alice")
+    assert view.addresses_verified_at is None and [h.code for h in view.hints] == ["engine.no_address_limit_443"]
+    world.edge.keeps_limits = True
+    world.fleet.set_settings({"port_443_mode": "false"})
+    assert world.limit("Alice") == 2 and world.fleet.user("Alice").addresses_verified_at
+
+
+def test_mtg_as_a_local_process_has_the_limit_in_vain_and_it_is_said(tmp_path: Path):
+    fleet = Fleet(tmp_path, MemoryRuntime(Machine()), Mtg("/bin/true"))
+    fleet.set_settings({"server_ip": "203.0.113.7"})
+    fleet.add_user("Alice", max_unique_ips="2")
+    assert [hint.code for hint in fleet.user("Alice").hints] == ["engine.no_address_limit"]
+    assert not [name for name in fleet.runtime.machine.calls if name[0] == "limit_devices"]

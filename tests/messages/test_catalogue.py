@@ -40,6 +40,8 @@ OF_OTHERS = {
     "config/passwords.py": ("password passwort ",),
     "edge/nginx/render.py": ("# ",),
     "edge/nginx/timing.py": ("Timing of this installation",),
+    "runtimes/docker/doorkeeper.py": ("nft ", "meta nfproto ", "set waiting ", "type filter ", "tcp ", "ct ", "reject ",
+                                      "counter name ", "add @waiting "),
     "runtimes/docker/shaper.py": ("tc ", "ip link ", "if ip link ", "root tbf ", "{} {} u32 "),
 }
 

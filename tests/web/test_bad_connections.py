@@ -46,7 +46,7 @@ def test_each_reason_has_its_cause_and_what_to_do(admin: Visitor, fleet: Fleet) 
 
 def test_what_the_limit_on_addresses_refused_is_told_with_the_rest(admin: Visitor, fleet: Fleet) -> None:
     turned_away(fleet, "builtin", unique_ips=2)
-    assert "one address more than the link may be used from" in text(admin.get("/").text)
+    assert "one address more than its link may be used from" in text(admin.get("/").text)
 
 
 def test_what_an_engine_told_that_is_no_longer_here_is_left_out(admin: Visitor, fleet: Fleet) -> None:

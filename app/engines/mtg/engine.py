@@ -7,7 +7,16 @@ import shutil
 from dataclasses import replace
 
 from app.config.model import Config, User
-from app.engines.base import NO_INGRESS, NOBODY, Capabilities, Counters, EngineRefusal, IngressSpec, OneEach
+from app.engines.base import (
+    NO_INGRESS,
+    NOBODY,
+    RUNTIME,
+    Capabilities,
+    Counters,
+    EngineRefusal,
+    IngressSpec,
+    OneEach,
+)
 from app.engines.mtg import timing as mtgtiming
 from app.engines.mtg.config_file import METRICS_PATH, REPLAYS, render_config, unhashed
 from app.engines.mtg.metrics import read_counters
@@ -19,7 +28,8 @@ from app.runtimes.base import IMAGE_FOLDER, NAME_PREFIX, Place, Workload
 TRUSTED = "ca.pem"
 
 #: mtg 2 can't advertise; and its list of attackers holds private ranges.
-CAPABILITIES = Capabilities(frozenset({FAKETLS}), ignores=("proxy_tag",), cautions=("proxy_blocklist",))
+CAPABILITIES = Capabilities(frozenset({FAKETLS}), devices=RUNTIME, ignores=("proxy_tag",),
+                            cautions=("proxy_blocklist",))
 
 
 def find_mtg() -> str | None:
@@ -32,7 +42,7 @@ class Mtg(OneEach):
     """Serves FakeTLS secrets only. binary: path of the program, by default what find_mtg() finds."""
 
     name = "mtg"
-    capabilities = replace(CAPABILITIES, speed=NOBODY)
+    capabilities = replace(CAPABILITIES, speed=NOBODY, devices=NOBODY)
 
     def __init__(self, binary: str | None = None) -> None:
         self.binary = binary or find_mtg()

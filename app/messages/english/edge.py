@@ -84,6 +84,9 @@ TEMPLATES = {
     "engine.no_address_limit":
         "the limit of {limit} {limit:address|addresses} at a time has no effect, as {engine} can't limit them; the "
         "built-in engine and telemt can",
+    "engine.no_address_limit_443":
+        "the limit of {limit} {limit:address|addresses} at a time has no effect on port 443, as nginx does not say "
+        "that it keeps it; with the built-in engine and telemt it has",
     "move.waiting": "is to be served by {engine}; until that is proven to work, {now} goes on",
     "move.not_proven": "stays with {now}, as the link does not work with {engine}: {reason}",
     "move.taken_back": "stays with {now}, as {engine} could not take over: {reason}",

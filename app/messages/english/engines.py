@@ -21,7 +21,7 @@ TEMPLATES = {
     "bad.no_tls.do": "Give the user the link that the panel shows.",
     "bad.noise": "Neither TLS nor MTProto: a scanner",
     "bad.noise.do": "Nothing.",
-    "bad.too_many_addresses": "The right key, from one address more than the link may be used from",
+    "bad.too_many_addresses": "A connection from one address more than its link may be used from",
     "bad.too_many_addresses.do":
         "Nothing, if the link was passed on. Else raise the limit of that user: the logs tell whose proxy refuses.",
     "bad.other": "Anything else ({reason})",
