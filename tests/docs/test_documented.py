@@ -10,6 +10,7 @@ import pytest
 
 from app.cli.__main__ import cli
 from app.config import model
+from app.engines.figures import MEASURED
 from app.rules.users import CHANGEABLE
 from tests.support.documents import LANGUAGES, ROOT, named, pages
 
@@ -138,3 +139,12 @@ class TestEachLanguageNames:
 
 def test_every_key_of_user_set_is_in_its_help() -> None:
     assert not [key for key in CHANGEABLE if not named(key, CLI["user set"].help or "")]
+
+
+@pytest.mark.parametrize("page", ["docs/engine.md", "docs/ru/engine.md"])
+def test_the_engines_cost_what_the_settings_page_says(page: str) -> None:
+    text = (ROOT / page).read_text().replace("\u00a0", " ")
+    for figures in MEASURED.values():
+        assert f" {figures.key_share} |" in text
+        for number in (figures.download, figures.upload, *figures.memory.values()):
+            assert f"| {number:,} " in text or f"| {number} " in text, number

@@ -8,9 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from app import create_app
 from app.certificates.certbot import CertificateFailure
 from app.checks.tls import check_all
 from app.config.model import SETTINGS
+from app.engines.base import by_name
+from app.engines.builtin import Builtin
+from app.engines.telemt.engine import Telemt
 from app.messages import text as told
 from app.web.pages.settings import NAMES
 from tests.support.cover import Cover
@@ -18,7 +22,7 @@ from tests.support.fleet import Fleet
 from tests.support.memory_runtime import MemoryRuntime
 from tests.web.behind_nginx import fleet_behind_nginx
 from tests.web.html import read, text
-from tests.web.visitor import Visitor
+from tests.web.visitor import NAME, PASSWORD, Visitor
 
 OWN = {"sni_mode": "own", "sni_base_domain": "example.org"}
 POOL = "\n".join(f"www.site{number}.example" for number in range(3))
@@ -399,3 +403,19 @@ def test_a_new_release_is_shown_where_the_host_tells_of_it_and_asked_for_by_a_bu
     assert "begins within seconds" in page and "Update to" not in page
     assert (fleet.data_dir / "update.wanted").read_text() == "v2 <b>"
     assert any((e.actor, e.action) == ("admin:ada", "update.requested") for e in fleet.events())
+
+
+def test_the_engines_that_can_serve_here_are_compared_with_what_they_cost_beside_the_choice(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path / "engines", MemoryRuntime(), by_name(Telemt("/usr/bin/telemt"), Builtin()))
+    fleet.create_admin(NAME, PASSWORD, sudo=True)
+    admin = Visitor(create_app(fleet).test_client())
+    admin.login()
+    cells = [e for e in read(admin.get("/settings").get_data(as_text=True))
+             if e.tag in ("th", "td") and "table" in e.inside]
+    table = [[cell.text for cell in cells[at:at + 3]] for at in range(0, len(cells), 3)]
+    assert table[0] == ["", "telemt", "built-in"]
+    told = {title: rest for title, *rest in table}
+    assert told["Memory, 200 users"] == ["17 MB", "3,322 MB"]
+    assert told["If it fails"] == ["all of its users", "one user"]
+    assert told["A change of one user"] == ["restarts nothing", "restarts their proxy"]
+    assert told["Secrets"] == ["ee", "ee, dd, plain"]

@@ -15,14 +15,20 @@ from app.config.model import Config
 from app.control import backups, views
 from app.control.errors import Refused
 from app.control.views import changed_links
+from app.engines.base import NOBODY, Engine
+from app.engines.figures import MEASURED
 from app.lib.version import version
 from app.messages import sentence
 from app.messages.english.fields import FIELDS
+from app.mtproto.secret import FAKETLS, PADDED, PLAIN
 from app.web.context import actor, current_admin, the_config, the_system
 from app.web.forms import PLACED, SETTING_FIELDS, SettingsForm
 from app.web.outcomes import failures
 
 blueprint = Blueprint("settings", __name__, url_prefix="/settings")
+
+#: How the secret in a link begins, by its kind.
+_BEGINS = {FAKETLS: "ee", PADDED: "dd", PLAIN: "plain"}
 
 #: Seconds that a person waits for certificates; they are asked for in any case.
 PATIENCE = 40.0
@@ -30,7 +36,9 @@ PATIENCE = 40.0
 #: What the page offers; the other settings are on the command line.
 NAMES = tuple(spec.key for spec in SETTING_FIELDS)
 SWITCHES = frozenset(spec.key for spec in SETTING_FIELDS if spec.kind == "switch")
-FURTHER = tuple(spec for spec in SETTING_FIELDS if spec.key not in PLACED)
+#: Of the engine, and the other ones without a place of their own in the templates.
+OF_ENGINE = tuple(spec for spec in SETTING_FIELDS if spec.key in ("engine", "move_changes_links", "shared_port"))
+FURTHER = tuple(spec for spec in SETTING_FIELDS if spec.key not in PLACED and spec not in OF_ENGINE)
 
 
 @blueprint.before_request
@@ -181,5 +189,24 @@ def _page(form: SettingsForm, reached: list[TlsCheck] | None = None,
                            version=version(), updates=updates.told(system.data_dir),
                            server_note=status.server_note, users=len(status.users),
                            certificates=views.certificates(system), reached=reached, renewed=renewed, further=FURTHER,
-                           backups=backups.listed(system.data_dir),
-                           hints={spec.key: FIELDS[f"setting.{spec.key}"].hint for spec in FURTHER})
+                           backups=backups.listed(system.data_dir), of_engine=OF_ENGINE,
+                           compared=_compared(system.engines),
+                           hints={spec.key: FIELDS[f"setting.{spec.key}"].hint for spec in (*OF_ENGINE, *FURTHER)})
+
+
+def _compared(engines: Mapping[str, Engine]) -> list[list[str]]:
+    """What the engines that can serve here do and cost: a header, and a row for each fact, one cell an engine."""
+    here = [(engine.capabilities, MEASURED[name]) for name, engine in engines.items() if name in MEASURED]
+    rows = {
+        "Key exchange": [figures.key_share for _, figures in here],
+        "One download": [f"{figures.download:,} Mbit/s" for _, figures in here],
+        "One upload": [f"{figures.upload:,} Mbit/s" for _, figures in here],
+        **{f"Memory, {count} user{'s' if count > 1 else ''}": [f"{figures.memory[count]:,} MB" for _, figures in here]
+           for count in (1, 50, 200)},
+        "A change of one user": ["restarts their proxy" if can.restarts else "restarts nothing" for can, _ in here],
+        "If it fails": ["all of its users" if can.shared else "one user" for can, _ in here],
+        "Speed limit": ["yes" if can.speed != NOBODY else "no" for can, _ in here],
+        "Address limit": ["yes" if can.devices != NOBODY else "no" for can, _ in here],
+        "Secrets": [", ".join(_BEGINS[kind] for kind in sorted(can.secrets)) for can, _ in here],
+    }
+    return [["", *(name for name in engines if name in MEASURED)], *([title, *cells] for title, cells in rows.items())]
