@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -106,7 +107,7 @@ class Metrics:
 
 
 async def serve_metrics(host: str, port: int, path: str, text: Callable[[], str]) -> asyncio.Server:
-    """Answer GET and HEAD of `path` with text(). Raises OSError if the address can't be bound."""
+    """Answer GET and HEAD of `path` with text(); [::] takes IPv4 too. Raises OSError if the address can't be bound."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -117,7 +118,9 @@ async def serve_metrics(host: str, port: int, path: str, text: Callable[[], str]
         finally:
             writer.close()
 
-    return await asyncio.start_server(handle, host, port, limit=8192)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.create_server((host, port), family=family, dualstack_ipv6=host == "::")
+    return await asyncio.start_server(handle, sock=sock, limit=8192)
 
 
 async def _answer(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.builtin.metrics import Metrics
+from app.builtin.metrics import Metrics, serve_metrics
 from app.builtin.proxyprotocol import ProxyHeader, ProxyHeaderError, make_header, read_header
 from app.builtin.ratelimit import BURST_SECONDS, Bucket, Limits, RateLimiter
 
@@ -107,3 +109,21 @@ def test_the_metrics_text_is_prometheus_text_with_mtgs_names() -> None:
         assert samples[("mtg_client_connections", (("ip_family", family),))] == 0
     assert samples[("builtin_rate_limit_bits_per_second", (("scope", "connection"),))] == 5
     assert samples[("builtin_rate_limit_bits_per_second", (("scope", "total"),))] == 6
+
+
+@pytest.mark.parametrize("asked", [("127.0.0.1", "::"), ("::1", "::"), ("127.0.0.1", "0.0.0.0"), ("::1", "::1")])
+def test_the_metrics_are_served_by_ipv4_and_ipv6_where_all_addresses_are_meant(asked: tuple[str, str]) -> None:
+    """In a network of Docker's that has IPv6, the panel asks by IPv4."""
+    host, bound = asked
+
+    async def answer() -> bytes:
+        server = await serve_metrics(bound, 0, "/", lambda: "one 1\n")
+        async with server:
+            reader, writer = await asyncio.open_connection(host, server.sockets[0].getsockname()[1])
+            writer.write(b"GET / HTTP/1.0\r\n\r\n")
+            try:
+                return await reader.read()
+            finally:
+                writer.close()
+
+    assert b"one 1" in asyncio.run(answer())
