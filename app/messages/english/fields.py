@@ -178,8 +178,8 @@ FIELDS: dict[str, Words] = {
                            "Blocked, they can't connect until the traffic is reset or the limit raised.",
                            "throttle or block (default: the setting).", "WHAT"),
     "user.max_unique_ips": Words(
-        "Addresses at a time", "A number, or the word none. Empty or 0: the default, {ips_of_all}. A device at "
-                               "home and one on the road are two. mtg can't limit them.",
+        "Address limit", "From how many addresses the link may be used at a time: a number, or the word none. Empty or "
+                         "0: the default, {ips_of_all}. A device at home and one on the road are two.",
         "Addresses that may use the link at a time, or none (default: the setting).", "N"),
     "user.reset_cycle": Words(
         "Reset traffic", "At midnight of the server's clock ({zone}). A shorter month is reset on its last day.",
@@ -236,8 +236,7 @@ FIELDS: dict[str, Words] = {
         "Move users even if their link changes", "Without port 443 a user of telemt has another port, and so another "
                                                  "link, which has to be sent."),
     "setting.max_unique_ips": Words(
-        "Addresses at a time", "From how many addresses each link may be used at a time. 0: any number. mtg can't "
-                               "limit them."),
+        "Address limit", "From how many addresses each link may be used at a time. 0: any number."),
 }
 
 
