@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import random
 import socket
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from statistics import median
 
 import pytest
 from docker import APIClient
@@ -135,6 +138,61 @@ def test_who_comes_back_at_once_is_never_refused_however_full_it_is(lab, own_add
         with socket.create_connection(door.host, timeout=30, source_address=(leaves, 0)):
             time.sleep(random.random() / 20 if number % 2 else 0)
     assert door.seen()[0] == stays and lab.runtime.devices(door.name).refused == 0
+
+
+@pytest.mark.parametrize("place", ["with", "without"])
+def test_two_hundred_connections_a_second_from_one_address_slow_nobody_else(lab, own_addresses, place):
+    """Whether the address has a place or is refused; beside another user, and beside the same one."""
+    door, bob = Door(lab, "Alice", 2), Door(lab, "Bob", 2)
+    held = [door.comes(address) for address in own_addresses[:2]]
+    streams = [held[0], bob.comes(own_addresses[0])]
+    source, (host, port) = own_addresses[1 if place == "with" else 2], door.host
+
+    def echo() -> list[float]:
+        """The median of each stream, in ms."""
+        return [median(door.clients.do(stream.req_pq()) for _ in range(50)) for stream in streams[:1]] + [
+            median(bob.clients.do(stream.req_pq()) for _ in range(50)) for stream in streams[1:]]
+
+    def ratio() -> float:
+        alone = echo()
+        with flood(host, port, source, per_second=200) as tried:
+            time.sleep(1)
+            beside = echo()
+        assert len(tried) > 20
+        return max(there / before for there, before in zip(beside, alone, strict=True))
+
+    ratios = [ratio()]
+    while ratios[-1] > 3 and len(ratios) < 5:  # a machine that is busy with other things spoils a measurement
+        ratios.append(ratio())
+    assert ratios[-1] <= 3, ratios
+
+
+@contextmanager
+def flood(host: str, port: int, source: str, per_second: int) -> Iterator[list[int]]:
+    """So many connections that are begun and closed; how each began, as errno."""
+    tried: list[int] = []
+    end = threading.Event()
+
+    def knock() -> None:
+        knocking: list[socket.socket] = []
+        while not end.wait(1 / per_second):
+            sock = socket.socket()
+            sock.setblocking(False)
+            sock.bind((source, 0))
+            tried.append(sock.connect_ex((host, port)))
+            knocking.append(sock)
+            if len(knocking) > per_second // 2:
+                knocking.pop(0).close()
+        for sock in knocking:
+            sock.close()
+
+    thread = threading.Thread(target=knock)
+    thread.start()
+    try:
+        yield tried
+    finally:
+        end.set()
+        thread.join()
 
 
 def test_another_limit_holds_for_who_is_connected_and_one_that_is_lifted_for_nobody(lab, own_addresses):
