@@ -21,8 +21,8 @@ CLIENTS, METRICS, API = 3128, 3129, 3130
 
 #: nginx, for Docker's health check.
 NGINX_HEALTH = 8081
-#: nginx, for the panel: which configuration is served.
-NGINX_VERSION = 8082
+#: nginx, for the panel: which configuration is served, and who uses the links that have a limit on addresses.
+NGINX_VERSION, NGINX_DEVICES = 8082, 8083
 #: nginx, for the proxies: the cover site that they pass strangers on to, and the file that mtg learns its pace from.
 COVER, TIMING = 8444, 8445
 #: nginx, for itself: the panel by HTTPS, and where connections to port 443 are turned away, with TLS or without a word.

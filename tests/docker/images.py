@@ -249,6 +249,11 @@ def ensure_nginx() -> str:
     return build("nginx", (BASES / "nginx.Dockerfile").read_text(), {}, {"BASE": ensure_base()})
 
 
+def ensure_newer_nginx() -> str:
+    """Stands in for nginx:1.30 where that is not what Debian 12 has: it can keep limits on addresses."""
+    return build("nginx-newer", (BASES / "nginx-newer.Dockerfile").read_text(), {}, {"BASE": ensure_base()})
+
+
 def ensure_certbot() -> str:
     """Stands in for certbot/certbot."""
     version = re.search(r"certbot/certbot:v([\d.]+)", (ROOT / "docker-compose.yml").read_text())[1]

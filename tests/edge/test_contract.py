@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
 from app.config.model import Config
 from app.edge.base import Edge, EdgeConfig, EdgeFailure, EdgeUnavailable
+from app.runtimes.base import Devices
 from tests.support import edge_lab
 from tests.support.memory_edge import MemoryEdge
 
@@ -29,7 +30,7 @@ class Subject:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[edge_lab.Lab]:
-    with edge_lab.lab(tmp_path_factory.mktemp("contract") / "nginx") as lab:
+    with edge_lab.lab(tmp_path_factory.mktemp("contract") / "nginx", newer=True) as lab:
         lab.nginx.apply(EdgeConfig())
         yield lab
 
@@ -87,6 +88,17 @@ def test_an_nginx_that_is_away_is_said_and_gets_what_it_missed_when_it_is_back(s
     subject.back()
     assert subject.edge.apply(BOB) is True
     assert subject.edge.apply(BOB) is False
+
+
+def test_limits_on_addresses_are_read_back_while_they_are_served(subject: Subject):
+    limited = replace(BOB, device_limits={"alice.pool.test": 3, "gone.pool.test": 2})
+    assert subject.edge.apply(limited) is True and subject.edge.apply(limited) is False
+    assert subject.edge.devices() == {"alice.pool.test": Devices(3, 0, 0)}
+    subject.leave()
+    with pytest.raises(EdgeUnavailable):
+        subject.edge.devices()
+    subject.back()
+    assert subject.edge.apply(BOB) is True and subject.edge.devices() == {}
 
 
 def test_the_engines_are_told_the_same_whether_nginx_runs_or_not(subject: Subject):

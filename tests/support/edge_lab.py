@@ -46,7 +46,7 @@ class Lab:
     """A running nginx. folder: data/nginx. ip: its address in `network`; gateway: this machine's.
 
     nginx: what a panel that listens at "{gateway}:{panel_port}" would use. front: the first three numbers of
-    the panel's network, from which clients come, "" where all is in one network.
+    the panel's network, from which clients come, "" where all is in one network. newer: an nginx of Debian 13.
     """
 
     api: APIClient
@@ -57,6 +57,7 @@ class Lab:
     challenge: Path
     nginx: Nginx
     front: str = ""
+    newer: bool = False
     container: str = ""
     ports: dict[int, int] = field(default_factory=dict)
 
@@ -145,7 +146,8 @@ class Lab:
         door = f"{self.front}.254" if self.front else "0.0.0.0"
         start = f"echo 'listen {door}:8080 default_server;' >/run/door.conf && exec nginx -g 'daemon off;'"
         made = self.api.create_container(
-            images.ensure_nginx(), ["sh", "-c", start], name=f"{self.name}-nginx",
+            images.ensure_newer_nginx() if self.newer else images.ensure_nginx(),
+            ["sh", "-c", start], name=f"{self.name}-nginx",
             labels={ROLE: "nginx", LABEL: self.name}, ports=list(PUBLISHED), host_config=host,
             networking_config=self.api.create_networking_config({self.network: endpoint}))["Id"]
         if self.front:
@@ -155,10 +157,11 @@ class Lab:
 
 @contextlib.contextmanager
 def lab(folder: Path, network: str = "", panel_port: int = 8080, start: bool = True,
-        apart: bool = False) -> Iterator[Lab]:
+        apart: bool = False, newer: bool = False) -> Iterator[Lab]:
     """nginx with `folder` as data/nginx. network: the name of the network that is made ("": one by itself).
 
-    apart: with a network of its own for the panel and the clients, as docker-compose.yml has it."""
+    apart: with a network of its own for the panel and the clients, as docker-compose.yml has it. newer: with an nginx
+    that can keep limits on addresses."""
     engine_or_skip()
     name = f"edge-{secrets.token_hex(4)}"
     network = network or f"mtproto-{name}"
@@ -176,7 +179,7 @@ def lab(folder: Path, network: str = "", panel_port: int = 8080, start: bool = T
         unhurried(service._engine)
         nginx = Nginx(folder, service, f"{prefix}.254", panel=f"{front or prefix}.1:{panel_port}",
                       proxies=f"{prefix}.0/24" if apart else "", panel_side=f"{front}.254" if apart else "")
-        made = Lab(api, name, network, prefix, folder, challenge, nginx, front)
+        made = Lab(api, name, network, prefix, folder, challenge, nginx, front, newer)
         if start:
             made.start()
         yield made

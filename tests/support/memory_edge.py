@@ -7,6 +7,7 @@ from pathlib import Path
 
 from app.config.model import Config
 from app.edge.base import EdgeConfig, EdgeFailure, EdgeUnavailable
+from app.edge.nginx.devices import limits
 from app.edge.nginx.edge import front
 from app.edge.nginx.render import RenderContext, render
 from app.edge.nginx.timing import Material
@@ -37,7 +38,7 @@ class MemoryEdge:
 
     def apply(self, site: EdgeConfig) -> bool:
         files = render(site, RenderContext())
-        told = (files["version"], dict(site.device_limits))
+        told = (files["version"], limits(site))
         if told == self._told and not self.gone:
             return False
         if self.gone:
@@ -62,7 +63,7 @@ class MemoryEdge:
             return {}
         return {domain: Devices(limit, len(self.clients.get(domain, ())), self.refused.get(domain, 0),
                                 self.clients.get(domain, ()))
-                for domain, limit in self.site.device_limits.items()}
+                for domain, limit in limits(self.site).items()}
 
     def front(self, config: Config, domain: str) -> IngressSpec:
         return front(config, domain, self.ip, self._material)

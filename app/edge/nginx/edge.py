@@ -7,6 +7,7 @@ import http.client
 import ipaddress
 import os
 import secrets
+import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +18,8 @@ import certifi
 
 from app.config.model import Config
 from app.edge.base import EdgeConfig, EdgeFailure, EdgeUnavailable
-from app.edge.nginx import cover, timing
+from app.edge.nginx import abilities, cover, devices, timing
+from app.edge.nginx.abilities import Abilities
 from app.edge.nginx.folder import Folder
 from app.edge.nginx.nginx_errors import refusal
 from app.edge.nginx.render import MOUNTED, RenderContext, render
@@ -74,14 +76,16 @@ class Nginx:
         self.service = service
         self._panel = panel
         self._public_port = public_port
+        #: What the nginx of this container can do.
+        self._asked: tuple[str, Abilities] = ("", Abilities())
 
     def apply(self, site: EdgeConfig) -> bool:
         with _failures(), self.folder.lock():
             self.folder.prepare()
-            files = render(site, self._around(site))
+            can = self._can(self.service.find())
+            files = render(site, self._around(site, can))
             version, current = files["version"].decode(), self.folder.target("current")
             whole = self.folder.holds(current, files)
-            self.service.find()
             served = self.served(5.0)  # patient: a slow answer would cost a reload that nobody needs
             if served and current.partition("-")[0] == served and self.folder.target("served") != current:
                 # An apply was cut off before it noted this; a failure must not lead back past it.
@@ -121,12 +125,33 @@ class Nginx:
         return int(printed) // 2 if code == 0 and printed.strip().isdigit() else 0
 
     def devices(self) -> Mapping[str, Devices]:
-        return {}
+        with _failures():
+            served = self.folder.target("served")
+            tree = self.folder.versions / served
+            if not served or not (tree / devices.LIMITS).exists():
+                return {}
+            return devices.read(self._told(), tree)
+
+    def _told(self) -> bytes:
+        """What nginx says of who uses the links that have a limit. Raises EdgeUnavailable."""
+        answer = b""
+        try:
+            with socket.create_connection((self.panel_side or self.ip, portmap.NGINX_DEVICES), 5.0) as stream:
+                while len(answer) < devices.MOST_BYTES and (part := stream.recv(65536)):
+                    answer += part
+        except OSError as error:
+            raise EdgeUnavailable("nginx.unreachable", reason=error.strerror or str(error)) from error
+        return answer
+
+    def _can(self, container: str) -> Abilities:
+        if self._asked[0] != container:
+            self._asked = container, abilities.ask(self.service)
+        return self._asked[1]
 
     def _timing(self) -> timing.Material:
         return timing.material(self.folder.path / "timing", self.ip)
 
-    def _around(self, site: EdgeConfig) -> RenderContext:
+    def _around(self, site: EdgeConfig, can: Abilities) -> RenderContext:
         seed, material = self._seed(), self._timing()
         root = f"{MOUNTED}/{material.root.relative_to(self.folder.path).as_posix()}"
         return RenderContext(
@@ -134,7 +159,7 @@ class Nginx:
             ipv6=_ipv6(), cover=cover.files(seed), custom=self.folder.custom(),
             trusted=_trusted() if site.cover_site == "proxy" else b"",
             timing=(material.chain.read_bytes(), material.key.read_bytes(), root),
-            token=hashlib.sha256(b"token " + seed).hexdigest()[:20])
+            token=hashlib.sha256(b"token " + seed).hexdigest()[:20], can=can)
 
     def _seed(self) -> bytes:
         """Random bytes of this installation, made once: its built-in cover site is like no other's."""

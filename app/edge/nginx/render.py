@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -14,6 +15,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app.edge.base import Certificate, EdgeConfig, EdgeFailure
+from app.edge.nginx import devices
+from app.edge.nginx.abilities import Abilities
 from app.lib import portmap
 from app.mtproto.secret import SecretError, valid_domain
 
@@ -40,7 +43,7 @@ class RenderContext:
     ipv6: whether nginx can listen on IPv6. cover: the files of the built-in cover site. custom: the
     operator's own *.conf files. trusted: PEM of the authorities that a cover_url is checked by.
     timing: chain and key (PEM) and the folder, as nginx sees it, of the server that mtg learns from.
-    token: letters and digits that mark this installation's own requests.
+    token: letters and digits that mark this installation's own requests. can: what this nginx can do.
     """
 
     panel: str = f"panel:{portmap.PANEL}"
@@ -53,6 +56,7 @@ class RenderContext:
     trusted: bytes = b""
     timing: tuple[bytes, bytes, str] | None = field(default=None, repr=False)
     token: str = "edge"
+    can: Abilities = field(default_factory=Abilities)
 
 
 @dataclass(frozen=True)
@@ -78,10 +82,18 @@ def render(site: EdgeConfig, around: RenderContext) -> dict[str, bytes]:
     def text(template: str, **values: object) -> bytes:
         return _templates().get_template(template).render(listen=_listen(around.ipv6), ports=portmap, **values).encode()
 
-    files["main.d/limits.conf"] = text("limits.conf.j2", worker_hours=int(site.nginx_worker_hours))
+    limits = devices.limits(site) if around.can.scripts is not None else {}
+    unknown = _unknown(site, panel, covers)
+    if limits:
+        files[devices.LIMITS] = json.dumps(limits, indent=1).encode()
+        files[devices.SCRIPT] = (TEMPLATES / "devices.js").read_bytes()
+    files["main.d/limits.conf"] = text("limits.conf.j2", worker_hours=int(site.nginx_worker_hours),
+                                       load=around.can.scripts if limits else "")
     files["stream.d/port443.conf"] = text(
-        "stream.conf.j2", unknown=_unknown(site, panel, covers), backends=_backends(site, panel),
-        fence=_fence(around.proxies), share=int(site.nginx_connections_per_address), door=_DOOR if door else "")
+        "stream.conf.j2", unknown=unknown, backends=_backends(site, panel, limits), status=_on(around.status),
+        fence=_fence(around.proxies), share=int(site.nginx_connections_per_address), door=_DOOR if door else "",
+        links=[(name, f"{most} {site.routes[name]} {_COVER if covers and name in site.own_names else unknown}")
+               for name, most in limits.items()], links_id=devices.limits_id(files.get(devices.LIMITS, b"")))
     files["parts/challenge.conf"] = text("challenge.conf.j2")
     files |= _cover_site(site, around, text)
     if around.timing:
@@ -91,7 +103,7 @@ def render(site: EdgeConfig, around: RenderContext) -> dict[str, bytes]:
     values = {
         "panel": panel, "door": door, "path": site.door.path if site.door else "", "covers": covers,
         "panel_upstream": around.panel,
-        "status": f"{around.status}:{portmap.NGINX_VERSION}" if around.status else str(portmap.NGINX_VERSION),
+        "status": _on(around.status), "http2": around.can.http2_on,
         "unknown_sees_cover": site.unknown_sni == "cover",
         "secure_names": ((site.panel_domain,) if panel else ()) + secure,
         "plain_names": tuple(name for name in site.own_names if name not in cover_pairs),
@@ -121,6 +133,11 @@ def _templates() -> Environment:
 def _listen(ipv6: bool) -> Callable[[int], list[str]]:
     """Port -> the addresses of a `listen` for it."""
     return lambda port: [str(port), f"[::]:{port}"] if ipv6 else [str(port)]
+
+
+def _on(address: str) -> str:
+    """What stands before the port of a `listen` at this address, "" for all of them."""
+    return address and f"{address}:"
 
 
 def _fence(proxies: str) -> str:
@@ -201,9 +218,9 @@ def _unknown(site: EdgeConfig, panel: _Secured | None, covers: list[_Secured]) -
     return _REJECT
 
 
-def _backends(site: EdgeConfig, panel: _Secured | None) -> list[tuple[str, str]]:
-    """(name, address) of every name that is known."""
-    known = dict.fromkeys(site.own_names, _COVER) | dict(site.routes)
+def _backends(site: EdgeConfig, panel: _Secured | None, limited: Iterable[str]) -> list[tuple[str, str]]:
+    """(name, address) of every name that is known; of limited ones the script decides."""
+    known = dict.fromkeys(site.own_names, _COVER) | dict(site.routes) | dict.fromkeys(limited, "$edge_entered")
     if site.panel_domain:
         known[site.panel_domain] = _PANEL if panel else _REJECT
     return sorted(known.items())
