@@ -21,11 +21,11 @@ from app.rules.links import UserLink, all_links
 from app.runtimes.base import RUNNING, Devices, Observed, Runtime, RuntimeFailure
 
 #: Seconds after which a limit that was read back is read again, and how many are in one pass: asking Docker takes a
-#: helper container each time.
-READ_AGAIN_AFTER, READ_AGAIN_AT_ONCE = 60.0, 4
+#: helper container each time, and a third of a second of the processor.
+READ_AGAIN_AFTER, READ_AGAIN_AT_ONCE = 60.0, 2
 #: How many limits are put on in one pass, and how many of them at a time: after a start of the whole server, all are to
-#: be, and the next sample of the traffic waits for this.
-PUT_ON_AT_ONCE, WORKERS = 64, 8
+#: be, and the next sample of the traffic waits for this (some six seconds).
+PUT_ON_AT_ONCE, WORKERS = 32, 8
 #: Seconds at most until one that could not be put on is tried again.
 LONGEST_PAUSE = 300.0
 
