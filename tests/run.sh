@@ -110,9 +110,11 @@ check_python() {
 # first, and what uses the Docker engine not all at once.
 STACK='tests/docker/test_compose.py tests/docker/test_images.py'
 INSTALLER='tests/install/test_server.py tests/install/test_server_killed.py tests/install/test_server_refusals.py'
+UPDATE='tests/install/test_update.py tests/install/test_move.py'
 FIRST="tests/docker --ignore=tests/docker/port443 ${STACK//tests/--ignore=tests}
 $INSTALLER
-tests/install ${INSTALLER//tests/--ignore=tests}
+$UPDATE
+tests/install ${INSTALLER//tests/--ignore=tests} ${UPDATE//tests/--ignore=tests}
 $STACK
 tests/web
 tests/docker/port443
