@@ -102,7 +102,8 @@ def _checks(system: System, config: Config) -> users.Checks:
     return users.Checks(
         port_taken=lambda port: _port_taken(system, config, port),
         refuse_domain=lambda config, domain, user: system.port443.refuse_domain(
-            config, domain, user, system.reconciler.now()))
+            config, domain, user, system.reconciler.now()),
+        port_free=lambda port: _port_free(system, config, port))
 
 
 def _port_taken(system: System, config: Config, port: int) -> Problem | None:
@@ -112,3 +113,12 @@ def _port_taken(system: System, config: Config, port: int) -> Problem | None:
         return system.runtime.port_taken(port, config.proxy_bind)
     except RuntimeUnavailable:
         return None  # found out, and told, when the runtime is back and the proxy is started
+
+
+def _port_free(system: System, config: Config, port: int) -> bool:
+    if config.port_443_mode and system.port443.edge:
+        return True
+    try:
+        return system.runtime.port_free(port, config.proxy_bind)
+    except RuntimeUnavailable:
+        return True

@@ -25,7 +25,7 @@ from typing import IO
 from app.lib import private
 from app.lib.filelock import try_flock
 from app.messages.errors import Coded
-from app.runtimes.ports import bind_error, join, own_address
+from app.runtimes.ports import bind_error, is_free, join, own_address
 
 STOP_SECONDS = 20
 
@@ -84,7 +84,7 @@ def listen(bind: str, port: int) -> socket.socket:
         raise PanelError("panel.no_address", "bind", bind=bind) from None
     ip = str(address[0])
     if why := bind_error(join(ip, port)):
-        free = (p for p in (*range(port + 1, 65536), *range(1024, port)) if not bind_error(join(ip, p)))
+        free = (p for p in (*range(port + 1, 65536), *range(1024, port)) if is_free(join(ip, p)))
         if why.code == "port.taken":
             raise PanelError("panel.port_taken", "port", reason=why, free=next(free))
         raise PanelError("panel.unusable", "port", reason=why)

@@ -37,6 +37,11 @@ class EdgeReconciler:
     def __post_init__(self) -> None:
         self.backoff = BackOff(lambda: self.clock(), LONGEST_PAUSE)
 
+    @property
+    def failing(self) -> bool:
+        """Whether it could not be told the last time that it was to be: it leads where it did before."""
+        return NGINX in self.backoff.failures
+
     def reconcile(self, config: Config, wanted: Desired, respect_backoff: bool) -> list[Outcome]:
         """Have it serve this; no outcome if it does already. respect_backoff: as in Reconciler.reconcile."""
         site = self._site(config, wanted)

@@ -15,6 +15,7 @@ from app.control.errors import refusing
 from app.control.outcome import Outcome
 from app.control.port443 import closing
 from app.control.probing import note_try, probe_link
+from app.control.reconcile import GENTLE
 from app.control.served import TRIAL
 from app.control.system import System
 from app.engines.base import EngineRefusal, IngressSpec, engine_name
@@ -27,8 +28,8 @@ from app.rules.limits import blocked, expired
 from app.rules.links import UserLink, link_port, links
 from app.runtimes.base import Place, RuntimeFailure, Workload
 
-#: Users that are moved together, and how many of their trials run at a time.
-AT_ONCE, WORKERS = 50, 8
+#: Users that are moved together.
+AT_ONCE = 50
 
 #: Seconds: the longest pause after moves of one user that failed.
 LONGEST_PAUSE = 3600.0
@@ -55,8 +56,8 @@ class Moving:
         self._backoff = BackOff(lambda: system.reconciler.clock(), LONGEST_PAUSE)
 
     def step(self, respect_backoff: bool = True) -> list[Outcome]:
-        """Move the next ones, AT_ONCE at most; what was done, nothing if somebody else is at it. Takes as long as
-        their trials do. respect_backoff: leave alone for a while who could not be moved. Raises Refused."""
+        """Move the next ones to one engine, AT_ONCE at most; what was done, nothing if somebody else is at it. Takes as
+        long as their trials do. respect_backoff: leave alone for a while who could not be moved. Raises Refused."""
         with FileLock(self._system.data_dir / "move.lock") as lock:
             if not lock.try_take():
                 return []
@@ -74,7 +75,8 @@ class Moving:
         if not able:
             return []
         self._sweep()
-        batch = able[:AT_ONCE]
+        # To one engine at a time: what is told of all changes in one file is told of leavers or of newcomers.
+        batch = [move for move in able if move.to == able[0].to][:AT_ONCE]
         found = self._try_all(batch, config)
         proven = [move for move in batch if not found.get(move.user.id)]
         for move in batch:
@@ -114,7 +116,7 @@ class Moving:
                     continue
                 except (EngineRefusal, RuntimeFailure):
                     pass  # what keeps all of them from being served may be one of them: each is tried alone
-            with ThreadPoolExecutor(WORKERS) as pool:
+            with ThreadPoolExecutor(GENTLE) as pool:
                 for each in pool.map(lambda move: self._try_alone(move, config), theirs):
                     found |= each
         return found

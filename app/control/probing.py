@@ -53,9 +53,10 @@ def probe_link(link: Link, clock: OutsideClock, config: Config) -> float:
     """Milliseconds until Telegram answered through the link. Raises ProbeError.
 
     The time in the handshake is that of other clocks, where it is known or can be asked: by this server's own
-    clock, a proxy on this server is always on time.
+    clock, a proxy on this server is always on time. Where nobody answered a while ago, nobody is asked again for each
+    link.
     """
-    if clock.ahead() is None:
+    if clock.ahead() is None and clock.due:
         clock.look(config)
     ahead = clock.ahead()
     if ahead is None:

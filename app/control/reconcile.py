@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 
 from app.config.model import Config
 from app.control.backoff import BackOff
@@ -21,6 +23,7 @@ from app.control.port443 import Port443, closing
 from app.control.sampling import Sampler, locked
 from app.control.served import standing
 from app.control.throttling import Throttling
+from app.control.turns import Turns, in_turn
 from app.control.updating import Updating
 from app.engines.base import Engine, engine_name
 from app.ledger.ledger import Ledger
@@ -30,6 +33,9 @@ from app.rules.links import UserLink, all_links
 from app.runtimes.base import RUNNING, LegacyContainer, Notice, Observed, Runtime, RuntimeFailure, Workload
 
 WORKERS = 8
+
+#: How many are made at a time beside others that are in use: a program that starts takes a core for itself.
+GENTLE = min(WORKERS, max(2, os.cpu_count() or 2))
 
 #: Whose problems stand among those of the workloads, and are noted and cleared elsewhere.
 BESIDE = frozenset({NGINX, BACKUPS})
@@ -95,13 +101,17 @@ class Reconciler:
             outcomes, links = self._pass(config, respect_backoff=False), all_links(config)
             back: dict[str, Problem] = {}
             for one in outcomes:
-                if one.reason and one.name != NGINX:
+                if one.reason and one.name == NGINX:
+                    # It leads people where it did, so what is there has to go on.
+                    back |= dict.fromkeys(engines, one.reason)
+                elif one.reason:
                     served = self.tried[one.name].links if one.name in self.tried else ()
                     users = {one.user_id, *(link.user.id for link in links if link.id in served)}
                     back |= dict.fromkeys(users & engines.keys(), one.reason)
             if back:
-                self.ledger.placements.place({user: engines[user][0] for user in back})
-                outcomes += self._pass(read(), respect_backoff=False)
+                before = {user: engines[user][0] for user in back}
+                self.ledger.placements.place(before)
+                outcomes += self._pass(read(), respect_backoff=False, back=before)
             return outcomes, back
 
     def serve(self, config: Config) -> None:
@@ -109,10 +119,11 @@ class Reconciler:
         with self._lock():
             self.edge.serve(config, self._desired(config, standing(self.runtime.observe())))
 
-    def _desired(self, config: Config, observed: Collection[Observed] = ()) -> Desired:
+    def _desired(self, config: Config, observed: Collection[Observed] = (),
+                 back: Mapping[str, str] = MappingProxyType({})) -> Desired:
         front = closing(self.port443.front, self.ledger.strangers.closed_covers())
         return desired(config, self.ledger.traffic.totals(), self.now(), self.engines, self.runtime,
-                       front, self.ledger.traffic.last_uses(), self._placed(config, observed))
+                       front, self.ledger.traffic.last_uses(), {**self._placed(config, observed), **back})
 
     def _placed(self, config: Config, observed: Collection[Observed]) -> dict[str, str]:
         """The engine that each user is served by, by user id, as it was noted; before anything was, as is seen."""
@@ -131,11 +142,13 @@ class Reconciler:
         if changed or noted.keys() - now.keys():
             self.ledger.placements.place(changed, noted.keys() - now.keys())
 
-    def _pass(self, config: Config, respect_backoff: bool, renew: Collection[str] = ()) -> list[Outcome]:
+    def _pass(self, config: Config, respect_backoff: bool, renew: Collection[str] = (),
+              back: Mapping[str, str] = MappingProxyType({})) -> list[Outcome]:
+        """back: the engines of those who could not be moved, by user id, whatever is there for them by now."""
         names = {u.id: u.name for u in config.users}
         self._tell(self.runtime.notices(), names)
         observed = standing(self.runtime.observe())
-        wanted = self._desired(config, observed)
+        wanted = self._desired(config, observed, back)
         self.tried = wanted.workloads
         self._note_placed(wanted, {link.id: link for link in all_links(config)})
         actions = plan(wanted.workloads, observed, self.clock() if respect_backoff else float("inf"), wanted.suspended,
@@ -150,16 +163,17 @@ class Reconciler:
         if any(a.workload and a.workload.shared for a in actions):
             with self.ledger.database.best_effort("whose links are served"):
                 self.ledger.traffic.note_links({link.id: link.user.id for link in all_links(config)})
-        if later := _in_turn(actions, wanted):
-            outcomes = self._run_in_turn(later, config, wanted, respect_backoff, observed)
+        if turns := in_turn(actions, wanted, self.runtime.held, back):
+            outcomes = self._run_in_turn(turns, config, wanted, respect_backoff, observed)
         elif self.edge.has_served and actions:
             with ThreadPoolExecutor(1) as beside:
                 # nginx finds a proxy when a client asks for it, so it need not wait until that one runs.
                 served = beside.submit(self.edge.reconcile, config, wanted, respect_backoff)
-                outcomes = self._run_all(actions, config) + served.result()
+                outcomes = self._run_all(actions, config, observed) + served.result()
         else:
             # The first time the proxies wait: mtg learns its timing from nginx when it starts.
-            outcomes = self.edge.reconcile(config, wanted, respect_backoff) + self._run_all(actions, config)
+            outcomes = self.edge.reconcile(config, wanted, respect_backoff)
+            outcomes += self._run_all(actions, config, observed)
         for user in sorted({one.user for one in outcomes
                             if one.ok and one.action == STOP and one.name in wanted.blocked}):
             self.ledger.events.record("panel", "user.blocked", user)
@@ -180,20 +194,21 @@ class Reconciler:
             self.sampler.sample(running)
             return [self._run(Action(STOP, o.name, o.user_id), "") for o in running]
 
-    def _run_in_turn(self, turns: list[list[Action]], config: Config, wanted: Desired,
-                     respect_backoff: bool, observed: list[Observed]) -> list[Outcome]:
-        """Nothing that serves somebody ends before what serves them instead is there; where that fails, it stays."""
-        outcomes: list[Outcome] = []
-        for turn in turns[:-1]:
-            outcomes += self._run_all(turn, config)
-            if not all(one.ok for one in outcomes):
-                return outcomes
-        outcomes += self.edge.reconcile(config, wanted, respect_backoff)
-        ending = {action.name for action in turns[-1]}
-        self.sampler.sample([each for each in observed if each.name in ending and each.state == RUNNING])
-        return outcomes + self._run_all(turns[-1], config)
+    def _run_in_turn(self, turns: Turns, config: Config, wanted: Desired, respect_backoff: bool,
+                     observed: list[Observed]) -> list[Outcome]:
+        """Nothing that serves somebody ends before what serves them instead is there, and nginx leads there; where
+        that fails, it stays."""
+        outcomes = self._run_all(turns.ending, config, observed)
+        begun: list[Outcome] = []
+        for turn in (turns.made, turns.told):
+            begun += self._run_all(turn, config, observed, GENTLE)
+            if not all(one.ok for one in begun):
+                return outcomes + begun
+        outcomes += begun + self.edge.reconcile(config, wanted, respect_backoff)
+        return outcomes if self.edge.failing else outcomes + self._run_all(turns.left, config, observed)
 
-    def _run_all(self, actions: list[Action], config: Config) -> list[Outcome]:
+    def _run_all(self, actions: list[Action], config: Config, observed: Collection[Observed] = (),
+                 workers: int = WORKERS) -> list[Outcome]:
         """All actions in parallel - but those that take a port over from an older installation, which
         go one after the other: should the first one fail, the others' users have lost nothing."""
         names = {u.id: u.name for u in config.users}
@@ -202,8 +217,9 @@ class Reconciler:
         taken_over = [(a, older[a.workload.port]) for a in actions
                       if a.kind == CREATE and a.workload and a.workload.port in older]
         others = [a for a in actions if all(a is not taken for taken, _ in taken_over)]
-        with ThreadPoolExecutor(WORKERS) as pool:
-            outcomes = list(pool.map(lambda a: self._run(a, names.get(a.user_id, "")), others))
+        there = {each.name: each for each in observed if each.state == RUNNING}
+        with ThreadPoolExecutor(workers) as pool:
+            outcomes = list(pool.map(lambda a: self._run(a, names.get(a.user_id, ""), was=there.get(a.name)), others))
         return outcomes + [self._run(a, names.get(a.user_id, ""), old) for a, old in taken_over]
 
     def _tell(self, notices: list[Notice], names: Mapping[str, str]) -> None:
@@ -211,13 +227,15 @@ class Reconciler:
             self.ledger.events.record("panel", notice.code, names.get(notice.user_id) or notice.name,
                                       notice.detail or "")
 
-    def _run(self, action: Action, user: str, older: LegacyContainer | None = None) -> Outcome:
+    def _run(self, action: Action, user: str, older: LegacyContainer | None = None,
+             was: Observed | None = None) -> Outcome:
+        """was: what runs under its name."""
         began, kind = time.monotonic(), "adopt" if older else action.kind
         try:
             if older and action.workload:
                 self.runtime.adopt(action.workload, older)
             else:
-                self._act(action)
+                self._act(action, was)
         except RuntimeFailure as failure:
             self.backoff.failed(action.name, action.spec)
             return Outcome(kind, action.name, user, False, together(failure.problems), time.monotonic() - began,
@@ -230,12 +248,22 @@ class Reconciler:
                                       Problem("event.container", {"name": older.name}))
         return Outcome(kind, action.name, user, True, None, time.monotonic() - began, action.user_id)
 
-    def _act(self, action: Action) -> None:
+    def _act(self, action: Action, was: Observed | None) -> None:
+        def last_look(name: str) -> None:
+            """What it has counted since this pass began: with many to be replaced, that was a while ago."""
+            if was:
+                with suppress(RuntimeFailure):
+                    self.sampler.sample([was], by=name)
+
         if action.kind in (STOP, REMOVE):
+            last_look(action.name)
             (self.runtime.stop if action.kind == STOP else self.runtime.remove)(action.name)
             self.ledger.workloads.set_throttle(action.name, None)
             return
-        if action.kind in (CREATE, REPLACE) and action.workload:
+        if action.kind == REPLACE and action.workload:
+            self.runtime.replace(action.workload, last_look)
+            return
+        if action.kind == CREATE and action.workload:
             self.runtime.create(action.workload)
         elif action.kind == UPDATE and action.workload:
             self.updating.update(action.workload)
@@ -265,17 +293,3 @@ class Reconciler:
     def _lock(self) -> Iterator[None]:
         with locked(self.data_dir / "reconcile.lock"):
             yield
-
-
-def _in_turn(actions: list[Action], wanted: Desired) -> list[list[Action]]:
-    """The actions in three turns, where somebody is to be served by another workload than before: what is made, what
-    is told of a change, and what ends. None where nobody is."""
-    served = {name for name, workload in wanted.workloads.items() if not workload.shared}
-    leaving = [a for a in actions if a.kind == REMOVE and a.user_id in wanted.users and a.name not in served]
-    emptied = [a for a in actions if a.kind == REMOVE and not a.user_id]
-    made = [a for a in actions if a.kind in (CREATE, REPLACE, START)]
-    told = [a for a in actions if a.kind == UPDATE]
-    if not leaving and not (made and (emptied or any(a.workload and a.workload.shared for a in told))):
-        return []
-    ending = [a for a in actions if a.kind in (STOP, REMOVE)]
-    return [made, told, ending]

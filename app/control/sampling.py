@@ -20,7 +20,7 @@ from app.lib.clock import Clock
 from app.lib.filelock import FileLock
 from app.messages import Problem
 from app.rules.links import UserLink
-from app.runtimes.base import Observed, Runtime
+from app.runtimes.base import Observed, Runtime, Sample
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +44,9 @@ class Sampler:
     unwritten: dict[tuple[str, str, bool], Reading] = field(default_factory=dict)
     trouble: Problem | None = None
 
-    def sample(self, observed: Iterable[Observed]) -> set[str]:
-        """Account what these workloads have counted; the ids of users who had a session."""
+    def sample(self, observed: Iterable[Observed], by: str = "") -> set[str]:
+        """Account what these workloads have counted; the ids of users who had a session. by: the name under which the
+        only one of them is to be read alone; what tells nothing itself is left out then."""
         running = {o.run_id: o for o in observed if o.run_id}
         if not running and not self.unwritten:
             return set()
@@ -53,7 +54,7 @@ class Sampler:
         with locked(self.data_dir / "sample.lock"):
             refused: list[Count] = []
             bad: list[Told] = []
-            readings = {(r.link, r.run_id, r.estimated): r for r in self._read(running, refused, bad)}
+            readings = {(r.link, r.run_id, r.estimated): r for r in self._read(running, refused, bad, by)}
             late = [replace(r, late=True) for key, r in self.unwritten.items() if key not in readings]
             try:
                 active = self.ledger.traffic.account([*late, *readings.values()], self.clock())
@@ -70,9 +71,10 @@ class Sampler:
                 self.ledger.bad_connections.account([*bad, *self._refused_addresses(running)], self.clock())
             return active
 
-    def _read(self, running: Mapping[str, Observed], refused: list[Count], bad: list[Told]) -> Iterator[Reading]:
+    def _read(self, running: Mapping[str, Observed], refused: list[Count], bad: list[Told],
+              by: str) -> Iterator[Reading]:
         links, owners = served(running.values(), self.by_name), self._owners(running.values())
-        for sample in self.runtime.samples() if running else []:
+        for sample in self._samples(by) if running else []:
             if sample.run_id not in running:
                 continue
             there, serves = running[sample.run_id], links[sample.run_id]
@@ -114,6 +116,12 @@ class Sampler:
             if (there and kept.refused and kept.run in (there.run_id, f"{EDGE_RUN}{name}")
                     and (engine := serving(there, self.engines))):
                 yield Told(engine.name, f"{kept.run}/{ADDRESSES}", {ADDRESSES: kept.refused})
+
+    def _samples(self, by: str) -> list[Sample]:
+        if not by:
+            return self.runtime.samples()
+        sample = self.runtime.sample(by)
+        return [sample] if sample else []
 
     def _owners(self, running: Iterable[Observed]) -> dict[str, str]:
         """Users by link, for workloads that serve those of several users; of today's links and of those before."""

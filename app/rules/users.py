@@ -45,10 +45,12 @@ def _composed(name: str) -> str:
 @dataclass(frozen=True)
 class Checks:
     """What is known outside of the declaration. port_taken: who has the port, or None. refuse_domain: raises
-    Refused for an SNI domain that this user (None: a new one) can't have."""
+    Refused for an SNI domain that this user (None: a new one) can't have. port_free: whether nobody has the port,
+    which is known sooner than who has it."""
 
     port_taken: Callable[[int], Problem | None]
     refuse_domain: Callable[[Config, str, User | None], None]
+    port_free: Callable[[int], bool]
 
 
 def add(config: Config, changes: Mapping[str, object], enabled: bool, world: Checks) -> User:
@@ -74,7 +76,7 @@ def add(config: Config, changes: Mapping[str, object], enabled: bool, world: Che
     except Refused as refusal:
         refused.append(refusal)
     user = User(id=new_id({u.id for u in config.users}), name=name, enabled=enabled,
-                secret=Secret.generate(domain).hex, port=free_port(config, world.port_taken))
+                secret=Secret.generate(domain).hex, port=free_port(config, world))
     try:
         if link:
             _bring(config, user, str(link), world)
@@ -152,7 +154,7 @@ def _bring(config: Config, user: User, text: str, world: Checks) -> None:
     _refuse_secret(config, user, secret, world)
     user.secret, user.fake_tls_domain = secret.hex, secret.domain
     if link and not config.port_443_mode and all(link.port != other.port for other in config.users) \
-            and not world.port_taken(link.port):
+            and world.port_free(link.port):
         user.port = link.port
 
 
@@ -162,13 +164,17 @@ def rotate(user: User) -> None:
     user.secret = Secret.parse(user.secret).rotated().hex
 
 
-def free_port(config: Config, port_taken: Callable[[int], Problem | None]) -> int:
+def free_port(config: Config, world: Checks) -> int:
     """The lowest port from proxy_port on that no user has and no program listens on."""
-    used, taken = {config.shared_port, *(u.port for u in config.users)}, None
+    used, last = {config.shared_port, *(u.port for u in config.users)}, 0
     for port in range(config.proxy_port, 65536):
-        if port not in used and not (taken := port_taken(port)):
+        if port in used:
+            continue
+        if world.port_free(port):
             return port
-    raise Refused("port.none_free", "port", first=config.proxy_port, reason=taken or Problem("port.all_of_users"))
+        last = port
+    why = world.port_taken(last) if last else None
+    raise Refused("port.none_free", "port", first=config.proxy_port, reason=why or Problem("port.all_of_users"))
 
 
 def number(text: str, field: Literal["limit_gb", "speed_mbps"], most: float) -> float | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Protocol
@@ -260,11 +260,22 @@ class Runtime(Protocol):
         """Why a workload could not listen on this port, e.g. "port 2443 is taken by another program
         (nginx, pid 123)"; None if it could. A workload of this runtime that listens there takes it too."""
 
+    def port_free(self, port: int, bind: str) -> bool:
+        """Whether a workload could listen on this port. To find out who has a port takes much longer: port_taken()
+        is for those that people are told of."""
+
     def observe(self) -> list[Observed]:
         """Every workload this installation owns, running or not."""
 
     def create(self, workload: Workload) -> None:
         """Lay out the workload without starting it; one of the same name is replaced."""
+
+    def replace(self, workload: Workload, last_look: Callable[[str], None]) -> None:
+        """create() and start() for one whose name is there already. last_look: called with the name under which the
+        old one can be sampled, just before that ends.
+
+        Where both can be reached by one name, and serve the same links, the old one ends only after the new one
+        accepts connections, and stays if that does not."""
 
     def start(self, name: str) -> None:
         """Start it, and return once it accepts connections."""

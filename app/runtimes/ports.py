@@ -34,11 +34,29 @@ def join(ip: str, port: int) -> str:
     return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
 
 
-def bind_error(address: str) -> Problem | None:
-    """Why "ip:port" can't be bound now; None if it can.
+def is_free(address: str) -> bool:
+    """Whether "ip:port" can be bound now. Unlike bind_error(), it does not look for whoever has it, for which all
+    processes of the machine have to be looked at."""
+    return _tried(address) is None
 
-    A wildcard IPv6 address is tried the way the engines bind it: for both families.
-    """
+
+def bind_error(address: str) -> Problem | None:
+    """Why "ip:port" can't be bound now; None if it can."""
+    ip, port = split(address)
+    error = _tried(address)
+    if error is None:
+        return None
+    if error.errno == errno.EADDRINUSE:
+        return Problem("port.taken", {"port": port, "owner": _owner(ip, port)})
+    if error.errno == errno.EACCES:
+        return Problem("port.of_root", {"port": port})
+    if error.errno == errno.EADDRNOTAVAIL:
+        return Problem("port.no_address", {"ip": ip})
+    return Problem("port.unusable", {"address": address, "reason": error.strerror})
+
+
+def _tried(address: str) -> OSError | None:
+    """What binding it meets. A wildcard IPv6 address is tried the way the engines bind it: for both families."""
     ip, port = split(address)
     family = socket.AF_INET6 if ":" in ip else socket.AF_INET
     try:
@@ -49,13 +67,7 @@ def bind_error(address: str) -> Problem | None:
                 probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
             probe.bind((ip, port))
     except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            return Problem("port.taken", {"port": port, "owner": _owner(ip, port)})
-        if error.errno == errno.EACCES:
-            return Problem("port.of_root", {"port": port})
-        if error.errno == errno.EADDRNOTAVAIL:
-            return Problem("port.no_address", {"ip": ip})
-        return Problem("port.unusable", {"address": address, "reason": error.strerror})
+        return error
     return None
 
 

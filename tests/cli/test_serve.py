@@ -271,5 +271,6 @@ def test_what_is_written_past_the_log_is_in_it_and_counts(tmp_path: Path) -> Non
 def test_the_last_port_is_taken_and_another_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     taken = Problem("port.taken", {"port": 65535, "owner": "nginx, pid 1"})
     monkeypatch.setattr("app.cli.instance.bind_error", lambda at: taken if at.endswith(":65535") else None)
+    monkeypatch.setattr("app.cli.instance.is_free", lambda at: True)
     with pytest.raises(PanelError, match="--port 1024"):
         listen("127.0.0.1", 65535)

@@ -20,7 +20,7 @@ from tests.support.memory_runtime import MemoryRuntime
 GB = 1024 ** 3
 
 #: Every port is free, and every domain will do.
-ANYTHING_GOES = users.Checks(lambda port: "", lambda config, domain, user: None)
+ANYTHING_GOES = users.Checks(lambda port: None, lambda config, domain, user: None, lambda port: True)
 
 
 def restarted(fleet: Fleet, machine) -> Fleet:
@@ -435,7 +435,7 @@ def test_while_the_runtime_does_not_answer_the_panel_stays_up_and_catches_up_lat
     def away(*_):
         raise RuntimeUnavailable("the Docker engine is not running: systemctl start docker")
 
-    for verb in ("observe", "port_taken"):
+    for verb in ("observe", "port_taken", "port_free"):
         monkeypatch.setattr(fleet.runtime, verb, away)
     view = fleet.add_user("Bob")
     assert view.state == "unknown" and "systemctl start docker" in view.reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,13 @@ from app.config.model import Config
 from app.control.moving import AT_ONCE, Moving
 from app.control.records import UserView
 from app.control.served import TRIAL
+from app.edge.base import EdgeConfig
 from app.engines.base import by_name
 from app.engines.builtin import Builtin
 from app.engines.mtg.engine import Mtg
 from app.mtproto.links import Link
 from app.mtproto.probe import HANDSHAKE, ProbeError
-from app.runtimes.base import RUNNING
+from app.runtimes.base import RUNNING, Workload
 from tests.fleet.conftest import metrics
 from tests.support.fleet import Fleet
 from tests.support.many import NAME, Many
@@ -174,6 +176,120 @@ def test_to_an_engine_for_everybody_on_port_443_the_route_changes_and_the_link_d
     assert set(world.engines().values()) == {"builtin"} and len(world.engines()) == 2
     assert {user.tg_link for user in fleet.users()} == {anna.tg_link, boris.tg_link}
     assert machine.calls.index(("start", f"mtg-proxy-{anna.port}")) < machine.calls.index(("remove", NAME))
+
+
+def noting(edge: MemoryEdge, machine: Machine) -> None:
+    """From now on what nginx is told stands among the calls."""
+    apply = edge.apply
+
+    def noted(site: EdgeConfig) -> bool:
+        changed = apply(site)
+        if changed:
+            machine.calls.append(("serve", "nginx"))
+        return changed
+
+    edge.apply = noted
+
+
+def test_who_leaves_an_engine_for_everybody_is_served_by_it_until_nginx_leads_elsewhere(
+        tmp_path: Path, machine: Machine) -> None:
+    edge = MemoryEdge()
+    world = World(tmp_path, machine, edge)
+    fleet = world.fleet
+    fleet.set_settings({"port_443_mode": True, "engine": "telemt"})
+    anna = fleet.add_user("Anna", domain="a.example")
+    fleet.add_user("Boris", domain="b.example")
+    assert set(world.engines().values()) == {"telemt"}
+    noting(edge, machine)
+    machine.calls.clear()
+    fleet.update_user("Anna", {"engine": "builtin"})
+    world.moving.step()
+    hers = f"mtg-proxy-{anna.port}"
+    steps = [call for call in machine.calls if call in (("start", hers), ("serve", "nginx"), ("update", NAME))]
+    assert steps == [("start", hers), ("serve", "nginx"), ("update", NAME)]
+    assert edge.site.routes["a.example"].startswith(hers) and edge.site.routes["b.example"].startswith(NAME)
+    machine.calls.clear()
+    fleet.update_user("Anna", {"engine": "telemt"})
+    world.moving.step()
+    steps = [call for call in machine.calls if call in (("update", NAME), ("serve", "nginx"), ("remove", hers))]
+    assert steps == [("update", NAME), ("serve", "nginx"), ("remove", hers)]
+
+
+def test_users_who_change_places_are_moved_one_way_after_the_other(tmp_path: Path, machine: Machine) -> None:
+    world = World(tmp_path, machine, MemoryEdge())
+    fleet = world.fleet
+    fleet.set_settings({"port_443_mode": True})
+    fleet.add_user("Anna", domain="a.example", engine="telemt")
+    fleet.add_user("Boris", domain="b.example", engine="builtin")
+    fleet.update_user("Anna", {"engine": "builtin"})
+    fleet.update_user("Boris", {"engine": "telemt"})
+    world.moving.step()
+    assert [user.served_by for user in fleet.users()] == ["builtin", "builtin"]
+    world.moving.step()
+    assert [user.served_by for user in fleet.users()] == ["builtin", "telemt"]
+
+
+@pytest.mark.parametrize("before, after", [("mtg", "telemt"), ("telemt", "builtin"), ("builtin", "telemt")])
+@pytest.mark.parametrize("trouble", ["gone", "refusal"])
+def test_while_nginx_can_not_be_told_nobody_is_moved_and_what_serves_goes_on(
+        tmp_path: Path, machine: Machine, trouble: str, before: str, after: str) -> None:
+    edge = MemoryEdge()
+    world = World(tmp_path, machine, edge)
+    fleet = world.fleet
+    fleet.set_settings({"port_443_mode": True, "engine": before})
+    anna = fleet.add_user("Anna", domain="a.example")
+    fleet.add_user("Boris", domain="b.example", engine=before)
+    route = edge.site.routes["a.example"]
+    (ran,) = {each.run_id for each in fleet.runtime.observe() if each.name == route.partition(":")[0]}
+    setattr(edge, trouble, trouble)
+    fleet.update_user("Anna", {"engine": after})
+    world.moving.step()
+    fleet.reconcile()
+    runs = {each.name: each.run_id for each in fleet.runtime.observe() if each.state == RUNNING}
+    assert edge.site.routes["a.example"] == route and runs[route.partition(":")[0]] == ran
+    assert (fleet.user("Anna").served_by, fleet.user("Boris").served_by) == (before, before)
+    assert "nginx" in told(fleet.user("Anna"))
+    setattr(edge, trouble, "")
+    fleet.reconcile()
+    world.moving.step(respect_backoff=False)
+    assert (fleet.user("Anna").served_by, fleet.user("Anna").hints) == (after, [])
+    assert fleet.user("Anna").tg_link == anna.tg_link and world.engines().keys() == {
+        fleet_name.partition(":")[0] for fleet_name in edge.site.routes.values()}
+
+
+def test_who_is_locked_out_meanwhile_is_so_at_once_whatever_becomes_of_a_move(
+        tmp_path: Path, machine: Machine) -> None:
+    edge = MemoryEdge()
+    world = World(tmp_path, machine, edge)
+    fleet = world.fleet
+    fleet.set_settings({"port_443_mode": True})
+    fleet.add_user("Anna", domain="a.example")
+    boris = fleet.add_user("Boris", domain="b.example")
+    fleet.update_user("Anna", {"engine": "telemt"})
+    edge.gone = True
+    with fleet.file.edit() as config:
+        config.users[1].enabled = False
+    world.moving.step()
+    assert world.engines().get(f"mtg-proxy-{boris.port}") is None
+    assert "mtg" in world.engines().values(), "Anna's goes on"
+
+
+def test_what_a_proxy_counts_until_it_ends_is_billed(world: World, machine: Machine) -> None:
+    fleet = world.fleet
+    anna = fleet.add_user("Anna")
+    name = f"mtg-proxy-{anna.port}"
+    machine.metrics(name, metrics(1000, 10))
+    replace = fleet.runtime.replace
+
+    def later(workload: Workload, last_look: Callable[[str], None]) -> None:
+        machine.metrics(name, metrics(5000, 50))  # others have been replaced before her
+        replace(workload, last_look)
+
+    fleet.runtime.replace = later
+    fleet.set_settings({"engine": "builtin"})
+    world.moving.step()
+    machine.metrics(name, "memory_up 1\n")
+    assert (fleet.user("Anna").bytes_down, fleet.user("Anna").bytes_up) == (5000, 50)
 
 
 def test_an_engine_for_everybody_that_can_not_take_over_ends_nobody(tmp_path: Path, machine: Machine) -> None:

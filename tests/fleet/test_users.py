@@ -17,7 +17,7 @@ def by_nginx(port: int) -> Problem:
 
 def world(port_taken=lambda port: None, refuse_domain=lambda config, domain, user: None) -> users.Checks:
     """Where nothing stands in the way, unless told otherwise."""
-    return users.Checks(port_taken, refuse_domain)
+    return users.Checks(port_taken, refuse_domain, lambda port: not port_taken(port))
 
 
 def add(config: Config, name: str = "Alice", **changes):
@@ -42,6 +42,21 @@ def test_ports_of_other_users_and_other_programs_are_passed_over():
     taken = lambda port: by_nginx(port) if port == 3001 else None  # noqa: E731
     ports = [users.add(config, {"name": name}, True, world(taken)).port for name in "abc"]
     assert ports == [3000, 3002, 3003]
+
+
+def test_whose_the_ports_are_is_asked_for_what_is_told_only():
+    config, asked = Config(proxy_port=65000), []
+
+    def owner(port):
+        asked.append(port)
+        return by_nginx(port)
+
+    busy = users.Checks(owner, lambda config, domain, user: None, lambda port: port >= 65200)
+    assert (users.add(config, {"name": "a"}, True, busy).port, asked) == (65200, [])
+    full = users.Checks(owner, lambda config, domain, user: None, lambda port: False)
+    with pytest.raises(Refused, match="nginx, pid 1"):
+        users.add(config, {"name": "b"}, True, full)
+    assert asked == [65535]
 
 
 def test_a_freed_port_is_used_again_and_nobody_elses_moves():

@@ -170,6 +170,12 @@ def test_a_busy_port_is_refused_with_its_number_and_whoever_has_it(lab):
     assert seen.reason.code == "port.taken" and seen.reason.params["port"] == workload.port
 
 
+def test_which_ports_are_free_is_known(lab, running):
+    workload, ours = lab.workload(), running()
+    assert lab.runtime.port_free(workload.port, "127.0.0.1")
+    assert not lab.runtime.port_free(ours.port, "127.0.0.1")
+
+
 def test_a_throttle_is_read_back_changed_and_lifted(lab, running):
     name = running().name
     start = only(lab).run_id

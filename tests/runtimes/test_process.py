@@ -24,6 +24,7 @@ from app.engines.builtin import SPEED_FILE
 from app.engines.mtg.config_file import REPLAYS
 from app.lib import procfs
 from app.messages import Problem, sentence, text
+from app.runtimes import ports
 from app.runtimes.base import CREATED, EXITED, RUNNING, STOPPED, RuntimeFailure
 from app.runtimes.process.folder import CONFIG, LOG, RECORD, Folder
 from app.runtimes.process.runtime import ProcessRuntime
@@ -436,6 +437,17 @@ def test_a_busy_port_names_the_program_and_its_pid(lab):
     lab.runtime.create(workload)
     with pytest.raises(RuntimeFailure, match=rf"pid {os.getpid()}\)"):
         lab.runtime.start(workload.name)
+
+
+def test_whose_the_ports_are_that_a_new_user_passes_over_is_not_looked_up(lab, monkeypatch):
+    """Beside an installation with 200 users: for each of its ports all processes of the machine were looked at."""
+    busy, asked = [lab.workload().port for _ in range(5)], []
+    for port in dict.fromkeys(busy):
+        lab.occupy(port)
+    monkeypatch.setattr(ports, "_owner", lambda ip, port: asked.append(port))
+    assert not any(lab.runtime.port_free(port, "127.0.0.1") for port in busy)
+    assert asked == []
+    assert lab.runtime.port_taken(busy[0], "127.0.0.1") and asked == [busy[0]]
 
 
 def test_a_busy_metrics_address_is_refused_too(lab):

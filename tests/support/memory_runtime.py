@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from app.messages import Problem, text
@@ -119,6 +119,9 @@ class MemoryRuntime:
         culprit = self.machine.taken.get(port) or users.get(port)
         return Problem("port.taken", {"port": port, "owner": culprit}) if culprit else None
 
+    def port_free(self, port: int, bind: str) -> bool:
+        return self.port_taken(port, bind) is None
+
     def observe(self) -> list[Observed]:
         observed = []
         for name, box in sorted(self.machine.boxes.items()):
@@ -133,6 +136,11 @@ class MemoryRuntime:
         self._called("create", workload.name)
         self._end(workload.name)
         self.machine.boxes[workload.name] = FakeProcess(workload, live=dict(workload.live_files))
+
+    def replace(self, workload: Workload, last_look: Callable[[str], None]) -> None:
+        last_look(workload.name)
+        self.create(workload)
+        self.start(workload.name)
 
     def start(self, name: str) -> None:
         self._called("start", name)

@@ -33,7 +33,10 @@ class StreamBroken(Exception):
 
 
 class Stream:
-    """One client connection to the test DC, made by `open` or `open_direct`; for one task at a time."""
+    """One client connection to the test DC, made by `open` or `open_direct`; for one task at a time.
+
+    moved: bytes of both directions so far, as Telegram gets and sends them: what is billed.
+    """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tag: bytes):
         self._reader, self._writer, self._tag = reader, writer, tag
@@ -42,6 +45,7 @@ class Stream:
         self._waiting: list[bytes] = []
         self._prologue = b""
         self._counter = 0
+        self.moved = 0
 
     @classmethod
     async def open(
@@ -123,6 +127,7 @@ class Stream:
         first = self._prologue
         if first:
             data, self._prologue = first + data, b""
+        self.moved += len(data)
         if self._records is not None:
             parts = [b"\x14\x03\x03\x00\x01\x01"] if first else []
             for start in range(0, len(data), CLIENT_RECORD):
@@ -140,6 +145,7 @@ class Stream:
             try:
                 if self._records is not None:
                     data = self._records.feed(memoryview(data))
+                self.moved += len(data)
                 self._waiting = list(self._frames.feed(self._decrypt(data)))
             except (RecordError, StreamEnd, wire.WireError) as error:
                 raise StreamBroken(f"the stream is no longer what was sent: {error!r}") from error

@@ -38,6 +38,14 @@ def program(which: str, folder: Path) -> str:
     return str(script)
 
 
+def builtin_as_mtg(folder: Path) -> str:
+    """The path of a program that stands in for mtg: the built-in engine, which reads the same file."""
+    script = folder / "mtg"
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m app.builtin.server "$@"\n')
+    script.chmod(0o755)
+    return str(script)
+
+
 class Clients:
     """Streams that live in a thread of their own, so that a test may go on meanwhile."""
 

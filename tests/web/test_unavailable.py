@@ -11,8 +11,8 @@ from tests.web.html import read, text
 from tests.web.visitor import Visitor
 
 WHY = "Docker does not answer: start it with systemctl start docker"
-VERBS = ("place", "port_taken", "observe", "create", "start", "update", "stop", "remove", "logs", "merged_logs",
-         "followed_logs", "samples", "throttle", "throttled", "wait", "foreign", "adopt", "notices")
+VERBS = ("place", "port_taken", "port_free", "observe", "create", "start", "update", "stop", "remove", "logs",
+         "merged_logs", "followed_logs", "samples", "throttle", "throttled", "wait", "foreign", "adopt", "notices")
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from docker import APIClient
@@ -20,6 +20,8 @@ from app.runtimes.docker.state import ContainerInfo, container_info
 
 #: Added to the name of a replacement; it takes the workload's name when the old one is gone.
 BEING_MADE = ".new"
+#: Added to the name of one whose replacement has taken it, until it ends.
+BEING_LEFT = ".old"
 
 
 class Containers:
@@ -54,6 +56,14 @@ class Containers:
         inspected = self.inspect(name)
         container = container_info(inspected) if inspected else None
         return container if container and container.labels.get(INSTANCE) == self.instance else None
+
+    def publishing(self, port: int, bind: str) -> str:
+        """The name of any container that publishes this port of the machine, "" if none does."""
+        with self._engine.api() as api:
+            publishing = api.containers(filters={"publish": f"{port}/tcp"})
+        return next((name_of(container) for container in publishing for published in container["Ports"]
+                     if (published.get("PublicPort"), published["Type"]) == (port, "tcp")
+                     and _meet(bind, published.get("IP", ""))), "")
 
     def image_id(self, image: str) -> str:
         """The id of the image that has this name now; "" if none has."""
@@ -126,10 +136,10 @@ class Containers:
             self._live[container.id] = time.monotonic(), found
         return found
 
-    def replace(self, api: APIClient, workload: Workload) -> str:
-        """make(), in the place of a container of ours that has the name already.
+    def replace(self, api: APIClient, workload: Workload, last_look: Callable[[str], None]) -> str:
+        """make(), in the place of a container of ours that has the name already. last_look: as in base.Runtime.
 
-        That one ends only when the new one is ready: an image that is missing costs nobody a connection.
+        That one ends only when the new one is made: an image that is missing costs nobody a connection.
         """
         try:
             return self.make(api, workload, workload.name)
@@ -141,9 +151,23 @@ class Containers:
                 raise RuntimeFailure("docker.name_taken", name=workload.name) from error
         made = self.make_beside(api, workload)
         if old:
+            last_look(workload.name)
             self.destroy(api, old.id)
         self.rename(api, made, workload.name)
         return made
+
+    def take_name(self, api: APIClient, made: str, old: str, name: str) -> None:
+        """Give the container `made` the name that the container `old` has, which gets a provisional one (ids): who
+        asks Docker for the name is led to the new one from now on."""
+        for tries_left in (2, 1, 0):
+            self.rename(api, old, name + BEING_LEFT)
+            try:
+                self.rename(api, made, name)
+                return
+            except APIError:
+                # A look beside us has given the old one its name back in between.
+                if not tries_left:
+                    raise
 
     def rename(self, api: APIClient, identity: str, name: str) -> None:
         """Give a container its name. A look beside us, which gives names back, may have done it just now."""
@@ -211,3 +235,15 @@ def cut_off(summary: Mapping[str, Any], network: str, current: str) -> bool:
     there = summary["NetworkSettings"]["Networks"].get(network)
     # Before its first start Docker has not looked the network up, and tells no id.
     return there is None or (there["NetworkID"] or current) != current
+
+
+def name_of(summary: Mapping[str, Any]) -> str:
+    """The name of a container in Docker's short form."""
+    # One that is linked to has the links' names, too: "/other/alias".
+    return min(summary["Names"], key=lambda name: name.count("/")).lstrip("/")
+
+
+def _meet(bind: str, ip: str) -> bool:
+    """Whether two listeners would be in each other's way: on the same address, or one on all."""
+    everywhere = ("", "0.0.0.0", "::")
+    return bind in everywhere or ip in everywhere or ip == bind

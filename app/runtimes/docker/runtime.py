@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from docker import APIClient
 from docker.errors import APIError
 
 from app.lib import portmap
@@ -19,7 +17,7 @@ from app.runtimes.docker import adoption, counters, logs, metrics, state
 from app.runtimes.base import (EXITED, RUNNING, Devices, LegacyContainer, Notice, Observed, Place, RuntimeFailure,
                                RuntimeUnavailable, Sample, Workload, live_hash)
 from app.runtimes.docker.client import PATIENT, Connection
-from app.runtimes.docker.containers import Containers, cut_off
+from app.runtimes.docker.containers import BEING_LEFT, BEING_MADE, Containers, cut_off, name_of
 from app.runtimes.docker.events import Watcher
 from app.runtimes.docker.limits import Limits
 from app.messages import Problem
@@ -30,8 +28,6 @@ from app.runtimes.scrape import KeptConnections, ScrapeFailure, scrape
 NETWORK = "mtproto-net"
 
 _AT_ONCE = 8
-
-log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -54,6 +50,7 @@ class DockerRuntime:
     silence_pause = 60.0  # seconds between two attempts to read metrics that were never there
     list_good_for = 1.0  # seconds in which a list still tells whom to ask for samples
     images_good_for = 5.0  # seconds in which a name is believed to mean the same image
+    name_good_for = 2.5  # seconds in which whoever has asked for a container's address may go there still: nginx, 2
     foreign_pause = 30.0  # seconds between looks for an older installation's containers
 
     def __init__(self, instance: str, network: str = NETWORK, url: str = "") -> None:
@@ -87,15 +84,14 @@ class DockerRuntime:
                      ports.join(ip, port) if ip else f":{port}")
 
     def port_taken(self, port: int, bind: str) -> Problem | None:
-        with self._engine.api() as api:
-            publishing = api.containers(filters={"publish": f"{port}/tcp"})
-        for container in publishing:
-            for published in container["Ports"]:
-                if (published.get("PublicPort"), published["Type"]) == (port, "tcp") \
-                        and _meet(bind, published.get("IP", "")):
-                    return Problem("port.taken", {
-                        "port": port, "owner": Problem("port.container", {"name": _name(container)})})
+        if container := self._containers.publishing(port, bind):
+            return Problem("port.taken", {"port": port, "owner": Problem("port.container", {"name": container})})
         return ports.bind_error(ports.join(bind or "0.0.0.0", port)) if self._engine.on_this_machine else None
+
+    def port_free(self, port: int, bind: str) -> bool:
+        if self._engine.on_this_machine and not ports.is_free(ports.join(bind or "0.0.0.0", port)):
+            return False
+        return not self._containers.publishing(port, bind)
 
     def observe(self) -> list[Observed]:
         """As in base.Runtime. A container that was renamed by hand gets its name back here."""
@@ -178,12 +174,37 @@ class DockerRuntime:
 
     # -- changing --------------------------------------------------------------------------------
 
-    def create(self, workload: Workload) -> None:
+    def create(self, workload: Workload, last_look: Callable[[str], None] = lambda name: None) -> None:
         self._containers.the_network()
         with self._engine.api(PATIENT) as api:
-            made = self._containers.replace(api, workload)
+            made = self._containers.replace(api, workload, last_look)
             self._containers.sweep(api, workload.name)
         self._runs[workload.name] = CrashState(made)
+
+    def replace(self, workload: Workload, last_look: Callable[[str], None]) -> None:
+        """As in base.Runtime: what publishes no port of the machine is reached by its name."""
+        old = self._containers.find(workload.name)
+        same = old and old.state == RUNNING and old.labels.get(LINKS, "").split() == [*workload.settled_links]
+        if not old or not same or workload.place.publish:
+            self.create(workload, last_look)
+            self.start(workload.name)
+            return
+        self._containers.the_network()
+        with self._engine.api(PATIENT) as api:
+            made = self._containers.make_beside(api, workload)
+            try:
+                self.start(workload.name + BEING_MADE)
+                self._containers.take_name(api, made, old.id, workload.name)
+            except (APIError, RuntimeFailure):
+                self._containers.destroy(api, made)
+                raise
+            finally:
+                for each in (made, old.id):
+                    self._known.pop(each, None)
+            time.sleep(self.name_good_for)
+            last_look(workload.name + BEING_LEFT)
+            self._containers.destroy(api, old.id)
+            self._containers.sweep(api, workload.name)
 
     def start(self, name: str) -> None:
         container = self._containers.find(name)
@@ -284,7 +305,7 @@ class DockerRuntime:
             return []
         with self._engine.api() as api:
             found = [c["Id"] for c in api.containers(all=True)
-                     if adoption.is_foreign(_name(c), c["Labels"] or {})]
+                     if adoption.is_foreign(name_of(c), c["Labels"] or {})]
         if not found:
             self._none_foreign_until = time.monotonic() + self.foreign_pause
         return adoption.foreign(filter(None, self._each(self._containers.inspect, found)))
@@ -297,21 +318,12 @@ class DockerRuntime:
         self._containers.the_network()
         with self._engine.api(PATIENT) as api:
             made = self._containers.make_beside(api, workload)
-            try:
-                if old.running:
-                    api.kill(old.id)
-                if old.name == workload.name:
-                    api.rename(old.id, f"{old.name}.old")
-                self._containers.rename(api, made, workload.name)
+
+            def begin() -> None:
                 self._runs[workload.name] = CrashState(made)
                 self.start(workload.name)
-            except (APIError, RuntimeFailure) as error:
-                self._containers.destroy(api, made)
-                _bring_back(api, old)
-                why = error.explanation if isinstance(error, APIError) else error
-                raise RuntimeFailure("docker.left_as_it_was", name=old.name, reason=why) from error
-            # Its volumes stay: they are the operator's.
-            api.remove_container(old.id, force=True)
+
+            adoption.take_over(api, self._containers, made, workload.name, old, begin)
 
     # -- the parts of the verbs -------------------------------------------------------------------
 
@@ -409,26 +421,3 @@ class DockerRuntime:
         port = state.busy_port(trouble)
         holder = self.port_taken(port, "") if port is not None else None
         return holder or state.refusal(trouble, container.image)
-
-
-def _name(summary: Mapping[str, Any]) -> str:
-    # A container that is linked to has the links' names, too: "/other/alias".
-    return min(summary["Names"], key=lambda name: name.count("/")).lstrip("/")
-
-
-def _meet(bind: str, ip: str) -> bool:
-    """Whether two listeners would be in each other's way: on the same address, or one on all."""
-    everywhere = ("", "0.0.0.0", "::")
-    return bind in everywhere or ip in everywhere or ip == bind
-
-
-def _bring_back(api: APIClient, old: LegacyContainer) -> None:
-    """Undo what adopt() did to the old container; what fails is logged, as another failure is being told."""
-    try:
-        inspected = api.inspect_container(old.id)
-        if inspected["Name"].lstrip("/") != old.name:
-            api.rename(old.id, old.name)
-        if old.running:
-            api.start(old.id)
-    except APIError as error:
-        log.error("%s of the older installation could not be brought back: %s", old.name, error.explanation)

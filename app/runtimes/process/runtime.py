@@ -7,10 +7,9 @@ import logging
 import os
 import re
 import socket
-import subprocess
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,7 +28,6 @@ from app.runtimes.scrape import ScrapeFailure, scrape, scrape_all
 
 #: A folder of this name is a workload's even when its record is lost.
 _OWN_NAME = re.compile(re.escape(NAME_PREFIX) + "[0-9]+")
-_REPOSITORY = Path(__file__).resolve().parents[3]
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +67,9 @@ class ProcessRuntime(NoDoor):
     def port_taken(self, port: int, bind: str) -> Problem | None:
         return ports.bind_error(self.place(port, bind).listen)
 
+    def port_free(self, port: int, bind: str) -> bool:
+        return ports.is_free(self.place(port, bind).listen)
+
     def observe(self) -> list[Observed]:
         """As in base.Runtime. Records the ends it notices, and rotates logs that have grown
         too long: it is the verb that every tick calls and that looks at every folder."""
@@ -84,7 +85,7 @@ class ProcessRuntime(NoDoor):
                 self._rotate(folder)
         return observed
 
-    def create(self, workload: Workload) -> None:
+    def create(self, workload: Workload, last_look: Callable[[str], None] = lambda name: None) -> None:
         folder = self._folder(workload.name)
         ours = {RECORD, LOG, OLD_LOG, *workload.keeps, *([self._speed_file.name] if self._speed_file else [])}
         for name in (*workload.files, *workload.live_files):
@@ -92,7 +93,7 @@ class ProcessRuntime(NoDoor):
                 raise RuntimeFailure("runtime.file_name", name=workload.name, file=name)
         if "{config}" not in workload.command:
             raise RuntimeFailure("runtime.no_config", name=workload.name)
-        self.stop(workload.name)
+        self.stop(workload.name, last_look)
         try:
             with locked(self._root):
                 folder.renew(workload.keeps)
@@ -109,7 +110,13 @@ class ProcessRuntime(NoDoor):
             raise RuntimeFailure("runtime.not_laid_out", name=folder.name,
                                  folder=str(folder.path), reason=str(error)) from error
 
-    def start(self, name: str) -> None:
+    def replace(self, workload: Workload, last_look: Callable[[str], None]) -> None:
+        """As in base.Runtime. Two processes can't have one port: between them, nobody is served."""
+        self.create(workload, last_look)
+        self.start(workload.name, strays=[])  # they have just ended; to look again would be time without a proxy
+
+    def start(self, name: str, strays: list[Process] | None = None) -> None:
+        """As in base.Runtime. strays: None if they have to be looked for."""
         folder = self._folder(name)
         with self._records(name):
             record = folder.read()
@@ -117,7 +124,7 @@ class ProcessRuntime(NoDoor):
                 raise RuntimeFailure("runtime.no_workload", name=name, folder=str(self._root))
             process = self._process(record)
             if not process:
-                if self._settle(record, procfs.find(self._root, CONFIG).get(name, [])):
+                if self._settle(record, self._strays(name) if strays is None else strays):
                     folder.write(record)
                 process = record.process or self._spawn(folder, record)
         self._await_accepting(folder, record, process)
@@ -154,13 +161,14 @@ class ProcessRuntime(NoDoor):
             return None
         return Sample(name, process.run_id, text) if self._process(record) else None
 
-    def stop(self, name: str) -> None:
+    def stop(self, name: str, last_look: Callable[[str], None] = lambda name: None) -> None:
         folder = self._folder(name)
         # Written down first, so that no observe() beside us takes the end for a crash.
         record = self._record_stop(folder)
-        targets = procfs.find(self._root, CONFIG).get(name, [])
+        targets = self._strays(name)
         if record and record.process and record.process not in targets:
             targets.append(record.process)
+        last_look(name)
         for process in targets:
             self._kill(folder, process)
         self._record_stop(folder)
@@ -278,6 +286,10 @@ class ProcessRuntime(NoDoor):
             raise RuntimeFailure("runtime.folder_unusable", name=name,
                                  folder=str(self._root), reason=str(error)) from error
 
+    def _strays(self, name: str) -> list[Process]:
+        """All processes that work for this workload. All of the machine are looked at."""
+        return procfs.find(self._root, CONFIG).get(name, [])
+
     def _alive(self) -> dict[str, tuple[Record, Process]]:
         """The workloads whose recorded process runs."""
         found = {}
@@ -364,20 +376,7 @@ class ProcessRuntime(NoDoor):
             folder.write(record)
             raise RuntimeFailure("runtime.not_started", name=record.name, reason=record.why)
         record.log_from = folder.log_size()
-        environment = {**os.environ, **record.env, "PYTHONUNBUFFERED": "1"}
-        environment["PYTHONPATH"] = os.pathsep.join(
-            filter(None, [str(_REPOSITORY), environment.get("PYTHONPATH")]))
-        output = folder.open_log()
-        try:
-            child = subprocess.Popen(
-                commands.now(folder, record), stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=_REPOSITORY,
-                env=environment, close_fds=True, start_new_session=True)
-        except OSError as error:
-            program = record.command[0]
-            raise RuntimeFailure("runtime.program", name=record.name, program=program,
-                                 reason=error.strerror) from error
-        finally:
-            os.close(output)
+        child = commands.begin(folder, record)
         child.returncode = 0  # procfs.reap() takes it away; subprocess would lose how it ended
         try:
             limit_memory(child.pid, record.memory_mb)
