@@ -30,7 +30,7 @@ from app.ledger.ledger import Ledger
 from app.lib.clock import WALL, Clock
 from app.messages import Problem, together
 from app.rules.links import UserLink, all_links
-from app.runtimes.base import RUNNING, LegacyContainer, Notice, Observed, Runtime, RuntimeFailure, Workload
+from app.runtimes.base import RUNNING, LegacyContainer, Notice, Observed, Runtime, RuntimeFailure, Sample, Workload
 
 WORKERS = 8
 
@@ -249,12 +249,20 @@ class Reconciler:
         return Outcome(kind, action.name, user, True, None, time.monotonic() - began, action.user_id)
 
     def _act(self, action: Action, was: Observed | None) -> None:
+        read: list[Sample] = []
+
         def last_look(name: str) -> None:
             """What it has counted since this pass began: with many to be replaced, that was a while ago."""
-            if was:
-                with suppress(RuntimeFailure):
-                    self.sampler.sample([was], by=name)
+            with suppress(RuntimeFailure):
+                read.extend(filter(None, [self.runtime.sample(name) if was else None]))
 
+        try:
+            self._do(action, last_look)
+        finally:
+            if was and read:
+                self.sampler.sample([was], read)
+
+    def _do(self, action: Action, last_look: Callable[[str], None]) -> None:
         if action.kind in (STOP, REMOVE):
             last_look(action.name)
             (self.runtime.stop if action.kind == STOP else self.runtime.remove)(action.name)

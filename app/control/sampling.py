@@ -44,9 +44,9 @@ class Sampler:
     unwritten: dict[tuple[str, str, bool], Reading] = field(default_factory=dict)
     trouble: Problem | None = None
 
-    def sample(self, observed: Iterable[Observed], by: str = "") -> set[str]:
-        """Account what these workloads have counted; the ids of users who had a session. by: the name under which the
-        only one of them is to be read alone; what tells nothing itself is left out then."""
+    def sample(self, observed: Iterable[Observed], read: Iterable[Sample] | None = None) -> set[str]:
+        """Account what these workloads have counted; the ids of users who had a session. read: what was read of them
+        before, and they may have ended since; None to read them now."""
         running = {o.run_id: o for o in observed if o.run_id}
         if not running and not self.unwritten:
             return set()
@@ -54,7 +54,7 @@ class Sampler:
         with locked(self.data_dir / "sample.lock"):
             refused: list[Count] = []
             bad: list[Told] = []
-            readings = {(r.link, r.run_id, r.estimated): r for r in self._read(running, refused, bad, by)}
+            readings = {(r.link, r.run_id, r.estimated): r for r in self._read(running, refused, bad, read)}
             late = [replace(r, late=True) for key, r in self.unwritten.items() if key not in readings]
             try:
                 active = self.ledger.traffic.account([*late, *readings.values()], self.clock())
@@ -72,9 +72,12 @@ class Sampler:
             return active
 
     def _read(self, running: Mapping[str, Observed], refused: list[Count], bad: list[Told],
-              by: str) -> Iterator[Reading]:
+              read: Iterable[Sample] | None) -> Iterator[Reading]:
+        late = read is not None
         links, owners = served(running.values(), self.by_name), self._owners(running.values())
-        for sample in self._samples(by) if running else []:
+        if read is None:
+            read = self.runtime.samples() if running else []
+        for sample in read:
             if sample.run_id not in running:
                 continue
             there, serves = running[sample.run_id], links[sample.run_id]
@@ -106,7 +109,7 @@ class Sampler:
                     continue
                 refused.append(Count(user_id, link, sample.run_id, c.refused, guessed))
                 yield Reading(user_id, link, sample.run_id, c.down, c.up, c.fronted, c.connections, guessed=guessed,
-                              addresses=c.addresses)
+                              addresses=c.addresses, late=late)
 
     def _refused_addresses(self, running: Mapping[str, Observed]) -> Iterator[Told]:
         """Connections that were refused for an engine, for the limit on addresses, as they were last read back."""
@@ -116,12 +119,6 @@ class Sampler:
             if (there and kept.refused and kept.run in (there.run_id, f"{EDGE_RUN}{name}")
                     and (engine := serving(there, self.engines))):
                 yield Told(engine.name, f"{kept.run}/{ADDRESSES}", {ADDRESSES: kept.refused})
-
-    def _samples(self, by: str) -> list[Sample]:
-        if not by:
-            return self.runtime.samples()
-        sample = self.runtime.sample(by)
-        return [sample] if sample else []
 
     def _owners(self, running: Iterable[Observed]) -> dict[str, str]:
         """Users by link, for workloads that serve those of several users; of today's links and of those before."""

@@ -116,8 +116,8 @@ def collect(fleet: Fleet, users: int, rest: float) -> tuple[list[Step], list[flo
             fleet.sample()
             time.sleep(rest)
         people.use({name: [] for name in links(fleet)})
-        time.sleep(1)
-        moved = {name: seen.moved for name, seen in people.told().items()}
+        people.rest()
+        moved = {name: seen.moved - seen.unsure for name, seen in people.told().items()}
         fleet.sample()
         billed = {user.name: user.bytes_down + user.bytes_up for user in fleet.users()}
     return steps, [billed[name] / moved[name] - 1 for name in moved]

@@ -126,6 +126,7 @@ class Stream:
         data = self._encrypt(wire.frame(self._tag, payload))
         first = self._prologue
         if first:
+            self.moved -= len(first)  # the header is between the client and the proxy
             data, self._prologue = first + data, b""
         self.moved += len(data)
         if self._records is not None:

@@ -83,6 +83,8 @@ def container(workload: Workload, instance: str, network: str) -> dict[str, Any]
         "Healthcheck": {"Interval": 60 * _SECOND, "Timeout": 10 * _SECOND, "Retries": 3,
                         **({"Test": ["CMD", *_command(workload.healthcheck)]} if workload.healthcheck else {})},
         "HostConfig": host,
+        # While one replaces another, both have the name: none in between looks for it in vain.
+        "NetworkingConfig": {"EndpointsConfig": {network: {"Aliases": [workload.name]}}},
     }
 
 

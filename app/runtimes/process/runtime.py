@@ -85,7 +85,7 @@ class ProcessRuntime(NoDoor):
                 self._rotate(folder)
         return observed
 
-    def create(self, workload: Workload, last_look: Callable[[str], None] = lambda name: None) -> None:
+    def create(self, workload: Workload, last_look: Callable[[str], None] | None = None) -> None:
         folder = self._folder(workload.name)
         ours = {RECORD, LOG, OLD_LOG, *workload.keeps, *([self._speed_file.name] if self._speed_file else [])}
         for name in (*workload.files, *workload.live_files):
@@ -161,16 +161,20 @@ class ProcessRuntime(NoDoor):
             return None
         return Sample(name, process.run_id, text) if self._process(record) else None
 
-    def stop(self, name: str, last_look: Callable[[str], None] = lambda name: None) -> None:
+    def stop(self, name: str, last_look: Callable[[str], None] | None = None) -> None:
         folder = self._folder(name)
         # Written down first, so that no observe() beside us takes the end for a crash.
         record = self._record_stop(folder)
-        targets = self._strays(name)
-        if record and record.process and record.process not in targets:
-            targets.append(record.process)
-        last_look(name)
-        for process in targets:
+        known = [record.process] if record and record.process else []
+        # To look for others takes a while: where another one is to follow at once, it is done beforehand.
+        strays = self._strays(name) if last_look else []
+        if last_look:
+            last_look(name)
+        for process in known:
             self._kill(folder, process)
+        for process in strays if last_look else self._strays(name):
+            if process not in known:
+                self._kill(folder, process)
         self._record_stop(folder)
 
     def remove(self, name: str) -> None:
