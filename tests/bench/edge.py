@@ -7,6 +7,7 @@ measured too: with the timing that it has by itself, and with the one that it le
     speed    throughput and round trips, each engine alone and through nginx, in turns
     adding   from "add a user" until the user's link works on port 443
     reloads  nginx's processes and memory after 200 reloads, with 100 connections open meanwhile
+    limits   what a limit on the addresses of a link costs, beside a link without one
     mtg      the real one: what a prober meets; a start without nginx, and what becomes of it (6 minutes)
 """
 
@@ -30,6 +31,7 @@ from app.lib import portmap
 from app.mtproto.links import tg_link
 from app.mtproto.secret import Secret
 from tests.bench import measure
+from tests.bench.edge_devices import limits
 from tests.bench.edge_mtg import learning
 from tests.bench.edge_setup import Bench, row, say, start_engine, started
 from tests.bench.measure import Subject, percentile
@@ -37,7 +39,7 @@ from tests.bench.processes import family
 from tests.support.fleet import Fleet
 from tests.support.stream import Stream, StreamBroken
 
-PARTS = ("speed", "adding", "reloads", "mtg")
+PARTS = ("speed", "adding", "reloads", "limits", "mtg")
 RELOADS, OPEN = 200, 100
 
 
@@ -266,7 +268,7 @@ def main() -> int:
     parser.add_argument("--only", choices=PARTS, help="this part alone")
     arguments = parser.parse_args()
     parts: dict[str, Callable[[Bench], None]] = {
-        "speed": speed, "adding": adding, "reloads": reloads, "mtg": learning}
+        "speed": speed, "adding": adding, "reloads": reloads, "limits": limits, "mtg": learning}
     load = os.getloadavg()[0]
     print(f"Machine: {os.cpu_count()} cores, load average {load:.1f} at the start (best near 0).")
     with started(arguments.quick) as bench:

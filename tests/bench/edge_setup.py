@@ -96,7 +96,7 @@ def started(quick: bool) -> Iterator[Bench]:
         api = APIClient(version="auto")
         stack.callback(api.close)
         runtime = stack.enter_context(installation("bench"))
-        lab = stack.enter_context(edge_lab.lab(folder / "nginx", runtime.network))
+        lab = stack.enter_context(edge_lab.lab(folder / "nginx", runtime.network, newer=True))
         center = DataCenterProcess("--host", lab.gateway)
         stack.callback(center.stop)
         yield Bench(api, runtime, lab, center, image, mtg, quick, folder)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from app.edge.base import EdgeConfig
+from app.edge.base import EdgeConfig, EdgeUnavailable
 from app.edge.nginx import edge as nginx_module
 from app.edge.nginx.render import RenderContext, render
 from app.runtimes.base import Devices
@@ -283,7 +283,7 @@ def test_a_limit_below_what_is_connected_lets_nobody_new_in_until_fewer_are(stag
 def test_no_script_is_there_while_nobody_has_a_limit_and_none_runs_for_others(site: EdgeConfig, stage: Stage):
     can = nginx_module.abilities.ask(stage.lab.nginx.service)
     files = render(replace(site, device_limits={}), RenderContext(can=can))
-    assert not any("js" in path or b"js_" in content for path, content in files.items())
+    assert not any(path.endswith(".js") or b"js_" in content for path, content in files.items())
     routes = render(site, RenderContext(can=can))["stream.d/port443.conf"].decode()
     assert f"    {BOB} {site.routes[BOB]};\n" in routes and f"    {ALICE} $edge_entered;\n" in routes
 
@@ -311,6 +311,29 @@ def test_a_full_dictionary_keeps_nobody_out(stage: Stage, site: EdgeConfig, monk
 
 
 # An nginx that can't
+
+
+def test_an_nginx_that_comes_back_without_the_module_comes_up(site: EdgeConfig, tmp_path: Path):
+    """Whoever takes another image must not lose port 443 for everybody, for one user's limit."""
+    with edge_lab.lab(tmp_path / "nginx", newer=True) as lab:
+        lab.nginx.apply(site)
+        assert set(lab.nginx.devices()) == {ALICE, CAROL}
+        lab.remove()
+        with pytest.raises(EdgeUnavailable):
+            lab.nginx.apply(site)
+        with pytest.raises(EdgeUnavailable):
+            lab.nginx.apply(site)
+        lab.newer = False
+        lab.start()
+        assert lab.nginx.apply(site) is False and lab.nginx.devices() == {}
+        assert "<title>" in lab.page("example.com")[1]
+        lab.stop()
+        with pytest.raises(EdgeUnavailable):
+            lab.nginx.apply(site)
+        lab.remove()
+        lab.newer = True
+        lab.start()
+        assert lab.nginx.apply(site) is True and set(lab.nginx.devices()) == {ALICE, CAROL}
 
 
 def test_an_nginx_without_the_module_serves_on_without_limits(site: EdgeConfig, tmp_path: Path):

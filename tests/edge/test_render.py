@@ -6,14 +6,17 @@ import os
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from app.edge.base import Certificate, Door, EdgeConfig, EdgeFailure
-from app.edge.nginx import cover
+from app.edge.nginx import abilities, cover, devices
+from app.edge.nginx.abilities import Abilities, made_for, parse
 from app.edge.nginx.nginx_errors import refusal
 from app.edge.nginx.render import TEMPLATES, RenderContext, render
 from app.messages import sentence
+from app.runtimes.base import Devices
 from tests.support.problems import codes
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -74,6 +77,57 @@ def test_whatever_changes_what_is_served_changes_the_version(other: EdgeConfig):
 ])
 def test_so_does_what_is_around_it(other: RenderContext):
     assert render(SITE, other)["version"] != render(SITE, AROUND)["version"]
+
+
+@pytest.mark.parametrize("printed, can", [
+    ("nginx version: nginx/1.22.1\n", Abilities()),
+    ("nginx version: nginx/1.22.1\nLOADED\n", Abilities(scripts="")),
+    ("nginx version: nginx/1.25.1\nLOAD\n", Abilities(True, "load_module modules/ngx_stream_js_module.so;")),
+    ("nginx version: nginx/1.30.2 (Ubuntu)\n", Abilities(True)),
+    ("OCI runtime exec failed", Abilities()), ("", Abilities()),
+])
+def test_what_an_nginx_can_do_is_what_it_says(printed: str, can: Abilities, tmp_path: Path):
+    assert parse(printed) == can
+    for path, content in made_for(can).items():
+        (tmp_path / path).parent.mkdir()
+        (tmp_path / path).write_bytes(content)
+    assert abilities.read(tmp_path) == can
+
+
+@pytest.mark.parametrize("newer", [False, True])
+def test_http2_is_switched_on_as_this_nginx_knows_it(newer: bool):
+    site = replace(SITE, door=Door("step", SITE.certificates[0]))
+    shown = text(site, around=replace(AROUND, can=Abilities(http2_on=newer)))
+    secured = [block for block in re.findall(r"^server \{.*?^\}", shown, re.MULTILINE | re.DOTALL)
+               if "ssl_certificate " in block]
+    assert len(secured) == 3
+    options = " ssl proxy_protocol" if newer else " ssl http2 proxy_protocol"
+    assert all(options in block and ("    http2 on;\n" in block) is newer for block in secured)
+
+
+def test_a_limit_on_addresses_is_for_its_name_only_and_the_others_lead_on_as_ever():
+    site = replace(SITE, device_limits={"www.pool.test": 2, "bob.example.com": 1, "gone.pool.test": 1})
+    able = replace(AROUND, can=Abilities(scripts=""))
+    shown = text(site, "stream.d/port443.conf", able)
+    assert "    www.pool.test $edge_entered;\n" in shown and "    example.com 127.0.0.1:8444;\n" in shown
+    assert '    www.pool.test "www.pool.test 2 mtg-proxy-2443:3128 127.0.0.1:8444";\n' in shown
+    assert '    bob.example.com "bob.example.com 1 mtg-proxy-2444:3128 127.0.0.1:8444";\n' in shown
+    closed = text(replace(site, unknown_sni="close"), "stream.d/port443.conf", able)
+    assert '2 mtg-proxy-2443:3128 127.0.0.1:8447"' in closed and '1 mtg-proxy-2444:3128 127.0.0.1:8444"' in closed
+    assert "gone.pool.test" not in shown
+    assert render(site, able)["version"] != render(replace(site, device_limits={"www.pool.test": 3}), able)["version"]
+    assert render(site, AROUND) == render(SITE, AROUND), "an nginx that can't is not asked to"
+
+
+@pytest.mark.parametrize("told", [b"", b"other\n{}", b"ID\n{", b"ID\n[]", b'ID\n{"a.test": {}}', b'ID\n{"a.test": 1}',
+                                  b'ID\n{"a.test": {"at": ["xyz"], "refused": 0}}',
+                                  b'ID\n{"a.test": {"at": ["00"], "refused": 0}}'])
+def test_an_answer_that_is_cut_off_or_of_other_limits_tells_of_none(told: bytes, tmp_path: Path):
+    (tmp_path / "parts").mkdir()
+    (tmp_path / devices.LIMITS).write_bytes(text := b'{"a.test": 2}')
+    assert devices.read(told.replace(b"ID", devices.limits_id(text).encode()), tmp_path) == {}
+    fine = devices.limits_id(text).encode() + b'\n{"a.test": {"at": ["20010db800000001", "cb007101"], "refused": 4}}'
+    assert devices.read(fine, tmp_path) == {"a.test": Devices(2, 2, 4, ("2001:db8:0:1::/64", "203.0.113.1"))}
 
 
 def test_the_version_that_is_served_is_that_of_the_files():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from app.runtimes.docker.service import Service
 
@@ -35,6 +37,27 @@ class Abilities:
 
     http2_on: bool = False
     scripts: str | None = None
+
+
+#: In a tree that not every nginx can read: for which one it was made.
+MADE_FOR = "parts/made-for.json"
+
+#: What every nginx can do.
+ANY = Abilities()
+
+
+def made_for(can: Abilities) -> dict[str, bytes]:
+    """The MADE_FOR file, if there has to be one."""
+    return {} if can == ANY else {MADE_FOR: json.dumps(asdict(can)).encode()}
+
+
+def read(tree: Path) -> Abilities:
+    """For which nginx this tree was made."""
+    try:
+        told = json.loads((tree / MADE_FOR).read_text())
+        return Abilities(told["http2_on"] is True, told["scripts"] and str(told["scripts"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return ANY
 
 
 def ask(nginx: Service) -> Abilities:

@@ -82,7 +82,11 @@ class Nginx:
     def apply(self, site: EdgeConfig) -> bool:
         with _failures(), self.folder.lock():
             self.folder.prepare()
-            can = self._can(self.service.find())
+            try:
+                can = self._can(self.service.find())
+            except ServiceMissing:
+                self._plain(site)
+                raise
             files = render(site, self._around(site, can))
             version, current = files["version"].decode(), self.folder.target("current")
             whole = self.folder.holds(current, files)
@@ -147,6 +151,17 @@ class Nginx:
         if self._asked[0] != container:
             self._asked = container, abilities.ask(self.service)
         return self._asked[1]
+
+    def _plain(self, site: EdgeConfig) -> None:
+        """While nginx is away: let the same be served in the way that every nginx can read. The one that comes back may
+        be of another image, and one without the module would not start at all."""
+        current = self.folder.target("current")
+        can = abilities.read(self.folder.versions / current)
+        if not current or can == abilities.ANY \
+                or render(site, self._around(site, can))["version"].decode() != current.partition("-")[0]:
+            return  # nobody has checked what is declared now
+        files = render(site, self._around(site, abilities.ANY))
+        self.folder.point("current", self.folder.write(files["version"].decode(), files))
 
     def _timing(self) -> timing.Material:
         return timing.material(self.folder.path / "timing", self.ip)

@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app.edge.base import Certificate, EdgeConfig, EdgeFailure
 from app.edge.nginx import devices
-from app.edge.nginx.abilities import Abilities
+from app.edge.nginx.abilities import Abilities, made_for
 from app.lib import portmap
 from app.mtproto.secret import SecretError, valid_domain
 
@@ -94,6 +94,7 @@ def render(site: EdgeConfig, around: RenderContext) -> dict[str, bytes]:
         fence=_fence(around.proxies), share=int(site.nginx_connections_per_address), door=_DOOR if door else "",
         links=[(name, f"{most} {site.routes[name]} {_COVER if covers and name in site.own_names else unknown}")
                for name, most in limits.items()], links_id=devices.limits_id(files.get(devices.LIMITS, b"")))
+    files |= made_for(around.can)
     files["parts/challenge.conf"] = text("challenge.conf.j2")
     files |= _cover_site(site, around, text)
     if around.timing:
