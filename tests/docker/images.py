@@ -293,8 +293,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     ensure_engine()
     print("the engine answers", flush=True)
-    for make in (ensure_base, ensure_python, build_mtg_custom, ensure_nginx, ensure_node, build_panel,
-                 ensure_certbot):
+    for make in (ensure_base, ensure_python, build_mtg_custom, ensure_nginx, ensure_newer_nginx, ensure_node,
+                 build_panel, ensure_certbot):
         started = time.monotonic()
         print(f"{make.__name__:18} {make()}  {time.monotonic() - started:.1f} s", flush=True)
     while "--hold" in sys.argv and os.getppid() == parent:

@@ -292,7 +292,7 @@ def test_a_full_dictionary_keeps_nobody_out(stage: Stage, site: EdgeConfig, monk
     def small(*given: object) -> dict[str, bytes]:
         files = render(*given)
         path = "stream.d/port443.conf"
-        return {**files, path: files[path].replace(b"edge_devices:4m", b"edge_devices:32k"), "version": b"small"} | {
+        return {**files, path: files[path].replace(b"edge_devices:8m", b"edge_devices:32k"), "version": b"small"} | {
             "conf.d/edge.conf": files["conf.d/edge.conf"].replace(files["version"], b"small")}
 
     monkeypatch.setattr(nginx_module, "render", small)

@@ -198,12 +198,13 @@ class Stage:
 
 
 @contextlib.contextmanager
-def stage(folder: Path, image: str, panel_port: int = 8080, **settings: object) -> Iterator[Stage]:
-    """image: of the proxies. panel_port: of this machine, where nginx looks for the panel."""
+def stage(folder: Path, image: str, panel_port: int = 8080, newer: bool = False,
+          **settings: object) -> Iterator[Stage]:
+    """image: of the proxies. panel_port: of this machine, where nginx looks for the panel. newer: see edge_lab."""
     instance = f"port443-{uuid.uuid4().hex[:8]}"
     hands = APIClient(version="auto")
     try:
-        with edge_lab.lab(folder / "data" / "nginx", panel_port=panel_port) as lab:
+        with edge_lab.lab(folder / "data" / "nginx", panel_port=panel_port, newer=newer) as lab:
             runtime = patient(DockerRuntime(instance, lab.network))
             center = DataCenter(host=lab.gateway).start()
             try:
