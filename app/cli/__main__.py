@@ -6,6 +6,7 @@ from app.cli.admins import admin, create_admin, first_password, reset_password
 from app.cli.backups import backup, backups, restore
 from app.cli.certificates import certificates, domains
 from app.cli.config import config
+from app.cli.debuglog import debug_log
 from app.cli.doctor import doctor
 from app.cli.fleet import events, logs, reconcile, restart, start, status, stop
 from app.cli.panel import panel
@@ -21,7 +22,7 @@ from app.lib.private import use_umask
 for command in (
     serve, user, settings, certificates, domains, status, traffic, start, stop, restart, logs, events, reconcile,
     probe, admin, create_admin, reset_password, first_password, config, panel,
-    update_proxies, version, backup, backups, restore, doctor,
+    update_proxies, version, backup, backups, restore, doctor, debug_log,
 ):
     cli.add_command(command)
 

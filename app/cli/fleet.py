@@ -183,6 +183,11 @@ def report(obj: Invocation, outcomes: list[Outcome], nothing: str = "Nothing to 
         for outcome in outcomes
     ]
     obj.answer([outcome.to_json() for outcome in outcomes], "\n".join(lines) or nothing)
+    failing(outcomes)
+
+
+def failing(outcomes: list[Outcome]) -> None:
+    """Refuse, if any of it failed."""
     failed = [outcome for outcome in outcomes if not outcome.ok]
     if failed:
         first = failed[0]

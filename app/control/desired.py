@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -47,12 +47,13 @@ class Desired:
 def desired(config: Config, totals: Mapping[str, Total], now: datetime, engines: Mapping[str, Engine], runtime: Runtime,
             front: Callable[[Config, str], IngressSpec] = lambda config, domain: NO_INGRESS,
             last_uses: Mapping[str, float] = MappingProxyType({}),
-            placed: Mapping[str, str] = MappingProxyType({})) -> Desired:
+            placed: Mapping[str, str] = MappingProxyType({}), debugged: Collection[str] = ()) -> Desired:
     """Every link of an enabled user who has not expired and is not blocked is served by a workload of the user's
     engine, unless all are stopped; what an engine can't do is the trouble of its own users only. engines: by name, the
     first for users without a choice. front: what stands before the engine of a link with this domain. last_uses:
     Unix seconds by link id; the links of a user that were used lately share the speed after the limit. placed: the
-    engine that serves a user until they are moved to another one, by user id."""
+    engine that serves a user until they are moved to another one, by user id. debugged: engines whose log
+    is to be more detailed."""
     wanted: dict[str, dict[str, UserLink]] = {name: {} for name in engines}
     taken: set[str] = set()
     suspended: dict[str, str] = {}
@@ -101,7 +102,8 @@ def desired(config: Config, totals: Mapping[str, Total], now: datetime, engines:
             refused |= {link.name: refusal.problem for link in theirs.values()}
             throttles = {link: speed for link, speed in throttles.items() if link not in refused}
             continue
-        made |= {workload.name: workload for workload in workloads}
+        made |= {workload.name: engines[name].debugging(workload) if name in debugged else workload
+                 for workload in workloads}
         kept_by = engines[name].capabilities.devices
         limited = [link for link in theirs.values() if link.max_unique_ips and kept_by != ENGINE]
         if config.port_443_mode:  # there, clients have one address for whoever stands behind nginx

@@ -53,6 +53,7 @@ class Monitor:
         system = self.system
         _try(lambda: passes.sample(system))
         _try(lambda: passes.carry_out_resets(system))
+        _try(lambda: passes.end_debug_logs(system))
         _try(lambda: passes.reconcile(system, respect_backoff=True))
         if system.port443.edge:
             _try(lambda: passes.look_for_slow_proxies(system))

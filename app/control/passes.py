@@ -35,6 +35,13 @@ def carry_out_resets(system: System) -> None:
         periods.carry_out_resets(system.ledger, system.declaration.last_good(), system.reconciler.now())
 
 
+def end_debug_logs(system: System) -> None:
+    """Note that the time of more detailed logs is over; the next reconcile lets the engines write the usual one."""
+    with refusing():
+        for engine in system.ledger.debug_logs.ended(system.reconciler.clock()):
+            system.ledger.events.record("panel", "debug_log.ended", "", Problem("event.engine", {"engine": engine}))
+
+
 def look_for_slow_proxies(system: System) -> None:
     """Note which proxies say that they send slower than they could."""
     with refusing():

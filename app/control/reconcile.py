@@ -123,7 +123,8 @@ class Reconciler:
                  back: Mapping[str, str] = MappingProxyType({})) -> Desired:
         front = closing(self.port443.front, self.ledger.strangers.closed_covers())
         return desired(config, self.ledger.traffic.totals(), self.now(), self.engines, self.runtime,
-                       front, self.ledger.traffic.last_uses(), {**self._placed(config, observed), **back})
+                       front, self.ledger.traffic.last_uses(), {**self._placed(config, observed), **back},
+                       self.ledger.debug_logs.running(self.clock()))
 
     def _placed(self, config: Config, observed: Collection[Observed]) -> dict[str, str]:
         """The engine that each user is served by, by user id, as it was noted; before anything was, as is seen."""

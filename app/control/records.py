@@ -183,6 +183,16 @@ class BadView:
 
 
 @dataclass(frozen=True)
+class DebugLogView:
+    """An engine that can write a more detailed log for a while. until: when that ends, ISO 8601; None if it writes the
+    usual one. minutes: those that are left, begun ones included."""
+
+    engine: str
+    until: str | None
+    minutes: int
+
+
+@dataclass(frozen=True)
 class Status:
     """running, total: users whose proxy runs, and who should have one running (enabled, not expired and
     not blocked).
@@ -191,7 +201,7 @@ class Status:
     notes: what of the settings the engine does not do, and the users' hints. server_note: why the address
     in links is a guess, or leads nobody here; None if it is neither. outdated: proxies that run, and whose image is
     an old one. bad: connections that engines turned away, the most frequent of the last day first; of engines that
-    tell."""
+    tell. debug_logs: engines that serve somebody, and can write a more detailed log."""
 
     runtime: str
     engine: str
@@ -214,6 +224,7 @@ class Status:
     edge: EdgeStatus | None
     outdated: int
     bad: list[BadView]
+    debug_logs: list[DebugLogView]
 
     @property
     def estimated(self) -> bool:

@@ -12,7 +12,7 @@ from app.certificates.renewal import ADDRESS
 from app.config import data_folder, schema
 from app.config.model import SETTINGS, User
 from app.control import certificates as certificate_views
-from app.control import passes, snapshot, strangers
+from app.control import log_views, passes, snapshot, strangers
 from app.control.edge import NGINX
 from app.control.engine_limits import engine_notes, user_notes
 from app.control.errors import refusing
@@ -71,6 +71,7 @@ def status(system: System, max_age: float = 3.0) -> Status:
         problems=list(dict.fromkeys(filter(None, problems))),
         notes=[*engine_notes(system.engines, now.config), *system.runtime.notes(), *hint_notes(views)],
         server=now.server, server_note=system.server.note(now.config), edge=edge, bad=_bad(system, now),
+        debug_logs=log_views.debug_logs(system),
         **{field: sum(getattr(v, field) for v in views) for field in (
             "bytes_down", "bytes_up", "period_down", "period_up", "now_down", "now_up", "connections",
             "probes")})

@@ -33,7 +33,8 @@ class Capabilities:
     secrets: the kinds (Secret.kind) that it serves. speed: who limits the speed of a link; devices: who limits how
     many use it. shared: the name of the one workload that serves all its links, on one port; "" if each link has one
     of its own. restarts: whether a change of a link's secret restarts what serves it. ignores: settings that it does
-    not use. cautions: settings that it uses, with a catch.
+    not use. cautions: settings that it uses, with a catch. debug_log: whether it can write a more detailed log for a
+    while, see Engine.debugging.
     """
 
     secrets: frozenset[str]
@@ -43,6 +44,7 @@ class Capabilities:
     restarts: bool = True
     ignores: tuple[str, ...] = ()
     cautions: tuple[str, ...] = ()
+    debug_log: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,13 @@ class Engine(Protocol):
         not serve any more, too: what it moved last is still to be read.
         """
 
+    def debugging(self, workload: Workload) -> Workload:
+        """The same workload, with a more detailed log; nothing is restarted for it. Pure."""
+
+    def explain(self, line: str) -> tuple[Problem, Problem] | None:
+        """What a line of its log that tells of a connection which was turned away means, and what to do about it; None
+        for any other line. Pure."""
+
     def readings(self, links: Sequence[str], metrics: str) -> Mapping[str, Counters]:
         """Read the Prometheus text of one workload: counters by link id. links: the one that it serves, or () where
         the text tells. Unknown names are ignored. Raises ValueError for text that is no whole one."""
@@ -167,6 +176,14 @@ def serving(observed: Observed, engines: Mapping[str, Engine]) -> Engine | None:
 
 class Basics:
     """The part of an engine that has nothing special to tell."""
+
+    def debugging(self, workload: Workload) -> Workload:
+        """As in Engine."""
+        return workload
+
+    def explain(self, line: str) -> tuple[Problem, Problem] | None:
+        """As in Engine."""
+        return None
 
     def bad(self, metrics: str) -> Mapping[str, int]:
         """As in Engine."""

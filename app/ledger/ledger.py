@@ -9,6 +9,7 @@ from app.ledger.buckets import Buckets
 from app.ledger.certificates import Certificates
 from app.ledger.clock import Clocks
 from app.ledger.database import Database
+from app.ledger.debug_logs import DebugLogs
 from app.ledger.devices import DeviceLimits
 from app.ledger.events import Events
 from app.ledger.fallback import Fallback
@@ -34,5 +35,6 @@ class Ledger:
         self.strangers = Strangers(self.database)
         self.refusals = Refusals(self.database)
         self.bad_connections = BadConnections(self.database)
+        self.debug_logs = DebugLogs(self.database)
         self.device_limits = DeviceLimits(self.database)
         self.clocks = Clocks(self.database)

@@ -281,6 +281,18 @@ STEPS = (
         at      REAL NOT NULL           -- Unix seconds, 0 before it was read back
     );
     """,
+    """
+    CREATE TABLE debug_logs (           -- engines that write a more detailed log for a while
+        engine TEXT PRIMARY KEY,
+        until  REAL NOT NULL            -- Unix seconds
+    );
+    CREATE TABLE refused_addresses (    -- connections that were refused for the limit on a user's addresses
+        at    REAL NOT NULL,            -- Unix seconds at which the hour begins
+        user  TEXT NOT NULL,            -- user id
+        count INTEGER NOT NULL,
+        PRIMARY KEY (at, user)
+    );
+    """,
 )
 
 

@@ -89,7 +89,7 @@ def words_of_all() -> list[list[str]]:
             ["settings", "get", "proxy_port"], ["certificates", "list"], ["certificates", "renew"],
             ["domains", "check"], ["config", "check"], ["config", "show"], ["panel", "stop"],
             ["reset-password", "--username", "admin"],
-            ["update-proxies"], ["backup", "b"], ["backups"], ["restore", "b"], ["doctor"],
+            ["update-proxies"], ["backup", "b"], ["backups"], ["restore", "b"], ["doctor"], ["debug-log"],
             ["first-password"], ["admin", "list"], ["admin", "set", "Bob", "--sudo"],
             ["admin", "remove", "Bob", "--yes"],
             ["create-admin", "--username", "Bob", "--password", "a-long-password-4711"]]

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from app.accounts.actor import CLI
+from app.actions import debug_logs
 from app.control import views
 from app.control.moving import Moving
 from app.control.views import UserView
@@ -22,6 +24,7 @@ from app.engines.builtin import Builtin
 from app.engines.telemt import api, live
 from app.engines.telemt.engine import NAME
 from app.lib import portmap
+from app.messages import Problem
 from app.mtproto.faketls_client import AnswerError
 from app.mtproto.links import parse_link, tg_link
 from app.mtproto.secret import FAKETLS, Secret
@@ -164,6 +167,45 @@ def test_a_file_that_was_changed_by_hand_is_put_right(stage: Stage) -> None:
     carol = fleet.add_user("Carol")
     assert not trouble(stage.link(carol))
     assert stage.run == run
+
+
+def test_no_link_is_in_its_log_whatever_its_level_is(stage: Stage) -> None:
+    fleet = stage.fleet
+    fleet.add_user("Alice")
+    file, log = _file(stage), stage.runtime._folder(NAME).path / "proxy.log"
+    file.write_text(file.read_text().replace('log_level = "normal"', 'log_level = "debug"'))
+    fleet.add_user("Bob")
+    fleet.reconcile()
+    eventually(lambda: "telemt::links" in log.read_text(), "RUST_LOG holds no more: it tells links", 10)
+    fleet.rotate("Bob")
+    fleet.disable("Alice")
+    fleet.enable("Alice")
+    text = log.read_text()
+    keys = [parse_link(user.tg_link).secret.key.hex() for user in fleet.users()]
+    assert not any(key in text for key in keys)
+    assert "secret=ee" in text and "secret=ee" not in stage.runtime.logs(NAME), "even those of nobody are not shown"
+
+
+def test_a_debug_log_tells_why_nobody_is_disconnected_and_no_secret_is_in_it(stage: Stage) -> None:
+    fleet = stage.fleet
+    alice = fleet.add_user("Alice")
+    run, hers, log = stage.run, stage.connect(alice), stage.runtime._folder(NAME).path / "proxy.log"
+    wrong = tg_link("127.0.0.1", stage.port, Secret.generate(fleet.config().fake_tls_domain))
+    debug_logs.begin(fleet, CLI, "telemt")
+    bob = fleet.add_user("Bob")
+    assert trouble(wrong) and not trouble(stage.link(bob))
+    eventually(lambda: "TLS handshake validation failed" in log.read_text(), "the cause is logged", 10)
+    explained = [stage.engine.explain(line) for line in stage.runtime.logs(NAME).splitlines()]
+    assert Problem("bad.no_key") in [found[0] for found in explained if found]
+
+    debug_logs.end(fleet, CLI, "telemt")
+    before = log.read_text().count("DEBUG")
+    carol = fleet.add_user("Carol")
+    assert trouble(wrong) and not trouble(stage.link(carol))
+    assert log.read_text().count("DEBUG") == before
+    assert "telemt::links" in log.read_text(), "RUST_LOG holds no more"
+    assert not any(parse_link(user.tg_link).secret.key.hex() in log.read_text() for user in fleet.users())
+    assert stage.lives(hers) and stage.run == run
 
 
 def test_a_stranger_who_was_added_by_hand_is_cut_off_and_served_no_more(stage: Stage) -> None:

@@ -145,7 +145,7 @@ BOTH = Live({ALICE: "1" * 32, BOB: "2" * 32})
     (BOTH, replace(BOTH, users={ALICE: "1" * 32, BOB: "3" * 32}), {}, {BOB}),
     (BOTH, replace(BOTH, speeds={ALICE: 1000}), {}, {ALICE}),
     (replace(BOTH, speeds={ALICE: 1000}), BOTH, {}, {ALICE}),
-    (BOTH, replace(BOTH, users={**BOTH.users, "c" * 12: "3" * 32}), {}, set()),
+    (BOTH, replace(BOTH, users={**BOTH.users, "c" * 12: "3" * 32}), {}, {"c" * 12}),
     (BOTH, replace(BOTH, addresses={ALICE: 1}), {}, set()),
     (BOTH, BOTH, {"d" * 12: 1}, {"d" * 12}),
     (BOTH, BOTH, {ALICE: 1}, set()),
@@ -153,7 +153,7 @@ BOTH = Live({ALICE: "1" * 32, BOB: "2" * 32})
 def test_sessions_end_in_a_first_step_where_the_file_alone_would_not_end_them(held, wanted, connected, ending) -> None:
     texts = live.steps(held.text(), wanted.text(), metrics(ALICE, BOB, connected=connected))
     assert texts[-1] == wanted.text()
-    assert [live.parse(text).disabled for text in texts[:-1]] == ([sorted(ending)] if ending else [])
+    assert [set(live.parse(text).disabled) for text in texts[:-1]] == ([ending] if ending else [])
 
 
 def test_where_a_hand_has_broken_the_file_whoever_telemt_still_serves_is_known_by_its_metrics() -> None:
@@ -164,11 +164,26 @@ def test_where_a_hand_has_broken_the_file_whoever_telemt_still_serves_is_known_b
 
 def test_what_a_hand_has_written_under_our_hash_is_not_taken_for_ours() -> None:
     wanted = BOTH.text()
-    for edited in ("[broken", wanted.replace(f'{BOB} = "{"2" * 32}"\n', "")):
-        first, last = live.steps(edited, wanted, "")
+    for edited in ("[broken", wanted.replace(f'{BOB} = "{"2" * 32}"\n', f'{BOB} = "{"2" * 32}"\n\n')):
+        first, last = live.steps(edited, wanted, metrics(ALICE, BOB))
         assert last == wanted and live.parse(first) == replace(BOTH, disabled=["nobody"])
         assert not live.holds(first, metrics(ALICE, BOB, revision=live._REVISION.search(wanted)[1]))
     assert live.steps(wanted, wanted, "") == [wanted]
+
+
+def test_whoever_is_new_to_telemt_comes_with_a_key_that_is_nobody_s_as_its_log_tells_the_first_one() -> None:
+    carol = "c" * 12
+    wanted = replace(BOTH, users={**BOTH.users, carol: "3" * 32}).text()
+    for held, now in ((BOTH.text(), metrics(ALICE, BOB)), (BOTH.text(), ""), (wanted, metrics(ALICE, BOB)),
+                      ("[broken", metrics(ALICE, BOB))):
+        first, last = live.steps(held, wanted, now)
+        assert "3" * 32 not in first and last == wanted
+        told_of = live.parse(first)
+        assert carol in told_of.disabled and len(told_of.users[carol]) == 32, "it opens nothing"
+        assert (told_of.users[ALICE], told_of.users[BOB]) == ("1" * 32, "2" * 32), "nobody else notices"
+    without_bob = replace(BOTH, users={ALICE: "1" * 32}).text()
+    first, _ = live.steps(without_bob, BOTH.text(), metrics(ALICE, connected={BOB: 1}))
+    assert live.parse(first).disabled == [] and "2" * 32 not in first, "who has sessions keeps them"
 
 
 def test_what_telemt_goes_by_is_known_by_a_name_that_no_user_can_have() -> None:

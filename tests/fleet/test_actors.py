@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 from app.accounts.actor import CLI, PANEL, Actor, NotAllowed, Right
-from app.actions import admins, certificates, proxies, renewal, settings, traffic, updates, users
+from app.actions import admins, certificates, debug_logs, proxies, renewal, settings, traffic, updates, users
 from app.config.model import Admin
 from app.messages import Problem
 from tests.support.fleet import Fleet
@@ -23,7 +23,8 @@ SUDO = {
     admins.create_admin: ("carol", "a long enough one"), admins.set_password: ("admin",),
     admins.set_sudo: ("admin", True), admins.remove_admin: ("admin",),
     settings.set_settings: ({"server_domain": "proxy.example"},),
-    settings.check_domains: (["127.0.0.1"],), certificates.renew_certificates: (), updates.ask: ()}
+    settings.check_domains: (["127.0.0.1"],), certificates.renew_certificates: (), updates.ask: (),
+    debug_logs.begin: ("telemt",), debug_logs.end: ("telemt",)}
 USERS = {
     users.add_user: ("Dora",), users.update_user: ("Alice", {"note": "x"}), users.disable: ("Alice",),
     users.enable: ("Alice",), users.rotate: ("Alice",), traffic.reset_traffic: (), proxies.stop_all: (),
@@ -48,7 +49,8 @@ def fleet(fleet: Fleet) -> Fleet:
 
 
 def test_every_action_takes_an_actor_but_the_one_that_finds_out_who_somebody_is():
-    actions = set().union(*(map(public, (admins, certificates, proxies, renewal, settings, traffic, updates, users))))
+    actions = set().union(*(map(public, (
+        admins, certificates, debug_logs, proxies, renewal, settings, traffic, updates, users))))
     others = {admins.check_login, renewal.outdated, updates.told}
     assert actions == {*SUDO, *USERS, *others}
     for action in actions - others:

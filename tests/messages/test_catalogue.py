@@ -30,7 +30,7 @@ UNTOLD = re.compile(r"^log\.|^re\.|\.(execute|executescript|query|best_effort|_d
 
 #: What these hold is no message: the pages of the cover site, SQL, and what the engine writes into its own log only.
 NO_MESSAGES = ("edge/nginx/cover.py", "ledger/migrations.py", "mtproto/faketls.py", "mtproto/obfuscated2.py",
-               "mtproto/records.py")
+               "mtproto/records.py", "engines/telemt/lines.py")
 
 #: Texts that begin so are commands, files of other programs, or their words, by which something is known.
 OF_OTHERS = {

@@ -41,6 +41,11 @@ LOOK = 0.02  # seconds between two looks at the files
 DEBOUNCE = 0.05  # seconds for which telemt lets a file settle
 
 
+def log(level: str, text: str) -> None:
+    now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    print(f"{now} {level:>5} {text}", flush=True)
+
+
 class Served:
     """What is told of a user in this run. view: the engine as this user's connections see it."""
 
@@ -81,6 +86,7 @@ class Telemt:
         self.served: dict[str, Served] = {}
         self.bad: Counter[str] = Counter()
         self.limiters: dict[str, RateLimiter] = {}
+        self.rust_log = os.environ.get("RUST_LOG", "")  # until the level is changed, and never again
         self.engine: Engine | None = None
 
     def begin(self) -> None:
@@ -95,14 +101,16 @@ class Telemt:
         try:
             text, config = load(self.path)
         except (OSError, ValueError, KeyError) as error:
-            now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-            print(f'{now} ERROR telemt::config::hot_reload: config reload: failed to parse "{self.path}": '
-                  f"Config error: {error}", flush=True)
+            log("ERROR", f'telemt::config::hot_reload: config reload: failed to parse "{self.path}": '
+                         f"Config error: {error}")
             return
         before, self.text, self.access = self.access, text, config["access"]
-        if "telemt::links=off" not in os.environ.get("RUST_LOG", ""):
-            for name, key in self.access["users"].items():
-                print(f"INFO telemt::links: --- New user: {name} --- tg://proxy?secret=ee{key}", flush=True)
+        if self.config["general"]["log_level"] != config["general"]["log_level"]:
+            self.config["general"]["log_level"], self.rust_log = config["general"]["log_level"], ""
+        if "telemt::links=off" not in self.rust_log:
+            for name in self.access["users"].keys() - before["users"].keys():
+                log("INFO", f"telemt::links:   EE-TLS:  tg://proxy?server=203.0.113.7&port=443&secret="
+                            f"ee{self.access['users'][name]}7777772e")
         for name, enabled in self.access.get("user_enabled", {}).items():
             if not enabled and before.get("user_enabled", {}).get(name, True):
                 for relay in [*self.user(name).relays]:
@@ -172,6 +180,9 @@ class ManyKeys(Connection):
         found = {name: proof for name, key in access["users"].items() if (proof := proven(hello, key))}
         if not found:
             self.program.bad["tls_handshake_bad_client"] += 1
+            if self.program.config["general"]["log_level"] == "verbose":
+                log("DEBUG", "telemt::proxy::handshake: TLS handshake validation failed - no matching user "
+                             f"peer={self._peer[0]}:{self._peer[1]}")
             raise faketls.Refused("no key")
         ((name, proof),) = found.items()
         if engine.replays and engine.replays.seen_before(proof.digest):
@@ -187,7 +198,7 @@ class ManyKeys(Connection):
         access, user, address = self.program.access, self.program.user(self.name), self._peer[0]
         limit = access.get("user_max_unique_ips", {}).get(self.name, 0)
         if limit and address not in user.addresses and len(user.addresses) >= limit:
-            print(f"WARN IP limit exceeded user={self.name} ip={address} reason=limit", flush=True)
+            log("WARN", f"telemt::proxy::client: IP limit exceeded user={self.name} ip={address} reason=IP limit")
             return
         if not access.get("user_enabled", {}).get(self.name, True) or self.name not in access["users"]:
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.engines.base import ADDRESSES
 from app.messages import Problem
 
 #: What it was, and what to do, by class. Several classes have one cause.
@@ -17,6 +18,8 @@ _CAUSES = {
     "proxy_protocol_header_timeout": ("bad.no_header", "bad.no_header.do"),
     "direct_modes_disabled": ("bad.no_tls", "bad.no_tls.do"),
     "direct_mtproto_bad_client": ("bad.noise", "bad.noise.do"),
+    # No class of telemt's: its log alone tells.
+    ADDRESSES: ("bad.too_many_addresses", "bad.too_many_addresses.do"),
 }
 
 

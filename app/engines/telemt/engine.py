@@ -12,6 +12,7 @@ from app.engines.base import ENGINE, Capabilities, Counters, EngineRefusal, Fron
 from app.engines.telemt import live
 from app.engines.telemt.bad import cause
 from app.engines.telemt.config_file import LOOPBACK, METRICS_PATH, PRIVATE, render_config
+from app.engines.telemt.lines import explain
 from app.engines.telemt.log import findings
 from app.engines.telemt.metrics import readings, told
 from app.messages import Problem
@@ -24,7 +25,8 @@ NAME = f"{NAME_PREFIX}telemt"
 #: Its metrics name no more users, and whoever is not named is not billed.
 MOST_LINKS = 4000
 
-#: Whoever is added would have their link, which is a secret, in its log.
+#: Whoever is added would have their link, which is a secret, in its log. It holds until the level is changed once, so
+#: that live.py sees to it as well.
 _LOGGED = {"RUST_LOG": "info,telemt::links=off"}
 
 #: The program in its image.
@@ -42,7 +44,7 @@ class Telemt:
 
     name = "telemt"
     capabilities = Capabilities(frozenset({FAKETLS}), speed=ENGINE, devices=ENGINE, shared=NAME, restarts=False,
-                                ignores=("proxy_tag", "proxy_dns", "proxy_blocklist"))
+                                ignores=("proxy_tag", "proxy_dns", "proxy_blocklist"), debug_log=True)
 
     def __init__(self, binary: str | None = None) -> None:
         self.binary = binary or find_telemt()
@@ -52,6 +54,12 @@ class Telemt:
             raise EngineRefusal("engine.no_telemt")
         command = (self.binary or "", "run", "--data-path", "{folder}", "{config}")
         return _workloads(links, config, place, front, LOOPBACK, command)
+
+    def debugging(self, workload: Workload) -> Workload:
+        return replace(workload, live_files={name: live.verbose(text) for name, text in workload.live_files.items()})
+
+    def explain(self, line: str) -> tuple[Problem, Problem] | None:
+        return explain(line)
 
     def readings(self, links: Sequence[str], metrics: str) -> Mapping[str, Counters]:
         return readings(metrics)

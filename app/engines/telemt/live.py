@@ -3,7 +3,9 @@
 telemt looks at the file whenever it changes (inotify, and every three seconds) and takes it over as a whole or not at
 all. It no longer serves whoever is taken out, but does not end their sessions, and a session keeps the speed that it
 began with. It ends the sessions of whoever it is told is disabled. So a change is written in two steps where
-somebody's sessions must end: first with those disabled, and then as it should be.
+somebody's sessions must end: first with those disabled, and then as it should be. So it is where somebody is added:
+telemt writes the link of whoever comes into its log, at any level. They come disabled, with a key that is nobody's, and
+get their own one in the second step: of a change of the key it tells the name only.
 
 Nothing tells which file telemt goes by, but its metrics tell the limits on addresses that are in force, for any name.
 A name that no user can have carries the hash of the file, and one for each speed limit its speed.
@@ -34,20 +36,22 @@ _REVISION = re.compile(rf'^"{REVISION}([0-9a-f]{{16}})" = ', re.MULTILINE)
 @dataclass(frozen=True)
 class Live:
     """What the file holds, by link id. users: keys (32 hex digits). expires: times (RFC 3339). addresses: how many
-    at a time. speeds: bits per second, each direction. disabled: whose sessions end."""
+    at a time. speeds: bits per second, each direction. disabled: whose sessions end. level: how much it logs, "normal"
+    or "verbose"."""
 
     users: Mapping[str, str]
     expires: Mapping[str, str] = field(default_factory=dict)
     addresses: Mapping[str, int] = field(default_factory=dict)
     speeds: Mapping[str, int] = field(default_factory=dict)
     disabled: Collection[str] = ()
+    level: str = "normal"
 
     def text(self) -> str:
         """It follows the lines of telemt's table [general], as it is included there."""
         limits: dict[str, object] = dict(sorted(self.addresses.items()))
         limits |= {f'"{link}{SPEED}"': bits for link, bits in sorted(self.speeds.items())}
         tables: dict[str, Mapping[str, object]] = {
-            "": {"log_level": "normal"},
+            "": {"log_level": self.level},
             "access": {"user_max_unique_ips_mode": "active_window"},
             "access.users": dict(sorted(self.users.items())),
             "access.user_expirations": dict(sorted(self.expires.items())),
@@ -73,18 +77,26 @@ def of(links: Iterable[UserLink]) -> Live:
     )
 
 
+def verbose(text: str) -> str:
+    """The same file, with which it also logs why it turns connections away."""
+    found = parse(text)
+    return replace(found, level="verbose").text() if found else text
+
+
 @lru_cache(maxsize=4)
 def parse(text: str) -> Live | None:
     """The file as it is; None if a hand has broken it."""
     try:
-        access = tomllib.loads(text)["access"]
+        file = tomllib.loads(text)
+        access = file["access"]
         return Live(
             users={str(user): str(key) for user, key in access["users"].items()},
             speeds={str(user): int(limits["down_bps"]) for user, limits in access.get("user_rate_limits", {}).items()},
             expires=access.get("user_expirations", {}),
             addresses={user: limit for user, limit in access.get("user_max_unique_ips", {}).items()
                        if not user.startswith(REVISION) and not user.endswith(SPEED)},
-            disabled=[user for user, enabled in access.get("user_enabled", {}).items() if not enabled])
+            disabled=[user for user, enabled in access.get("user_enabled", {}).items() if not enabled],
+            level=file["log_level"])
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
@@ -96,6 +108,8 @@ def steps(held: str, wanted: str, metrics: str) -> Sequence[str]:
         raise ValueError(FILE)
     serving = told(metrics) if metrics else Told()
     known = set(serving.links) if before is None else {*before.users, *serving.connected}
+    there = known if before is None else set(before.users)
+    added = after.users.keys() - (there & serving.named if metrics else there)
     ending = known - after.users.keys()
     if before:
         ending |= {link for link in before.users.keys() & after.users.keys()
@@ -103,7 +117,11 @@ def steps(held: str, wanted: str, metrics: str) -> Sequence[str]:
     if before is None or before.text() != held:
         # By hand, and telemt may go by it, under the hash of another text: that of the first step is a new one.
         ending = ending or {_NOBODY}
-    return [replace(after, disabled=ending).text(), wanted] if ending else [wanted]
+    if not (ending or added):
+        return [wanted]
+    users = {link: _nobodys(link) if link in added else key for link, key in after.users.items()}
+    # Who is new to the file alone, as after an edit by hand, keeps the sessions they have.
+    return [replace(after, users=users, disabled={*ending, *(added - serving.connected)}).text(), wanted]
 
 
 def holds(text: str, metrics: str) -> bool:
@@ -112,6 +130,11 @@ def holds(text: str, metrics: str) -> bool:
     if not revision or live is None or f'"{REVISION}{revision[1]}"' not in metrics:
         return False
     return told(metrics).connected <= live.users.keys() - set(live.disabled)
+
+
+def _nobodys(link: str) -> str:
+    """A key to be known by until the real one follows. It opens nothing: whoever has it is disabled."""
+    return hashlib.sha256(f"{_NOBODY} {link}".encode()).hexdigest()[:32]
 
 
 def _moment(at: datetime) -> str:

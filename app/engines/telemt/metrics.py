@@ -38,6 +38,11 @@ class Told:
         return {user for user in self.users if _LINK.fullmatch(user)}
 
     @property
+    def named(self) -> set[str]:
+        """Ids of all links in the file that it goes by; few more, that have a session still."""
+        return {link for link in self.links if "unique_ips_current" in self.users[link]}
+
+    @property
     def connected(self) -> set[str]:
         """Ids of links that have a session."""
         return {link for link in self.links if self.users[link].get("connections_current")}

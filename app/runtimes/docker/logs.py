@@ -1,4 +1,4 @@
-"""Reading the logs of containers, each line with Docker's own time."""
+"""Reading the logs of containers, each line with Docker's own time, and without secrets."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from docker import APIClient
 from docker.errors import APIError
 from docker.types import CancellableStream
 
+from app.mtproto.masking import mask
 from app.runtimes.base import RuntimeFailure
 from app.runtimes.docker.client import PATIENT, Connection
 from app.runtimes.loglines import Line
@@ -25,7 +26,7 @@ def parse(name: str, logged: bytes) -> list[Line]:
     for raw in logged.decode(errors="replace").splitlines():
         stamp, _, text = raw.partition(" ")
         if stamp[:1].isdigit():
-            lines.append(Line(stamp, name, text))
+            lines.append(Line(stamp, name, mask(text)))
     return lines
 
 
@@ -85,9 +86,9 @@ def read(connection: Connection, identity: str, name: str, tail: int) -> list[Li
 
 
 def text(api: APIClient, identity: str, **how: object) -> str:
-    """What one container has logged; "" if it is gone, or just being removed. Raises APIError."""
+    """What one container has logged, its secrets hidden; "" if it is gone, or just being removed. Raises APIError."""
     try:
-        return api.logs(identity, **how).decode(errors="replace")
+        return mask(api.logs(identity, **how).decode(errors="replace"))
     except APIError as error:
         if error.status_code not in (404, 409):
             raise

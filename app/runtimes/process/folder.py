@@ -17,6 +17,7 @@ from app.lib import filelock, files, private
 from app.lib.problem import TEXT
 from app.lib.procfs import LOG, Process
 from app.messages import Problem
+from app.mtproto.masking import mask
 from app.runtimes.base import STOPPED, RuntimeFailure
 
 CONFIG, RECORD, OLD_LOG = "config.toml", "state.json", f"{LOG}.1"
@@ -226,7 +227,7 @@ class Folder:
 
 
 def _tail(path: Path, count: int, since: int = 0) -> list[str]:
-    """The last `count` lines after byte `since`, read from the end in growing blocks."""
+    """The last `count` lines after byte `since`, their secrets hidden, read from the end in growing blocks."""
     if count <= 0:
         return []
     try:
@@ -241,5 +242,5 @@ def _tail(path: Path, count: int, since: int = 0) -> list[str]:
             file.seek(begin)
             lines = file.read(end - begin).decode(errors="replace").splitlines()
             if begin == since or len(lines) > count:  # one more, as the first is most likely cut
-                return lines[-count:]
+                return [mask(line) for line in lines[-count:]]
             size *= 4

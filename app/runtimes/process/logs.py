@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from app.mtproto.masking import mask
 from app.runtimes.loglines import Line, merge, stamped
 from app.runtimes.process.folder import Folder
 
@@ -61,7 +62,7 @@ class Follower:
             return []
         self._at += len(added)
         *whole, self._rest = (self._rest + added).split(b"\n")
-        return [line.decode(errors="replace") for line in whole]
+        return [mask(line.decode(errors="replace")) for line in whole]
 
 
 def _set(users: Iterable[str] | None) -> set[str] | None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from flask import Blueprint, make_response, render_template, request
+from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from app.control import views
+from app.actions import debug_logs
+from app.control import log_views, views
 from app.control.errors import Refused
+from app.control.outcome import Outcome
 from app.control.records import UserView
+from app.messages import Problem
 from app.runtimes.base import NAME_PREFIX
-from app.web.context import the_system
+from app.web.context import actor, the_system
+from app.web.outcomes import failures
 
 blueprint = Blueprint("logs", __name__, url_prefix="/logs")
 
@@ -24,17 +28,20 @@ OFFERED = (50, 200, 500, 1000, 2000)
 
 @dataclass(frozen=True)
 class LogLine:
-    """proxy: the workload's name, as in "mtg-proxy-2443". user: whose it is, "" if it is nobody's now."""
+    """proxy: the workload's name, as in "mtg-proxy-2443". user: whose it is, "" if it is nobody's now. what, todo: what
+    it tells of, and what to do about it; None for a line that needs no explanation."""
 
     proxy: str
     user: str
     text: str
+    what: Problem | None = None
+    todo: Problem | None = None
 
 
 @blueprint.get("")
 def index() -> str:
     """The last ?tail= lines, newest at the bottom, of all proxies or of that of one user (?user=, an id)."""
-    return render_template("logs/index.html", **_asked())
+    return render_template("logs/index.html", debug_logs=log_views.debug_logs(the_system()), **_asked())
 
 
 @blueprint.get("/lines")
@@ -43,6 +50,31 @@ def lines() -> ResponseReturnValue:
     answer = make_response(render_template("logs/_lines.html", **_asked()))
     answer.add_etag()
     return answer.make_conditional(request)
+
+
+@blueprint.post("/debug")
+def debug() -> ResponseReturnValue:
+    """Lets an engine write a more detailed log for so many ?minutes."""
+    minutes = request.form.get("minutes", "").strip()
+    number = int(minutes) if re.fullmatch(r"[0-9]{1,6}", minutes) else 0
+    return _switched(lambda: debug_logs.begin(the_system(), actor(), request.form.get("engine", ""), number),
+                     "The log is more detailed now. It goes back by itself.")
+
+
+@blueprint.post("/debug/end")
+def end_debug() -> ResponseReturnValue:
+    """Lets it write the usual log again."""
+    return _switched(lambda: debug_logs.end(the_system(), actor(), request.form.get("engine", "")),
+                     "The log is the usual one again.")
+
+
+def _switched(action: Callable[[], list[Outcome]], done: str) -> ResponseReturnValue:
+    try:
+        failed = failures(action())
+        flash(failed or done, "error" if failed else "message")
+    except Refused as refusal:
+        flash(str(refusal), "error")
+    return redirect(url_for(".index"))
 
 
 def _asked() -> dict[str, object]:
@@ -55,7 +87,7 @@ def _asked() -> dict[str, object]:
         remarks.append("There is no such user (any more): these are the lines of all proxies.")
     found, problem = [], ""
     try:
-        found = split(views.logs(the_system(), user.id if user else "", tail), users)
+        found = split(views.logs(the_system(), user.id if user else "", tail), users, log_views.explain(the_system()))
     except Refused as refusal:
         problem = str(refusal)
     return {"lines": found, "problem": problem, "remarks": remarks, "users": users, "user": user,
@@ -75,7 +107,8 @@ def _tail(text: str) -> tuple[int, list[str]]:
                     f"to {MOST}. These are the last {USUAL}.")]
 
 
-def split(written: Sequence[str], users: Sequence[UserView]) -> list[LogLine]:
+def split(written: Sequence[str], users: Sequence[UserView],
+          explain: log_views.Explain = lambda proxy, text: None) -> list[LogLine]:
     """Lines like "[mtg-proxy-2443] listening", taken apart."""
     names: Mapping[str, str] = {f"{NAME_PREFIX}{user.port}": user.name for user in users}
     found = []
@@ -83,5 +116,6 @@ def split(written: Sequence[str], users: Sequence[UserView]) -> list[LogLine]:
         proxy, _, text = line.removeprefix("[").partition("] ")
         # What serves a link from before a change of domain is called like "mtg-proxy-2443-1a2b3c".
         port = proxy.removeprefix(NAME_PREFIX).partition("-")[0]
-        found.append(LogLine(proxy, names.get(f"{NAME_PREFIX}{port}", ""), text))
+        what, todo = explain(proxy, text) or (None, None)
+        found.append(LogLine(proxy, names.get(f"{NAME_PREFIX}{port}", ""), text, what, todo))
     return found
