@@ -53,6 +53,7 @@ def described(view: UserView) -> str:
     """One user in full, as `add`, `show`, `set` and `rotate` print it."""
     throttled = f"{view.throttled_bps / 1e6:g} Mbit/s" if view.throttled_bps else "no"
     addresses = f"{view.addresses} of {view.most_addresses or 'any number'}"
+    further = f"{view.refused_addresses_day} refused in 24 hours, {view.refused_addresses_month} in 30 days"
     if view.addresses_verified_at:
         addresses += f" (verified at {view.addresses_verified_at})"
     if view.throttle_verified_at:
@@ -73,6 +74,7 @@ def described(view: UserView) -> str:
             ("connections", str(view.connections)),
             *([] if view.addresses is None else
               [("addresses", addresses)]),
+            *([("further ones", further)] if view.most_addresses or view.refused_addresses_month else []),
             ("down / up", both(view.bytes_down, view.bytes_up, view.estimated)),
             ("since the reset", both(view.period_down, view.period_up, view.period_estimated)),
             ("now", f"{size(view.now_down)}/s / {size(view.now_up)}/s"),

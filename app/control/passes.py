@@ -23,7 +23,7 @@ def reconcile(system: System, respect_backoff: bool = False) -> list[Outcome]:
 def sample(system: System) -> None:
     """Read the counters of everything that runs into the ledger, and start the clocks of first uses."""
     with refusing():
-        active = system.reconciler.sampler.sample(standing(system.runtime.observe()))
+        active = system.reconciler.sampler.sample(standing(system.runtime.observe()), whole=True)
         system.sampled_at = time.monotonic()
         used = active - tried(system.ledger)
         periods.start_clocks(system.file, system.ledger, used, system.reconciler.now())

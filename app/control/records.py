@@ -30,7 +30,8 @@ class UserView:
     runtime does not answer. reason: why it does not run, or is troubled; None if all is well.
     addresses: from which the links are used now, None if nobody tells; most_addresses: how many may be at
     a time, for each link, 0 for any number; addresses_verified_at: when that limit was last read back from the kernel
-    or nginx, which keep it for an engine that does not itself; None if they do not.
+    or nginx, which keep it for an engine that does not itself; None if they do not. refused_addresses_day, _month:
+    connections that were refused for it in the last 24 hours, and in the last 30 days.
     over_limit: what happened at the limit and when it ends, None below it. warning: 80, 95 or
     100, the percentage of the limit that was reached; else 0.
     limit_gb, speed_mbps, at_limit ("throttle", "block"), reset_cycle: what applies (0 = none);
@@ -67,6 +68,8 @@ class UserView:
     addresses: int | None
     most_addresses: int
     addresses_verified_at: str | None
+    refused_addresses_day: int
+    refused_addresses_month: int
     bytes_down: int
     bytes_up: int
     period_down: int

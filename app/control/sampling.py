@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -20,12 +21,14 @@ from app.lib.clock import Clock
 from app.lib.filelock import FileLock
 from app.messages import Problem
 from app.rules.links import UserLink
-from app.runtimes.base import Observed, Runtime, Sample
+from app.runtimes.base import Observed, Runtime, RuntimeFailure, Sample
 
 log = logging.getLogger(__name__)
 
 #: Metrics are floats, and from here on no exact counts any more: 9 PB in one start of a proxy.
 _LARGEST = 2 ** 53
+#: How many of the last lines of a log are looked through for refusals each time: what is beyond is not counted.
+_LOG_LINES = 5000
 
 
 @dataclass
@@ -44,9 +47,10 @@ class Sampler:
     unwritten: dict[tuple[str, str, bool], Reading] = field(default_factory=dict)
     trouble: Problem | None = None
 
-    def sample(self, observed: Iterable[Observed], read: Iterable[Sample] | None = None) -> set[str]:
+    def sample(self, observed: Iterable[Observed], read: Iterable[Sample] | None = None,
+               whole: bool = False) -> set[str]:
         """Account what these workloads have counted; the ids of users who had a session. read: what was read of them
-        before, and they may have ended since; None to read them now."""
+        before, and they may have ended since; None to read them now. whole: whether these are all that there are."""
         running = {o.run_id: o for o in observed if o.run_id}
         if not running and not self.unwritten:
             return set()
@@ -68,7 +72,7 @@ class Sampler:
             with self.ledger.database.best_effort("refused tries"):
                 self.ledger.refusals.account(refused, self.clock())
             with self.ledger.database.best_effort("connections that were turned away"):
-                self.ledger.bad_connections.account([*bad, *self._refused_addresses(running)], self.clock())
+                self.ledger.bad_connections.account([*bad, *self._refused_addresses(running)], self.clock(), whole)
             return active
 
     def _read(self, running: Mapping[str, Observed], refused: list[Count], bad: list[Told],
@@ -97,7 +101,9 @@ class Sampler:
                 _left_out(sample.name, error)
                 continue
             if counts:
-                bad.append(Told(engine.name, sample.run_id, counts))
+                bad.append(Told(engine.name, sample.run_id, counts, there.user_id))
+            if not late:
+                bad.extend(self._refused_unheard(engine, there, sample.text, owners))
             for link, c in told.items():
                 user_id = owners.get(link) or there.user_id
                 if not user_id:
@@ -111,6 +117,23 @@ class Sampler:
                 yield Reading(user_id, link, sample.run_id, c.down, c.up, c.fronted, c.connections, guessed=guessed,
                               addresses=c.addresses, late=late)
 
+    def _refused_unheard(self, engine: Engine, there: Observed, metrics: str, owners: Mapping[str, str]
+                         ) -> Iterator[Told]:
+        """Connections that the engine refused for the limit on addresses, as its log has told since the last time."""
+        run, limited = f"{there.run_id}/log", engine.refuses_unheard(metrics)
+        read_to = self.ledger.bad_connections.read_to(run)
+        if read_to is None and not limited:
+            return
+        since, found = there.started_at if read_to is None else read_to, []
+        if limited:
+            with suppress(RuntimeFailure):  # the next tick reads on from there
+                found = [(at, link) for at, link in engine.refused(self.runtime.logs(there.name, _LOG_LINES))
+                         if at > since]
+        users = Counter(owners.get(link, "") for _, link in found)
+        read_to = max([since, *(at for at, _ in found)])
+        yield from (Told(engine.name, run, {ADDRESSES: count} if count else {}, user, read_to)
+                    for user, count in (users or {"": 0}).items())
+
     def _refused_addresses(self, running: Mapping[str, Observed]) -> Iterator[Told]:
         """Connections that were refused for an engine, for the limit on addresses, as they were last read back."""
         by_name = {there.name: there for there in running.values()}
@@ -118,7 +141,7 @@ class Sampler:
             there = by_name.get(name)
             if (there and kept.refused and kept.run in (there.run_id, f"{EDGE_RUN}{name}")
                     and (engine := serving(there, self.engines))):
-                yield Told(engine.name, f"{kept.run}/{ADDRESSES}", {ADDRESSES: kept.refused})
+                yield Told(engine.name, f"{kept.run}/{ADDRESSES}", {ADDRESSES: kept.refused}, there.user_id)
 
     def _owners(self, running: Iterable[Observed]) -> dict[str, str]:
         """Users by link, for workloads that serve those of several users; of today's links and of those before."""

@@ -138,6 +138,7 @@ def user_view(user: User, sight: Snapshot) -> UserView:
     due = limits.reset_due(user, config, total, sight.now, sight.zone)
     throttled = sight.throttles.get(name) if running else None
     most, kept = limits.max_unique_ips(user, config), _kept([link.name for link in (today, *old)], sight)
+    day, month = sight.refused_addresses.get(user.id, (0, 0))
     return UserView(
         id=user.id, name=user.name, port=user.port, domain=user.fake_tls_domain, secret=secret.hex,
         masked_secret=secret.masked(), enabled=user.enabled, state=state, reason=reason,
@@ -145,6 +146,7 @@ def user_view(user: User, sight: Snapshot) -> UserView:
         addresses=(sum(one.now for one in kept.values()) if kept else total.addresses) if running else None,
         most_addresses=most, addresses_verified_at=moment(kept[name].at, sight.zone)
         if running and name in kept and kept[name].limit == most else None,
+        refused_addresses_day=day, refused_addresses_month=month,
         bytes_down=total.down, bytes_up=total.up, period_down=total.period_down, period_up=total.period_up,
         period_since=moment(total.reset_at, sight.zone),
         now_down=round(total.down_rate) if fresh else 0, now_up=round(total.up_rate) if fresh else 0,

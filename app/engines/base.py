@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from app.config.model import Config, User
+from app.ledger.bad_connections import ADDRESSES as ADDRESSES
 from app.ledger.refusals import Refused
 from app.messages import Problem
 from app.messages.errors import Coded
@@ -20,10 +21,6 @@ class EngineRefusal(Coded):
 
 #: Who does something for a link: the engine itself, as its live files say; the runtime, around the engine; nobody.
 ENGINE, RUNTIME, NOBODY = "engine", "runtime", ""
-
-
-#: What bad() calls connections that were refused for max_unique_ips, whoever refuses them.
-ADDRESSES = "unique_ips"
 
 
 @dataclass(frozen=True)
@@ -118,6 +115,13 @@ class Engine(Protocol):
     def debugging(self, workload: Workload) -> Workload:
         """The same workload, with a more detailed log; nothing is restarted for it. Pure."""
 
+    def refuses_unheard(self, metrics: str) -> bool:
+        """Whether a limit on addresses is in force whose refusals bad() does not count, but the log tells. Raises
+        ValueError as readings() does."""
+
+    def refused(self, log: str) -> Sequence[tuple[float, str]]:
+        """These refusals, oldest first: Unix seconds, link id. Pure."""
+
     def explain(self, line: str) -> tuple[Problem, Problem] | None:
         """What a line of its log that tells of a connection which was turned away means, and what to do about it; None
         for any other line. Pure."""
@@ -127,8 +131,8 @@ class Engine(Protocol):
         the text tells. Unknown names are ignored. Raises ValueError for text that is no whole one."""
 
     def bad(self, metrics: str) -> Mapping[str, int]:
-        """How many connections were turned away since the start, by the engine's own name for the reason; none if it
-        does not tell. Raises ValueError as readings() does."""
+        """How many connections were turned away since the start, by the engine's own name for the reason, ADDRESSES for
+        those that were refused for max_unique_ips; none if it does not tell. Raises ValueError as readings() does."""
 
     def cause(self, reason: str) -> tuple[Problem, Problem]:
         """What connections that bad() tells under this name, or that others refuse for the engine, were, and what to
@@ -180,6 +184,14 @@ class Basics:
     def debugging(self, workload: Workload) -> Workload:
         """As in Engine."""
         return workload
+
+    def refuses_unheard(self, metrics: str) -> bool:
+        """As in Engine."""
+        return False
+
+    def refused(self, log: str) -> Sequence[tuple[float, str]]:
+        """As in Engine."""
+        return ()
 
     def explain(self, line: str) -> tuple[Problem, Problem] | None:
         """As in Engine."""

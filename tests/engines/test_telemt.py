@@ -231,6 +231,16 @@ def test_of_a_further_address_nobody_is_let_in_until_a_place_is_free(stage: Stag
     stage.fleet.sample()
     assert [(user.addresses, user.most_addresses) for user in stage.fleet.users()] == [(2, 2)]
     assert not _passes(stage, alice, "127.0.0.4")
+
+    def refused() -> int:
+        stage.fleet.sample()
+        return stage.fleet.user("Alice").refused_addresses_day
+
+    eventually(refused, "it is counted", 10)
+    counted = refused()
+    assert refused() == counted == stage.runtime.logs(NAME).count("IP limit exceeded"), "once each"
+    (told_of,) = [bad for bad in stage.fleet.status(max_age=0).bad if bad.reason == "unique_ips"]
+    assert (told_of.day, told_of.what.code) == (counted, "bad.too_many_addresses")
     stage.connect(alice, "127.0.0.3")
     stage.clients.do(first.close())
     eventually(lambda: _passes(stage, alice, "127.0.0.4"), "the place is free", 10)

@@ -51,6 +51,32 @@ def test_a_clock_that_was_ahead_leaves_nothing_that_stays(ledger: Ledger) -> Non
     assert bad.recent(NOW) == [Bad("telemt", "noise", 1, 1)]
 
 
+def test_a_look_at_some_of_them_only_leaves_the_others_counters(ledger: Ledger) -> None:
+    bad = ledger.bad_connections
+    one, two = Told("telemt", "one", {"noise": 2}), Told("telemt", "two", {"noise": 4})
+    bad.account([one, two], NOW)
+    bad.account([Told("telemt", "two", {"noise": 5})], NOW, whole=False)
+    bad.account([one, two], NOW)
+    assert [each.day for each in bad.recent(NOW)] == [7 + 4], "two has begun anew"
+    assert bad.recent(NOW)[0].reason == "noise"
+
+
+def test_what_a_limit_on_addresses_refused_is_known_by_user_and_a_log_is_counted_once(ledger: Ledger) -> None:
+    bad = ledger.bad_connections
+    assert bad.read_to("run/log") is None
+    for _ in range(2):
+        bad.account([Told("builtin", "b", {"unique_ips": 3}, "alice")], NOW, whole=False)
+    bad.account([Told("telemt", "run/log", {"unique_ips": 2}, "bob", NOW - 5),
+                 Told("telemt", "run/log", {"unique_ips": 1}, "", NOW - 5)], NOW)
+    assert bad.read_to("run/log") == NOW - 5
+    bad.account([Told("telemt", "run/log", {}, "", NOW - 5)], NOW + 2 * DAY)
+    bad.account([Told("telemt", "run/log", {"unique_ips": 4}, "bob", NOW + 2 * DAY)], NOW + 2 * DAY)
+    assert bad.refused_addresses(NOW + 2 * DAY) == {"alice": (0, 3), "bob": (4, 6)}
+    assert sum(each.month for each in bad.recent(NOW + 2 * DAY)) == 10
+    bad.account([Told("telemt", "another/log", {}, "", NOW)], NOW + 3 * DAY)
+    assert bad.read_to("run/log") is None, "that run is over"
+
+
 def test_nothing_is_written_while_nothing_is_new(ledger: Ledger) -> None:
     bad = ledger.bad_connections
     bad.account([Told("telemt", "one", {"noise": 2})], NOW)

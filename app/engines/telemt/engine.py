@@ -12,7 +12,7 @@ from app.engines.base import ENGINE, Capabilities, Counters, EngineRefusal, Fron
 from app.engines.telemt import live
 from app.engines.telemt.bad import cause
 from app.engines.telemt.config_file import LOOPBACK, METRICS_PATH, PRIVATE, render_config
-from app.engines.telemt.lines import explain
+from app.engines.telemt.lines import explain, refused
 from app.engines.telemt.log import findings
 from app.engines.telemt.metrics import readings, told
 from app.messages import Problem
@@ -57,6 +57,12 @@ class Telemt:
 
     def debugging(self, workload: Workload) -> Workload:
         return replace(workload, live_files={name: live.verbose(text) for name, text in workload.live_files.items()})
+
+    def refuses_unheard(self, metrics: str) -> bool:
+        return told(metrics).limited
+
+    def refused(self, log: str) -> Sequence[tuple[float, str]]:
+        return refused(log)
 
     def explain(self, line: str) -> tuple[Problem, Problem] | None:
         return explain(line)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
 
 from app.engines.base import ADDRESSES
 from app.engines.telemt.bad import cause
@@ -27,6 +30,7 @@ _LINES = {
     "IP limit exceeded": ADDRESSES,
 }
 _REPLAYS = ("TLS replay attack detected", "MTProto replay attack detected")
+_REFUSED = re.compile(r"^(\S+Z) +WARN telemt[\w:]*: IP limit exceeded user=([0-9a-f]{12}) ", re.MULTILINE)
 _TEXT = re.compile(r"^\S+Z +[A-Z]+ telemt[\w:]*: (.*)")
 
 
@@ -39,3 +43,12 @@ def explain(line: str) -> tuple[Problem, Problem] | None:
         return Problem("bad.replay"), Problem("bad.replay.do")
     reason = next((reason for text, reason in _LINES.items() if found[1].startswith(text)), "")
     return cause(reason) if reason else None
+
+
+def refused(log: str) -> Sequence[tuple[float, str]]:
+    """See Engine.refused()."""
+    found = []
+    for at, link in _REFUSED.findall(log):
+        with suppress(ValueError):
+            found.append((datetime.fromisoformat(at).timestamp(), link))
+    return found

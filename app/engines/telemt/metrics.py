@@ -43,6 +43,11 @@ class Told:
         return {link for link in self.links if "unique_ips_current" in self.users[link]}
 
     @property
+    def limited(self) -> bool:
+        """Whether any link may be used from so many addresses only."""
+        return any(self.users[link].get("unique_ips_limit") for link in self.links)
+
+    @property
     def connected(self) -> set[str]:
         """Ids of links that have a session."""
         return {link for link in self.links if self.users[link].get("connections_current")}
