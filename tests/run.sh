@@ -111,12 +111,14 @@ check_python() {
 STACK='tests/docker/test_compose.py tests/docker/test_images.py'
 INSTALLER='tests/install/test_server.py tests/install/test_server_killed.py tests/install/test_server_refusals.py'
 UPDATE='tests/install/test_update.py tests/install/test_move.py'
+KILLED='tests/install/test_update_killed.py'
 FIRST="tests/docker --ignore=tests/docker/port443 ${STACK//tests/--ignore=tests}
 $INSTALLER
 $UPDATE
-tests/install ${INSTALLER//tests/--ignore=tests} ${UPDATE//tests/--ignore=tests}
+tests/install ${INSTALLER//tests/--ignore=tests} ${UPDATE//tests/--ignore=tests} ${KILLED//tests/--ignore=tests}
 $STACK
 tests/web
+$KILLED
 tests/docker/port443
 tests/cli
 tests/edge

@@ -20,6 +20,7 @@ from app.engines.builtin import Builtin
 from app.messages import sentence
 from app.messages.refused import Refused
 from tests.cli.conftest import ROOT
+from tests.support.cover import free_port
 from tests.support.fleet import Fleet
 from tests.support.memory_runtime import Machine, MemoryRuntime
 
@@ -40,12 +41,8 @@ def helper() -> Iterator[str]:
 def listener() -> Iterator[int]:
     """A port that takes connections, and the one after it that takes none."""
     with socket.socket() as one:
-        while True:
-            one.bind(("127.0.0.1", 0))
-            port = one.getsockname()[1]
-            with socket.socket() as other:
-                if other.connect_ex(("127.0.0.1", port + 1)):
-                    break
+        port = free_port()  # and the one after it is given to nobody else
+        one.bind(("127.0.0.1", port))
         one.listen()
         yield port
 

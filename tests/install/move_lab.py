@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tests.install.conftest import Answer
 from tests.install.server_lab import ServerLab
+from tests.support.cover import free_port
 
 NEW_ADDRESS = "198.51.100.9"
 CONFIG = """\
@@ -49,9 +50,7 @@ class MoveLab:
         for server in (self.here, self.there):
             server.has_docker()
         self.ssh.mkdir()
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         for key in ("key", "host-key"):
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.ssh / key], check=True)
         public = (self.ssh / "host-key.pub").read_text()

@@ -15,6 +15,8 @@ from tests.install.conftest import ROOT, Answer
 STUBS = Path(__file__).parent / "stubs"
 #: What dies in the middle of its work if the test says so, beside docker. None of them is called twice at a time.
 COUNTED = ("curl", "mv", "ln", "cp")
+#: What release v1 has in its data folder.
+DATA = {"config.json": '{"users": "Alice, Bob"}', "panel.db": "measured by v1"}
 
 
 def tree(folder: Path, version: str, proxy: str = "mtg 1", nginx: str = "events {}") -> Path:
@@ -53,8 +55,8 @@ class Server:
         (self.home / ".env").write_text(
             "VERSION=v1\nPANEL_IMAGE=mtproto-panel:v1\nNGINX_IMAGE=mirror.example/library/nginx:1.30\n"
             "MTG_IMAGE=my/own:mtg\nPANEL_PORT=8080\nTZ=Europe/Berlin\n")
-        (self.home / "data/config.json").write_text('{"users": "Alice, Bob"}')
-        (self.home / "data/panel.db").write_text("measured by v1")
+        for name, text in DATA.items():
+            (self.home / "data" / name).write_text(text)
         (self.stubs / "data").symlink_to(self.home / "data")
         for name in ("docker", "systemctl"):
             shutil.copy(STUBS / name, self.bin / name)
@@ -138,7 +140,7 @@ class Server:
         return dict(line.split("=", 1) for line in (self.home / ".env").read_text().splitlines())[name]
 
     def data(self) -> dict[str, str]:
-        return {name: (self.home / "data" / name).read_text() for name in ("config.json", "panel.db")}
+        return {name: (self.home / "data" / name).read_text() for name in DATA}
 
     def backups(self) -> list[Path]:
         return sorted((self.home / "backups").iterdir())

@@ -114,7 +114,7 @@ def test_sessions_that_do_not_end_are_ended_by_the_drain_or_by_a_second_signal(
 
 def test_metrics_answer_several_requests_on_one_connection_and_refuse_nonsense(engine: Start) -> None:
     proxy = engine(**{"stats.prometheus.http-path": "/metrics", "stats.prometheus.metric-prefix": "abc"})
-    connection = http.client.HTTPConnection("127.0.0.1", proxy.metrics_port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", proxy.metrics_port, timeout=60)
     for _ in range(3):
         connection.request("GET", "/metrics")
         answer = connection.getresponse()
@@ -130,7 +130,7 @@ def test_metrics_answer_several_requests_on_one_connection_and_refuse_nonsense(e
     assert connection.getresponse().status == 405
     connection.close()
     for nonsense in (b"\x00\xff" * 100 + b"\r\n\r\n", b"A" * 100_000, b"\r\n\r\n", b"GET /metrics\r\n\r\n"):
-        with socket.create_connection(("127.0.0.1", proxy.metrics_port), timeout=10) as sock:
+        with socket.create_connection(("127.0.0.1", proxy.metrics_port), timeout=60) as sock:
             with contextlib.suppress(ConnectionError):
                 sock.sendall(nonsense)
             read_to_end(sock)
