@@ -74,6 +74,7 @@ def described(view: UserView) -> str:
             ("connections", str(view.connections)),
             *([] if view.addresses is None else
               [("addresses", addresses)]),
+            *(("from", one.address) for one in view.connected),
             *([("further ones", further)] if view.most_addresses or view.refused_addresses_month else []),
             ("down / up", both(view.bytes_down, view.bytes_up, view.estimated)),
             ("since the reset", both(view.period_down, view.period_up, view.period_estimated)),

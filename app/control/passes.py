@@ -23,7 +23,9 @@ def reconcile(system: System, respect_backoff: bool = False) -> list[Outcome]:
 def sample(system: System) -> None:
     """Read the counters of everything that runs into the ledger, and start the clocks of first uses."""
     with refusing():
-        active = system.reconciler.sampler.sample(standing(system.runtime.observe()), whole=True)
+        there = standing(system.runtime.observe())
+        active = system.reconciler.sampler.sample(there, whole=True)
+        system.connected.look(system.declaration.last_good(), there)
         system.sampled_at = time.monotonic()
         used = active - tried(system.ledger)
         periods.start_clocks(system.file, system.ledger, used, system.reconciler.now())

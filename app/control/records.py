@@ -23,6 +23,15 @@ class OldLinkView:
 
 
 @dataclass(frozen=True)
+class AddressView:
+    """An address from which a link is used now. since: when this process, the panel or a command, first saw it
+    there, ISO 8601."""
+
+    address: str
+    since: str | None
+
+
+@dataclass(frozen=True)
 class UserView:
     """One user: declaration, state and traffic in one flat record; its fields are the CLI's JSON.
 
@@ -30,7 +39,8 @@ class UserView:
     runtime does not answer. reason: why it does not run, or is troubled; None if all is well.
     addresses: from which the links are used now, None if nobody tells; most_addresses: how many may be at
     a time, for each link, 0 for any number; addresses_verified_at: when that limit was last read back from the kernel
-    or nginx, which keep it for an engine that does not itself; None if they do not. refused_addresses_day, _month:
+    or nginx, which keep it for an engine that does not itself; None if they do not. connected: these addresses,
+    where the engine tells them, the longest first. refused_addresses_day, _month:
     connections that were refused for it in the last 24 hours, and in the last 30 days.
     over_limit: what happened at the limit and when it ends, None below it. warning: 80, 95 or
     100, the percentage of the limit that was reached; else 0.
@@ -68,6 +78,7 @@ class UserView:
     addresses: int | None
     most_addresses: int
     addresses_verified_at: str | None
+    connected: list[AddressView]
     refused_addresses_day: int
     refused_addresses_month: int
     bytes_down: int

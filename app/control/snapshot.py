@@ -23,9 +23,9 @@ from app.runtimes.base import RUNNING, Observed, RuntimeFailure
 class Snapshot:
     """Everything a view is made of, read once for all users. observed: None, and `unavailable` says why, while the
     runtime does not answer. verified: Unix seconds by workload. last_uses: Unix seconds by link id.
-    refused_addresses: (in a day, in 30 days) by user id. slow: reasons by link id. public_port: the one that nginx is
-    published on. engines: by name. placed, not_moved: the engine that serves a user, and why not the declared one
-    does, by user id. zone: the server's."""
+    refused_addresses: (in a day, in 30 days) by user id. connected: as Connected.seen. slow: reasons by link id.
+    public_port: the one that nginx is published on. engines: by name. placed, not_moved: the engine that serves a
+    user, and why not the declared one does, by user id. zone: the server's."""
 
     config: Config
     observed: Mapping[str, Observed] | None
@@ -37,6 +37,7 @@ class Snapshot:
     verified: Mapping[str, float]
     device_limits: Mapping[str, Kept]
     refused_addresses: Mapping[str, tuple[int, int]]
+    connected: Mapping[str, Mapping[str, float]]
     last_uses: Mapping[str, float]
     slow: Mapping[str, Problem]
     public_port: int
@@ -66,6 +67,7 @@ def take(system: System) -> Snapshot:
         problems=ledger.workloads.problems(), refusals=ledger.refusals.totals(),
         throttles=ledger.workloads.throttles(), verified=ledger.workloads.verified(),
         device_limits=ledger.device_limits.all(),
+        connected=system.connected.seen,
         refused_addresses=ledger.bad_connections.refused_addresses(system.reconciler.now().timestamp()),
         last_uses=ledger.traffic.last_uses(), public_port=system.port443.public_port, engines=system.engines,
         placed=ledger.placements.engines(), not_moved=ledger.placements.troubles(),

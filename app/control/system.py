@@ -16,6 +16,7 @@ from app.config.file import ConfigFile
 from app.control import periods
 from app.control.certificates import CertificateReconciler
 from app.control.choice import choose, edge_from_env
+from app.control.connected import Connected
 from app.control.declaration import Declaration
 from app.control.errors import refusing
 from app.control.pacing import PacingCheck
@@ -50,6 +51,7 @@ class System:
         self.port443 = Port443(edge, manager, addresses, public_port, door_port, networks, SelfSigned(data_dir))
         self.reconciler = Reconciler(data_dir, self.ledger, runtime, engines, self.declaration.links, self.port443)
         self.certificate_reconciler = CertificateReconciler(manager, self.ledger)
+        self.connected = Connected(runtime, engines, lambda: self.reconciler.clock())
         self.pacing = PacingCheck(runtime, engines, self.ledger, self.declaration.links)
         self.clock = OutsideClock(self.ledger.clocks)
         self.server = Server(addresses)

@@ -17,7 +17,7 @@ from app.control.edge import NGINX
 from app.control.engine_limits import engine_notes, user_notes
 from app.control.errors import refusing
 from app.control.outcome import BACKUPS
-from app.control.records import BadView, CertificateView, EdgeStatus, OldLinkView, Status, UserView, moment
+from app.control.records import AddressView, BadView, CertificateView, EdgeStatus, OldLinkView, Status, UserView, moment
 from app.control.snapshot import Snapshot
 from app.control.system import System
 from app.engines.base import default_engine, engine_name
@@ -30,7 +30,7 @@ from app.messages import Problem
 from app.mtproto.links import tg_link, tme_link
 from app.rules import limits
 from app.rules.hints import hints
-from app.rules.links import link_port, links, listened_port, workload_name
+from app.rules.links import UserLink, link_port, links, listened_port, workload_name
 from app.rules.users import find
 from app.runtimes.base import RUNNING, STOPPED
 
@@ -146,6 +146,7 @@ def user_view(user: User, sight: Snapshot) -> UserView:
         addresses=(sum(one.now for one in kept.values()) if kept else total.addresses) if running else None,
         most_addresses=most, addresses_verified_at=moment(kept[name].at, sight.zone)
         if running and name in kept and kept[name].limit == most else None,
+        connected=_connected((today, *old), sight) if running else [],
         refused_addresses_day=day, refused_addresses_month=month,
         bytes_down=total.down, bytes_up=total.up, period_down=total.period_down, period_up=total.period_up,
         period_since=moment(total.reset_at, sight.zone),
@@ -186,6 +187,15 @@ def _kept(names: Iterable[str], sight: Snapshot) -> dict[str, Kept]:
     found = {name: sight.device_limits[name] for name in names if name in sight.device_limits}
     runs = {name: there.run_id for name, there in (sight.observed or {}).items()}
     return {name: one for name, one in found.items() if one.at and one.run in (runs.get(name), f"{EDGE_RUN}{name}")}
+
+
+def _connected(links: Iterable[UserLink], sight: Snapshot) -> list[AddressView]:
+    first: dict[str, float] = {}
+    for link in links:
+        for address, since in sight.connected.get(link.id, {}).items():
+            first[address] = min(since, first.get(address, since))
+    return [AddressView(address, moment(since, sight.zone))
+            for address, since in sorted(first.items(), key=lambda seen: seen[1])]
 
 
 def _move_notes(user: User, engine: str, sight: Snapshot) -> list[Problem]:

@@ -67,6 +67,15 @@ NO_INGRESS = IngressSpec()
 
 
 @dataclass(frozen=True)
+class Question:
+    """What a workload is to be asked by HTTP, at this port of its own. headers: of the request."""
+
+    port: int
+    path: str
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Counters:
     """What an engine has counted since its start.
 
@@ -121,6 +130,12 @@ class Engine(Protocol):
 
     def refused(self, log: str) -> Sequence[tuple[float, str]]:
         """These refusals, oldest first: Unix seconds, link id. Pure."""
+
+    def ask_addresses(self, config: Config) -> Question | None:
+        """How a workload is asked from which addresses its links are used now; None if it does not tell. Pure."""
+
+    def addresses(self, answer: str) -> Mapping[str, Sequence[str]]:
+        """They, by link id. Raises ValueError for an answer that is none."""
 
     def explain(self, line: str) -> tuple[Problem, Problem] | None:
         """What a line of its log that tells of a connection which was turned away means, and what to do about it; None
@@ -192,6 +207,14 @@ class Basics:
     def refused(self, log: str) -> Sequence[tuple[float, str]]:
         """As in Engine."""
         return ()
+
+    def ask_addresses(self, config: Config) -> Question | None:
+        """As in Engine."""
+        return None
+
+    def addresses(self, answer: str) -> Mapping[str, Sequence[str]]:
+        """As in Engine."""
+        return {}
 
     def explain(self, line: str) -> tuple[Problem, Problem] | None:
         """As in Engine."""

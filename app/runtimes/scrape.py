@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection, HTTPException
+from types import MappingProxyType
 
 from app.messages.errors import Coded
 from app.runtimes import ports
@@ -22,17 +23,19 @@ class Unreachable(ScrapeFailure):
     """Nothing at the address answers at all, not even that the port is closed."""
 
 
-def scrape(address: str, path: str, timeout: float) -> str:
-    """The text served at http://<address><path>, whole. timeout: seconds. Raises ScrapeFailure."""
+def scrape(address: str, path: str, timeout: float, headers: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The text served at http://<address><path>, whole. timeout: seconds. headers: of the request. Raises
+    ScrapeFailure."""
     ip, port = ports.split(address)
     connection = HTTPConnection(ip, port, timeout=timeout)
     try:
-        return _ask(connection, address, path)
+        return _ask(connection, address, path, headers)
     finally:
         connection.close()
 
 
-def _ask(connection: HTTPConnection, address: str, path: str) -> str:
+def _ask(connection: HTTPConnection, address: str, path: str,
+         headers: Mapping[str, str] = MappingProxyType({})) -> str:
     try:
         if connection.sock is None:
             connection.connect()
@@ -40,7 +43,7 @@ def _ask(connection: HTTPConnection, address: str, path: str) -> str:
         kind = ScrapeFailure if isinstance(error, ConnectionError) else Unreachable
         raise kind("scrape.no_answer", address=address, reason=error) from error
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers=dict(headers))
         answer = connection.getresponse()
         body = answer.read(_LARGEST + 1)
     except (OSError, HTTPException) as error:

@@ -176,7 +176,7 @@ def test_no_link_is_in_its_log_whatever_its_level_is(stage: Stage) -> None:
     file.write_text(file.read_text().replace('log_level = "normal"', 'log_level = "debug"'))
     fleet.add_user("Bob")
     fleet.reconcile()
-    eventually(lambda: "telemt::links" in log.read_text(), "RUST_LOG holds no more: it tells links", 10)
+    eventually(lambda: "telemt::links" in log.read_text(), "RUST_LOG holds no more: it tells links")
     fleet.rotate("Bob")
     fleet.disable("Alice")
     fleet.enable("Alice")
@@ -194,7 +194,7 @@ def test_a_debug_log_tells_why_nobody_is_disconnected_and_no_secret_is_in_it(sta
     debug_logs.begin(fleet, CLI, "telemt")
     bob = fleet.add_user("Bob")
     assert trouble(wrong) and not trouble(stage.link(bob))
-    eventually(lambda: "TLS handshake validation failed" in log.read_text(), "the cause is logged", 10)
+    eventually(lambda: "TLS handshake validation failed" in log.read_text(), "the cause is logged")
     explained = [stage.engine.explain(line) for line in stage.runtime.logs(NAME).splitlines()]
     assert Problem("bad.no_key") in [found[0] for found in explained if found]
 
@@ -232,11 +232,18 @@ def test_of_a_further_address_nobody_is_let_in_until_a_place_is_free(stage: Stag
     assert [(user.addresses, user.most_addresses) for user in stage.fleet.users()] == [(2, 2)]
     assert not _passes(stage, alice, "127.0.0.4")
 
+    stage.fleet.sample()
+    (before,) = stage.fleet.users()
+    assert [one.address for one in before.connected] == ["127.0.0.2", "127.0.0.3"] and before.connected[0].since
+    stage.fleet.sample()
+    assert stage.fleet.user("Alice").connected == before.connected, "since they were first seen"
+    assert not any(b"127.0.0.2" in file.read_bytes() for file in stage.fleet.data_dir.glob("panel.db*")), "nowhere"
+
     def refused() -> int:
         stage.fleet.sample()
         return stage.fleet.user("Alice").refused_addresses_day
 
-    eventually(refused, "it is counted", 10)
+    eventually(refused, "it is counted")
     counted = refused()
     assert refused() == counted == stage.runtime.logs(NAME).count("IP limit exceeded"), "once each"
     (told_of,) = [bad for bad in stage.fleet.status(max_age=0).bad if bad.reason == "unique_ips"]
@@ -244,6 +251,8 @@ def test_of_a_further_address_nobody_is_let_in_until_a_place_is_free(stage: Stag
     stage.connect(alice, "127.0.0.3")
     stage.clients.do(first.close())
     eventually(lambda: _passes(stage, alice, "127.0.0.4"), "the place is free")
+    stage.fleet.sample()
+    assert "127.0.0.2" not in [one.address for one in stage.fleet.user("Alice").connected]
     assert stage.lives(second)
 
 

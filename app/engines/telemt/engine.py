@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from app.config.model import Config
-from app.engines.base import ENGINE, Capabilities, Counters, EngineRefusal, FrontOf, PlaceOf
-from app.engines.telemt import live
+from app.engines.base import ENGINE, Capabilities, Counters, EngineRefusal, FrontOf, PlaceOf, Question
+from app.engines.telemt import api, live
 from app.engines.telemt.bad import cause
 from app.engines.telemt.config_file import LOOPBACK, METRICS_PATH, PRIVATE, render_config
 from app.engines.telemt.lines import explain, refused
@@ -63,6 +63,12 @@ class Telemt:
 
     def refused(self, log: str) -> Sequence[tuple[float, str]]:
         return refused(log)
+
+    def ask_addresses(self, config: Config) -> Question | None:
+        return api.ask_addresses(config.secret_key)
+
+    def addresses(self, answer: str) -> Mapping[str, Sequence[str]]:
+        return api.addresses(answer)
 
     def explain(self, line: str) -> tuple[Problem, Problem] | None:
         return explain(line)
