@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 from docker import APIClient
 
+from app.accounts.actor import CLI
+from app.actions import debug_logs
 from app.engines.telemt import live
 from app.engines.telemt.engine import NAME, TelemtImage
+from app.mtproto.links import parse_link
 from app.runtimes.base import IMAGE_FOLDER, RUNNING
 from app.runtimes.docker import spec
 from app.runtimes.docker.runtime import DockerRuntime
@@ -50,6 +53,23 @@ def test_users_come_and_go_in_one_container_and_nobody_else_notices(stage: Stage
     assert fleet.user("Alice").bytes_down >= 300_000
     assert [outcome for outcome in fleet.reconcile() if outcome.action != "serve"] == []
     assert fleet.user("Alice").throttled_bps is None
+
+
+def test_a_debug_log_in_docker_has_no_secret_and_the_panel_sees_who_is_connected(
+        stage: Stage, hands: APIClient) -> None:
+    fleet = stage.fleet
+    run, hers = fleet.add_user("Alice") and stage.run, stage.connect(fleet.user("Alice"))
+    for switch in (debug_logs.begin, debug_logs.end):
+        switch(fleet, CLI, "telemt")
+        added = fleet.add_user(f"After {switch.__name__}")
+        assert not trouble(stage.link(added))
+    raw = hands.logs(NAME).decode()
+    assert "telemt::links" in raw, "RUST_LOG holds no more"
+    assert not any(parse_link(user.tg_link).secret.key.hex() in raw for user in fleet.users())
+    fleet.sample()
+    assert len(fleet.user("Alice").connected) == 1
+    assert stage.run == run
+    stage.clients.do(hers.download(100_000))
 
 
 def test_its_container_can_do_nothing_but_serve_and_opens_one_port(stage: Stage, hands: APIClient) -> None:
