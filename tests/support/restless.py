@@ -25,6 +25,8 @@ from tests.support.stream import Stream, StreamBroken
 FAILURES = (OSError, TimeoutError, StreamBroken, AnswerError)
 #: Bytes a second of a stream, each way, if rounds took no time.
 SPEED = 40_000
+#: Seconds that they wait for an answer: a machine that stands still for a moment is no proxy that is gone.
+PATIENCE = 30.0
 
 
 @dataclass
@@ -97,7 +99,7 @@ class Person:
                 continue
             try:
                 while self.links:
-                    async with asyncio.timeout(30):
+                    async with asyncio.timeout(PATIENCE):
                         await self.stays.echo(round(SPEED * self.round))
                     done = self.stays.moved
                     await asyncio.sleep(self.round)
@@ -113,13 +115,13 @@ class Person:
         failure: BaseException = OSError("no links")
         for link in self.links:
             try:
-                stream = await Stream.open(link, timeout=5)
+                stream = await Stream.open(link, timeout=PATIENCE)
             except FAILURES as error:
                 failure = error
                 continue
             self.open += 1
             try:
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(PATIENCE):
                     await stream.req_pq()
                 return stream
             except FAILURES as error:
