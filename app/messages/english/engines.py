@@ -25,7 +25,7 @@ TEMPLATES = {
     "bad.replay.do": "Nothing: it was not let in. Many may mean that a censor looks at this server.",
     "bad.too_many_addresses": "A connection from one address more than its link may be used from",
     "bad.too_many_addresses.do":
-        "Nothing, if the link was passed on. Else raise the limit of that user: the logs tell whose proxy refuses.",
+        "Nothing, if the link was passed on. Else raise the limit of that user: each user has a count of it.",
     "debug_log.minutes": "a debug log of {minutes} {minutes:minute|minutes} is not allowed; allowed: 1 to {most}",
     "debug_log.not_here":
         "{engine} writes no debug log: only telemt can, while it serves somebody. The log is as it was",
