@@ -52,14 +52,15 @@ class IngressSpec:
     cover: "ip:port" that probes go to, with a PROXY header before them; "" is the site of that name.
     timing: https addresses from which mtg learns how fast a real site sends; none for its own default.
     trusted: PEM certificates that `timing` may need, beside those that everybody trusts.
-    address: of nginx, as engines see it: the only one whose PROXY header may be believed. "" if unknown.
+    addresses: of nginx and the router before it, as engines see them: the only ones whose PROXY header may be
+    believed. None if unknown.
     """
 
     proxy_protocol: bool = False
     cover: str = ""
     timing: tuple[str, ...] = ()
     trusted: str = ""
-    address: str = ""
+    addresses: tuple[str, ...] = ()
 
 
 #: No nginx: clients come straight to the engine.

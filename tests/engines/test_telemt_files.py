@@ -74,7 +74,7 @@ def test_the_workload_has_one_port_a_memory_limit_of_its_own_and_asks_its_own_he
 def test_a_proxy_header_is_believed_from_nginx_alone(crowd: Config) -> None:
     alone = static(make(crowd))["server"]
     assert (alone["proxy_protocol"], alone["proxy_protocol_trusted_cidrs"]) == (False, [])
-    behind = static(make(crowd, front=lambda domain: IngressSpec(True, address=EDGE)))["server"]
+    behind = static(make(crowd, front=lambda domain: IngressSpec(True, addresses=(EDGE,))))["server"]
     assert (behind["proxy_protocol"], behind["proxy_protocol_trusted_cidrs"]) == (True, ["10.7.0.2/32"])
     unknown = static(make(crowd, front=lambda domain: IngressSpec(True)))["server"]
     assert unknown["proxy_protocol_trusted_cidrs"] == [], "nobody is believed, and never everybody"

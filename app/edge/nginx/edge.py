@@ -64,14 +64,19 @@ class Nginx:
     folder: data/nginx, which the container sees at /etc/nginx/edge. ip: the container's address in the
     proxies' network; proxies: that network (CIDR), "" to take everybody. panel_side: its address in the
     panel's network, "" where that is the same one. panel: "host:port" of the panel in there. public_port:
-    the machine's port that leads to nginx's 443.
+    the machine's port that leads to nginx's 443. router: the address of the router that stands before nginx's 443 and
+    names the client, "" where clients come straight to nginx.
     """
 
+    name = "nginx"
+
     def __init__(self, folder: Path, service: Service, ip: str, panel: str = f"panel:{portmap.PANEL}",
-                 public_port: int = 443, proxies: str = "", panel_side: str = "") -> None:
+                 public_port: int = 443, proxies: str = "", panel_side: str = "",
+                 router: str = "") -> None:
         self.ip = str(ipaddress.ip_address(ip))
         self.proxies = proxies
         self.panel_side = panel_side
+        self.router = router
         self.folder = Folder(Path(folder))
         self.service = service
         self._panel = panel
@@ -171,7 +176,7 @@ class Nginx:
         root = f"{MOUNTED}/{material.root.relative_to(self.folder.path).as_posix()}"
         return RenderContext(
             panel=self._panel, status=self.panel_side, proxies=self.proxies, public_port=self._public_port,
-            ipv6=_ipv6(), cover=cover.files(seed), custom=self.folder.custom(),
+            router=self.router, ipv6=_ipv6(), cover=cover.files(seed), custom=self.folder.custom(),
             trusted=_trusted() if site.cover_site == "proxy" else b"",
             timing=(material.chain.read_bytes(), material.key.read_bytes(), root),
             token=hashlib.sha256(b"token " + seed).hexdigest()[:20], can=can)
@@ -260,7 +265,7 @@ def front(config: Config, domain: str, ip: str, material: Callable[[], timing.Ma
             urls = (timing.url(ip),)
     host = f"[{ip}]" if ":" in ip else ip
     cover = f"{host}:{portmap.COVER}" if config.is_own_name(domain) else ""
-    return IngressSpec(config.port_443_mode, cover, urls, trusted, ip)
+    return IngressSpec(config.port_443_mode, cover, urls, trusted, (ip,))
 
 
 @contextmanager

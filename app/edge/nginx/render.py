@@ -39,7 +39,8 @@ class RenderContext:
 
     panel: "host:port" of the panel in its network. status: the address there at which nginx says what it
     serves, "" for all of them. proxies: the network of the proxies (CIDR), which come to 443 only when
-    a name leads them in a circle; "" to take everybody. public_port: where people reach port 443.
+    a name leads them in a circle; "" to take everybody. public_port: where people reach port 443. router: the address
+    of whoever stands before 443 and names the client by a PROXY header; "" where clients come straight.
     ipv6: whether nginx can listen on IPv6. cover: the files of the built-in cover site. custom: the
     operator's own *.conf files. trusted: PEM of the authorities that a cover_url is checked by.
     timing: chain and key (PEM) and the folder, as nginx sees it, of the server that mtg learns from.
@@ -50,6 +51,7 @@ class RenderContext:
     status: str = ""
     proxies: str = ""
     public_port: int = 443
+    router: str = ""
     ipv6: bool = True
     cover: Mapping[str, bytes] = field(default_factory=dict)
     custom: Mapping[str, bytes] = field(default_factory=dict)
@@ -70,7 +72,7 @@ class _Secured:
 
 def render(site: EdgeConfig, around: RenderContext) -> dict[str, bytes]:
     """Relative path -> content. Raises EdgeFailure for what no configuration can be made of."""
-    _refuse_names(site)
+    refuse_names(site)
     panel_pair = _best((site.panel_domain,), site.certificates).get(site.panel_domain)
     cover_pairs = _best(site.own_names, site.certificates)
     panel = _secured((site.panel_domain,), panel_pair) if panel_pair else None
@@ -92,6 +94,7 @@ def render(site: EdgeConfig, around: RenderContext) -> dict[str, bytes]:
     files["stream.d/port443.conf"] = text(
         "stream.conf.j2", unknown=unknown, backends=_backends(site, panel, limits), status=_on(around.status),
         fence=_fence(around.proxies), share=int(site.nginx_connections_per_address), door=_DOOR if door else "",
+        router=around.router,
         links=[(name, f"{most} {site.routes[name]} {_COVER if covers and name in site.own_names else unknown}")
                for name, most in limits.items()], links_id=devices.limits_id(files.get(devices.LIMITS, b"")))
     files |= made_for(around.can)
@@ -149,7 +152,8 @@ def _fence(proxies: str) -> str:
     return f"allow {network[1]}; deny {network};"
 
 
-def _refuse_names(site: EdgeConfig) -> None:
+def refuse_names(site: EdgeConfig) -> None:
+    """Raises EdgeFailure for names and addresses that can't be written into a configuration."""
     for name in (*site.routes, *site.own_names, *filter(None, (site.panel_domain,))):
         try:
             if valid_domain(name) != name:

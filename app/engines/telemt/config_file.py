@@ -85,7 +85,7 @@ def _pinned(name: str, cover: str) -> dict[str, object]:
 
 
 def _only(around: IngressSpec) -> list[str]:
-    return [str(ipaddress.ip_network(around.address))] if around.address else []
+    return [str(ipaddress.ip_network(address)) for address in around.addresses]
 
 
 def _upstream(config: Config) -> dict[str, object]:
