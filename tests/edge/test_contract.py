@@ -1,4 +1,4 @@
-"""What every edge promises (app/edge/base.py): the same tests for the real nginx and the one in memory."""
+"""What every edge promises (app/edge/base.py): the same tests for nginx, Traefik and the one in memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from app.config.model import Config
 from app.edge.base import Edge, EdgeConfig, EdgeFailure, EdgeUnavailable
 from app.runtimes.base import Devices
-from tests.support import edge_lab
+from tests.support import edge_lab, traefik_lab
 from tests.support.memory_edge import MemoryEdge
 
 ALICE = EdgeConfig(routes={"alice.pool.test": "mtg-proxy-2443:3128"})
@@ -19,13 +19,15 @@ BOB = EdgeConfig(routes={**ALICE.routes, "bob.pool.test": "mtg-proxy-2444:3128"}
 
 @dataclass
 class Subject:
-    """An edge, and hands on it: take nginx away and bring it back; have it refuse what comes, and take it again."""
+    """An edge, and hands on it: take it away and bring it back; have it refuse what comes, and take it again.
+    command: what starts it where it is away."""
 
     edge: Edge
     leave: Callable[[], object]
     back: Callable[[], object]
     refuse: Callable[[], object]
     relent: Callable[[], object]
+    command: str = "docker compose up -d nginx"
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,14 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[edge_lab.Lab]:
         yield lab
 
 
-@pytest.fixture(params=["memory", "nginx"])
+@pytest.fixture(scope="module")
+def routed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[traefik_lab.Lab]:
+    with traefik_lab.lab(tmp_path_factory.mktemp("routed")) as lab:
+        lab.edge.apply(EdgeConfig())
+        yield lab
+
+
+@pytest.fixture(params=["memory", "nginx", "traefik"])
 def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
     if request.param == "memory":
         edge = MemoryEdge()
@@ -44,6 +53,15 @@ def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
             return lambda: setattr(edge, name, value)
 
         yield Subject(edge, set_to("gone", True), set_to("gone", False), set_to("refusal", "no"), set_to("refusal", ""))
+        return
+    if request.param == "traefik":
+        routed = request.getfixturevalue("routed")
+        spoiled = routed.dynamic / "operators.yml"
+        yield Subject(routed.edge, routed.stop, routed.start, lambda: spoiled.write_text("tcp: [\n"),
+                      lambda: spoiled.unlink(missing_ok=True),
+                      "docker compose -f docker-compose.traefik.yml up -d traefik")
+        spoiled.unlink(missing_ok=True)
+        routed.start()
         return
     lab = request.getfixturevalue("lab")
     broken = lab.folder / "custom.d" / "broken.conf"
@@ -79,11 +97,11 @@ def test_a_name_that_is_none_is_refused(subject: Subject):
     assert subject.edge.apply(ALICE) is False
 
 
-def test_an_nginx_that_is_away_is_said_and_gets_what_it_missed_when_it_is_back(subject: Subject):
+def test_an_edge_that_is_away_is_said_and_gets_what_it_missed_when_it_is_back(subject: Subject):
     subject.edge.apply(ALICE)
     subject.leave()
     for site in (ALICE, BOB):
-        with pytest.raises(EdgeUnavailable, match="docker compose up -d nginx"):
+        with pytest.raises(EdgeUnavailable, match=subject.command):
             subject.edge.apply(site)
     subject.back()
     assert subject.edge.apply(BOB) is True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.config.file import ConfigFile
+from app.config.model import Config
 from app.control import programs
 from app.control.choice import choose, edge_from_env, instance
 from app.control.errors import Refused
@@ -131,7 +132,27 @@ def test_a_compose_file_of_before_the_panel_had_a_network_of_its_own_works_on(tm
     assert found["certbot"]._service.network == "mtproto-net"
 
 
+#: What docker-compose.traefik.yml tells it beside.
+ROUTED = {"MTPROTO_TRAEFIK": "172.28.255.253", "MTPROTO_TRAEFIK_PANEL": "172.30.255.12"}
+
+
+def test_the_panel_is_told_that_traefik_stands_before_nginx(tmp_path, monkeypatch):
+    edge = stands_beside(tmp_path, monkeypatch, **ROUTED)["edge"]
+    assert (edge.ip, edge.panel_side, edge.nginx.router) == ("172.28.255.253", "172.30.255.12", "172.30.255.12")
+    assert edge.file == tmp_path / "traefik" / "dynamic" / "tcp.yml"
+    told = edge.front(Config(mtg_timing="default"), "www.pool.test")
+    assert told.addresses == ("172.28.255.253", "172.28.255.254"), "both name the client to an engine"
+
+
+def test_without_it_nginx_believes_nobody_who_names_a_client(tmp_path, monkeypatch):
+    edge = stands_beside(tmp_path, monkeypatch, MTPROTO_TRAEFIK="", MTPROTO_TRAEFIK_PANEL="172.30.255.12")["edge"]
+    assert edge.router == "" and edge.front(Config(mtg_timing="default"), "www.pool.test").addresses == (edge.ip,)
+
+
 @pytest.mark.parametrize(("changes", "words"), [
+    ({**ROUTED, "MTPROTO_TRAEFIK": "traefik"}, "MTPROTO_TRAEFIK is 'traefik'"),
+    ({**ROUTED, "MTPROTO_TRAEFIK": "10.1.1.1"}, "TRAEFIK_EDGE_IP is 10.1.1.1, which is not in PROXY_SUBNET"),
+    ({**ROUTED, "MTPROTO_TRAEFIK_PANEL": ""}, "TRAEFIK_IP is ''"),
     ({"MTPROTO_EDGE": "172.29.255.254"}, "EDGE_IP is 172.29.255.254, which is not in PROXY_SUBNET, 172.28.0.0/16"),
     ({"MTPROTO_PROXY_SUBNET": "10.5.0.0/16"}, "EDGE_IP is 172.28.255.254, which is not in PROXY_SUBNET, 10.5.0.0/16"),
     ({"MTPROTO_NGINX": "10.5.0.1"}, "NGINX_IP is 10.5.0.1, which is not in PANEL_SUBNET"),

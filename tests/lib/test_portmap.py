@@ -44,6 +44,7 @@ def test_nginx_templates_take_them_from_the_table():
 @pytest.mark.parametrize("file, names", [
     ("nginx/nginx.conf", {"PANEL", "NGINX_HEALTH"}),
     ("docker-compose.yml", {"PANEL", "NGINX_HEALTH"}),
+    ("docker-compose.traefik.yml", {"PANEL", "NGINX_HEALTH", "ROUTER", "ROUTER_API"}),
     ("Dockerfile", {"PANEL"}),
     ("Dockerfile.mtg", {"METRICS"}),
     ("host/lib/questions.sh", {"PANEL", "FIRST_PROXY"}),

@@ -27,13 +27,13 @@ from docker import APIClient
 
 from app.checks.addresses import Addresses
 from app.control.records import UserView
-from app.edge.base import Certificate
+from app.edge.base import Certificate, Edge
 from app.engines.mtg.engine import MtgImage
 from app.lib import portmap
 from app.runtimes.docker.runtime import DockerRuntime
 from app.runtimes.docker.spec import INSTANCE
 from tests.docker import images
-from tests.support import edge_lab
+from tests.support import edge_lab, traefik_lab
 from tests.support.cover import free_port
 from tests.support.dc import DataCenter
 from tests.support.docker_lab import forget, patient
@@ -198,17 +198,28 @@ class Stage:
 
 
 @contextlib.contextmanager
-def stage(folder: Path, image: str, panel_port: int = 8080, newer: bool = False,
+def _edge(data: Path, panel_port: int, newer: bool, traefik: bool) -> Iterator[tuple[edge_lab.Lab, Edge]]:
+    if traefik:
+        with traefik_lab.lab(data, panel_port) as routed:
+            yield routed.nginx, routed.edge
+    else:
+        with edge_lab.lab(data / "nginx", panel_port=panel_port, newer=newer) as lab:
+            yield lab, lab.nginx
+
+
+@contextlib.contextmanager
+def stage(folder: Path, image: str, panel_port: int = 8080, newer: bool = False, traefik: bool = False,
           **settings: object) -> Iterator[Stage]:
-    """image: of the proxies. panel_port: of this machine, where nginx looks for the panel. newer: see edge_lab."""
+    """image: of the proxies. panel_port: of this machine, where nginx looks for the panel. newer: see edge_lab.
+    traefik: it stands before nginx."""
     instance = f"port443-{uuid.uuid4().hex[:8]}"
     hands = APIClient(version="auto")
     try:
-        with edge_lab.lab(folder / "data" / "nginx", panel_port=panel_port, newer=newer) as lab:
+        with _edge(folder / "data", panel_port, newer, traefik) as (lab, edge):
             runtime = patient(DockerRuntime(instance, lab.network))
             center = DataCenter(host=lab.gateway).start()
             try:
-                fleet = Fleet(folder / "data", runtime, MtgImage(), edge=lab.nginx, certbot=IssuedByTest(),
+                fleet = Fleet(folder / "data", runtime, MtgImage(), edge=edge, certbot=IssuedByTest(),
                               addresses=Addresses(resolve, seconds=60), public_port=lab.ports[443])
                 fleet.set_settings({
                     "proxy_image": image, "upstream_socks5": center.socks5, "server_ip": "127.0.0.1",

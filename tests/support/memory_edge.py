@@ -24,6 +24,8 @@ class MemoryEdge:
     the limit on them, by domain.
     """
 
+    name = "nginx"
+
     def __init__(self, ip: str = "172.28.255.254") -> None:
         self.ip = ip
         self.site: EdgeConfig | None = None

@@ -40,6 +40,16 @@ TEMPLATES = {
     "nginx.unreachable": "nginx can't be reached: {reason}",
     "nginx.folder": "{path} can't be written or read ({reason}). It still serves what it served before.",
     "nginx.its_folder": "the folder of nginx",
+    "traefik.refuses": "Traefik refuses the new routes: {reason}. It still serves what it served before.",
+    "traefik.silent":
+        "it did not serve them within {seconds:g} seconds. One file that it can't read keeps it from reading any: look "
+        "at those beside {file}. With TRAEFIK_LOG=ERROR in .env, docker compose logs traefik says more",
+    "traefik.missing":
+        "Traefik does not answer: {reason}. Start it: docker compose -f docker-compose.traefik.yml up -d traefik. If "
+        "it does not stay up, docker compose logs traefik says why",
+    "traefik.answer": "its answer to {path} is none of Traefik's: {said}",
+    "traefik.folder": "{path} can't be written or read ({reason}). Traefik still serves what it served before.",
+    "traefik.its_folder": "the folder of Traefik",
     "pem.no_key": "the certificate {name!r} has no key",
     "pem.unreadable": "the certificate {name!r} or its key can't be read: {reason}",
     "pem.other_key": "the key of the certificate {name!r} belongs to another one",

@@ -47,6 +47,8 @@ TEMPLATES = {
     # What the environment says.
     "environment.runtime": "MTPROTO_RUNTIME is {value!r}; allowed are {allowed}",
     "environment.edge": "MTPROTO_EDGE is {value!r}; allowed is the address of nginx in the proxies' network",
+    "environment.traefik":
+        "{variable} is {value!r}; allowed is the address of Traefik, as docker-compose.traefik.yml has it",
     "environment.networks":
         "PANEL_NETWORK is {panel!r} and PROXY_NETWORK is {proxies!r}; Docker publishes ports through the one whose "
         "name comes first in the alphabet, and that has to be PANEL_NETWORK: PANEL_NETWORK=0-{proxies}, for example",

@@ -1,0 +1,1 @@
+"""Traefik as the router of port 443, before nginx."""
