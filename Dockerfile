@@ -27,8 +27,8 @@ RUN groupadd --system --gid 10001 panel \
  && useradd --system --uid 10001 --gid panel --home-dir /data --no-create-home \
         --shell /usr/sbin/nologin panel \
  && install -d -o panel -g panel -m 0700 /data \
- # A volume of its own for nginx gets this folder's owner and rights.
- && install -d -o panel -g panel -m 0755 /data/nginx
+ # Volumes of their own for nginx and Traefik get these folders' owner and rights.
+ && install -d -o panel -g panel -m 0755 /data/nginx /data/traefik /data/traefik/dynamic
 WORKDIR /opt/panel
 ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \

@@ -51,6 +51,7 @@ class Stack:
             "PROXY_SUBNET": f"{self.prefix}.0/25", "EDGE_IP": f"{self.prefix}.126",
             "PANEL_NETWORK": self.panel_network, "PANEL_SUBNET": f"{self.prefix}.128/28",
             "PANEL_IP": f"{self.prefix}.141", "NGINX_IP": f"{self.prefix}.142",
+            "TRAEFIK_EDGE_IP": f"{self.prefix}.125", "TRAEFIK_IP": f"{self.prefix}.140",
             "HTTP_PORT": f"127.0.0.1:{self.http}", "HTTPS_PORT": f"127.0.0.1:{self.https}",
             "PANEL_PORT": str(self.panel), "PANEL_HTTPS_PORT": f"127.0.0.1:{self.door}", **env}
 
@@ -58,6 +59,11 @@ class Stack:
         return run("env", *(f"{key}={value}" for key, value in self.env.items()), "docker-compose",
                    "--file", str(ROOT / "docker-compose.yml"),
                    *(("--file", str(self.more)) if self.more else ()), *arguments, stdin=stdin)
+
+    def switch(self, router: str) -> str:
+        """Have this router take port 443, as docs/docker.md says; what the script said. Raises ImageFailure."""
+        return run("env", *(f"{key}={value}" for key, value in self.env.items()),
+                   str(ROOT / "scripts/switch-router.sh"), router)
 
     def config(self) -> dict:
         # Debian's docker-compose brings the YAML reader of the system's own Python with it.
@@ -531,6 +537,42 @@ def test_switched_off_again_users_have_their_own_ports_and_the_same_secrets(stac
     after = stack.manage("user", "show", "Anna")
     assert after["secret"] == before["secret"] and after["link_port"] == after["port"] != stack.https
     assert clients.tdjson(after["tg_link"]) > 0
+
+
+def test_traefik_takes_port_443_over_and_gives_it_back_and_no_link_changes(stack: Stack, center: DataCenter) -> None:
+    stack.env["TRAEFIK_IMAGE"] = images.ensure_traefik()
+    stack.manage("settings", "set", "port_443_mode=true", f"server_ip={stack.env['EDGE_IP']}")
+    link = stack.manage("user", "show", "Anna")["tg_link"]
+    for router in ("traefik", "nginx"):
+        stack.switch(router)
+        assert stack.manage("status")["edge"]["router"] == router
+        assert stack.manage("user", "show", "Anna")["tg_link"] == link
+        assert clients.tdjson(link.replace(f"server={stack.env['EDGE_IP']}", "server=127.0.0.1")) > 0
+
+
+def test_a_traefik_that_does_not_come_up_is_undone(stack: Stack, center: DataCenter) -> None:
+    stack.env |= {"TRAEFIK_IMAGE": images.ensure_python(), "SWITCH_SECONDS": "20"}  # it ends at once
+    with pytest.raises(images.ImageFailure, match="Port 443 is served by nginx again"):
+        stack.switch("traefik")
+    assert stack.manage("status")["edge"]["router"] == "nginx"
+    link = stack.manage("user", "show", "Anna")["tg_link"]
+    assert clients.tdjson(link.replace(f"server={stack.env['EDGE_IP']}", "server=127.0.0.1")) > 0
+
+
+def test_both_compose_files_say_the_same_of_what_they_share() -> None:
+    def part(name: str, start: str, end: str) -> str:
+        text = (ROOT / name).read_text()
+        return text[text.index(start):].partition(end)[0]
+
+    alone, behind = (part(name, "\n  nginx:\n", "\n    ports:\n") for name in
+                     ("docker-compose.yml", "docker-compose.traefik.yml"))
+    assert alone == behind
+    alone, behind = (part(name, "\n      # The panel by HTTPS at the bare", end) for name, end in
+                     (("docker-compose.yml", "\n  # Waits for"), ("docker-compose.traefik.yml", "\n  certbot:")))
+    assert alone.strip() == behind.strip()
+    alone, behind = (part(name, "\nvolumes:\n", "\0") for name in
+                     ("docker-compose.yml", "docker-compose.traefik.yml"))
+    assert alone == behind.replace("  router:\n", "")
 
 
 def test_coming_down_leaves_nothing(stack: Stack) -> None:

@@ -127,7 +127,7 @@ class TestEachLanguageNames:
         must_name([word for word in words if not named(word, there)], VARIABLES, language)
 
     def test_every_variable_of_docker_compose_with_its_default(self, language: str) -> None:
-        compose = (ROOT / "docker-compose.yml").read_text()
+        compose = "".join((ROOT / name).read_text() for name in ("docker-compose.yml", "docker-compose.traefik.yml"))
         page = pages(language)[VARIABLES].text.split("## docker-compose.yml")[1]
         documented = dict(re.findall(r"^\| `([A-Z_]+)` \| (.*?) \|", page, re.MULTILINE))
         used = {name: default for line in compose.splitlines() if not line.lstrip().startswith("#")
