@@ -342,3 +342,14 @@ def test_there_the_panel_is_told_and_sends_what_it_does_under_its_name_but_what_
 def test_a_path_that_nginx_could_not_be_told_is_refused(path: str):
     with pytest.raises(EdgeFailure, match="can't have the path"):
         render(replace(SITE, door=Door(path, certificate("address", "203.0.113.7"))), AROUND)
+
+
+def test_a_router_before_443_is_believed_and_nobody_else_and_only_there():
+    alone = text(path="stream.d/port443.conf")
+    behind = text(path="stream.d/port443.conf", around=replace(AROUND, router="172.30.255.12"))
+    assert "set_real_ip_from" not in alone and re.search(r"listen 443;", alone)
+    assert re.findall(r"set_real_ip_from (\S+);", behind) == ["172.30.255.12"]
+    assert re.findall(r"listen (\S+) proxy_protocol;", behind)[:2] == ["443", "[::]:443"]
+    site = replace(SITE, door=Door("path", certificate("address", "203.0.113.7")))
+    door = text(site, "stream.d/port443.conf", replace(AROUND, router="172.30.255.12")).partition("bare address")[2]
+    assert "set_real_ip_from" not in door

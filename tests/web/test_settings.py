@@ -199,6 +199,15 @@ def test_what_nginx_refuses_is_not_kept(admin: Visitor, fleet: Fleet, declaratio
     assert fleet.settings() == before
 
 
+def test_what_traefik_does_otherwise_is_told_where_it_stands_before_nginx(
+        admin: Visitor, fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "Traefik" not in admin.get("/settings").get_data(as_text=True)
+    monkeypatch.setattr(fleet.port443.edge, "name", "traefik")
+    page = admin.get("/settings").get_data(as_text=True)
+    assert "Traefik takes every connection there" in page and "closed without an answer" in page
+    assert fleet.status().to_json()["edge"]["router"] == "traefik"
+
+
 def test_mangled_forms_are_never_a_500(admin: Visitor) -> None:
     token = admin.token().encode()
     for body in (b"shown=%ff", b"shown=[]", b'shown={"domain_pool":1}', b"shown=null", b"", b"server_ip=%00",
