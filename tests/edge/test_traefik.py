@@ -164,6 +164,18 @@ def test_a_hello_that_can_not_be_read_is_closed_without_a_word(served: Lab):
     assert said_to(served, b"\x16\x03\x01\x00\x02\x01\x00") == b""
 
 
+def test_it_answers_no_proof_of_a_certificate_itself(served: Lab, authority: Authority):
+    with served.nginx.connect(COVER, trusted=authority.file, protocols=("acme-tls/1", "http/1.1")) as stream:
+        assert stream.selected_alpn_protocol() == "http/1.1", "nginx's answer"
+
+
+def test_who_asks_for_postgresqls_tls_can_tell_that_it_is_traefik(served: Lab):
+    """Nothing switches that off; the settings page and docs/port443.md say so."""
+    with socket.create_connection(served.nginx.address(443), 30) as stream:
+        stream.sendall(bytes.fromhex("0000000804d2162f"))
+        assert stream.recv(1) == b"S"
+
+
 def test_a_silent_visitor_is_sent_away_and_holds_nobody_up(served: Lab):
     with socket.create_connection(served.nginx.address(443), 30) as silent, \
             Call(served.nginx.address(443), ALICE) as call:

@@ -76,6 +76,8 @@ def test_a_proxy_header_is_believed_from_nginx_alone(crowd: Config) -> None:
     assert (alone["proxy_protocol"], alone["proxy_protocol_trusted_cidrs"]) == (False, [])
     behind = static(make(crowd, front=lambda domain: IngressSpec(True, addresses=(EDGE,))))["server"]
     assert (behind["proxy_protocol"], behind["proxy_protocol_trusted_cidrs"]) == (True, ["10.7.0.2/32"])
+    routed = static(make(crowd, front=lambda domain: IngressSpec(True, addresses=(EDGE, "172.28.255.253"))))["server"]
+    assert routed["proxy_protocol_trusted_cidrs"] == [f"{EDGE}/32", "172.28.255.253/32"]
     unknown = static(make(crowd, front=lambda domain: IngressSpec(True)))["server"]
     assert unknown["proxy_protocol_trusted_cidrs"] == [], "nobody is believed, and never everybody"
 
