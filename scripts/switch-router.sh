@@ -32,7 +32,7 @@ LOOK='python3 -m app.cli reconcile >/dev/null 2>&1
 python3 -m app.cli status --json | python3 -c "
 import json, sys
 edge = json.load(sys.stdin)[\"edge\"]
-sys.exit(edge[\"router\"] != sys.argv[1] or edge[\"trouble\"] is not None)" "$0"'
+sys.exit(edge[\"router\"] != sys.argv[1] or bool(edge[\"trouble\"]))" "$0"'
 
 serves() {
     stack "$1" exec -T app sh -c "$LOOK" "$1" >/dev/null 2>&1
