@@ -55,9 +55,9 @@ class Stack:
             "HTTP_PORT": f"127.0.0.1:{self.http}", "HTTPS_PORT": f"127.0.0.1:{self.https}",
             "PANEL_PORT": str(self.panel), "PANEL_HTTPS_PORT": f"127.0.0.1:{self.door}", **env}
 
-    def compose(self, *arguments: str, stdin: bytes | None = None) -> str:
+    def compose(self, *arguments: str, stdin: bytes | None = None, file: str = "docker-compose.yml") -> str:
         return run("env", *(f"{key}={value}" for key, value in self.env.items()), "docker-compose",
-                   "--file", str(ROOT / "docker-compose.yml"),
+                   "--file", str(ROOT / file),
                    *(("--file", str(self.more)) if self.more else ()), *arguments, stdin=stdin)
 
     def switch(self, router: str) -> str:
@@ -99,7 +99,8 @@ class Stack:
         self.compose("stop", "app")
         if proxies := self.proxies("--all", "--quiet").split():
             docker("rm", "--force", "--volumes", *proxies)
-        self.compose("--profile", "ssl", "down", "--volumes")
+        # By the file that knows Traefik's volume, too; it was used if a test has switched.
+        self.compose("--profile", "ssl", "down", "--volumes", file="docker-compose.traefik.yml")
 
     def remains(self) -> list[str]:
         """Every container, network and volume that is still there because of this stack."""
