@@ -174,6 +174,7 @@ def test_no_link_is_in_its_log_whatever_its_level_is(stage: Stage) -> None:
     fleet.add_user("Alice")
     file, log = _file(stage), stage.runtime._folder(NAME).path / "proxy.log"
     file.write_text(file.read_text().replace('log_level = "normal"', 'log_level = "debug"'))
+    eventually(lambda: "reload: log_level:" in log.read_text(), "the edit is taken over")
     fleet.add_user("Bob")
     fleet.reconcile()
     eventually(lambda: "telemt::links" in log.read_text(), "RUST_LOG holds no more: it tells links")

@@ -105,7 +105,10 @@ class Telemt:
                          f"Config error: {error}")
             return
         before, self.text, self.access = self.access, text, config["access"]
-        if self.config["general"]["log_level"] != config["general"]["log_level"]:
+        level = self.config["general"]["log_level"]
+        if level != config["general"]["log_level"]:
+            log("INFO", f"telemt::config::hot_reload: config reload: log_level: '{level}' → "
+                        f"'{config['general']['log_level']}'")
             self.config["general"]["log_level"], self.rust_log = config["general"]["log_level"], ""
         if "telemt::links=off" not in self.rust_log:
             for name in self.access["users"].keys() - before["users"].keys():
