@@ -6,7 +6,8 @@ set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 VENV=$HERE/tests/.venv
-# Whether tests/server runs, and, of it, the case on a virtual machine: that takes most of an hour. Only when asked for.
+# Whether tests/server runs: in CI, or when asked for. And, of it, the case on a virtual machine, which takes most of an
+# hour: when asked for.
 SERVER=no
 MACHINE=no
 SMALLEST=tests/server/test_smallest.py
@@ -79,6 +80,15 @@ install_system_packages() {
     fi
     mapfile -t packages < <(missing_packages)
     [ ${#packages[@]} -eq 0 ] || fail "still missing after the installation: ${packages[*]}"
+}
+
+# Whether systemd-nspawn starts anything here: for tests/server there is no other way.
+require_nspawn() {
+    local said
+    [ "$(id -u)" -eq 0 ] || fail "tests/server can't run here: systemd-nspawn needs root"
+    said=$(systemd-nspawn --quiet --directory=/ --volatile=yes --register=no --keep-unit --private-network \
+        --capability=all --pipe /usr/bin/true 2>&1 </dev/null) ||
+        fail "tests/server can't run here, as systemd-nspawn starts nothing: ${said:-it said nothing}"
 }
 
 install_test_packages() {
@@ -226,7 +236,9 @@ run_pytest() {
 main() {
     cd "$HERE"
     case $* in *tests/server*) SERVER=yes MACHINE=yes ;; esac
+    if [ $# -eq 0 ] && [ "${CI:-}" = true ]; then SERVER=yes; fi
     install_system_packages
+    if [ "$SERVER" = yes ]; then require_nspawn; fi
     bash install.sh --local --no-start --venv "$VENV"
     install_test_packages
     if [ $# -eq 0 ]; then

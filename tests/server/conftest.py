@@ -1,11 +1,12 @@
 """A server to install on: a container with systemd, and the saved states that the cases start from.
 
-One server at a time runs, with the test DC of this side behind the door at DOOR:1080. How long things took is printed
-at the end; when a test fails, so is the end of what its server printed on the console.
+One server at a time runs, or two in a network each, with the test DC of this side behind the door 1080. How long things
+took is printed at the end; when a test fails, so is the end of what its server printed on the console.
 """
 
 from __future__ import annotations
 
+import fcntl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.server.cache import cache
 from tests.server.carried import AHEAD, ensure_folder
 from tests.server.container import Container, Saved
-from tests.server.image import ensure_bases
+from tests.server.image import NETWORK, ensure_bases
 from tests.server.installation import Installed, installed_state, wait_until_it_serves
 from tests.support.dc import DataCenter
 
@@ -39,7 +41,15 @@ def center() -> Iterator[DataCenter]:
 
 
 @pytest.fixture(scope="session")
-def equipped() -> Saved:
+def alone() -> Iterator[None]:
+    """Of all who run these tests on this machine, one has the servers' addresses."""
+    with (cache() / "addresses.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session")
+def equipped(alone: None) -> Saved:
     """A server with Docker, and with the images that an installer would pull; nothing of ours is on it."""
     with timed("a server with Docker: made, or found"):
         return Saved((ensure_bases()[1].root,), ensure_folder() / AHEAD)
@@ -70,8 +80,9 @@ def empty_machine(request: pytest.FixtureRequest, equipped: Saved, center: DataC
 
 
 @contextmanager
-def switched_on(request: pytest.FixtureRequest, saved: Saved, center: DataCenter, folder: Path) -> Iterator[Container]:
-    with Container(folder / "machine", saved) as machine, timed(request.node.name):
+def switched_on(request: pytest.FixtureRequest, saved: Saved, center: DataCenter, folder: Path,
+                network: str = NETWORK) -> Iterator[Container]:
+    with Container(folder / "machine", saved, network) as machine, timed(request.node.name):
         request.node.machine = machine
         machine.open_door(1080, center.socks5)
         machine.boot()

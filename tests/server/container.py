@@ -3,7 +3,7 @@
 It has this machine's kernel, and so its speed: what a virtual machine takes half an hour for is done in a minute. What
 needs a kernel of its own, or a certain amount of memory, is shown on the virtual machine (machine.py).
 
-It reaches nobody but the doors: DOOR:port leads to where open_door() says. It is reached at ADDRESS.
+It reaches nobody but the doors: .door:port leads to where open_door() says. It is reached at .address.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.server.cache import MachineFailure, command
-from tests.server.image import ADDRESS, GATEWAY
+from tests.server.image import NETWORK
 from tests.server.server import Server
 
 #: Where the server finds what its doors lead to; the same as in the virtual machine.
-DOOR = "10.0.2.100"
+DOOR = f"{NETWORK}.100"
 BOOT_SECONDS = 300
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #: What is another way than in the virtual machine. Docker limits its containers by cgroups; those of the first version
@@ -32,7 +32,7 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _FILES = {
     "etc/fstab": "",
     "etc/systemd/network/10-only.network":
-        f"[Match]\nName=host0\n[Network]\nAddress={ADDRESS}/24\nGateway={GATEWAY}\nLinkLocalAddressing=no\n"
+        "[Match]\nName=host0\n[Network]\nAddress={address}/24\nGateway={gateway}\nLinkLocalAddressing=no\n"
         "IPv6AcceptRA=no\n",
     "etc/systemd/system/docker.service.d/cgroups.conf":
         "[Service]\nExecStartPre=/bin/sh -c 'for each in /sys/fs/cgroup/*/; do "
@@ -54,8 +54,10 @@ class Container(Server):
     with Container(folder, saved) as machine: machine.boot(); machine.run("uname -r")
     """
 
-    def __init__(self, folder: Path, saved: Saved):
+    def __init__(self, folder: Path, saved: Saved, network: str = NETWORK):
+        """network: the first three numbers of its addresses. Two that are on at the same time need one each."""
         self.folder, self.saved = folder, saved
+        self.address, self.door, self._gateway = f"{network}.15", f"{network}.100", f"{network}.2"
         self._name = f"mt{uuid.uuid4().hex[:6]}"
         self._process: subprocess.Popen[bytes] | None = None
         self._leader = 0
@@ -69,7 +71,8 @@ class Container(Server):
                 f"lowerdir={layers},upperdir={folder / 'upper'},workdir={folder / 'work'}", str(folder / "root"))
         for name, text in _FILES.items():
             (folder / "root" / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / "root" / name).write_text(text)
+            (folder / "root" / name).write_text(
+                text.replace("{address}", self.address).replace("{gateway}", self._gateway))
 
     def __enter__(self) -> Container:
         return self
@@ -123,8 +126,8 @@ class Container(Server):
             time.sleep(0.2)
         # Its end of the cable; the other one is host0.
         link = f"ve-{self._name}"
-        for address in (f"{GATEWAY}/24", f"{DOOR}/24"):
-            command("ip", "address", "replace", address, "dev", link)
+        for address in (self._gateway, self.door):
+            command("ip", "address", "replace", f"{address}/24", "dev", link)
         command("ip", "link", "set", link, "up")
 
     def _is_up(self) -> bool:
@@ -181,14 +184,14 @@ class Container(Server):
         return subprocess.Popen(self._enter("bash", "-c", script), **{"stdin": subprocess.DEVNULL, **options})
 
     def open_door(self, port: int, address: str) -> None:
-        """From now on, DOOR:port inside leads to this address ("host:port") of this machine."""
+        """From now on, .door:port inside leads to this address ("host:port") of this machine."""
         self._leads_to[port] = address
         if self._process is not None:
             self._open_doors()
 
     def _open_doors(self) -> None:
         self._close_doors()
-        self._doors = [_Door(port, address) for port, address in self._leads_to.items()]
+        self._doors = [_Door(self.door, port, address) for port, address in self._leads_to.items()]
 
     def _close_doors(self) -> None:
         for door in self._doors:
@@ -201,12 +204,12 @@ class Container(Server):
 
 
 class _Door:
-    def __init__(self, port: int, address: str):
+    def __init__(self, door: str, port: int, address: str):
         host, number = address.rsplit(":", 1)
         self._target = host, int(number)
         self._listener = socket.socket()
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener.bind((DOOR, port))
+        self._listener.bind((door, port))
         self._listener.listen(64)
         threading.Thread(target=self._serve, daemon=True).start()
 

@@ -18,7 +18,9 @@ from pathlib import Path
 from tests.server.cache import MachineFailure, command, complete, kept, one_at_a_time
 
 SUITE = "bookworm"
-ADDRESS, GATEWAY = "10.0.2.15", "10.0.2.2"
+#: Not the network that qemu has by itself: the machine that runs these tests may be in that one.
+NETWORK = "10.91.2"
+ADDRESS, GATEWAY = f"{NETWORK}.15", f"{NETWORK}.2"
 DISK_SIZE = "12G"  # a sparse file: it takes what is in it
 #: What a server of Debian's has before anybody installs anything.
 PLAIN = ("systemd systemd-sysv systemd-timesyncd udev dbus linux-image-cloud-amd64 initramfs-tools iproute2 "
@@ -37,7 +39,7 @@ _FILES = {
         f"[Match]\nName=eth0\n[Network]\nAddress={ADDRESS}/24\nGateway={GATEWAY}\nLinkLocalAddressing=no\n"
         "IPv6AcceptRA=no\n",
     # Nobody answers there; whoever asks finds out soon.
-    "etc/resolv.conf": "nameserver 10.0.2.3\noptions timeout:1 attempts:1\n",
+    "etc/resolv.conf": f"nameserver {NETWORK}.3\noptions timeout:1 attempts:1\n",
     "etc/initramfs-tools/conf.d/virtual": "MODULES=list\n",
     "etc/initramfs-tools/modules": "virtio_pci\nvirtio_blk\next4\n",
     "etc/sysctl.d/90-console.conf": "kernel.printk = 4 4 1 7\n",

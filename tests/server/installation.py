@@ -114,12 +114,16 @@ def installer_command(*options: str, tree: str = TREE, settings: Mapping[str, st
 
 
 def run_installer(machine: Server, *options: str, tree: str = TREE, settings: Mapping[str, str] = {}) -> str:
-    """What it printed; a failure comes with the end of its log."""
+    return run_logged(machine, installer_command(*options, tree=tree, settings=settings), "install.log")
+
+
+def run_logged(machine: Server, command: str, log: str) -> str:
+    """What it printed; a failure comes with the end of its log, a file in HOME."""
     try:
-        return machine.run(installer_command(*options, tree=tree, settings=settings), timeout=INSTALL_SECONDS)
+        return machine.run(command, timeout=INSTALL_SECONDS)
     except CommandFailure as failure:
-        log = machine.run(f"tail -n 60 {HOME}/install.log", check=False)
-        raise MachineFailure(f"{failure}\nThe end of its log:\n{log}") from failure
+        said = machine.run(f"tail -n 60 {HOME}/{log}", check=False)
+        raise MachineFailure(f"{failure}\nThe end of its log:\n{said}") from failure
 
 
 def panel(machine: Server, *arguments: str) -> Any:

@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.server.cache import MachineFailure, command
-from tests.server.image import Base
+from tests.server.image import NETWORK, Base
 from tests.server.server import Server
 from tests.support.cover import free_port
 
 #: Where the guest finds what its Doors lead to.
-DOOR = "10.0.2.100"
+DOOR = f"{NETWORK}.100"
 BOOT_SECONDS = 900
 
 
@@ -88,7 +88,7 @@ class VirtualMachine(Server):
         assert self._qemu is None, "it is on"
         self.ports = {port: free_port() for port in (22, *self.hardware.forward)}
         log = self.folder / f"serial-{len(list(self.folder.glob('serial-*.log'))):02}.log"
-        network = ["user,id=n0,restrict=on"]
+        network = [f"user,id=n0,restrict=on,net={NETWORK}.0/24"]
         network += [f"hostfwd=tcp:127.0.0.1:{outside}-:{inside}" for inside, outside in self.ports.items()]
         # qemu starts the command for every connection: who answers may change while it runs.
         network += [f"guestfwd=tcp:{DOOR}:{port}-cmd:{sys.executable} {Path(__file__).parent / 'door.py'} "

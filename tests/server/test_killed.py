@@ -32,22 +32,27 @@ def under_way(machine: Container, command: str) -> Iterator[subprocess.Popen[byt
         process.wait()
 
 
-def kill_when(machine: Container, command: str, log: str, line: str, later: float = 5) -> None:
-    """Pull the plug while the command is at work, some seconds after its log has this line."""
+def kill_when(machine: Container, command: str, moment: str, later: float = 5) -> None:
+    """Pull the plug while the command is at work, some seconds after this other one has succeeded there."""
     with under_way(machine, command) as process:
-        machine.wait_for(f"grep -qF {line!r} {log}", 1800)
+        machine.wait_for(moment, 1800, 0.2)
         time.sleep(later)
         assert process.poll() is None, "it had ended already"
         machine.power_off_hard()
+
+
+def logged(line: str, log: str = f"{HOME}/install.log") -> str:
+    """Succeeds as soon as a log has this line."""
+    return f"grep -qF {line!r} {log}"
 
 
 def test_the_power_goes_off_during_the_installation(empty_machine: Container) -> None:
     machine = empty_machine
     installation.put_checkout(machine, installation.VERSION)
     command = installation.installer_command()
-    kill_when(machine, command, f"{HOME}/install.log", "building mtproto-panel", 10)
+    kill_when(machine, command, logged("building mtproto-panel"))
     machine.boot()
-    said = machine.run(command, timeout=installation.INSTALL_SECONDS)
+    said = installation.run_installer(machine)
     assert "leads to Telegram" in said
     assert trouble(installation.link(machine)) == ""
 
@@ -56,9 +61,9 @@ def test_the_power_goes_off_during_an_update(machine: Container) -> None:
     link = installation.panel(machine, "user", "show", installation.FIRST_USER)["tg_link"]
     installation.put_checkout(machine, NEXT, changed("wsgi.py", "\nNEW = True\n"), NEXT_TREE)
     machine.run("sync")
-    kill_when(machine, UPDATE, f"{HOME}/update.log", "Switching from", 3)
+    kill_when(machine, UPDATE, logged("Switching from", f"{HOME}/update.log"), 3)
     machine.boot()
-    machine.run(UPDATE, timeout=installation.INSTALL_SECONDS)
+    installation.run_logged(machine, UPDATE, "update.log")
     assert current(machine) == NEXT
     assert installation.panel(machine, "user", "show", installation.FIRST_USER)["tg_link"] == link
     machine.wait_for(f"{installation.PANEL} probe {installation.FIRST_USER}", 600)

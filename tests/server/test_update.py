@@ -30,7 +30,7 @@ def test_an_update_while_a_stream_runs_loses_no_byte_and_restarts_no_proxy(machi
     link, before = installation.link(machine), installation.containers(machine)
     installation.put_checkout(machine, NEXT, changed("wsgi.py", "\nNEW = True\n"), NEXT_TREE)
     with BackgroundStream(link) as other:
-        said = machine.run(UPDATE, timeout=installation.INSTALL_SECONDS)
+        said = installation.run_logged(machine, UPDATE, "update.log")
         report = other.finish()
     assert report.broken == "" and report.rounds > 1, said
     assert current(machine) == NEXT
