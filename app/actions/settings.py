@@ -13,6 +13,7 @@ from app.control.errors import Refused, after_saving
 from app.control.port443 import NGINX_SETTINGS
 from app.control.system import System
 from app.edge.base import EdgeFailure, EdgeUnavailable
+from app.engines.base import engine_name
 from app.messages import Problem
 from app.rules import settings
 from app.runtimes.base import RuntimeFailure, RuntimeUnavailable
@@ -30,7 +31,8 @@ def set_settings(system: System, actor: Actor, changes: Mapping[str, object],
         before = config.model_copy(deep=True)
         check(before)
         after = settings.change(config, changes)
-        if after.shared_port != before.shared_port and not after.port_443_mode:
+        needed = before.port_443_mode and _is_shared(system, after)
+        if (needed or after.shared_port != before.shared_port) and not after.port_443_mode:
             _refuse_taken(system, after)
         system.port443.refuse_settings(after, before, system.reconciler.now())
         return before, after
@@ -48,6 +50,12 @@ def set_settings(system: System, actor: Actor, changes: Mapping[str, object],
     if taken_back:
         raise taken_back
     return views.settings(system)
+
+
+def _is_shared(system: System, config: Config) -> bool:
+    """Whether an engine that serves users together serves anybody."""
+    used = {engine_name(user, config, system.engines) for user in config.users}
+    return any(engine.capabilities.shared for name, engine in system.engines.items() if name in used)
 
 
 def _refuse_taken(system: System, config: Config) -> None:

@@ -49,7 +49,7 @@ def test_what_is_no_reset_cycle_is_refused_with_what_is(text):
 
 
 @pytest.mark.parametrize("field, value, words", [
-    ("traffic_limit_gb", -1, "null means none"), ("at_limit", "kill", "throttle, block"),
+    ("traffic_limit_gb", -1, "none (null in the file) no limit"), ("at_limit", "kill", "throttle, block"),
     ("reset_cycle", "yearly", "empty for the default"), ("expires_after_days", -1, "0 to 36,500"),
     ("expires_after_days", True, "0 to 36,500")])
 def test_a_users_field_that_breaks_a_rule_is_told(field, value, words):

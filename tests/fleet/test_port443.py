@@ -23,6 +23,7 @@ from app.mtproto.links import parse_link
 from app.mtproto.secret import Secret
 from app.runtimes.base import Place
 from tests.support.fleet import Fleet
+from tests.support.many import Many
 from tests.support.memory_certbot import MemoryCertbot
 from tests.support.memory_edge import MemoryEdge
 from tests.support.memory_runtime import Machine, MemoryRuntime
@@ -92,6 +93,19 @@ def refused(world: World, changes: dict[str, object], words: str, field: str) ->
 
 
 # Switching
+
+
+def test_switching_off_is_refused_where_somebody_has_the_port_of_those_who_are_served_together(tmp_path: Path):
+    world = World(tmp_path)
+    fleet = Fleet(tmp_path, Containers(world.machine), Many(), edge=world.edge, addresses=Addresses(resolver(DNS)))
+    fleet.set_settings({"port_443_mode": "true"})
+    fleet.add_user("Anna")
+    world.machine.taken[8443] = "another panel"
+    with pytest.raises(Refused, match="8443 is taken by another program .another panel") as refusal:
+        fleet.set_settings({"port_443_mode": "false"})
+    assert refusal.value.problems[0].field == "shared_port" and fleet.config().port_443_mode
+    fleet.set_settings({"port_443_mode": "false", "shared_port": "9443"})
+    assert parse_link(fleet.user("Anna").tg_link).port == 9443
 
 
 def test_switching_on_and_off_changes_no_secret_and_every_link(world: World):

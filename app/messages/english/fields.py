@@ -22,20 +22,22 @@ TEMPLATES = {
     "rule.port": "a port: a whole number from 1 to 65535",
     "rule.user.public_port": "the port in the link, from 1 to 65535; 0 means as the setting {@public_port} says",
     "rule.user.fake_tls_domain": "a host name; it is part of an ee secret, and the secret decides",
-    "rule.user.traffic_limit_gb": "GB (1024^3 bytes), from 0 to 1,000,000; 0 means the global limit, null means none",
+    "rule.user.traffic_limit_gb":
+        "GB (1024^3 bytes), from 0 to 1,000,000; 0 means the global limit, none (null in the file) no limit",
     "rule.user.throttle_speed_mbps":
-        "Mbit/s (10^6 bits per second), from 0 to 100,000; 0 means the global speed, null means not slowed down",
+        "Mbit/s (10^6 bits per second), from 0 to 100,000; 0 means the global speed, none (null in the "
+        "file) not slowed down",
     "rule.user.at_limit": "throttle, block, or empty for the default",
     "rule.user.reset_cycle":
         "never, daily, weekly and a weekday (weekly monday), or monthly and a day of the month (monthly 1; the "
         "29th to the 31st mean the last day of a shorter month); or empty for the default",
-    "rule.user.expires_at": "a date and time such as 2027-01-31T12:00:00+03:00, or null for never",
+    "rule.user.expires_at": "a date and time such as 2027-01-31T12:00:00+03:00, or never (null in the file)",
     "rule.user.expires_after_days":
         "days from the first use to the expiry, a whole number from 0 to 36,500; 0 means not used; at the "
         "first use, the panel sets expires_at instead",
     "rule.user.max_unique_ips":
         "addresses from which the link may be used at a time, a whole number from 0 to 1,000,000; 0 means as the "
-        "setting {@max_unique_ips} says, null means any number",
+        "setting {@max_unique_ips} says, none (null in the file) any number",
     "rule.user.engine": "mtg, telemt, builtin, or empty for the one in the settings",
     "rule.user.old_links": "a list of old links; kept by the panel",
     "rule.user.note": "any text of up to 1,000 characters",
