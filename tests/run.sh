@@ -6,8 +6,7 @@ set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 VENV=$HERE/tests/.venv
-# Whether tests/server runs: in CI, or when asked for. And, of it, the case on a virtual machine, which takes most of an
-# hour: when asked for.
+# Whether tests/server runs, and, of it, the case on a virtual machine, which takes most of an hour. Only when asked for.
 SERVER=no
 MACHINE=no
 SMALLEST=tests/server/test_smallest.py
@@ -183,11 +182,14 @@ end_all() {
     rm -rf "$logs"
 }
 
+# log_of GROUP: its file. Not by its name: that may be longer than a file's.
+log_of() { printf '%s/%s' "$logs" "$(cksum <<<"$1" | cut -d ' ' -f 1)"; }
+
 # start_group GROUP: its tests, in the background.
 start_group() {
     local words=()
     read -ra words <<<"$1"
-    "$VENV/bin/python" -m pytest "${options[@]}" "${words[@]}" </dev/null >"$logs/${1//[\/ ]/-}" 2>&1 &
+    "$VENV/bin/python" -m pytest "${options[@]}" "${words[@]}" </dev/null >"$(log_of "$1")" 2>&1 &
     under_way[$!]=$1
 }
 
@@ -203,7 +205,7 @@ finish_groups() {
             unset "under_way[$process]"
             wait "$process" || failed+=("$group")
             say "pytest $group"
-            cat "$logs/${group//[\/ ]/-}"
+            cat "$(log_of "$group")"
         done
     done
 }
@@ -236,7 +238,6 @@ run_pytest() {
 main() {
     cd "$HERE"
     case $* in *tests/server*) SERVER=yes MACHINE=yes ;; esac
-    if [ $# -eq 0 ] && [ "${CI:-}" = true ]; then SERVER=yes; fi
     install_system_packages
     if [ "$SERVER" = yes ]; then require_nspawn; fi
     bash install.sh --local --no-start --venv "$VENV"
