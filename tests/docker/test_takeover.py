@@ -32,6 +32,7 @@ def older(lab, image):
         place = Place("0.0.0.0:3128", "0.0.0.0:3129", f"127.0.0.1:{user.port}")
         workload = lab.fleet.engine.workload(user, lab.fleet.config(), place)
         body = docker_spec.container(workload, "", "bridge")
+        del body["NetworkingConfig"]  # of a network of one's own
         body["Labels"] = {}
         made.append(lab.hands.create_container_from_config(body, name)["Id"])
         lab.hands.put_archive(made[-1], "/config", docker_spec.archive(workload.files))
