@@ -51,7 +51,7 @@ def test_every_command_was_tried_with_json() -> None:
     tried = {" ".join(words[: len(path.split())]) for words in DONE for path in COMMANDS}
     # These have tests of their own.
     assert set(COMMANDS) - tried == {"serve", "probe", "certificates renew", "domains check", "backup", "restore",
-                                     "doctor"}
+                                     "doctor", "debug-log"}
 
 
 @pytest.mark.parametrize(

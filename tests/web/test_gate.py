@@ -27,7 +27,7 @@ def test_the_walk_over_the_routes_finds_the_ones_we_know(panel: Flask, fleet: Fl
     assert {f"/users/{bob}/{verb}" for verb in verbs} | {
         "/users/new", "/login", "/logout", "/start", "/stop", "/restart", "/renew", "/reset",
         "/settings", "/settings/domains", "/settings/certificates", "/settings/update", "/backup",
-        "/backup/mtproto-20270101T030000Z.tar.gz", "/check"
+        "/backup/mtproto-20270101T030000Z.tar.gz", "/check", "/logs/debug", "/logs/debug/end"
     } == set(paths(panel, fleet, "POST"))
 
 
