@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -143,7 +144,7 @@ def test_the_command_begins_it_tells_its_end_and_ends_it(world: World, monkeypat
 
     code, told = run("--minutes", "5")
     assert code == 0 and told.startswith("The log of telemt is more detailed until 20") and world.minutes == 5
-    assert run() and world.minutes == 15
+    assert json.loads(run("--json")[1]) and world.minutes == 15
     assert run("--end") == (0, "The log of telemt is the usual one.\n") and world.level == "normal"
     assert run("--minutes", "500")[0] == 1 and run("builtin")[0] == 1
     assert run("--end", "--minutes", "5")[0] == 2
