@@ -414,7 +414,7 @@ def test_a_new_release_is_shown_where_the_host_tells_of_it_and_asked_for_by_a_bu
     assert any((e.actor, e.action) == ("admin:ada", "update.requested") for e in fleet.events())
 
 
-def test_the_engines_that_can_serve_here_are_compared_with_what_they_cost_beside_the_choice(tmp_path: Path) -> None:
+def test_the_engines_are_compared_with_what_they_cost_beside_the_choice(tmp_path: Path) -> None:
     fleet = Fleet(tmp_path / "engines", MemoryRuntime(), by_name(Telemt("/usr/bin/telemt"), Builtin()))
     fleet.create_admin(NAME, PASSWORD, sudo=True)
     admin = Visitor(create_app(fleet).test_client())

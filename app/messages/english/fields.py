@@ -89,7 +89,7 @@ TEMPLATES = {
     "rule.traffic_limit_gb": "GB (1024^3 bytes), from 0 to 1,000,000; 0 means no limit",
     "rule.max_unique_ips":
         "addresses (or IPv6 /64) from which each link may be used at a time, a whole number from 0 to 1,000,000; 0 "
-        "means any number; mtg can't limit them",
+        "means any number",
     "rule.at_limit": "throttle or block",
     "rule.cycle":
         "never, daily, weekly and a weekday (weekly monday), or monthly and a day of the month (monthly 1; the "

@@ -195,7 +195,7 @@ def _page(form: SettingsForm, reached: list[TlsCheck] | None = None,
 
 
 def _compared(engines: Mapping[str, Engine]) -> list[list[str]]:
-    """What the engines that can serve here do and cost: a header, and a row for each fact, one cell an engine."""
+    """What the engines do and cost: a header, and a row for each fact, one cell an engine."""
     here = [(engine.capabilities, MEASURED[name]) for name, engine in engines.items() if name in MEASURED]
     rows = {
         "Key exchange": [figures.key_share for _, figures in here],
