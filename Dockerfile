@@ -43,10 +43,12 @@ HEALTHCHECK --interval=30s --timeout=30s --start-period=30s --retries=3 \
 # What it prints is kept by Docker, so the first password is not in it.
 CMD ["python3", "-m", "app.cli", "serve", "--bind", "0.0.0.0", "--port", "8080", "--no-password"]
 COPY --from=packages /venv /venv
-# The panel, and what it makes nginx's files from: .dockerignore lets nothing else in.
-COPY . ./
+# The panel, and what it makes nginx's files from; .dockerignore keeps out of them what is not needed.
+COPY app ./app
+COPY nginx ./nginx
+COPY wsgi.py ./
 # Compiled here: the account that runs it may write into /data only.
-RUN rm -rf requirements.txt app/web/frontend && /venv/bin/python -m compileall -q app wsgi.py
+RUN rm -rf app/web/frontend && /venv/bin/python -m compileall -q app wsgi.py
 USER 10001:10001
 ARG VERSION=dev
 ENV MTPROTO_VERSION=${VERSION}

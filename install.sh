@@ -42,11 +42,13 @@ a terminal nothing is asked: options, variables and defaults count.
   --email A       address that the certificate authority may write to (none)
   --base-port P   port of the first user's proxy (2443)
   --port-443 A    yes or no: everybody on port 443 (no)
+  --router A      nginx or traefik: what has port 443, traefik with nginx behind it (nginx)
   --naming A      own or pool: users' names on port 443 under the domain, or those of well-known sites (pool)
   --address A     IP address that goes into links where there is no domain (looked up)
   --first-user N  name of the first user (first)
   --port P        port of the panel on this machine (8080)
   --take-over F   the older installation in this folder: its users, links, passwords and traffic become this one's
+  --fail2ban      let fail2ban, if it is here, ban addresses that keep trying wrong keys; --no-fail2ban takes that back
   --swap MB       make a swap file of this size where the memory is small (0: none)
   --images FILE   load the images from this archive of docker save first
   --home DIR      where everything goes (/opt/mtproto)
@@ -122,6 +124,8 @@ parse_options() {
             --no-service) SERVICE_WANTED=no ;;
             --yes) ASK=no ;;
             --tunnel) GIVEN[HTTPS]=no ;;
+            --fail2ban) GIVEN[FAIL2BAN]=yes ;;
+            --no-fail2ban) GIVEN[FAIL2BAN]=no ;;
             --keep-data) KEEP_DATA=yes ;;
             --port | --bind | --data | --venv | --home | --images)
                 [ -n "${2:-}" ] || misuse "$1 needs a value."
@@ -136,7 +140,7 @@ parse_options() {
                 SEEN+=("$1")
                 shift
                 ;;
-            --domain | --https | --panel-https-port | --email | --base-port | --port-443 | --naming | --address | \
+            --domain | --https | --panel-https-port | --email | --base-port | --port-443 | --router | --naming | --address | \
                 --first-user | --swap | --take-over)
                 # An empty value is an answer, too: none.
                 [ $# -gt 1 ] || misuse "$1 needs a value."
@@ -149,7 +153,7 @@ parse_options() {
             *) misuse "unknown option: $1" ;;
         esac
         case $1 in
-            --stop | --foreground | --no-start | --service | --no-service | --yes | --tunnel | --keep-data) SEEN+=("$1") ;;
+            --stop | --foreground | --no-start | --service | --no-service | --yes | --tunnel | --keep-data | --fail2ban | --no-fail2ban) SEEN+=("$1") ;;
         esac
         shift
     done

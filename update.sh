@@ -87,7 +87,7 @@ parse_options() {
 
 load_parts() {
     local part
-    for part in log files stack tree releases backups deploy timer news; do
+    for part in log files room engine addresses ports kept_ports stack tree releases backups deploy timer news fail2ban; do
         # shellcheck source=/dev/null
         . "$HERE/host/lib/$part.sh"
     done
@@ -116,8 +116,7 @@ current_version() { basename "$(readlink "$MTPROTO_HOME/current")"; }
 
 begin_update_log() {
     LOG=$MTPROTO_HOME/update.log
-    # A megabyte is years of updates.
-    if [ -e "$LOG" ] && [ "$(wc -c <"$LOG")" -gt 1000000 ]; then mv -f "$LOG" "$LOG.1"; fi
+    bound_log "$LOG"
     (umask 077 && printf '\n=== %s  %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*" >>"$LOG") 2>/dev/null ||
         fail "$LOG can't be written: is the disk full (df -h), or can it be read only (dmesg)?"
     chmod 600 "$LOG"
@@ -201,10 +200,10 @@ same_tree() {
 
 # Where this installation is, and where Docker keeps its images.
 check_disk() {
-    local free folder least=${MTPROTO_LEAST_DISK:-500}
+    local free folder least=${MTPROTO_LEAST_DISK:-$LEAST_DISK_AGAIN}
     for folder in "$MTPROTO_HOME" "$(docker info --format '{{.DockerRootDir}}' 2>/dev/null </dev/null || true)"; do
         if [ ! -d "$folder" ]; then continue; fi
-        free=$(df -Pm "$folder" | awk 'NR == 2 { print $4 }')
+        free=$(disk_free_mb "$folder")
         [ "${free:-$least}" -ge "$least" ] ||
             fail "$free MB are free on the disk of $folder; an update needs $least. Old images and logs are a good start." \
                 "docker system df; df -h"
@@ -305,6 +304,8 @@ conclude() {
 
 finish() {
     renew_command
+    renew_fail2ban "$MTPROTO_HOME/current"
+    renew_host
     replace_proxies
     tidy
     rm -f "$STATE"
@@ -331,6 +332,14 @@ renew_command() {
     new=$(tree_of "$TO")/host/mtproto
     if ! grep -qxF -- "$file" "$MTPROTO_HOME/.files" 2>/dev/null || [ ! -e "$new" ]; then return; fi
     sed "s|^DEFAULT_HOME=.*|DEFAULT_HOME='$MTPROTO_HOME'|" "$new" | write_file "$file" 0755
+}
+
+# What the release that serves keeps outside of this folder: rules in the firewall, units, the rotation of logs.
+renew_host() {
+    local script
+    script=$(tree_of "$TO")/host/outside.sh
+    if [ ! -e "$script" ]; then return; fi
+    bash "$script" "$MTPROTO_HOME" >>"$LOG" 2>&1 </dev/null || warn "the firewall is not as it should be: mtproto doctor"
 }
 
 # Proxies run on the image that they were made from; only if there is another one now, they are replaced.
@@ -414,6 +423,8 @@ main() {
         panel_updates "$SWITCH"
         return
     fi
+    require_docker
+    free_kept_ports
     resume
     case $ACTION in
         update) update ;;

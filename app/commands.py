@@ -42,8 +42,14 @@ def shell_command(*words: Path | str) -> str:
     command = shlex.join(map(str, words))
     if not in_compose():
         return command
-    compose = "mtproto compose" if os.environ.get("MTPROTO_COMMAND") else "docker compose"
-    return f"{compose} run --rm --no-deps app {command}"
+    return f"{compose()} run --rm --no-deps app {command}"
+
+
+def compose() -> str:
+    """What begins a command of compose on this stack: install.sh's command knows which file it is made of."""
+    if os.environ.get("MTPROTO_COMMAND"):
+        return "mtproto compose"
+    return "docker compose -f docker-compose.traefik.yml" if os.environ.get("MTPROTO_TRAEFIK") else "docker compose"
 
 
 def in_compose() -> bool:

@@ -9,7 +9,7 @@ MTPROTO_HOME=${MTPROTO_HOME:-/opt/mtproto}
 load_parts() {
     local part
     ETC=${MTPROTO_ETC:-/etc} PROC=${MTPROTO_PROC:-/proc} AGAIN="" UNITS=${MTPROTO_UNITS:-/etc/systemd/system}
-    for part in log files stack os checks ports firewall news doctor; do
+    for part in log files room engine stack os checks addresses ports kept_ports firewall firewall_places firewall_limits firewall_status news doctor; do
         # shellcheck source=/dev/null
         . "$HERE/host/lib/$part.sh"
     done

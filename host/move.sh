@@ -93,7 +93,7 @@ parse_options() {
 
 load_parts() {
     local part
-    for part in log files stack addresses tree questions move; do
+    for part in log files room engine stack addresses tree questions move; do
         # shellcheck source=/dev/null
         . "$HERE/host/lib/$part.sh"
     done
@@ -117,6 +117,7 @@ require_installation() {
 
 begin_move_log() {
     LOG=$MTPROTO_HOME/move.log
+    bound_log "$LOG"
     (umask 077 && printf '\n=== %s  %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$AGAIN" >>"$LOG") 2>/dev/null ||
         fail "$LOG can't be written: is the disk full (df -h), or can it be read only (dmesg)?"
     chmod 600 "$LOG"
@@ -148,6 +149,7 @@ main() {
     trap 'broken_off TERM 143' TERM
     trap 'broken_off HUP 129' HUP
     find_terminal
+    require_docker
     read_progress
     note_progress "$PHASE"
     STEPS=5

@@ -84,6 +84,7 @@ main() {
     prepare_proxy_image
     provide_panel_image
     must_pull "$NGINX_IMAGE"
+    if [ "$(env_get MTPROTO_ROUTER)" = traefik ]; then must_pull "$TRAEFIK_IMAGE"; fi
     case ",$(env_get COMPOSE_PROFILES)," in *,ssl,*) must_pull "$CERTBOT_IMAGE" ;; esac
     write_lines
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the images, the panel, mtg-custom and telemt, and pushes them to Docker Hub.
+# Builds the images, the panel, mtg-custom, telemt and mtproxy, and pushes them to Docker Hub.
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -17,20 +17,21 @@ usage() {
     cat <<'END'
 Usage: DOCKERHUB_USERNAME=you DOCKERHUB_TOKEN=… bash scripts/docker-build-push.sh [options]
 
-Builds mtproto-panel, mtg-custom and telemt and pushes them to Docker Hub under your name.
+Builds mtproto-panel, mtg-custom, telemt and mtproxy and pushes them to Docker Hub under your name.
 
   --multiarch     for amd64 and arm64 in one image (needs docker buildx)
   --panel-only    only the panel
   --mtg-only      only mtg-custom
   --telemt-only   only telemt
+  --mtproxy-only  only mtproxy
   --dry-run       print the commands, run none of them
   --help          this text
 
   DOCKERHUB_USERNAME   whose images these become
   DOCKERHUB_TOKEN      an access token; without it, an earlier `docker login` is used
   VERSION              the tag; `git describe` if not given. A release (v1.2.3) is tagged latest too
-  PYTHON_IMAGE, NODE_IMAGE, PIP_INDEX_URL, NPM_REGISTRY, MTG_IMAGE, BASE_IMAGE, TELEMT, BUILD_IMAGE
-                       other sources to build from, as in Dockerfile, Dockerfile.mtg and Dockerfile.telemt
+  PYTHON_IMAGE, NODE_IMAGE, PIP_INDEX_URL, NPM_REGISTRY, MTG_IMAGE, BASE_IMAGE, TELEMT, BUILD_IMAGE, MTPROXY_SOURCE, MTPROXY_SHA256
+                       other sources to build from, as in Dockerfile and Dockerfile.mtg, .telemt and .mtproxy
 END
 }
 
@@ -51,7 +52,7 @@ parse_options() {
     while [ $# -gt 0 ]; do
         case $1 in
             --multiarch) MULTIARCH=yes ;;
-            --panel-only | --mtg-only | --telemt-only)
+            --panel-only | --mtg-only | --telemt-only | --mtproxy-only)
                 [ -z "$ONLY" ] || [ "$ONLY" = "$1" ] || misuse "$ONLY and $1 leave nothing to build."
                 ONLY=$1
                 ;;
@@ -148,6 +149,11 @@ main() {
     fi
     if wanted --telemt-only; then
         build_and_push telemt Dockerfile.telemt TELEMT BUILD_IMAGE BASE_IMAGE
+    fi
+    if wanted --mtproxy-only; then
+        # Another source has another checksum.
+        if [ -n "${MTPROXY_SOURCE:-}" ]; then MTPROXY_SHA256=${MTPROXY_SHA256:-any}; fi
+        build_and_push mtproxy Dockerfile.mtproxy MTPROXY_SOURCE MTPROXY_SHA256 BASE_IMAGE
     fi
     say "Done"
 }

@@ -10,7 +10,7 @@ VENV=$HERE/.venv
 URL=${MTPROTO_RELEASE_URL:-}
 VERSION=${VERSION:-}
 # What only its developers need.
-LEFT_OUT=(tests .ci .gitignore .github)
+LEFT_OUT=(tests .ci .gitignore .github docs/screenshots/pages)
 # What the documentation has in place of the address where releases are.
 ADDRESS_IN_DOCS=https://releases.example.com/mtproto
 WORK=""
@@ -100,7 +100,10 @@ copy_commit() {
 build_stylesheet() {
     bash "$TREE/install.sh" --local --no-start --venv "$VENV" || fail "the stylesheet could not be built."
     find "$TREE" \( -name node_modules -o -name __pycache__ -o -name .venv -o -name .venv.path \) -prune -exec rm -rf {} +
-    [ -s "$TREE/app/web/static/build/panel.css" ] || fail "there is no stylesheet after its build."
+    local name
+    for name in panel.css vendor/uplot.js vendor/inter-latin.woff2; do
+        [ -s "$TREE/app/web/static/build/$name" ] || fail "there is no $name after the front end's build."
+    done
 }
 
 # Names in one order, the commit's time, nobody's account, one set of rights: the same bytes on every machine.

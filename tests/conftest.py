@@ -19,6 +19,8 @@ from tests.support.dc import DataCenter
 from tests.support.engine import Engine, run_engine
 
 # A proxy or a data folder of the person who runs the tests must not get into them.
+if "MTG_BIN" in os.environ:
+    os.environ["REAL_MTG"] = os.environ["MTG_BIN"]  # for the tests that are about it
 for name in list(os.environ):
     if name.lower() in ("http_proxy", "https_proxy", "all_proxy") or name.startswith(("MTPROTO_", "MTG_BIN")):
         del os.environ[name]
@@ -39,7 +41,7 @@ passwords._METHOD = "scrypt:256:8:1"
 
 #: What makes a test slow by itself, beside the marks of single tests: the Docker engine, installations, Telegram
 #: clients, a browser, panels in processes of their own.
-SLOW_FOLDERS = {"docker", "edge", "install", "e2e"}
+SLOW_FOLDERS = {"docker", "edge", "install", "e2e", "server"}
 SLOW_FIXTURES = {"chromium", "dockers_lab", "serve", "renamed", "real_fleet"}
 
 

@@ -1,15 +1,21 @@
 #!/usr/bin/env bash
 # Installs what the tests need on a bare Debian or Ubuntu machine, checks the code, and runs every test.
 # Arguments go to pytest: bash tests/run.sh tests/cli -k probe
-# With CI=true, a test that is skipped has failed.
+# With CI=true, a test that is skipped has failed, and servers are installed, too (tests/server).
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 VENV=$HERE/tests/.venv
-# Whether tests/server runs, and, of it, the case on a virtual machine, which takes most of an hour. Only when asked for.
+# Whether tests/server runs: in CI, and when asked for. Of it, the smallest server, also as a virtual machine, which is
+# slow: only when asked for.
 SERVER=no
 MACHINE=no
 SMALLEST=tests/server/test_smallest.py
+ON_MACHINE=tests/server/test_machine.py
+# So that the whole of CI stays under an hour (minutes).
+SERVER_MINUTES=45
+# What does not run, and why: said before, and in the last lines.
+LEFT_OUT=()
 
 say() { printf '\n==> %s\n' "$*"; }
 
@@ -30,7 +36,12 @@ missing_packages() {
     # Let's Encrypt's own test authority, and the DNS that goes with it.
     command -v pebble >/dev/null || printf 'pebble\n'
     # What a censor's equipment takes a session for: a capture of it, read by nDPI.
+    # Bans, by Debian's own fail2ban, in networks of their own.
+    command -v fail2ban-server >/dev/null || printf 'fail2ban\n'
+    command -v nft >/dev/null || [ -x /usr/sbin/nft ] || printf 'nftables\n'
+    command -v ip >/dev/null || [ -x /usr/sbin/ip ] || printf 'iproute2\n'
     command -v ndpiReader >/dev/null || printf 'libndpi-bin\n'
+    command -v tshark >/dev/null || printf 'tshark\n'
     command -v tcpdump >/dev/null || [ -x /usr/sbin/tcpdump ] || printf 'tcpdump\n'
     command -v shellcheck >/dev/null || printf 'shellcheck\n'
     command -v setpriv >/dev/null || printf 'util-linux\n'
@@ -42,10 +53,16 @@ missing_packages() {
     # tests/docker starts an engine of its own where none answers, and makes its images itself.
     command -v dockerd >/dev/null || [ -x /usr/sbin/dockerd ] || printf 'docker.io\n'
     command -v docker-compose >/dev/null || printf 'docker-compose\n'
+    # tests/install puts firewalls into namespaces of their own.
+    command -v ufw >/dev/null || [ -x /usr/sbin/ufw ] || printf 'ufw\n'
+    command -v firewalld >/dev/null || [ -x /usr/sbin/firewalld ] || printf 'firewalld\ndbus\n'
+    command -v nft >/dev/null || [ -x /usr/sbin/nft ] || printf 'nftables\n'
+    command -v iptables >/dev/null || [ -x /usr/sbin/iptables ] || printf 'iptables\n'
+    command -v ip >/dev/null || [ -x /usr/sbin/ip ] || printf 'iproute2\n'
+    command -v logrotate >/dev/null || [ -x /usr/sbin/logrotate ] || printf 'logrotate\n'
     command -v debootstrap >/dev/null || [ -x /usr/sbin/debootstrap ] || printf 'debootstrap\n'
     if [ "$SERVER" = yes ]; then
         command -v systemd-nspawn >/dev/null || printf 'systemd-container\n'
-        command -v ip >/dev/null || [ -x /usr/sbin/ip ] || printf 'iproute2\n'
     fi
     if [ "$MACHINE" = yes ]; then
         command -v qemu-system-x86_64 >/dev/null || printf 'qemu-system-x86\n'
@@ -65,6 +82,10 @@ install_system_packages() {
     fi
     [ ! -x /usr/sbin/nginx ] || had_nginx=yes
     [ ! -x /usr/sbin/sshd ] || had_sshd=yes
+    # The package starts it, and it would close this machine.
+    if [[ " ${packages[*]} " == *" firewalld "* ]] && [ -d /run/systemd/system ]; then
+        "${as_root[@]}" systemctl mask --quiet firewalld.service || fail "firewalld can't be kept from starting here"
+    fi
     "${as_root[@]}" apt-get update -qq || fail "the package lists can't be read: apt-get update failed"
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
         apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null ||
@@ -81,13 +102,49 @@ install_system_packages() {
     [ ${#packages[@]} -eq 0 ] || fail "still missing after the installation: ${packages[*]}"
 }
 
-# Whether systemd-nspawn starts anything here: for tests/server there is no other way.
-require_nspawn() {
-    local said
-    [ "$(id -u)" -eq 0 ] || fail "tests/server can't run here: systemd-nspawn needs root"
-    said=$(systemd-nspawn --quiet --directory=/ --volatile=yes --register=no --keep-unit --private-network \
-        --capability=all --pipe /usr/bin/true 2>&1 </dev/null) ||
-        fail "tests/server can't run here, as systemd-nspawn starts nothing: ${said:-it said nothing}"
+# Prints why no server can be started here; nothing if one can: by systemd-nspawn, on an overlay, with a cable.
+no_servers_because() {
+    local said folder end=0
+    if [ "$(id -u)" -ne 0 ]; then
+        printf 'systemd-nspawn needs root'
+        return
+    fi
+    said=$(systemd-nspawn --quiet --directory=/ --volatile=yes --register=no --keep-unit --network-veth \
+        --machine="mtprobe$$" --capability=all --pipe /usr/bin/true 2>&1 </dev/null) || end=$?
+    if [ "$end" -ne 0 ]; then
+        printf 'systemd-nspawn starts nothing: %s' "${said:-it said nothing}"
+        return
+    fi
+    folder=$(mktemp -d)
+    mkdir "$folder/upper" "$folder/work" "$folder/root"
+    said=$(mount -t overlay overlay -o "lowerdir=/usr,upperdir=$folder/upper,workdir=$folder/work" "$folder/root" 2>&1) ||
+        printf 'an overlay can not be mounted: %s' "$said"
+    umount "$folder/root" 2>/dev/null || true
+    rm -rf "$folder"
+}
+
+# choose_servers: whether tests/server runs. Who asks for it is refused where it can't; in CI the rest runs, and says so.
+choose_servers() {
+    local asked=$SERVER because
+    if [ $# -eq 0 ] && [ "${CI:-}" = true ]; then SERVER=yes; fi
+    if [ "$SERVER" = no ]; then
+        LEFT_OUT+=("tests/server, servers that are installed; this runs it: bash tests/run.sh tests/server")
+        return
+    fi
+    install_system_packages
+    because=$(no_servers_because)
+    if [ -n "$because" ]; then
+        [ "$asked" = no ] || fail "tests/server can't run here: $because"
+        SERVER=no
+        LEFT_OUT+=("TESTS/SERVER, THOUGH THIS IS CI: no server can be started on this machine: $because")
+    elif [ "$MACHINE" = no ]; then
+        LEFT_OUT+=("the smallest server; this runs it: bash tests/run.sh $SMALLEST $ON_MACHINE")
+    fi
+}
+
+tell_what_is_left_out() {
+    local each
+    for each in "${LEFT_OUT[@]+"${LEFT_OUT[@]}"}"; do say "LEFT OUT: $each"; done
 }
 
 install_test_packages() {
@@ -100,11 +157,22 @@ install_test_packages() {
     printf '%s\n' "$wanted" >"$VENV/tests.stamp"
 }
 
+# mtcute, a Telegram client for Node.js, which the front end's build has found or put beside Python.
+install_mtcute() {
+    local folder=tests/support/mtcute wanted
+    wanted=$(sha256sum <$folder/package-lock.json)
+    if [ "$(cat "$folder/node_modules/.stamp" 2>/dev/null)" = "$wanted" ]; then return; fi
+    say "Installing mtcute"
+    (cd "$folder" && PATH="$PATH:$VENV/bin" npm ci --loglevel=error) ||
+        fail "the packages of $folder/package-lock.json could not be installed; the lines above say which"
+    printf '%s\n' "$wanted" >"$folder/node_modules/.stamp"
+}
+
 check_shell_scripts() {
     local scripts=()
     say "shellcheck"
     mapfile -d '' scripts < <(find . \( -name .git -o -name '.venv*' -o -name node_modules \) -prune -o \
-        -type f \( -name '*.sh' -o -path ./.ci/run -o -path ./host/mtproto -o -path './tests/install/stubs/*' \) -print0)
+        -type f \( -name '*.sh' -o -path ./.ci/run -o -path './host/mtprox*' -o -path './host/fail2ban/mtproto-bans' -o -path './host/mtproto' -o \( -path './host/images/*' ! -name '*.h' \) -o -path './tests/install/stubs/*' \) -print0)
     shellcheck -x "${scripts[@]}" || fail "shellcheck found something"
 }
 
@@ -121,12 +189,14 @@ STACK='tests/docker/test_compose.py tests/docker/test_images.py'
 INSTALLER='tests/install/test_server.py tests/install/test_server_killed.py tests/install/test_server_refusals.py'
 UPDATE='tests/install/test_update.py tests/install/test_move.py'
 KILLED='tests/install/test_update_killed.py'
+WALKS='tests/web/test_axe.py tests/web/test_fuzz_routes.py tests/web/test_fuzz.py tests/web/test_xss.py'
 FIRST="tests/docker --ignore=tests/docker/port443 ${STACK//tests/--ignore=tests}
 $INSTALLER
 $UPDATE
 tests/install ${INSTALLER//tests/--ignore=tests} ${UPDATE//tests/--ignore=tests} ${KILLED//tests/--ignore=tests}
 $STACK
-tests/web
+tests/web ${WALKS//tests/--ignore=tests}
+$WALKS
 $KILLED
 tests/docker/port443
 tests/cli
@@ -138,8 +208,8 @@ tests/mtproto"
 # Prints every group: the first ones, and each folder that is in none of them.
 groups() {
     local folder
-    if [ "$SERVER" = yes ]; then printf 'tests/server --ignore=%s\n' "$SMALLEST"; fi
-    if [ "$MACHINE" = yes ]; then printf '%s\n' "$SMALLEST"; fi
+    if [ "$SERVER" = yes ]; then printf 'tests/server --ignore=%s --ignore=%s\n' "$SMALLEST" "$ON_MACHINE"; fi
+    if [ "$MACHINE" = yes ]; then printf '%s\n' "$SMALLEST $ON_MACHINE"; fi
     printf '%s\n' "$FIRST"
     for folder in tests/*/; do
         folder=${folder%/}
@@ -187,9 +257,10 @@ log_of() { printf '%s/%s' "$logs" "$(cksum <<<"$1" | cut -d ' ' -f 1)"; }
 
 # start_group GROUP: its tests, in the background.
 start_group() {
-    local words=()
+    local words=() bound=()
     read -ra words <<<"$1"
-    "$VENV/bin/python" -m pytest "${options[@]}" "${words[@]}" </dev/null >"$(log_of "$1")" 2>&1 &
+    if [[ $1 == tests/server* ]]; then bound=(timeout --signal=INT --kill-after=60 "${SERVER_MINUTES}m"); fi
+    "${bound[@]+"${bound[@]}"}" "$VENV/bin/python" -m pytest "${options[@]}" "${words[@]}" </dev/null >"$(log_of "$1")" 2>&1 &
     under_way[$!]=$1
 }
 
@@ -203,7 +274,10 @@ finish_groups() {
             if kill -0 "$process" 2>/dev/null; then continue; fi
             group=${under_way[$process]}
             unset "under_way[$process]"
-            wait "$process" || failed+=("$group")
+            if ! wait "$process"; then
+                failed+=("$group")
+                grep -E '^(FAILED|ERROR|E   )' "$(log_of "$group")" | tail -n 60 >>"$logs/failures" || true
+            fi
             say "pytest $group"
             cat "$(log_of "$group")"
         done
@@ -221,27 +295,29 @@ run_pytest() {
     fi
     # One more than there are cores: the tests wait as well.
     most=$(($(nproc) + 1))
-    if [ "$SERVER" = no ]; then
-        say "LEFT OUT: tests/server, a server that is installed; this runs it: bash tests/run.sh tests/server"
-    elif [ "$MACHINE" = no ]; then
-        say "LEFT OUT: the smallest server, a virtual machine; this runs it: bash tests/run.sh $SMALLEST"
-    fi
+    tell_what_is_left_out
     say "pytest, in groups: each is printed when it has ended"
     while read -r group; do
         [ ${#under_way[@]} -lt "$most" ] || finish_groups
         start_group "$group"
     done < <(groups)
     while [ ${#under_way[@]} -gt 0 ]; do finish_groups; done
+    tell_what_is_left_out
+    if [ -s "$logs/failures" ]; then
+        say "What failed, once more"
+        cat "$logs/failures"
+    fi
     [ ${#failed[@]} -eq 0 ] || fail "a test has failed in ${failed[*]}; the lines above say which"
 }
 
 main() {
     cd "$HERE"
     case $* in *tests/server*) SERVER=yes MACHINE=yes ;; esac
+    choose_servers "$@"
     install_system_packages
-    if [ "$SERVER" = yes ]; then require_nspawn; fi
     bash install.sh --local --no-start --venv "$VENV"
     install_test_packages
+    install_mtcute
     if [ $# -eq 0 ]; then
         logs=$(mktemp -d)
         trap end_all EXIT

@@ -1,18 +1,19 @@
-"""Admins: who may log in, and who of them may change settings. One of the latter there always is."""
+"""Admins: who may log in, and in which role. An owner there always is."""
 
 from __future__ import annotations
 
+from app.accounts import factors
 from app.config.file import ConfigFile
 from app.config.invalid import InvalidValue
-from app.config.model import Admin, Config
+from app.config.model import ROLES, Admin, Config, Role
+from app.config.names import clean_name, fold
 from app.config.passwords import hash_password, new_password, weakness
-from app.config.values import clean_name
 from app.messages.refused import Refused
 
 
 def everybody(config: Config) -> list[Admin]:
     """All admins; the first one lives in fields of its own and may do everything."""
-    first = Admin(username=config.admin_username, password_hash=config.admin_password_hash, sudo=True)
+    first = Admin(username=config.admin_username, password_hash=config.admin_password_hash, role="owner")
     return [first, *config.admins]
 
 
@@ -21,22 +22,42 @@ def find(config: Config, username: str) -> Admin | None:
     return next((admin for admin in everybody(config) if admin.username == username), None)
 
 
+def spelled(username: str) -> str:
+    """A name as it is kept: some keyboards compose letters in another way, and a space at the end is not seen."""
+    try:
+        return clean_name(username)
+    except InvalidValue:
+        return username
+
+
 def has_first_password(config: Config, username: str) -> bool:
     """Whether this is the first admin, with the password that was shown in a terminal."""
     return username == config.admin_username and (config.admin_password_initial or config.initial_password is not None)
 
 
-def create(file: ConfigFile, username: str, password: str, sudo: bool) -> Admin:
+def role_of(text: str) -> Role:
+    """The role of this name. Raises Refused."""
+    for role in ROLES:
+        if text == role:
+            return role
+    raise Refused("admin.no_role", "role", role=text, roles=list(ROLES))
+
+
+def create(file: ConfigFile, username: str, password: str, role: Role) -> Admin:
     try:
         username = clean_name(username)
     except InvalidValue as error:
         raise Refused("admin.bad_name", "username", name=username.strip(), reason=error) from None
     refuse_simple(password, username)
-    admin = Admin(username=username, password_hash=hash_password(password), sudo=sudo)
+    admin = Admin(username=username, password_hash=hash_password(password), role=role)
     with file.edit() as config:
-        if find(config, username):
-            raise Refused("admin.exists", "username", name=username)
+        if alike := next((each.username for each in everybody(config) if fold(each.username) == fold(username)), None):
+            # Nor one that differs by case or an accent: who did what could not be told in the audit log.
+            raise Refused("admin.exists", "username", name=alike)
+        factors.forget(config, username)
         config.admins.append(admin)
+        # Of somebody of the same name, who was taken out by hand: they are not this admin's.
+        _end_tokens(config, username)
     return admin
 
 
@@ -47,27 +68,37 @@ def set_password(file: ConfigFile, username: str, password: str | None = None) -
     password = new_password() if password is None else password
     hashed = hash_password(password)
     with file.edit() as config:
-        _known(config, username)
+        known(config, username)
         set_hash(config, username, hashed)
         if username == config.admin_username:
             config.initial_password, config.admin_password_initial = None, False
     return password
 
 
+def keep_first_password(file: ConfigFile, username: str) -> bool:
+    """Whether this admin had the first password until now, which is from now on like one that they have chosen."""
+    with file.edit() as config:
+        if not has_first_password(config, username):
+            return False
+        config.initial_password, config.admin_password_initial = None, False
+    return True
+
+
 def remove(file: ConfigFile, username: str) -> None:
     with file.edit() as config:
-        _known(config, username)
+        known(config, username)
         _keep(config, [admin for admin in everybody(config) if admin.username != username], username, removed=True)
+        factors.forget(config, username)
+        _end_tokens(config, username)
 
 
-def set_sudo(file: ConfigFile, username: str, sudo: bool) -> Admin:
-    """Let an admin change settings, or no longer."""
+def set_role(file: ConfigFile, username: str, role: Role) -> Admin:
+    """Give an admin this role."""
     with file.edit() as config:
-        people = [admin.model_copy(update={"sudo": sudo}) if admin.username == username else admin
-                  for admin in everybody(config)]
-        admin = _known(config, username)
+        people = [admin.with_role(role) if admin.username == username else admin for admin in everybody(config)]
+        admin = known(config, username)
         _keep(config, people, username, removed=False)
-    return admin.model_copy(update={"sudo": sudo})
+    return admin.with_role(role)
 
 
 def refuse_simple(password: str, username: str) -> None:
@@ -86,7 +117,8 @@ def set_hash(config: Config, username: str, hashed: str) -> None:
         next(a for a in config.admins if a.username == username).password_hash = hashed
 
 
-def _known(config: Config, username: str) -> Admin:
+def known(config: Config, username: str) -> Admin:
+    """The admin of this name. Raises Refused."""
     admin = find(config, username)
     if admin is None:
         names = [admin.username for admin in everybody(config)]
@@ -95,7 +127,7 @@ def _known(config: Config, username: str) -> Admin:
 
 
 def _keep(config: Config, people: list[Admin], username: str, removed: bool) -> None:
-    """These are the admins from now on. The first who may change settings is the first admin of the file."""
+    """These are the admins from now on. The first owner is the first admin of the file."""
     first = next((admin for admin in people if admin.sudo), None)
     if first is None:
         raise Refused("admin.last_removed" if removed else "admin.last_kept", "username", name=username)
@@ -103,3 +135,7 @@ def _keep(config: Config, people: list[Admin], username: str, removed: bool) -> 
         config.initial_password, config.admin_password_initial = None, False
     config.admin_username, config.admin_password_hash = first.username, first.password_hash
     config.admins = [admin for admin in people if admin is not first]
+
+
+def _end_tokens(config: Config, username: str) -> None:
+    config.api_tokens = [token for token in config.api_tokens if token.admin != username]

@@ -11,14 +11,16 @@ import hashlib
 import ipaddress
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from app.accounts import admins
+from app.accounts import admins, factors, passkeys
 from app.config.file import ConfigError, ConfigFile
 from app.config.model import Admin, Config
 from app.config.passwords import hash_password, verify_among
+from app.config.second_factors import SecondFactors
 from app.ledger.buckets import Place as Counted
 from app.ledger.fallback import PATIENCE
 from app.ledger.ledger import Ledger
@@ -76,8 +78,9 @@ class Logins:
         self._ledger = ledger
         self._known, self._strangers = _Turn(), _Turn()
 
-    def check(self, username: str, password: str, place: Place) -> Admin | None:
-        """The admin if name and password are right, else None. Raises LoginThrottled and LoginBusy.
+    def check(self, username: str, password: str, place: Place, login: bool = True) -> Admin | None:
+        """The admin if name and password are right, else None. Raises LoginThrottled and LoginBusy. login: False where
+        somebody who is logged in types the password again; that is no login.
 
         Works with a broken config.json, by the last good one, and with a panel.db that can't be written. The first
         login of the first admin ends the initial password's stay in the file, and an old hash is replaced by one of
@@ -103,9 +106,71 @@ class Logins:
             buckets.clear(_pair(username, place))
         if outdated or (config.initial_password is not None and username == config.admin_username):
             admin = self._renew(admin, password, outdated)
+        if login and not factors.of(config, username):
+            self._note(username, place)
+        return admin
+
+    def check_code(self, username: str, typed: str, place: Place, login: bool = True) -> bool:
+        """Whether this is a code of the admin's second factor that nobody has used; a recovery code is used up. Wrong
+        ones are counted as wrong passwords are, apart from them: whoever gets here knows the password. Raises
+        LoginThrottled; with a broken config.json, a recovery code is refused (ConfigError) and codes of an app work."""
+        buckets, code = self._ledger.buckets, factors.typed(typed)
+        counted = buckets.take(_allowed_codes(username, place))
+        if counted.wait:
+            raise LoginThrottled(counted.wait)
+        own = factors.of(self._config(), username)
+        if own is None or not self._is_code(own, username, code):
+            self._note_wrong(username, place)
+            return False
+        buckets.give_back(counted)
+        buckets.clear(next(iter(_allowed_codes(username, place))))
+        if login:
+            self._note(username, place)
+        return True
+
+    def check_passkey(self, username: str, answer: passkeys.Answer, place: Place, login: bool = True) -> bool:
+        """The same with a passkey in place of a code. What was asked for is answered once."""
+        buckets = self._ledger.buckets
+        counted = buckets.take(_allowed_codes(username, place))
+        if counted.wait:
+            raise LoginThrottled(counted.wait)
+        own = factors.of(self._config(), username)
+        state = answer.state
+        found = passkeys.used(answer.host, state, answer.text, own.passkeys) if own and state else None
+        if found is None or state is None or not self._ledger.once.take(
+                f"challenge {_name(username)}", str(state["challenge"])):
+            self._note_wrong(username, place)
+            return False
+        buckets.give_back(counted)
+        self._ledger.passkey_uses.note(passkeys.id_of(found), PATIENCE)
+        if login:
+            self._note(username, place)
+        return True
+
+    def _is_code(self, own: SecondFactors, username: str, code: str) -> bool:
+        if len(code) == factors.LENGTH:
+            if not factors.use_recovery(self._file, username, code):
+                return False
+            self._ledger.events.record(f"admin:{username}", "login.recovery_used", username, Problem(
+                "event.codes_left", {"count": max(0, len(own.recovery_codes) - 1)}), PATIENCE)
+            return True
+        step = factors.step_of(own.totp_secret, code, time.time())
+        return step is not None and self.use_step(username, step)
+
+    def use_step(self, username: str, step: int) -> bool:
+        """Whether nobody has used the code of these 30 seconds before. Which was used is noted, not until when: a clock
+        that is set forward and back lets none pass twice, and one that was used by a wrong clock closes no other."""
+        return self._ledger.once.take(f"step {_name(username)}", str(step))
+
+    def _note_wrong(self, username: str, place: Place) -> None:
+        """That somebody knows the password is worth an entry, but not thousands."""
+        if not self._ledger.buckets.take({f"{_name(username)}/told": 1}).wait:
+            self._ledger.events.record("panel", "login.wrong_code", username,
+                                       Problem("event.from", {"place": place.told}), PATIENCE)
+
+    def _note(self, username: str, place: Place) -> None:
         self._ledger.events.record(f"admin:{username}", "login.succeeded", username,
                                    Problem("event.from", {"place": place.told}), PATIENCE)
-        return admin
 
     @contextmanager
     def _given_back_if_busy(self, counted: Counted) -> Iterator[None]:
@@ -130,17 +195,27 @@ class Logins:
 
     def begin_session(self, admin: Admin, address: str) -> str:
         """The token of a new session."""
-        return self._ledger.sessions.begin(admin.username, _stamp(admin), address)
+        return self._ledger.sessions.begin(admin.username, stamp_of(admin), address)
 
     def admin_of(self, token: str, address: str) -> Admin | None:
         """Who is logged in by this token; None once it has ended, is too old, or the password or the admin is not
         that of its beginning."""
         session: Session | None = self._ledger.sessions.find(token) if token else None
         admin = admins.find(self._config(), session.admin) if session else None
-        if session is None or admin is None or session.stamp != _stamp(admin):
+        if session is None or admin is None or session.stamp != stamp_of(admin):
             return None
         self._ledger.sessions.note_use(token, session, address)
         return admin
+
+    def sessions(self, username: str) -> list[tuple[str, Session]]:
+        """(id, session) of those that are worth something, the one that was used last first."""
+        admin = admins.find(self._config(), username)
+        return [(key, session) for key, session in self._ledger.sessions.of(username)
+                if admin and session.stamp == stamp_of(admin)]
+
+    def end_one_session(self, username: str, key: str) -> bool:
+        """End the session with this id; False if this admin has none such."""
+        return self._ledger.sessions.end_one(username, key)
 
     def end_session(self, token: str) -> None:
         self._ledger.sessions.end(token)
@@ -196,6 +271,13 @@ def _allowed(username: str, place: Place) -> dict[str, int]:
             f"place/{place.door} {place.network}": FAILURES_OF_PLACE}
 
 
+def _allowed_codes(username: str, place: Place) -> dict[str, int]:
+    """The same for codes of a second factor; the first is that of the place."""
+    where = f"device {place.device}" if place.device else f"{place.door} {place.network}"
+    found = {f"{_name(username)}/code/{where}": FAILURES}
+    return found if place.device else {**found, f"{_name(username)}/codes/{place.door}": FAILURES_OF_NAME}
+
+
 def _name(username: str) -> str:
     """Not as it was typed: it may be long, or a password."""
     return f"login/{hashlib.sha256(username.encode(errors='replace')).hexdigest()[:16]}"
@@ -209,6 +291,6 @@ def _opened(username: str) -> str:
     return _name(username).replace("login", "opened", 1)
 
 
-def _stamp(admin: Admin) -> str:
+def stamp_of(admin: Admin) -> str:
     """Ties a session to one password: another hash, another stamp. It tells nothing about the hash."""
     return hashlib.sha256(f"session:{admin.password_hash}".encode()).hexdigest()[:32]

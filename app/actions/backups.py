@@ -7,6 +7,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+from app.accounts import tokens
 from app.accounts.actor import Actor, Right
 from app.config import model
 from app.config.json_text import NotJson, parse
@@ -30,7 +31,7 @@ KEPT_BEFORE_RESTORE = 10
 #: Those of which nobody need read.
 _SILENT = ("secret_key", "panel_by_address", "panel_path")
 #: What the ledger keeps of a moment: who is logged in, what has failed, what is in force.
-_OF_THE_MOMENT = ("sessions", "attempts", "problems", "throttles", "slow", "device_limits")
+_OF_THE_MOMENT = ("sessions", "attempts", "problems", "throttles", "slow", "device_limits", "idempotency_keys")
 
 
 def back_up(system: System, actor: Actor, path: Path, passphrase: str = "") -> Path:
@@ -139,6 +140,8 @@ def _differences(system: System, here: Config, there: Config, merged: Config | N
     told = [Problem("restore.users", {"there": len(there.users), "here": len(here.users)})]
     if lost:
         told.append(Problem("restore.lost", {"names": lost}))
+    if back := tokens.came_back(here, there):
+        told.append(back)
     told += [Problem("restore.kept", {"field": field, "value": getattr(here, field), "other": getattr(there, field)})
              for field in OF_THE_SERVER
              if field not in _SILENT and getattr(here, field) != getattr(there, field) and getattr(there, field)]

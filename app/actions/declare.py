@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+from app.config import containers
 from app.config.file import ConfigFile
 from app.config.model import Config
 from app.control.errors import refusing
@@ -40,6 +41,8 @@ def _declare(file: ConfigFile, change: Callable[[Config], T]) -> T:
         before = file.read()
         after = before.model_copy(deep=True)
         result = change(after)
+        if containers.meets_telemt(after) and not after.port_443_mode and not containers.meets_telemt(before):
+            raise Refused("mtproxy.port_of_telemt", port=after.shared_port)
         if file.replace(before, after):
             return result
     raise Refused("config.busy")

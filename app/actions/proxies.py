@@ -25,15 +25,17 @@ def stop_all(system: System, actor: Actor) -> list[Outcome]:
 def restart(system: System, actor: Actor, ref: str = "") -> list[Outcome]:
     """Restart one user's proxy, or all of them; whoever is stopped or disabled stays so. Refused for one user of a
     proxy that serves others, too."""
-    actor.require(Right.USERS)
+    actor.require(Right.USERS if ref else Right.SUDO)
     config = system.declaration.last_good()
     users = [find(config, ref)] if ref else config.users
     if ref and (view := views.user(system, users[0].id)).shared:
         raise Refused("proxy.shared", name=view.name, engine=view.served_by)
     with refusing():
         outcomes = system.reconciler.restart(system.declaration.read, {user.id for user in users})
-    name = find(system.declaration.last_good(), ref).name if ref else ""
-    system.ledger.events.record(str(actor), "proxy.restarted" if ref else "proxies.restarted", name)
+    if ref:
+        system.ledger.events.record(str(actor), "proxy.restarted", users[0].name, users=[users[0].id])
+    else:
+        system.ledger.events.record(str(actor), "proxies.restarted")
     return outcomes
 
 
@@ -45,13 +47,13 @@ def reconcile(system: System, actor: Actor) -> list[Outcome]:
 
 def stop_everything(system: System, actor: Actor) -> list[Outcome]:
     """End every proxy without changing the declaration; the next reconcile starts them again."""
-    actor.require(Right.USERS)
+    actor.require(Right.SUDO)
     with refusing():
         return system.reconciler.stop_everything()
 
 
 def _stop_or_start(system: System, actor: Actor, stopped: bool, action: str) -> list[Outcome]:
-    actor.require(Right.USERS)
+    actor.require(Right.SUDO)
     with edit(system) as config:
         config.proxies_stopped = stopped
     saved = Problem("saved.stopped" if stopped else "saved.started")

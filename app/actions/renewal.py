@@ -31,7 +31,7 @@ def renew(system: System, actor: Actor) -> Iterator[Outcome]:
     A replacement that does not start, or does not lead to Telegram while the one before it did, is the last one:
     all further ones stay as they are. Raises Refused when the runtime does not answer.
     """
-    actor.require(Right.USERS)
+    actor.require(Right.SUDO)
     return _renew(system, str(actor))
 
 
@@ -49,7 +49,7 @@ def _renew(system: System, actor: str) -> Iterator[Outcome]:
             if outcome.ok and worked and (trouble := _trouble(system, old.user_id)):
                 why = Problem("renewal.no_longer", {"reason": trouble})
             system.ledger.events.record(actor, "proxy.not_renewed" if why else "proxy.renewed", outcome.user,
-                                        why or Problem("event.of_new_image"))
+                                        why or Problem("event.of_new_image"), users=[old.user_id])
             yield Outcome(outcome.action, outcome.name, outcome.user, not why, why, outcome.seconds)
             if why:
                 return
@@ -77,7 +77,7 @@ class Renewal:
 
     def begin(self, actor: Actor) -> bool:
         """Whether it begins now; not if it is under way."""
-        actor.require(Right.USERS)
+        actor.require(Right.SUDO)
         if not self._under_way.acquire(blocking=False):
             return False
         threading.Thread(target=self._run, args=(actor,), name="renewal", daemon=True).start()

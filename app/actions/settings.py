@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from app.accounts.actor import Actor, Right
 from app.actions.declare import declare, edit
 from app.checks.tls import TlsCheck, check_all
+from app.config import containers
 from app.config.model import Config
 from app.control import passes, views
 from app.control.errors import Refused, after_saving
@@ -33,7 +34,11 @@ def set_settings(system: System, actor: Actor, changes: Mapping[str, object],
         after = settings.change(config, changes)
         needed = before.port_443_mode and _is_shared(system, after)
         if (needed or after.shared_port != before.shared_port) and not after.port_443_mode:
-            _refuse_taken(system, after)
+            _refuse_taken(system, after, after.shared_port, "shared_port")
+        if after.mtproxy_first_port != before.mtproxy_first_port:
+            new = containers.ports(after.users, after.mtproxy_first_port) or {after.mtproxy_first_port}
+            for port in sorted(new - containers.ports(before.users, before.mtproxy_first_port)):
+                _refuse_taken(system, after, port, "mtproxy_first_port")
         system.port443.refuse_settings(after, before, system.reconciler.now())
         return before, after
 
@@ -58,18 +63,17 @@ def _is_shared(system: System, config: Config) -> bool:
     return any(engine.capabilities.shared for name, engine in system.engines.items() if name in used)
 
 
-def _refuse_taken(system: System, config: Config) -> None:
-    """Raise Refused if somebody has the shared port: all who are served there would be without a proxy."""
-    port = config.shared_port
+def _refuse_taken(system: System, config: Config, port: int, field: str) -> None:
+    """Raise Refused if somebody has the port of this setting: all who are served there would be without a proxy."""
     for user in config.users:
         if user.port == port:
-            raise Refused("port.of_user", "shared_port", port=port, name=user.name)
+            raise Refused("port.of_user", field, port=port, name=user.name)
     try:
         by = system.runtime.port_taken(port, config.proxy_bind)
     except RuntimeUnavailable:
         return  # found out, and told, when the runtime is back
     if by:
-        raise Refused(by.about("shared_port"))
+        raise Refused(by.about(field))
 
 
 def check_domains(system: System, actor: Actor, names: Iterable[str] | None = None) -> list[TlsCheck]:

@@ -15,6 +15,7 @@ from app.builtin.places import share_of
 from app.builtin.proxyprotocol import Address, ProxyHeaderError, read_header
 from app.builtin.relay import Relay
 from app.builtin.telegram import Session, Unreachable
+from app.builtin.visitors import NOISE, REPLAY, WRONG_KEY
 from app.mtproto import faketls, obfuscated2
 from app.mtproto.records import RecordError, RecordReader, StreamEnd
 
@@ -169,10 +170,15 @@ class Connection:
     def _check(self, hello: faketls.ClientHello) -> None:
         """Raise Refused for whoever is no client."""
         engine, settings = self._engine, self._engine.settings
-        proof = faketls.check_key(hello, settings.secret.key)
+        try:
+            proof = faketls.check_key(hello, settings.secret.key)
+        except faketls.Refused:
+            engine.visitors.turned_away(self._peer[0], WRONG_KEY)
+            raise
         # Before the rest: one that is refused for its time could be shown again with another.
         if engine.replays and engine.replays.seen_before(proof.digest):
             engine.metrics.replay_attacks += 1
+            engine.visitors.turned_away(self._peer[0], REPLAY)
             raise faketls.Refused("replay")
         try:
             faketls.check_rest(
@@ -203,6 +209,7 @@ class Connection:
                 raise obfuscated2.HeaderError("replay")
         except obfuscated2.HeaderError as error:
             log.debug("not a client: %s", error)
+            engine.visitors.turned_away(self._peer[0], NOISE)
             await self._swallow()
             return
         engine.places.prove(self)
@@ -212,10 +219,12 @@ class Connection:
             warn_rarely("unique-ips", f"refused: a session from one address more than the {engine.addresses.limit} "
                                       "that may use the link at a time")
             return
+        engine.visitors.began(self._peer[0])
         try:
             await self._relay_session(client, payload, records)
         finally:
             engine.addresses.leave(self._peer[0])
+            engine.visitors.ended(self._peer[0])
 
     async def _relay_session(
         self, client: obfuscated2.Streams, payload: bytearray, records: RecordReader | None

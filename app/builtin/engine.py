@@ -15,6 +15,7 @@ from app.builtin.relay import Relay
 from app.builtin.replay import ReplayMemory
 from app.builtin.settings import Settings
 from app.builtin.telegram import Dialer
+from app.builtin.visitors import Visitors
 from app.mtproto import faketls
 
 #: Files beside the configuration: read and, the second, kept by the engine.
@@ -34,6 +35,7 @@ class Engine:
         self.loop = asyncio.get_running_loop()
         self.places = Places(settings.concurrency)
         self.addresses = Addresses(settings.max_unique_ips)
+        self.visitors = Visitors(settings.visitors_key)
         self.metrics = Metrics(ended_early=self.places.ended, addresses=self.addresses)
         self.dialer = Dialer(settings)
         self.cover = Cover(settings)

@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 
 from app.builtin.addresses import Addresses
 from app.builtin.ratelimit import Limits
+from app.builtin.visitors import PATH as VISITORS
 
 _REQUEST_SECONDS = 75.0
 _MAX_HEADER_LINES = 100
 #: Labels and value of each sample of one metric.
 _Samples = list[tuple[dict[str, object], int]]
+#: What is told of visitors to whoever sends this Authorization; None if they are told nothing.
+_Told = Callable[[str], str | None]
 
 
 class Traffic:
@@ -106,12 +109,14 @@ class Metrics:
         return "\n".join(lines) + "\n"
 
 
-async def serve_metrics(host: str, port: int, path: str, text: Callable[[], str]) -> asyncio.Server:
-    """Answer GET and HEAD of `path` with text(); [::] takes IPv4 too. Raises OSError if the address can't be bound."""
+async def serve_metrics(host: str, port: int, path: str, text: Callable[[], str],
+                        visitors: _Told = lambda authorization: None) -> asyncio.Server:
+    """Answer GET and HEAD of `path` with text(), and of VISITORS to whoever may know; [::] takes IPv4 too. Raises
+    OSError if the address can't be bound."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            while await _answer(reader, writer, path, text):
+            while await _answer(reader, writer, path, text, visitors):
                 pass
         except (OSError, ValueError, asyncio.IncompleteReadError):
             pass  # a scraper that went away, was silent too long or sent an endless line
@@ -124,13 +129,16 @@ async def serve_metrics(host: str, port: int, path: str, text: Callable[[], str]
 
 
 async def _answer(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str, text: Callable[[], str]
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str, text: Callable[[], str], visitors: _Told
 ) -> bool:
     """Serve one request; whether the connection stays open for another."""
     async with asyncio.timeout(_REQUEST_SECONDS):
         request = await reader.readline()
         headers: list[bytes] = []
+        authorization = ""
         while (line := await reader.readline()).strip() and len(headers) < _MAX_HEADER_LINES:
+            if line.lower().startswith(b"authorization:"):
+                authorization = line.partition(b":")[2].decode("latin-1").strip()
             headers.append(line.lower().replace(b" ", b"").strip())
     words = request.split()
     if len(words) != 3 or not words[2].startswith(b"HTTP/1."):
@@ -141,6 +149,8 @@ async def _answer(
     if method not in (b"GET", b"HEAD"):
         status, body = "405 Method Not Allowed", "GET and HEAD are allowed\n"
         keep = False
+    elif target == VISITORS.encode() and (told := visitors(authorization)) is not None:
+        body = told
     elif ("/" + target.partition(b"?")[0].decode("latin-1").strip("/")) != path:
         status, body = "404 Not Found", f"the metrics are at {path}\n"
     else:

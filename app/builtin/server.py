@@ -141,7 +141,8 @@ async def serve(settings: Settings, folder: Path) -> None:
     if settings.metrics:
         try:
             await serve_metrics(
-                settings.metrics.host, settings.metrics.port, settings.metrics_path, engine.metrics_text
+                settings.metrics.host, settings.metrics.port, settings.metrics_path, engine.metrics_text,
+                engine.visitors.text,
             )
         except OSError as error:
             raise cannot_bind("stats.prometheus.bind-to", settings.metrics, error) from error

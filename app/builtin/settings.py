@@ -9,7 +9,7 @@ import ipaddress
 import math
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -72,6 +72,8 @@ class Settings:
     concurrency: int
     #: From how many addresses at a time, 0 for any number; limits.toml may say another one.
     max_unique_ips: int
+    #: Who asks for the visitors' addresses with this key is told; "" to keep none.
+    visitors_key: str = field(repr=False)
     prefer_ip: str
     proxy_protocol_listener: bool
     tolerate_time_skewness: float
@@ -119,6 +121,7 @@ def parse_settings(text: str) -> Settings:
         debug=table.flag("debug"),
         concurrency=table.number("concurrency", 4096, 1, 1_000_000),
         max_unique_ips=table.number("max-unique-ips", 0, 0, 1_000_000),
+        visitors_key=table.text("visitors-key", "letters and digits"),
         prefer_ip=_prefer_ip(table),
         proxy_protocol_listener=table.flag("proxy-protocol-listener"),
         tolerate_time_skewness=table.seconds("tolerate-time-skewness", 3.0),

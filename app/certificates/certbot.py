@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from app.certificates import pem
+from app.commands import compose
 from app.config.values import is_ip
 from app.edge.base import Certificate
 from app.messages import Problem, text
@@ -16,8 +17,8 @@ from app.runtimes.base import RuntimeFailure
 if TYPE_CHECKING:  # Docker's client is not loaded for installations without it
     from app.runtimes.docker.service import Service
 
-#: What starts its container; the operator is told.
-START = "docker compose --profile ssl up -d"
+#: What starts its container, behind what begins a command of compose; the operator is told.
+START = "--profile ssl up -d"
 
 #: What Let's Encrypt calls its certificates of six days, the only ones that it issues for addresses.
 SHORT_LIVED = "shortlived"
@@ -109,7 +110,7 @@ class Certbot:
         try:
             return self._service.run(command, seconds)
         except ServiceMissing:
-            raise NotAsked("certbot.missing", command=START) from None
+            raise NotAsked("certbot.missing", command=f"{compose()} {START}") from None
         except RuntimeFailure as error:
             raise NotAsked("certbot.not_asked", reason=error) from None
 

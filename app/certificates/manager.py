@@ -87,9 +87,9 @@ class CertificateManager:
              asked: bool = False) -> list[Result]:
         """Ask for the certificates that are due, one after the other: minutes may pass.
 
-        own_names: those beside panel_domain, and the address if the panel is there, that need one, in order. asked: a
-        person wants it now, whatever pauses there are after failures. force: and all of them anew, even those that
-        last. Unasked, what hinders it is told once; and while another process is at it, nothing is done.
+        own_names: those beside panel_domain, share_hostname, and the address if the panel is there, that need one, in
+        order. asked: a person wants it now, whatever pauses there are after failures. force: and all of them anew, even
+        those that last. Unasked, what hinders it is told once; and while another process is at it, nothing is done.
         """
         names = tuple(own_names)
         asked = asked or force
@@ -106,7 +106,8 @@ class CertificateManager:
         now, have, rows = self._clock(), self.store.load(), self.rows.all()
         existing = {name: (*(have[name].domains if name in have else ()),
                            *(rows[name].domains if name in rows else ())) for name in {*have, *rows}}
-        there_should_be = wanted(config.panel_domain, names, existing, door.certifiable(config))
+        there_should_be = wanted(config.panel_domain, names, existing, door.certifiable(config),
+                                 config.share_hostname)
         self._tidy(there_should_be, have, rows, now)
         covered = {domain for certificate in have.values() for domain in certificate.domains}
         self._appeared = {name: min(self._appeared.get(name, now), now) for name in names if name not in covered}

@@ -10,8 +10,9 @@ from app.edge.base import Certificate
 from app.ledger.certificates import Row
 from app.lib import backoff
 
-#: The panel's own certificate, the one for the bare address, and the start of the names of those for the users' names.
-PANEL, ADDRESS, COVER = "panel", "address", "cover-"
+#: The panel's own certificate, that of users' own pages, the one for the bare address, and the start of the names of
+#: those for the users' names.
+PANEL, SHARE, ADDRESS, COVER = "panel", "share", "address", "cover-"
 
 #: Let's Encrypt takes up to 100 names in one certificate.
 MOST_NAMES = 100
@@ -38,14 +39,17 @@ class Wanted:
 
 
 def wanted(panel_domain: str, own_names: Iterable[str],
-           existing: Mapping[str, tuple[str, ...]], address: str = "") -> list[Wanted]:
-    """The certificates for these names: the panel's, the address's, then as few as hold the others, in their order.
+           existing: Mapping[str, tuple[str, ...]], address: str = "", share_hostname: str = "") -> list[Wanted]:
+    """The certificates for these names: the panel's, that of users' own pages, the address's, then as few as hold the
+    others, in their order.
 
-    address: an IP address, or "". existing: the names in each certificate so far. A name stays in the one that has it,
-    so a new name changes one certificate, and one that is gone changes none.
+    share_hostname: in a certificate of its own, as whoever sees it reads all names in it. address: an IP address, or
+    "". existing: the names in each certificate so far. A name stays in the one that has it, so a new name changes one
+    certificate, and one that is gone changes none.
     """
-    result = [Wanted(name, (one,)) for name, one in ((PANEL, panel_domain), (ADDRESS, address)) if one]
-    names = [name for name in dict.fromkeys(own_names) if name != panel_domain]
+    result = [Wanted(name, (one,)) for name, one in ((PANEL, panel_domain), (SHARE, share_hostname),
+                                                      (ADDRESS, address)) if one]
+    names = [name for name in dict.fromkeys(own_names) if name not in (panel_domain, share_hostname)]
     places = _places(names, existing)
     return result + [Wanted(place, tuple(name for name in names if places[name] == place))
                      for place in sorted(set(places.values()), key=_number)]
@@ -117,7 +121,7 @@ def _may_ask(wanted: Wanted, have: Certificate | None, row: Row | None, now: flo
         wait = min(wait, BETWEEN_ADDITIONS)
     if since < wait:
         return False
-    if wanted.name in (PANEL, ADDRESS) or (have and ends_soon(have, now)):
+    if wanted.name in (PANEL, SHARE, ADDRESS) or (have and ends_soon(have, now)):
         return True
     return not missing <= fresh and (have is None or since >= BETWEEN_ADDITIONS)
 

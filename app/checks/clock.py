@@ -96,7 +96,7 @@ def sites_of(config: Config) -> list[str]:
     if chosen == ["none"]:
         return []
     if not chosen:
-        own = (config.sni_base_domain, config.panel_domain)
+        own = (config.sni_base_domain, config.panel_domain, config.share_hostname)
         pool = [name for name in dict.fromkeys([config.fake_tls_domain, *config.domain_pool])
                 if name and not any(base and (name == base or name.endswith(f".{base}")) for base in own)]
         chosen = random.sample(pool, min(_ASKED, len(pool)))

@@ -9,12 +9,13 @@ from typing import Any
 import click
 
 from app.cli.root import Group, Invocation
+from app.config.masked import MASK, without_password
 
 #: Fields of which not even a part is shown.
-HIDDEN = {"_not_understood", "admin_password_hash", "password_hash", "_initial_password", "secret_key"}
+HIDDEN = {"_not_understood", "admin_password_hash", "password_hash", "_initial_password", "secret_key", "totp_secret",
+          "recovery_codes"}
 #: Fields of other versions, which are kept, may hold anything.
 SOUNDS_SECRET = re.compile(r"passw|token|hash|private|api_?key", re.IGNORECASE)
-MASK = "…"
 
 
 @click.group(cls=Group)
@@ -66,9 +67,3 @@ def masked(node: Any) -> Any:
         elif key == "upstream_socks5":
             shown[key] = without_password(value)
     return shown
-
-
-def without_password(socks5: str) -> str:
-    """user:password@host:port with the password masked; what has none stays as it is."""
-    login, at, address = socks5.rpartition("@")
-    return f"{login.partition(':')[0]}:{MASK}@{address}" if at else socks5

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 @click.pass_obj
 def status(obj: Invocation) -> None:
     """Runtime, engine, and every user's state, connections and bytes."""
+    from app.cli.mtproxy import section
     from app.control import passes, views
+    from app.control.mtproxy_views import every_container, files_age
 
     system = obj.system()
     passes.look_at_server(system)
@@ -51,6 +53,9 @@ def status(obj: Invocation) -> None:
         parts.append(paragraph(sentence(now.server_note)))
     if rows:
         parts.append(table(["NAME", "PORT", "STATE", "CONN", "DOWN", "UP"], rows, right=(1, 3, 4, 5)))
+    containers, age = every_container(system), files_age(system)
+    if containers:
+        parts.append(section(containers, age))
     if now.estimated:
         parts.append(paragraph(ESTIMATES))
     if now.stopped:
@@ -64,7 +69,8 @@ def status(obj: Invocation) -> None:
     parts += [paragraph(sentence(note)) for note in now.notes]
     if now.problems:
         parts.append("\n".join(paragraph(f"! {sentence(problem)}") for problem in now.problems))
-    obj.answer(now.to_json(), "\n\n".join(parts))
+    mtproxy = {"containers": [each.to_json() for each in containers], "files_age_s": age} if containers else None
+    obj.answer({**now.to_json(), "mtproxy": mtproxy}, "\n\n".join(parts))
 
 
 def _panel(edge: EdgeStatus) -> list[tuple[str, str]]:
@@ -149,8 +155,8 @@ def logs(obj: Invocation, name: str | None, tail: int, follow: bool) -> None:
               help="How many.")
 @click.pass_obj
 def events(obj: Invocation, name: str | None, last: int) -> None:
-    """What was done and by whom, and what the panel did by itself: of everybody, or of the user NAME, who may be
-    gone by now."""
+    """What was done and by whom, and what the panel did by itself: of everybody, or of the user NAME (or
+    an id), who may be gone by now: under every name the user has had."""
     from app.config import times
     from app.control import views
 

@@ -24,6 +24,15 @@ def limit(value: float, unit: str) -> str:
     return f"{value:g} {unit}" if value else "none"
 
 
+def duration(seconds: float) -> str:
+    """A length of time in its two or three largest units, as 2d 5h 32m; below a minute in seconds."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = ((days, "d"), (hours, "h"), (minutes, "m"))
+    return " ".join(f"{count}{unit}" for count, unit in parts if count) or f"{rest}s"
+
+
 def plain(text: str) -> str:
     """The text with control characters shown instead of obeyed by the terminal."""
     return "".join(

@@ -55,11 +55,15 @@ def serve(obj: Invocation, bind: str, port: int, no_welcome: bool, no_password: 
     # create_app() reads the folder's name from here.
     os.environ["MTPROTO_DATA_DIR"] = str(obj.data_dir)
     with claim:
-        from wsgi import app
+        from wsgi import app, notifier
 
         from app.cli import server
 
-        server.run(app, listener)
+        try:
+            server.run(app, listener)
+        finally:
+            # The monitor may be ended anywhere; of what is being sent, nobody would know whether it has arrived.
+            notifier.stop()
 
 
 def welcome(url: str, config: Config, no_password: bool = False) -> dict[str, str]:

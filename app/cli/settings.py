@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from app.cli import typed
-from app.cli.config import MASK, without_password
 from app.cli.output import facts, paragraph
 from app.cli.root import Group, Invocation, Refusal
 from app.cli.users import assignments
+from app.config.masked import MASK, SECRETS, is_masked, masked
 from app.messages import sentence
 
 
@@ -28,15 +28,12 @@ def written(value: object) -> str:
     return "" if value is None else str(value)
 
 
-#: Settings that hold a password: typed unseen with `-`, printed without it.
-SECRETS = ("upstream_socks5",)
 reveal_option = click.option("--reveal", is_flag=True, help="With the password of upstream_socks5.")
 
 
 def shown(values: dict[str, object], reveal: bool = False) -> dict[str, object]:
     """The settings as they are printed."""
-    return {key: without_password(str(value)) if key in SECRETS and not reveal else value
-            for key, value in values.items()}
+    return {key: masked(key, str(value)) if key in SECRETS and not reveal else value for key, value in values.items()}
 
 
 def _typed(obj: Invocation, changes: dict[str, str], values: dict[str, object]) -> dict[str, str]:
@@ -45,9 +42,9 @@ def _typed(obj: Invocation, changes: dict[str, str], values: dict[str, object]) 
     for key in SECRETS:
         if key not in changes:
             continue
-        if changes[key] == without_password(str(values[key])):
+        if changes[key] == masked(key, str(values[key])):
             changes[key] = str(values[key])
-        elif f":{MASK}@" in changes[key]:
+        elif is_masked(key, changes[key]):
             raise Refusal("setting.masked", key, key=key, mask=MASK)
         elif "@" in given[key]:
             typed.warn(obj, f"a password in an argument can be seen in the list of processes and in the shell's "
@@ -98,8 +95,7 @@ def set_settings(obj: Invocation, pairs: tuple[str, ...]) -> None:
     values = shown(settings.set_settings(system, CLI, changes))
     changed = {key: values[key] for key in changes}
     parts = [facts([(key, written(value)) for key, value in changed.items()])]
-    if others := views.changed_links(before, views.users(system)):
-        parts.append(paragraph(f"! {sentence(others)}"))
+    parts += [paragraph(f"! {sentence(note)}") for note in views.changed_links(before, views.users(system))]
     if changes.keys() & {"server_domain", "server_ip"} and (note := views.status(system).server_note):
         parts.append(paragraph(f"! {sentence(note)}"))
     obj.answer(changed, "\n\n".join(parts))

@@ -163,14 +163,15 @@ def set_user(obj: Invocation, name: str, pairs: tuple[str, ...]) -> None:
     """Change a user."""
     from app.accounts.actor import CLI
     from app.actions.users import update_user
-    from app.control import views
+    from app.control import move_notes, views
 
     changes = typed.read_dashes(assignments(pairs), ("secret",))
     system = obj.system()
     before = views.user(system, name)
     view = update_user(system, CLI, before.id, changes)
     new = view.tg_link != before.tg_link
-    obj.answer(view.to_json(), described(view) + ("\n\n! The link has changed: send it again." if new else ""))
+    obj.answer(view.to_json(), described(view) + ("\n\n! The link has changed: send it again." if new else "") +
+               "".join(f"\n\n! {sentence(told)}." for told in move_notes.of_view(view)))
 
 
 @user.command()
@@ -211,10 +212,32 @@ def rotate(obj: Invocation, name: str) -> None:
 
 @user.command()
 @click.argument("name")
-@click.option("--yes", is_flag=True, help="Don't ask.")
+@click.option("--renew", is_flag=True, help="A new address; the one before leads nowhere from now on.")
+@click.option("--off", is_flag=True, help="Switch the page off.")
 @click.pass_obj
-def remove(obj: Invocation, name: str, yes: bool) -> None:
-    """Remove a user; live connections end at once and the link never works again."""
+def share(obj: Invocation, name: str, renew: bool, off: bool) -> None:
+    """Give a user a page of their own, with their link as it is now, and print its address."""
+    from app.accounts.actor import CLI
+    from app.actions import share as actions
+
+    if renew and off:
+        raise click.UsageError("--renew gives the page another address, --off removes it: choose one of them.")
+    action = actions.renew_page if renew else actions.remove_page if off else actions.make_page
+    told = action(obj.system(), CLI, name)
+    if not told.path:
+        obj.answer(told.to_json(), f"{told.name} has no page of their own.")
+        return
+    obj.answer(told.to_json(), told.url or f"{told.path}\nAdd it to the address at which people reach this panel: "
+                                           "neither share_hostname nor panel_domain is set.")
+
+
+@user.command()
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+@click.option("--for-good", is_flag=True, help="It can't be undone by `user restore`, either.")
+@click.pass_obj
+def remove(obj: Invocation, name: str, yes: bool, for_good: bool) -> None:
+    """Remove a user; live connections end at once. For 30 days `user restore` brings them back, with the same link."""
     from app.accounts.actor import CLI
     from app.actions import users
     from app.control import views
@@ -222,12 +245,39 @@ def remove(obj: Invocation, name: str, yes: bool) -> None:
     system = obj.system()
     if not yes:
         if obj.json or not (sys.stdin.isatty() and sys.stdout.isatty()):
-            raise click.UsageError("To remove a user for good, add --yes. Nothing was changed.")
+            raise click.UsageError("To remove a user, add --yes. Nothing was changed.")
         view = views.user(system, name)
-        if not click.confirm(f"Remove {view.name} (port {view.port})? Their link will never work again"):
+        after = "Their link will never work again" if for_good else "Their link stops working"
+        if not click.confirm(f"Remove {view.name} (port {view.port})? {after}"):
             raise Refusal("unchanged")
-    view = users.remove(system, CLI, name)
-    obj.answer(view.to_json(), f"{view.name} is removed.")
+    view = users.remove(system, CLI, name, for_good)
+    back = "" if for_good else f" For 30 days this brings them back: {obj.command_line(f'user restore {view.id}')}"
+    obj.answer(view.to_json(), f"{view.name} is removed.{back}")
+
+
+@user.command(name="deleted")
+@click.pass_obj
+def list_deleted(obj: Invocation) -> None:
+    """Who was removed, and can be restored."""
+    from app.control import views
+
+    found = views.deleted(obj.system())
+    rows = [[one.name, one.id, str(one.port), one.domain, one.deleted_at, one.until] for one in found]
+    obj.answer([one.to_json() for one in found],
+               table(["NAME", "ID", "PORT", "DOMAIN", "REMOVED", "KEPT UNTIL"], rows, right=(2,)) if rows else
+               "Nobody was removed in the last 30 days.")
+
+
+@user.command()
+@click.argument("name")
+@click.pass_obj
+def restore(obj: Invocation, name: str) -> None:
+    """Bring a removed user back, with the same link."""
+    from app.accounts.actor import CLI
+    from app.actions import users
+
+    view, changed = users.restore(obj.system(), CLI, name)
+    obj.answer(view.to_json(), described(view) + "".join(f"\n\n! {sentence(each)}." for each in changed))
 
 
 @user.command()

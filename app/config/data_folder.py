@@ -11,8 +11,8 @@ from app.lib.private import close_file
 from app.messages import Problem
 
 #: What a data folder holds. One that holds anything else is somebody's folder with other uses, too.
-_OURS = ("backups", "certificates", "config.", "monitor.lock", "nginx", "panel.", "proxies", "reconcile.lock",
-         "sample.lock", "traffic.json", "update.")
+_OURS = ("backups", "certificates", "config.", "host.json", "monitor.lock", "nginx", "panel.", "proxies",
+         "reconcile.lock", "sample.lock", "traefik", "traffic.json", "transfer", "update.")
 
 
 def close_folder(folder: Path) -> None:

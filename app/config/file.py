@@ -59,7 +59,7 @@ class ConfigFile:
             return self._seen[1]
         raw = self._bytes()
         config = self._parse(raw)
-        if self._unfinished(raw):
+        if self._unfinished(raw, config):
             with self.edit() as config:
                 pass
             stamp = self._stamp()
@@ -115,7 +115,8 @@ class ConfigFile:
             if not before and (last := self.last_good_backup()):
                 raise ConfigError("config.lost", path=self.path, command=shell_command("cp", last, self.path),
                                   backups=self.backups)
-            config = self._parse(before) if before else Config()
+            # Only a new installation is led through its first run; an older file says nothing of one.
+            config = self._parse(before) if before else Config(first_run=True)
             config.secret_key = config.secret_key or secrets.token_hex(32)
             if not config.admin_password_hash:
                 config.initial_password = new_password()
@@ -176,11 +177,14 @@ class ConfigFile:
         """Whether this version has never saved the file (parsed): it writes all fields, and keeps a backup."""
         return isinstance(data, dict) and "runtime" not in data and not any(self.backups.glob("config-*.json"))
 
-    def _unfinished(self, raw: bytes) -> bool:
-        """Whether something of this valid file is made up at each reading, until it is saved."""
+    def _unfinished(self, raw: bytes, config: Config) -> bool:
+        """Whether something of this valid file, which was read as `config`, is made up at each reading, until it is
+        saved."""
         data = parse(raw)
-        return self._first_seen(data) or any(user.get("port") is None or older.lacks_id(user)
-                                             for user in data.get("users") or [])
+        return self._first_seen(data) or any(
+            told.get("port") is None or older.lacks_id(told)
+            or user.mtproxy_container != told.get("mtproxy_container", 0)
+            for told, user in zip(data.get("users") or [], config.users))
 
     def _advice(self) -> list[Problem]:
         last = self.last_good_backup()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from urllib.parse import quote
 
 from app.config.invalid import InvalidValue
 from app.mtproto.secret import MAX_DOMAIN, ascii_name, valid_domain
@@ -32,6 +33,12 @@ def is_ip(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def network(text: str) -> str:
+    """An IP address, or a network such as 198.51.100.0/24, in its one form."""
+    text = text.strip()
+    return str(ipaddress.ip_network(text, strict=False) if "/" in text else ipaddress.ip_address(text))
 
 
 def host_name(text: str) -> str:
@@ -176,6 +183,14 @@ def parse_socks5(text: str) -> tuple[str, int, str, str]:
     if not name or (":" in name and not bracketed):
         raise ValueError  # the host is missing
     return host(name), _port(port), user, password
+
+
+def socks5_url(text: str) -> str:
+    """The same as an address that has names looked up by the proxy: where Telegram is blocked, its names are often
+    answered wrongly. Raises ValueError as parse_socks5() does."""
+    server, port, user, password = parse_socks5(text)
+    login = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user else ""
+    return f"socks5h://{login}{f'[{server}]' if ':' in server else server}:{port}"
 
 
 def socks5(value: str) -> str:

@@ -10,15 +10,19 @@ import secrets
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (BaseModel, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer,
+                      model_validator)
 
-from app.config import older
+from app.config import containers, older
+from app.config.channels import Channel
 from app.config.invalid import InvalidValue
+from app.config.part import Part as _Part
 from app.config.schema import Typed, fields
+from app.config.second_factors import SecondFactors
 from app.config.values import (Address, BaseDomain, BindAddress, Cycle, Dns, Domain, DomainOrEmpty, Domains,
-                               Email, Expiry, Host, HttpsSite, HttpsUrl, HttpsUrls, Image, Limit, Moment, Name, Number,
-                               OwnCycle, PanelPath, Port, PreferIp, PublicPort, Recipient, SecretText, Socks5, Text,
-                               WebUrl, Whole, now)
+                               Email, Expiry, Host, HttpsSite, HttpsUrl, HttpsUrls, Image, Limit, Moment, Name,
+                               Networks, Number, OwnCycle, PanelPath, Port, PreferIp, PublicPort, Recipient,
+                               SecretText, Socks5, Tags, Text, WebUrl, Whole, now)
 from app.config.validation_messages import kind_of, problem
 from app.lib import portmap
 from app.messages import Problem
@@ -39,24 +43,14 @@ class InvalidConfig(InvalidValue):
     """The declaration breaks rules. One problem per broken rule: field, value, what is allowed."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="allow", validate_assignment=False, populate_by_name=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _null_is_the_default(cls, data: Any) -> Any:
-        """A field that null means nothing for may as well not be there: other programs write it so."""
-        if not isinstance(data, dict):
-            return data
-        nothing = {f.alias or name for name, f in cls.model_fields.items()
-                   if type(None) not in get_args(f.annotation) and not f.is_required()}
-        return {key: value for key, value in data.items() if value is not None or key not in nothing}
-
-    @model_validator(mode="after")
-    def _no_misspelt_field(self) -> Self:
-        for _, reason in older.misspelt(self.model_extra or {}, type(self)):
-            raise InvalidValue(reason)
-        return self
+#: What a user has, and a plan.
+LimitGb = Annotated[Annotated[Number, Field(ge=0, le=1e6)] | None, Typed("limit_gb", "GB", "limits")]
+AtLimit = Annotated[Literal["", "throttle", "block"], Typed(group="limits")]
+SpeedMbps = Annotated[Annotated[Number, Field(ge=0, le=1e5)] | None, Typed("speed_mbps", "Mbit/s", "limits")]
+MaxUniqueIps = Annotated[
+    Annotated[Whole, Field(ge=0, le=1_000_000)] | None, Typed(group="limits", kind="text")]
+ResetCycle = Annotated[OwnCycle, Typed(group="limits", kind="choice")]
+Days = Annotated[Whole, Field(ge=0, le=36500), Typed(unit="days", group="limits")]
 
 
 class OldLink(_Part):
@@ -82,27 +76,24 @@ class User(_Part):
     fake_tls_domain: Annotated[DomainOrEmpty, Typed("domain", group="details")] = Field(
         default="", description="rule.user.fake_tls_domain")
     public_port: Annotated[PublicPort, Typed(group="details")] = Field(default=0, description="rule.user.public_port")
-    traffic_limit_gb: Annotated[
-        Annotated[Number, Field(ge=0, le=1e6)] | None, Typed("limit_gb", "GB", "limits")] = Field(
-        default=0, description="rule.user.traffic_limit_gb")
-    at_limit: Annotated[Literal["", "throttle", "block"], Typed(group="limits")] = Field(
-        default="", description="rule.user.at_limit")
-    throttle_speed_mbps: Annotated[
-        Annotated[Number, Field(ge=0, le=1e5)] | None, Typed("speed_mbps", "Mbit/s", "limits")] = Field(
-        default=0, description="rule.user.throttle_speed_mbps")
-    max_unique_ips: Annotated[
-        Annotated[Whole, Field(ge=0, le=1_000_000)] | None, Typed(group="limits", kind="text")] = Field(
-        default=0, description="rule.user.max_unique_ips")
-    reset_cycle: Annotated[OwnCycle, Typed(group="limits", kind="choice")] = Field(
-        default="", description="rule.user.reset_cycle")
+    plan: Annotated[Text, Typed(group="limits", kind="choice")] = Field(default="", description="rule.user.plan")
+    traffic_limit_gb: LimitGb = Field(default=0, description="rule.user.traffic_limit_gb")
+    at_limit: AtLimit = Field(default="", description="rule.user.at_limit")
+    throttle_speed_mbps: SpeedMbps = Field(default=0, description="rule.user.throttle_speed_mbps")
+    max_unique_ips: MaxUniqueIps = Field(default=0, description="rule.user.max_unique_ips")
+    reset_cycle: ResetCycle = Field(default="", description="rule.user.reset_cycle")
     expires_at: Annotated[Expiry, Typed("expires", group="limits", kind="date")] = Field(
         default=None, description="rule.user.expires_at")
-    expires_after_days: Annotated[Whole, Field(ge=0, le=36500), Typed(unit="days", group="limits")] = Field(
-        default=0, description="rule.user.expires_after_days")
+    expires_after_days: Days = Field(default=0, description="rule.user.expires_after_days")
     old_links: list[OldLink] = Field(default_factory=list, description="rule.user.old_links")
-    engine: Annotated[Literal["", "mtg", "telemt", "builtin"], Typed(group="details")] = Field(
+    engine: Annotated[Literal["", "mtg", "telemt", "builtin", "mtproxy"], Typed(group="details")] = Field(
         default="", description="rule.user.engine")
+    mtproxy_container: Whole = Field(default=0, ge=0, le=65535, description="rule.user.mtproxy_container")
+    tags: Annotated[Tags, Typed(group="details", kind="text")] = Field(
+        default_factory=list, description="rule.user.tags")
     note: Annotated[Text, Typed(group="details")] = Field(default="", max_length=1000, description="rule.user.note")
+    share_token: Text = Field(default="", pattern=r"^([A-Za-z0-9_-]{22})?$", repr=False,
+                              description="rule.user.share_token")
     created_at: Moment = Field(default_factory=now, description="rule.time")
 
     @model_validator(mode="before")
@@ -120,6 +111,29 @@ class User(_Part):
         return self
 
 
+class DeletedUser(User):
+    """A user who was deleted and can be restored for a while, as they were."""
+
+    deleted_at: Moment = Field(description="rule.time")
+
+
+class Plan(_Part):
+    """A set of limits with a name. What a user of it leaves empty is as the plan says; what the plan leaves empty, too,
+    as the settings say.
+
+    expires_after_days: of a user who is added with the plan and without an expiry.
+    """
+
+    id: Text = Field(default="", pattern=r"^[0-9a-z-]{1,32}$", description="rule.user.id")
+    name: Annotated[Name, Typed(group="who")] = Field(description="rule.name")
+    traffic_limit_gb: LimitGb = Field(default=0, description="rule.user.traffic_limit_gb")
+    at_limit: AtLimit = Field(default="", description="rule.user.at_limit")
+    throttle_speed_mbps: SpeedMbps = Field(default=0, description="rule.user.throttle_speed_mbps")
+    max_unique_ips: MaxUniqueIps = Field(default=0, description="rule.user.max_unique_ips")
+    reset_cycle: ResetCycle = Field(default="", description="rule.user.reset_cycle")
+    expires_after_days: Days = Field(default=0, description="rule.plan.expires_after_days")
+
+
 class Leftover(_Part):
     """A value that was not understood when this version took the file over, and that nothing uses.
 
@@ -132,12 +146,61 @@ class Leftover(_Part):
     reason: Text = Field(default="", description="rule.leftover.reason")
 
 
+#: What an admin may do: everything; users, but neither settings nor admins; look at states and traffic.
+Role = Literal["owner", "operator", "viewer"]
+ROLES: tuple[Role, ...] = get_args(Role)
+
+
 class Admin(_Part):
-    """A person who logs in to the panel, beside the first one (`admin_username`)."""
+    """A person who logs in to the panel, beside the first one (`admin_username`), who is an owner.
+
+    sudo: how older versions say that somebody is an owner. Written for them, too, so that a way back to one of them
+    makes nobody less; of a file in which the two differ, the lesser right counts.
+    """
 
     username: Name = Field(description="rule.name")
     password_hash: Text = Field(repr=False, description="rule.hash")
+    role: Role = Field(default="operator", description="rule.admin.role")
     sudo: bool = Field(default=False, description="rule.admin.sudo")
+    created_at: Moment = Field(default_factory=now, description="rule.time")
+
+    @model_validator(mode="after")
+    def _sudo_means_owner(self) -> Self:
+        if "role" not in self.model_fields_set:
+            self.role = "owner" if self.sudo else "operator"
+        elif "sudo" in self.model_fields_set and not self.sudo and self.role == "owner":
+            self.role = "operator"
+        self.sudo = self.role == "owner"
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_no_sudo(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Whoever makes an operator an owner by hand changes the role, and nothing stands beside it that says no."""
+        return {key: value for key, value in dump(self).items() if key != "sudo" or value}
+
+    @property
+    def manages_users(self) -> bool:
+        """Whether this admin may change users, and see what lets somebody in: secrets, links, addresses of pages."""
+        return self.role != "viewer"
+
+    def with_role(self, role: Role) -> Admin:
+        return self.model_copy(update={"role": role, "sudo": role == "owner"})
+
+
+#: What a program may do with a token, at most: look; change users; all that its admin may.
+Scope = Literal["read", "users", "admin"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+
+
+class ApiToken(_Part):
+    """A key of a program that uses the API for an admin. The key itself is kept nowhere."""
+
+    id: Text = Field(pattern=r"^[0-9a-z-]{1,32}$", description="rule.user.id")
+    name: Name = Field(description="rule.name")
+    token_hash: Text = Field(repr=False, pattern=r"^[0-9a-f]{64}$", description="rule.token.hash")
+    admin: Name = Field(description="rule.token.admin")
+    scope: Scope = Field(default="read", description="rule.token.scope")
+    expires_at: Expiry = Field(default=None, description="rule.user.expires_at")
     created_at: Moment = Field(default_factory=now, description="rule.time")
 
 
@@ -151,13 +214,16 @@ class Config(_Part):
         description="rule.initial_password")
     admin_password_initial: bool = Field(default=False, description="rule.admin_password_initial")
     admins: list[Admin] = Field(default_factory=list, description="rule.admins")
+    second_factors: list[SecondFactors] = Field(default_factory=list, repr=False, description="rule.second_factors")
+    api_tokens: list[ApiToken] = Field(default_factory=list, repr=False, description="rule.api_tokens")
     secret_key: Text = Field(default="", repr=False, description="rule.secret_key")
     server_domain: Annotated[Host, Typed()] = Field(default="", description="rule.host")
     server_ip: Annotated[Address, Typed()] = Field(default="", description="rule.address")
     proxy_port: Annotated[Port, Typed()] = Field(default=portmap.FIRST_PROXY, description="rule.port")
     public_port: Annotated[PublicPort, Typed()] = Field(default=0, description="rule.public_port")
     proxy_bind: Annotated[BindAddress, Typed()] = Field(default="", description="rule.proxy_bind")
-    engine: Annotated[Literal["", "mtg", "telemt", "builtin"], Typed()] = Field(default="", description="rule.engine")
+    engine: Annotated[Literal["", "mtg", "telemt", "builtin", "mtproxy"], Typed()] = Field(
+        default="", description="rule.engine")
     move_changes_links: Annotated[bool, Typed()] = Field(default=False, description="rule.move_changes_links")
     proxy_image: Annotated[Image, Typed()] = Field(default="mtg-custom", description="rule.image")
     proxy_tag: Annotated[Text, Typed()] = Field(default="", description="rule.proxy_tag")
@@ -173,6 +239,18 @@ class Config(_Part):
     telemt_memory_mb: Annotated[Whole, Field(ge=64, le=1_000_000), Typed(unit="MB")] = Field(
         default=512, description="rule.telemt_memory_mb")
     shared_port: Annotated[Port, Typed()] = Field(default=portmap.SHARED_PROXY, description="rule.shared_port")
+    mtproxy_docker_image: Annotated[Image, Typed()] = Field(default="mtproxy", description="rule.mtproxy_docker_image")
+    mtproxy_first_port: Annotated[Port, Typed()] = Field(default=portmap.MTPROXY, description="rule.mtproxy_first_port")
+    mtproxy_workers: Annotated[Whole, Field(ge=0, le=8), Typed()] = Field(
+        default=1, description="rule.mtproxy_workers")
+    mtproxy_connections: Annotated[Whole, Field(ge=64, le=60_000), Typed()] = Field(
+        default=10_000, description="rule.mtproxy_connections")
+    mtproxy_limit_mb: Annotated[Whole, Field(ge=64, le=1_000_000), Typed(unit="MB")] = Field(
+        default=512, description="rule.mtproxy_limit_mb")
+    new_to_mtproxy_per_minute: Annotated[Whole, Field(ge=0, le=100_000), Typed()] = Field(
+        default=10, description="rule.new_per_minute")
+    mtproxy_files_url: Annotated[WebUrl, Typed()] = Field(
+        default="https://core.telegram.org", description="rule.mtproxy_files_url")
     proxy_prefer_ip: Annotated[PreferIp, Typed()] = Field(default="prefer-ipv4", description="rule.proxy_prefer_ip")
     fake_tls_domain: Annotated[Domain, Typed()] = Field(
         default="www.cloudflare.com", description="rule.fake_tls_domain")
@@ -184,13 +262,15 @@ class Config(_Part):
     at_limit: Annotated[Literal["throttle", "block"], Typed()] = Field(default="throttle", description="rule.at_limit")
     max_unique_ips: Annotated[Whole, Field(ge=0, le=1_000_000), Typed()] = Field(
         default=0, description="rule.max_unique_ips")
-    reset_cycle: Annotated[Cycle, Typed()] = Field(default="never", description="rule.cycle")
+    reset_cycle: Annotated[Cycle, Typed(kind="choice")] = Field(default="never", description="rule.cycle")
     throttle_speed_mbps: Annotated[Number, Field(gt=0, le=1e5), Typed(unit="Mbit/s")] = Field(
         default=1, description="rule.throttle_speed_mbps")
     port_443_mode: Annotated[bool, Typed()] = Field(default=False, description="rule.port_443_mode")
     panel_domain: Annotated[DomainOrEmpty, Typed()] = Field(default="", description="rule.panel_domain")
     panel_by_address: Annotated[bool, Typed()] = Field(default=False, description="rule.panel_by_address")
     panel_path: Annotated[PanelPath, Typed()] = Field(default="", repr=False, description="rule.panel_path")
+    share_hostname: Annotated[DomainOrEmpty, Typed()] = Field(default="", description="rule.share_hostname")
+    share_renew: Annotated[bool, Typed()] = Field(default=False, description="rule.share_renew")
     panel_hosts: Annotated[Domains, Typed()] = Field(default_factory=list, description="rule.panel_hosts")
     sni_mode: Annotated[Literal["pool", "own"], Typed()] = Field(default="pool", description="rule.sni_mode")
     domain_pool: Annotated[Domains, Typed()] = Field(
@@ -210,19 +290,32 @@ class Config(_Part):
         default=6, description="rule.nginx_worker_hours")
     nginx_connections_per_address: Annotated[Whole, Field(ge=16, le=8192), Typed()] = Field(
         default=1024, description="rule.nginx_connections_per_address")
+    bans: Annotated[bool, Typed()] = Field(default=False, description="rule.bans")
+    ban_after: Annotated[Whole, Field(ge=2, le=1000), Typed()] = Field(default=5, description="rule.ban_after")
+    ban_window: Annotated[Whole, Field(ge=1, le=1440), Typed(unit="minutes")] = Field(
+        default=10, description="rule.ban_window")
+    ban_length: Annotated[Whole, Field(ge=1, le=525_600), Typed(unit="minutes")] = Field(
+        default=60, description="rule.ban_length")
+    ban_never: Annotated[Networks, Typed()] = Field(default_factory=list, description="rule.ban_never")
     acme_directory: Annotated[HttpsUrl, Typed()] = Field(default="", description="rule.acme_directory")
     acme_email: Annotated[Email, Typed()] = Field(default="", description="rule.acme_email")
     backup_schedule: Annotated[Literal["off", "daily", "weekly"], Typed()] = Field(
         default="daily", description="rule.backup_schedule")
     backup_keep: Annotated[Whole, Field(ge=1, le=365), Typed()] = Field(default=7, description="rule.backup_keep")
     backup_recipient: Annotated[Recipient, Typed()] = Field(default="", description="rule.backup_recipient")
+    new_per_minute: Annotated[Whole, Field(ge=0, le=100_000), Typed()] = Field(
+        default=0, description="rule.new_per_minute")
     helper_url: Annotated[WebUrl, Typed()] = Field(default="", description="rule.helper_url")
     upstream_socks5: Annotated[Socks5, Typed()] = Field(default="", repr=False, description="rule.upstream_socks5")
     domain_fronting_ip: Annotated[Address, Typed()] = Field(default="", description="rule.address")
     domain_fronting_port: Annotated[Port, Typed()] = Field(default=443, description="rule.port")
     runtime: Literal["auto", "docker", "process"] = Field(default="auto", description="rule.runtime")
     proxies_stopped: bool = Field(default=False, description="rule.proxies_stopped")
+    first_run: bool = Field(default=False, description="rule.flag")
+    notifications: list[Channel] = Field(default_factory=list, repr=False, description="rule.notifications")
+    plans: list[Plan] = Field(default_factory=list, description="rule.plans")
     users: list[User] = Field(default_factory=list, description="rule.users")
+    deleted_users: list[DeletedUser] = Field(default_factory=list, repr=False, description="rule.deleted_users")
 
     not_understood: list[Leftover] = Field(
         default_factory=list, alias="_not_understood", repr=False,
@@ -239,10 +332,25 @@ class Config(_Part):
             raise InvalidValue("config.shared_id", first=first, second=second, value=value)
         for (value, first), second in _shared([(u.port, u.name) for u in self.users]):
             raise InvalidValue("config.shared_port", first=first, second=second, value=value)
+        for (value, first), second in _shared([(c.id, c.name) for c in self.notifications]):
+            raise InvalidValue("config.shared_channel", first=first, second=second, value=value)
+        for (value, first), second in _shared([(p.id, p.name) for p in self.plans]):
+            raise InvalidValue("config.shared_id", first=first, second=second, value=value)
+        for (_, first), second in _shared([(p.name.casefold(), p.name) for p in self.plans]):
+            raise InvalidValue("config.shared_plan", first=first, second=second)
         for (name, _), _ in _shared([(name, name) for name in
                                      (self.admin_username, *(a.username for a in self.admins))]):
             raise InvalidValue("config.shared_admin", name=name)
         return self
+
+    @model_validator(mode="after")
+    def _mtproxy_containers(self) -> Self:
+        containers.settle(self.users, self.engine, self.mtproxy_first_port, self.shared_port)
+        return self
+
+    def plan_of(self, user: User) -> Plan | None:
+        """None for a user without one, or with one that nobody has declared."""
+        return next((plan for plan in self.plans if plan.name == user.plan), None) if user.plan else None
 
     def is_own_name(self, domain: str) -> bool:
         """Whether it is sni_base_domain or a name under it: its visitors see this server's own cover site."""
@@ -254,9 +362,12 @@ class Config(_Part):
         return [Problem("config.left_out", {"reason": old.reason}) for old in self.not_understood]
 
     def notes(self) -> list[Problem]:
-        """What works, but is odd: domains of secrets that no site can have."""
+        """What works, but is odd: domains of secrets that no site can have, and plans that are not there."""
         found = []
+        plans = {"", *(plan.name for plan in self.plans)}
         for user in self.users:
+            if user.plan not in plans:
+                found.append(Problem("config.unknown_plan", {"name": user.name, "plan": user.plan}))
             try:
                 valid_domain(user.fake_tls_domain or "www.example.com")
             except SecretError as error:
@@ -296,8 +407,9 @@ def load(data: Any, forgiving: bool = False) -> Config:
     if not isinstance(data, dict):
         raise InvalidConfig("config.kind", kind=kind_of(data))
     try:
-        return older.take_over(data, Config, {"users": User, "admins": Admin}, _problem, new_id) if forgiving else \
-            Config.model_validate(data)
+        lists: dict[str, type[BaseModel]] = {"users": User, "admins": Admin, "plans": Plan,
+                                             "deleted_users": DeletedUser, "notifications": Channel}
+        return older.take_over(data, Config, lists, _problem, new_id) if forgiving else Config.model_validate(data)
     except ValidationError as error:
         raise InvalidConfig.of(_problem(e, data) for e in error.errors()) from None
 
@@ -313,7 +425,9 @@ def dump(config: Config) -> dict[str, Any]:
 
 
 def _problem(error: Any, data: Any) -> Problem:
-    return problem(error, data, {"": Config, "users": User, "admins": Admin, "old_links": OldLink,
+    return problem(error, data, {"": Config, "users": User, "admins": Admin, "plans": Plan,
+                                 "deleted_users": DeletedUser, "old_links": OldLink, "api_tokens": ApiToken,
+                                 "notifications": Channel,
                                  "_not_understood": Leftover})
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 from functools import lru_cache
 
 from app.config.invalid import InvalidValue
 
 NAME_LENGTH = 64
 NOTE_LENGTH = 1000
+#: Characters of a tag, and how many tags a user may have.
+TAG_LENGTH, TAGS = 32, 20
 
 #: ZWNJ and ZWJ: Persian and Indian names need them inside, and joined emoji.
 _JOINERS = "\u200c\u200d"
@@ -46,15 +49,42 @@ def clean_note(text: str) -> str:
     return note
 
 
+def clean_tags(tags: Iterable[str]) -> list[str]:
+    """The tags of a user as they are kept: each once, whatever the case; those that are empty are left out.
+    Raises ValueError."""
+    found: dict[str, str] = {}
+    for text in tags:
+        # Where one is typed, a comma ends it.
+        tag = " ".join(_clean(text).replace(",", " ").replace(";", " ").split())
+        if len(tag) > TAG_LENGTH:
+            raise ValueError  # too long
+        if tag:
+            found.setdefault(fold(tag) or tag, tag)
+    if len(found) > TAGS:
+        raise ValueError  # too many
+    return list(found.values())
+
+
+#: Letters that no decomposition takes their stroke, and those of one sound that keyboards write differently.
+_ALIKE = str.maketrans({"ł": "l", "Ł": "L", "ø": "o", "Ø": "O", "đ": "d", "Đ": "D", "ħ": "h", "Ħ": "H", "ı": "i",
+                        "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "þ": "th", "Þ": "TH", "ð": "d", "Ð": "D",
+                        "ي": "ی", "ى": "ی", "ك": "ک", "ة": "ه"})
+
+
 @lru_cache(maxsize=16_384)
 def fold(text: str) -> str:
-    """What a search compares: without accents, joiners and the difference between upper and lower case.
+    """What a search compares: without accents, joiners and the difference between upper and lower case; digits of any
+    script are 0 to 9.
 
-    Character by character, so that none depends on those beside it, as a Greek sigma would; panel.js does the same.
+    Character by character, so that none depends on those beside it, as a Greek sigma would.
     fold(fold(x)) == fold(x).
     """
-    return "".join(character.lower().upper().lower() for character in unicodedata.normalize("NFKD", text)
-                   if unicodedata.category(character) not in _UNCOMPARED)
+    found = []
+    for character in unicodedata.normalize("NFKD", text).translate(_ALIKE):
+        if unicodedata.category(character) not in _UNCOMPARED:
+            digit = unicodedata.decimal(character, None)
+            found.append(character.lower().upper().lower() if digit is None else str(digit))
+    return "".join(found)
 
 
 def _clean(text: str, note: bool = False) -> str:

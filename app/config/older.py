@@ -43,9 +43,14 @@ NewId = Callable[[set[str]], str]
 
 
 def completed(data: Entry, new_id: NewId) -> Entry:
-    """A copy in which every user has a port and an id; new_id: makes one that is not among those taken."""
+    """A copy in which every user has a port and an id, and every plan an id; new_id: makes one that is not taken."""
     if data.get("fake_tls_domain") == "":
         data = {key: value for key, value in data.items() if key != "fake_tls_domain"}
+    plans = data.get("plans")
+    if isinstance(plans, list) and any(isinstance(plan, dict) and lacks_id(plan) for plan in plans):
+        known = {plan["id"] for plan in plans if isinstance(plan, dict) and isinstance(plan.get("id"), str)}
+        data = {**data, "plans": [{**plan, "id": new_id(known)} if isinstance(plan, dict) and lacks_id(plan) else plan
+                                  for plan in plans]}
     users = data.get("users")
     if not isinstance(users, list) or not all(isinstance(user, dict) for user in users):
         return data
@@ -132,7 +137,7 @@ def _untangle(data: Entry, whole: type[BaseModel], entries: Mapping[str, type[Ba
             data["server_ip"] = ""
         except ValueError:
             pass  # neither an address nor a name
-    for field in ("users", "admins"):
+    for field in entries:
         for entry in _of(data, field, lambda entry: not isinstance(entry, dict)):
             data[field] = [other for other in data[field] if other is not entry]
             left.append(_leftover(field, entry, Problem("config.no_object", {"field": field, "value": _short(entry)})))

@@ -12,7 +12,8 @@ from werkzeug.security import check_password_hash, generate_password_hash
 
 from app.messages import Problem
 
-_METHOD = "scrypt:32768:8:1"
+#: Level with PBKDF2-HMAC-SHA256 of 600,000 rounds (OWASP, "Password Storage Cheat Sheet"), at 32 MB a guess.
+_METHOD = "scrypt:32768:8:3"
 SHORTEST, FEWEST_KINDS = 8, 5
 #: What a password is not to be, whatever digits and signs stand around it.
 _COMMON = frozenset("password passwort passwd pass admin administrator root user login welcome letmein changeme secret "

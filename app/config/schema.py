@@ -53,13 +53,27 @@ class FieldSpec:
         """The command line's option: "--limit-gb"."""
         return "--" + self.key.replace("_", "-")
 
+    @property
+    def default(self) -> Any:
+        """The value where nobody has set another."""
+        return self.info.get_default(call_default_factory=True)
+
+    @property
+    def bounds(self) -> tuple[float | None, float | None]:
+        """The least and the most that a number may be; None for no such bound. One that has to be more than 0 has 0."""
+        def bound(*names: str) -> float | None:
+            return next((getattr(mark, name) for mark in self.info.metadata for name in names
+                         if getattr(mark, name, None) is not None), None)
+
+        return bound("ge", "gt"), bound("le", "lt")
+
     def read(self, text: str) -> Any:
         """The value of what was typed; nothing is the default, and "none" is none where the field has that.
 
         Raises InvalidValue, which names the value and what is allowed.
         """
         if not text:
-            return self.info.get_default(call_default_factory=True)
+            return self.default
         if text.lower() == "none" and _may_be_none(self.info.annotation):
             return None
         try:
@@ -72,12 +86,13 @@ class FieldSpec:
         """The value as it is typed: read(write(value)) == value."""
         if value is None:
             return "none" if _may_be_none(self.info.annotation) and self.info.default is not None else ""
-        if value == self.info.get_default(call_default_factory=True):
+        if value == self.default:
             return ""
         if isinstance(value, bool):
             return "true" if value else "false"
         if isinstance(value, list):
-            return " ".join(map(str, value))
+            # A text in one line has commas, as its parts may have spaces.
+            return (", " if self.kind == "text" else " ").join(map(str, value))
         return f"{value:.15g}" if isinstance(value, float) else str(value)
 
 

@@ -11,8 +11,8 @@ from app.messages import Coded, Problem, text
 from app.mtproto.secret import SecretError
 
 #: Fields whose value is never repeated in a message.
-_HIDDEN = {"secret", "password_hash", "admin_password_hash", "_initial_password", "secret_key",
-           "upstream_socks5"}
+_HIDDEN = {"secret", "password_hash", "admin_password_hash", "_initial_password", "secret_key", "totp_secret",
+           "recovery_codes", "upstream_socks5", "share_token"}
 
 
 def problem(error: Any, data: Any, models: Mapping[str, type[BaseModel]]) -> Problem:

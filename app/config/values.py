@@ -11,7 +11,7 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 from app.config import hosts, times
 from app.config.hosts import is_ip, parse_socks5
 from app.config.invalid import InvalidValue
-from app.config.names import NAME_LENGTH, clean_name, clean_note
+from app.config.names import NAME_LENGTH, clean_name, clean_note, clean_tags
 from app.config.times import now, parse_expiry
 from app.messages import Problem
 from app.mtproto.secret import Secret, valid_domain
@@ -50,6 +50,11 @@ def _words(value: Any) -> Any:
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise ValueError  # not a list of words
     return list(dict.fromkeys(word for word in words if word != ""))
+
+
+def _typed_tags(value: Any) -> Any:
+    """Tags as they are typed: between commas, semicolons or line ends, as a tag may hold a space."""
+    return re.split(r"[,;\n]", value) if isinstance(value, str) else value
 
 
 def _secret(value: str) -> str:
@@ -113,10 +118,13 @@ Dns = Annotated[Text, AfterValidator(hosts.resolver)]
 Image = Annotated[Text, AfterValidator(hosts.image)]
 PreferIp = Annotated[Text, BeforeValidator(_prefer_ip)]
 
+Tags = Annotated[list[Text], BeforeValidator(_typed_tags), AfterValidator(clean_tags)]
 Domains = Annotated[list[Domain], BeforeValidator(_words)]
 HttpsUrl = Annotated[Text, AfterValidator(hosts.https)]
 WebUrl = Annotated[Text, AfterValidator(hosts.web)]
 HttpsUrls = Annotated[list[HttpsUrl], BeforeValidator(_words)]
+Network = Annotated[Text, AfterValidator(hosts.network)]
+Networks = Annotated[list[Network], BeforeValidator(_words), Field(max_length=1000)]
 HttpsSite = Annotated[Text, AfterValidator(hosts.site)]
 Email = Annotated[Text, AfterValidator(hosts.email)]
 

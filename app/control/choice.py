@@ -14,6 +14,8 @@ from app.control import programs
 from app.engines.base import Engine, by_name
 from app.engines.builtin import SPEED_FILE, Builtin, BuiltinImage
 from app.engines.mtg.engine import Mtg, MtgImage
+from app.engines.mtproxy.engine import Mtproxy, MtproxyImage
+from app.engines.mtproxy.telegram_files import Store
 from app.engines.telemt.engine import Telemt, TelemtImage
 from app.lib.public import Network
 from app.messages.refused import Refused
@@ -47,12 +49,14 @@ def choose(file: ConfigFile) -> tuple[Runtime, dict[str, Engine]]:
         # Those whose program is not there are named, too: who chooses one is told what is missing.
         mtg = Mtg(programs.find(file.data_dir, Mtg.name, "MTG_BIN"))
         telemt = Telemt(programs.find(file.data_dir, Telemt.name, "TELEMT_BIN"))
-        engines = by_name(mtg, Builtin(), telemt) if mtg.binary else by_name(Builtin(), mtg, telemt)
+        others = (mtg, Builtin()) if mtg.binary else (Builtin(), mtg)
+        engines = by_name(*others, telemt, Mtproxy())
         return ProcessRuntime(file.data_dir, SPEED_FILE), engines
     from app.runtimes.docker.runtime import NETWORK, DockerRuntime
 
     runtime = DockerRuntime(instance(config.secret_key), os.environ.get("MTPROTO_NETWORK") or NETWORK)
-    return runtime, by_name(MtgImage(), TelemtImage(), BuiltinImage(_own_image(runtime.instance)))
+    return runtime, by_name(MtgImage(), TelemtImage(), BuiltinImage(_own_image(runtime.instance)),
+                            MtproxyImage(Store(file.data_dir / "mtproxy")))
 
 
 def edge_from_env(data_dir: Path, runtime: Runtime) -> dict[str, Any]:

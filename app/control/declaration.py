@@ -19,11 +19,15 @@ class Declaration:
         self._file = file
         self._has_edge = has_edge
         self._last_good: Config | None = None
+        self._read: Config | None = None
 
     def read(self) -> Config:
         """What the file says now. Raises ConfigError."""
         config = self._file.read()
-        self._last_good = config if self._has_edge else config.model_copy(update={"port_443_mode": False})
+        if self._last_good is None or config is not self._read:
+            # As long as the file is the same, so is the object: what is made of it is known by that.
+            self._last_good = config if self._has_edge else config.model_copy(update={"port_443_mode": False})
+            self._read = config
         return self._last_good
 
     def last_good(self) -> Config:

@@ -9,7 +9,17 @@ from types import MappingProxyType
 
 from app.config.model import Config
 from app.control.engine_limits import unserved
-from app.engines.base import ENGINE, NO_INGRESS, RUNTIME, Engine, EngineRefusal, IngressSpec, PlaceOf, engine_name
+from app.engines.base import (
+    ENGINE,
+    NO_INGRESS,
+    NOBODY,
+    RUNTIME,
+    Engine,
+    EngineRefusal,
+    IngressSpec,
+    PlaceOf,
+    engine_name,
+)
 from app.ledger.traffic import Total
 from app.messages import Problem, text
 from app.rules import domains
@@ -49,11 +59,11 @@ def desired(config: Config, totals: Mapping[str, Total], now: datetime, engines:
             last_uses: Mapping[str, float] = MappingProxyType({}),
             placed: Mapping[str, str] = MappingProxyType({}), debugged: Collection[str] = ()) -> Desired:
     """Every link of an enabled user who has not expired and is not blocked is served by a workload of the user's
-    engine, unless all are stopped; what an engine can't do is the trouble of its own users only. engines: by name, the
-    first for users without a choice. front: what stands before the engine of a link with this domain. last_uses:
-    Unix seconds by link id; the links of a user that were used lately share the speed after the limit. placed: the
-    engine that serves a user until they are moved to another one, by user id. debugged: engines whose log
-    is to be more detailed."""
+    engine, unless all are stopped; what an engine can't do is the trouble of its own users only, and where it can't
+    serve so many, of those who come last. engines: by name, the first for users without a choice. front: what stands
+    before the engine of a link with this domain. last_uses: Unix seconds by link id; the links of a user that were
+    used lately share the speed after the limit. placed: the engine that serves a user until they are moved to another
+    one, by user id. debugged: engines whose log is to be more detailed."""
     wanted: dict[str, dict[str, UserLink]] = {name: {} for name in engines}
     taken: set[str] = set()
     suspended: dict[str, str] = {}
@@ -72,21 +82,27 @@ def desired(config: Config, totals: Mapping[str, Total], now: datetime, engines:
         speed = speed_mbps(user, config) if over_limit(user, config, total) else 0
         used = sum(now.timestamp() - last_uses.get(link.id, 0.0) < IN_USE_FOR for link in own)
         for link in own:
-            if config.port_443_mode and not link.domain:
-                refused[link.name] = Problem("user.no_domain")
-                continue
-            if config.port_443_mode and (link.domain in taken or link.domain == config.panel_domain
-                                         or domains.unfit(link.domain)):
-                refused[link.name] = domains.conflict(config, link.domain, user, now) or text("")
-                continue
             named = placed.get(user.id, "")
             if unserved(link, named, engines):
                 named = engine_name(user, config, engines)
+            by_nginx = config.port_443_mode and not (named in engines and engines[named].capabilities.direct)
+            if by_nginx and not link.domain:
+                refused[link.name] = Problem("user.no_domain")
+                continue
+            if by_nginx and (link.domain in taken or link.domain in (config.panel_domain, config.share_hostname)
+                             or domains.unfit(link.domain)):
+                refused[link.name] = domains.conflict(config, link.domain, user, now) or text("")
+                continue
             if why := unserved(link, named, engines):
                 refused[link.name] = why
                 continue
-            taken.add(link.domain)
-            if speed:
+            most = engines[named].capabilities.most_links
+            if most and len(wanted[named]) >= most:
+                refused[link.name] = Problem("engine.too_many", {"engine": named, "most": most})
+                continue
+            if by_nginx:
+                taken.add(link.domain)
+            if speed and engines[named].capabilities.speed != NOBODY:
                 throttles[link.name] = max(SLOWEST, round(speed * 1e6 / 8 / max(1, used)) * 8)
             wanted[named][link.id] = replace(
                 link, bits_per_second=throttles.get(link.name), max_unique_ips=max_unique_ips(user, config))
@@ -96,7 +112,8 @@ def desired(config: Config, totals: Mapping[str, Total], now: datetime, engines:
     routes: dict[str, str] = {}
     for name, theirs in wanted.items():
         try:
-            workloads = engines[name].workloads(list(theirs.values()), config, _places(config, runtime),
+            direct = engines[name].capabilities.direct
+            workloads = engines[name].workloads(list(theirs.values()), config, _places(config, runtime, direct),
                                                 lambda domain: front(config, domain))
         except EngineRefusal as refusal:
             refused |= {link.name: refusal.problem for link in theirs.values()}
@@ -106,11 +123,11 @@ def desired(config: Config, totals: Mapping[str, Total], now: datetime, engines:
                  for workload in workloads}
         kept_by = engines[name].capabilities.devices
         limited = [link for link in theirs.values() if link.max_unique_ips and kept_by != ENGINE]
-        if config.port_443_mode:  # there, clients have one address for whoever stands behind nginx
+        if config.port_443_mode and not direct:  # there, clients have one address for whoever stands behind nginx
             edge_devices |= {link.domain: link.max_unique_ips for link in limited}
         elif kept_by == RUNTIME:
             devices |= {link.name: link.max_unique_ips for link in limited}
-        if config.port_443_mode:
+        if config.port_443_mode and not direct:
             routes |= {theirs[link].domain: f"{workload.name}:{workload.place.listen.rpartition(':')[2]}"
                        for workload in workloads for link in workload.links}
     return Desired(made, suspended, frozenset(at_limit), throttles, refused, routes,
@@ -118,10 +135,10 @@ def desired(config: Config, totals: Mapping[str, Total], now: datetime, engines:
                    devices, edge_devices)
 
 
-def _places(config: Config, runtime: Runtime) -> PlaceOf:
+def _places(config: Config, runtime: Runtime, direct: bool) -> PlaceOf:
     def place(port: int) -> Place:
         found = runtime.place(port, config.proxy_bind)
         # nginx is the way in; a PROXY header from elsewhere would be believed.
-        return replace(found, publish="") if config.port_443_mode else found
+        return replace(found, publish="") if config.port_443_mode and not direct else found
 
     return place

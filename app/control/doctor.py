@@ -21,6 +21,7 @@ from app.control.errors import Refused
 from app.control.probing import try_link
 from app.control.records import DoorView, Status, UserView
 from app.control.system import System
+from app.lib.public import is_public
 from app.messages import Problem, coded
 from app.mtproto.probe import ProbeError
 
@@ -77,6 +78,31 @@ def examine(system: System, with_domains: bool = False) -> list[Finding]:
     return found
 
 
+def examine_address(system: System) -> list[Finding]:
+    """What examine() tells of the server's address: where it leads as seen from here, and from the helper elsewhere."""
+    passes.look_at_server(system)
+    status = views.status(system)
+    typed = partial(command_line, system.data_dir, anywhere=True)
+    found = [*_address(status, typed)] or [_leads(system, status.server)]
+    return [*found, *_from_outside(system, status, typed)]
+
+
+def _leads(system: System, server: str) -> Finding:
+    """An address that nothing is wrong with, but that a private network may be all that knows it."""
+    found = _leads_to(system, server)
+    shown = ", ".join(sorted(found))
+    if found and not any(map(is_public, found)):
+        return Finding("address", NOTE, Problem("doctor.address_private", {"server": server, "found": shown}))
+    if is_ip(server) or not found:
+        return Finding("address", OK, Problem("doctor.address", {"server": server}))
+    return Finding("address", OK, Problem("doctor.address_name", {"server": server, "found": shown}))
+
+
+def _address(status: Status, typed: Typed) -> Iterator[Finding]:
+    if status.server_note:
+        yield Finding("address", PROBLEM, status.server_note, typed("settings set server_domain=NAME"))
+
+
 def _door(door: DoorView) -> Finding:
     """The panel at the bare address. Why an authority refuses is among the problems already."""
     if not door.self_signed:
@@ -109,8 +135,7 @@ def _whole(status: Status, typed: Typed) -> Iterator[Finding]:
     yield from (Finding("installation", PROBLEM, problem, typed("status")) for problem in status.problems)
     if status.edge and (door := status.edge.by_address):
         yield _door(door)
-    if status.server_note:
-        yield Finding("address", PROBLEM, status.server_note, typed("settings set server_domain=NAME"))
+    yield from _address(status, typed)
     yield from (Finding("installation", NOTE, note) for note in status.notes)
     if status.outdated:
         yield _finding("images", "doctor.outdated", True, typed("update-proxies"), count=status.outdated)

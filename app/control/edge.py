@@ -20,8 +20,11 @@ from app.runtimes.base import RuntimeFailure
 #: Seconds at most until nginx is tried again: what hinders it may be a file of the operator's, who mends it.
 LONGEST_PAUSE = 60.0
 
-#: What its outcomes are named, and the row in which the ledger keeps its problem.
+#: The row in which the ledger keeps its problem, whichever router it has.
 NGINX = "nginx"
+
+#: What is done to it, in its outcomes.
+SERVE = "serve"
 
 
 @dataclass
@@ -55,11 +58,12 @@ class EdgeReconciler:
             self.backoff.failed(NGINX, spec)
             reason = together(failure.problems)
             self._note(reason)
-            return [Outcome("serve", NGINX, "", False, reason, time.monotonic() - began)]
+            return [Outcome(SERVE, _culprit(reason), "", False, reason, time.monotonic() - began)]
         self.backoff.succeeded(NGINX)
         self.has_served = self.port443.edge is not None
         self._note(None)
-        return [Outcome("serve", NGINX, "", True, None, time.monotonic() - began)] if changed else []
+        name = self.port443.edge.name if self.port443.edge else NGINX
+        return [Outcome(SERVE, name, "", True, None, time.monotonic() - began)] if changed else []
 
     def serve(self, config: Config, wanted: Desired) -> None:
         """Have it serve this now. Raises EdgeFailure, RuntimeFailure: whoever asks decides what follows."""
@@ -76,6 +80,13 @@ class EdgeReconciler:
         """What hinders it is a problem until it serves what it should."""
         with self.ledger.database.best_effort("a problem of nginx"):
             if reason and self.ledger.workloads.set_problem(NGINX, reason):
-                self.ledger.events.record("panel", "nginx.failed", NGINX, reason)
+                culprit = _culprit(reason)
+                action = "nginx.failed" if culprit == NGINX else "traefik.failed"
+                self.ledger.events.record("panel", action, culprit, reason)
             elif not reason and NGINX in self.ledger.workloads.problems():
                 self.ledger.workloads.clear_problem(NGINX)
+
+
+def _culprit(reason: Problem | None) -> str:
+    """Who of the two could not do it: Traefik says so by codes of its own."""
+    return "traefik" if reason and reason.code.startswith("traefik.") else NGINX

@@ -10,8 +10,10 @@ from app.control import passes
 from app.control.backups import BackupSchedule
 from app.control.errors import Refused
 from app.control.moving import Moving
+from app.control.offenders import Offenders
 from app.control.strangers import Watch
 from app.control.system import System
+from app.control.telegram_files import Renewal
 from app.lib.clock import STEADY, Clock
 from app.lib.filelock import FileLock
 
@@ -33,6 +35,8 @@ class Monitor:
         self._watch = Watch(system)
         self._moving = Moving(system)
         self._backups = BackupSchedule(system)
+        self._telegram_files = Renewal(system)
+        self._offenders = Offenders(system)
         self._beside: dict[str, threading.Thread] = {}
 
     @property
@@ -54,6 +58,7 @@ class Monitor:
         _try(lambda: passes.sample(system))
         _try(lambda: passes.carry_out_resets(system))
         _try(lambda: passes.end_debug_logs(system))
+        _try(lambda: passes.forget_deleted(system))
         _try(lambda: passes.reconcile(system, respect_backoff=True))
         if system.port443.edge:
             _try(lambda: passes.look_for_slow_proxies(system))
@@ -65,7 +70,10 @@ class Monitor:
             self._do_beside("strangers", self._watch.look)
         if system.clock.due:
             self._do_beside("clock", lambda: passes.look_at_clock(system))
+        self._do_beside("offenders", self._offenders.look)
         self._do_beside("backups", self._backups.look)
+        self._do_beside("Telegram's files", self._telegram_files.step)
+        self._do_beside("links of MTProxy", system.mtproxy_export.follow_links)
 
     def _do_beside(self, name: str, step: Callable[[], object]) -> None:
         """In a thread of its own: others may take minutes to answer, and traffic is counted meanwhile."""
@@ -97,7 +105,7 @@ class Monitor:
         began = self._clock()
         while not self._stopping.is_set() and (left := began + self.tick_seconds - self._clock()) > 0:
             # Short naps: neither stop() nor a shorter tick has to wait for the whole of this one.
-            if self.system.runtime.wait(min(left, 1.0)):
+            if self.system.runtime.wait(min(left, 1.0)) or self.system.reconciler.collecting.is_due():
                 return
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from app.config.model import Config, User
 from app.control.backoff import BackOff
-from app.control.engine_limits import unserved
+from app.control.engine_limits import ports_of_move, unserved
 from app.control.errors import refusing
 from app.control.outcome import Outcome
 from app.control.port443 import closing
@@ -25,7 +25,7 @@ from app.messages import Coded, Problem, text
 from app.mtproto.links import Link
 from app.mtproto.probe import ProbeError
 from app.rules.limits import blocked, expired
-from app.rules.links import UserLink, link_port, links
+from app.rules.links import UserLink, links
 from app.runtimes.base import Place, RuntimeFailure, Workload
 
 #: Users that are moved together.
@@ -67,11 +67,15 @@ class Moving:
     def _step(self, respect_backoff: bool) -> list[Outcome]:
         config = self._system.declaration.read()
         able = []
-        for move in waiting_moves(self._system, config):
-            if why := hindrance(self._system, move, config):
+        waiting = waiting_moves(self._system, config)
+        left = _places_left(self._system, config) if waiting else {}
+        for move in waiting:
+            if why := hindrance(self._system, move, config, left):
                 self._tell(move, why)
             elif not (respect_backoff and self._backoff.resting(move.user.id, move.to)):
                 able.append(move)
+                if move.to in left:
+                    left[move.to] -= len(move.links)
         if not able:
             return []
         self._sweep()
@@ -92,7 +96,8 @@ class Moving:
             else:
                 self._backoff.succeeded(move.user.id)
                 self._system.ledger.events.record("panel", "user.moved", move.user.name,
-                                                  Problem("event.moved", {"before": move.now, "engine": move.to}))
+                                                  Problem("event.moved", {"before": move.now, "engine": move.to}),
+                                                  users=[move.user.id])
         return outcomes
 
     def _failed(self, move: Move, why: Problem) -> None:
@@ -101,7 +106,7 @@ class Moving:
 
     def _tell(self, move: Move, why: Problem) -> None:
         if self._system.ledger.placements.trouble(move.user.id, why):
-            self._system.ledger.events.record("panel", "user.not_moved", move.user.name, why)
+            self._system.ledger.events.record("panel", "user.not_moved", move.user.name, why, users=[move.user.id])
 
     # -- trials ----------------------------------------------------------------------------------
 
@@ -189,17 +194,26 @@ def waiting_moves(system: System, config: Config) -> list[Move]:
             and user.enabled and not expired(user, now) and not blocked(user, config, totals.get(user.id, Total()))]
 
 
-def hindrance(system: System, move: Move, config: Config) -> Problem | None:
-    """Why this move is not even tried; None if nothing is in its way."""
+def _places_left(system: System, config: Config) -> dict[str, int]:
+    """How many more links each engine could serve that serves a limited number only."""
+    now, placed = system.reconciler.now(), system.ledger.placements.engines()
+    left = {name: most for name, engine in system.engines.items() if (most := engine.capabilities.most_links)}
+    for user in config.users:
+        if user.enabled and placed.get(user.id) in left:
+            left[placed[user.id]] -= len(links(user, config, now))
+    return left
+
+
+def hindrance(system: System, move: Move, config: Config, left: Mapping[str, int]) -> Problem | None:
+    """Why this move is not even tried; None if nothing is in its way. left: how many more links engines could serve, of
+    those that serve a limited number only."""
     for link in move.links:
         if why := unserved(link, move.to, system.engines):
             return why
-    before, after = (link_port(move.user, config, system.port443.public_port, _shared(system, name))
-                     for name in (move.now, move.to))
+    if len(move.links) > left.get(move.to, len(move.links)):
+        return Problem("engine.too_many", {"engine": move.to, "most": system.engines[move.to].capabilities.most_links})
+    before, after = ports_of_move(move.user, config, system.port443.public_port, system.engines, move.now, move.to)
     if before != after and not config.move_changes_links:
         return Problem("move.changes_link", {"engine": move.to, "now": move.now, "before": before, "after": after})
     return None
 
-
-def _shared(system: System, engine: str) -> bool:
-    return engine in system.engines and bool(system.engines[engine].capabilities.shared)

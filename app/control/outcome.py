@@ -18,6 +18,10 @@ FAILED = {
 
 #: What stands for the backups by schedule where workloads are told by their names.
 BACKUPS = "backups"
+#: The same of Telegram's files for MTProxy.
+TELEGRAM_FILES = "telegram-files"
+#: And of the files that MTProxy's secrets are written into for other programs.
+MTPROXY_EXPORT = "mtproxy-export"
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from app.messages import Problem
 def reconcile(system: System, respect_backoff: bool = False) -> list[Outcome]:
     """One pass now; see Reconciler.reconcile. Refused when the runtime itself does not answer."""
     with refusing():
+        # First: other programs are to know of what was declared, whatever becomes of it here.
+        system.mtproxy_export.follow_secrets()
         return system.reconciler.reconcile(system.declaration.read, respect_backoff)
 
 
@@ -35,6 +37,14 @@ def carry_out_resets(system: System) -> None:
     """Reset whoever's reset cycle is due; the next reconcile lifts throttles and blocks."""
     with refusing():
         periods.carry_out_resets(system.ledger, system.declaration.last_good(), system.reconciler.now())
+
+
+def forget_deleted(system: System) -> None:
+    """Forget who was deleted long ago; not while this server's clock is known to be wrong."""
+    if system.clock.problem():
+        return
+    with refusing():
+        periods.forget_deleted(system.file, system.ledger, system.reconciler.now())
 
 
 def end_debug_logs(system: System) -> None:

@@ -17,7 +17,7 @@ from app.ledger.traffic import Total
 from app.lib.zone import server_zone
 from app.messages import Problem
 from app.mtproto.secret import Secret
-from app.rules import cycles
+from app.rules import cycles, trash
 from app.rules.limits import GB, reset_cycle
 from app.rules.links import all_links, link_id
 
@@ -32,7 +32,8 @@ def reset(ledger: Ledger, users: Iterable[User], now: datetime, actor: str) -> N
     before = ledger.traffic.totals()
     ledger.traffic.reset([u.id for u in users], now.timestamp())
     for user in users:
-        ledger.events.record(actor, "traffic.reset", user.name, _amount(before.get(user.id, Total())))
+        ledger.events.record(actor, "traffic.reset", user.name, _amount(before.get(user.id, Total())),
+                             users=[user.id])
 
 
 def forget_use_elsewhere(ledger: Ledger, before: User, after: User, by_name: bool) -> None:
@@ -44,6 +45,25 @@ def forget_use_elsewhere(ledger: Ledger, before: User, after: User, by_name: boo
     if before.port != after.port and not by_name:
         with ledger.database.best_effort("the last use of a link"):
             ledger.traffic.forget_use(link_id(after, Secret.parse(after.secret)))
+
+
+def forget(ledger: Ledger, user_ids: Iterable[str]) -> None:
+    """What was counted of users who can't be restored any more."""
+    with ledger.database.best_effort("the end of a user's traffic"):
+        for user_id in user_ids:
+            ledger.traffic.forget(user_id)
+
+
+def forget_deleted(file: ConfigFile, ledger: Ledger, now: datetime) -> None:
+    """Forget who was deleted long ago. Raises ConfigError."""
+    if not trash.due(file.read(), now):
+        return
+    with file.edit() as config:
+        gone = trash.due(config, now)
+        trash.forget(config, gone)
+    forget(ledger, [user.id for user in gone])
+    for user in gone:
+        ledger.events.record("panel", "user.forgotten", user.name, users=[user.id])
 
 
 def name_links(config: Config, ledger: Ledger) -> None:
@@ -63,7 +83,7 @@ def carry_out_resets(ledger: Ledger, config: Config, now: datetime) -> list[str]
     for user_id in ended:
         ledger.events.record("panel", "traffic.reset", names[user_id],
                              Problem("event.traffic_cycle", {"amount": _amount(before[user_id]),
-                                                             "cycle": wanted[user_id]}))
+                                                             "cycle": wanted[user_id]}), users=[user_id])
     return ended
 
 
@@ -83,7 +103,7 @@ def start_clocks(file: ConfigFile, ledger: Ledger, active: Collection[str], now:
             user.expires_at, user.expires_after_days = end, 0
     for user, end in started:
         ledger.events.record("panel", "user.first_use", user.name,
-                             Problem("event.expires", {"at": f"{end.astimezone():%Y-%m-%d %H:%M}"}))
+                             Problem("event.expires", {"at": f"{end.astimezone():%Y-%m-%d %H:%M}"}), users=[user.id])
 
 
 def import_old_file(data_dir: Path, config: Config, ledger: Ledger) -> None:

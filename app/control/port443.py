@@ -23,13 +23,14 @@ from app.lib.public import Network, is_public
 from app.messages import Problem
 from app.messages.refused import Refused
 from app.mtproto.secret import FAKETLS, Secret
-from app.rules import domains, door
+from app.rules import domains, door, share
 
 log = logging.getLogger(__name__)
 
 #: Settings that nginx is told of: a value that it refuses is not kept.
-NGINX_SETTINGS = ("port_443_mode", "panel_domain", "panel_by_address", "panel_path", "sni_base_domain",
-                  "unknown_sni", "cover_site", "cover_url", "nginx_worker_hours", "nginx_connections_per_address")
+NGINX_SETTINGS = ("port_443_mode", "panel_domain", "panel_by_address", "panel_path", "share_hostname",
+                  "sni_base_domain", "unknown_sni", "cover_site", "cover_url", "nginx_worker_hours",
+                  "nginx_connections_per_address")
 
 #: Settings that decide whether probers of a user are shown this server's own cover.
 _PINNING = ("port_443_mode", "sni_base_domain", "domain_fronting_ip")
@@ -65,11 +66,15 @@ class Port443:
 
     def site(self, config: Config, routes: Mapping[str, str], now: datetime) -> EdgeConfig:
         """What nginx should serve, with the certificates that there are."""
+        at_address = self._door(config, now)
         return EdgeConfig(routes=routes, own_names=domains.own_names(config, now), panel_domain=config.panel_domain,
-                    door=self._door(config, now), unknown_sni=config.unknown_sni,
+                    door=at_address, share_hostname=config.share_hostname,
+                    share_pages=share.tokens(config) if config.share_hostname or at_address else (),
+                    unknown_sni=config.unknown_sni,
                     cover_site=config.cover_site, cover_url=config.cover_url,
                     nginx_worker_hours=config.nginx_worker_hours,
                     nginx_connections_per_address=config.nginx_connections_per_address,
+                    names_refused=config.bans,
                     certificates=tuple(self.stored_certificates().values()))
 
     def _door(self, config: Config, now: datetime) -> Door | None:
@@ -144,6 +149,8 @@ class Port443:
             raise Refused("port443.no_timing_urls", "mtg_timing_urls")
         if config.panel_domain and changed("panel_domain", "sni_base_domain"):
             _refuse_panel_domain(config, now)
+        if config.share_hostname and changed("share_hostname", "panel_domain", "sni_base_domain"):
+            _refuse_share_hostname(config, self.edge is not None, now)
         if self.edge and self.addresses:
             _refuse_addresses(self.addresses, config, before)
         field = next((name for name in _PINNING if changed(name)), "")
@@ -202,6 +209,8 @@ def _refuse_addresses(addresses: Addresses, config: Config, before: Config) -> N
     asked: list[tuple[str, str, bool]] = []
     if config.panel_domain and config.panel_domain != before.panel_domain:
         asked.append((config.panel_domain, "panel_domain", False))
+    if config.share_hostname and config.share_hostname != before.share_hostname:
+        asked.append((config.share_hostname, "share_hostname", False))
     if config.sni_base_domain and config.sni_base_domain != before.sni_base_domain:
         base = config.sni_base_domain
         asked.append((base, "sni_base_domain", False))
@@ -229,6 +238,21 @@ def _refuse_panel_domain(config: Config, now: datetime) -> None:
             owner = _whose(user, domain)
             raise Refused("port443.panel_is_user" if owner.code == "port443.user" else "port443.panel_is_old_link",
                           "panel_domain", domain=domain, owner=owner)
+
+
+def _refuse_share_hostname(config: Config, edge: bool, now: datetime) -> None:
+    name = config.share_hostname
+    if not edge:
+        raise Refused("share.no_edge", "share_hostname")
+    if name == config.panel_domain:
+        raise Refused("share.is_panel", "share_hostname", domain=name)
+    if name == config.sni_base_domain:
+        raise Refused("share.is_cover", "share_hostname", domain=name)
+    for domain, user in domains.owners(config, now):
+        if domain == name:
+            owner = _whose(user, domain)
+            raise Refused("port443.panel_is_user" if owner.code == "port443.user" else "port443.panel_is_old_link",
+                          "share_hostname", domain=domain, owner=owner)
 
 
 def _refuse_users(config: Config) -> None:

@@ -11,7 +11,7 @@ from app.config.model import Config
 from app.control.records import UserView
 from app.messages import ENGLISH
 from app.mtproto.links import Link, parse_link
-from app.mtproto.probe import HANDSHAKE, ProbeError, probe
+from app.mtproto.probe import HANDSHAKE, MOST_DOWN, MOST_UP, ProbeError, probe
 
 if TYPE_CHECKING:
     from app.control.system import System
@@ -36,6 +36,7 @@ def try_link(system: System, view: UserView, at: str = "") -> float:
     probe_link. Raises ProbeError. It is no use of the link by its user."""
     if view.expires_after_days:
         note_try(system.ledger, view.id)
+    system.ledger.tries.note(view.id, system.reconciler.clock(), MOST_DOWN, MOST_UP)
     return probe_link(link_from_here(view, at), system.clock, system.declaration.last_good())
 
 

@@ -14,10 +14,11 @@ from types import MappingProxyType
 
 from app.config.model import Config
 from app.control.backoff import BackOff
+from app.control.collecting import Collecting
 from app.control.desired import Desired, desired
 from app.control.device_limits import DeviceLimits
-from app.control.edge import NGINX, EdgeReconciler
-from app.control.outcome import BACKUPS, FAILED, Outcome
+from app.control.edge import NGINX, SERVE, EdgeReconciler
+from app.control.outcome import BACKUPS, FAILED, MTPROXY_EXPORT, TELEGRAM_FILES, Outcome
 from app.control.plan import CREATE, LONGEST_PAUSE, REMOVE, REPLACE, START, STOP, UPDATE, Action, plan
 from app.control.port443 import Port443, closing
 from app.control.sampling import Sampler, locked
@@ -26,6 +27,7 @@ from app.control.throttling import Throttling
 from app.control.turns import Turns, in_turn
 from app.control.updating import Updating
 from app.engines.base import Engine, engine_name
+from app.host import firewall
 from app.ledger.ledger import Ledger
 from app.lib.clock import WALL, Clock
 from app.messages import Problem, together
@@ -38,7 +40,7 @@ WORKERS = 8
 GENTLE = min(WORKERS, max(2, os.cpu_count() or 2))
 
 #: Whose problems stand among those of the workloads, and are noted and cleared elsewhere.
-BESIDE = frozenset({NGINX, BACKUPS})
+BESIDE = frozenset({NGINX, BACKUPS, TELEGRAM_FILES, MTPROXY_EXPORT})
 
 
 @dataclass
@@ -56,14 +58,26 @@ class Reconciler:
 
     def __post_init__(self) -> None:
         self.backoff = BackOff(lambda: self.clock(), LONGEST_PAUSE)
+        self.collecting = Collecting(self.data_dir)
         #: What the last pass wanted.
         self.tried: Mapping[str, Workload] = {}
+        #: What the pass that is under way has to do, and has done, as names of workloads.
+        self._to_do: list[str] = []
+        self._done: list[str] = []
+        self._to_come = 0
         self.edge = EdgeReconciler(self.ledger, self.port443, lambda: self.clock())
         self.sampler = Sampler(self.data_dir, self.ledger, self.runtime, self.engines, self.by_name,
                                lambda: self.clock())
-        self.updating = Updating(lambda workload: self.engines[workload.engine], self.runtime)
+        self.updating = Updating(lambda workload: self.engines[workload.engine], self.runtime,
+                                 self.ledger.debug_logs)
         self.throttling = Throttling(self.engines, self.runtime, self.ledger, lambda: self.clock())
         self.device_limits = DeviceLimits(self.runtime, self.port443.edge, self.ledger, lambda: self.clock())
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """(done, of how many): actions of the pass that is under way, or of the last one, in this process. A restart
+        is a stop and a start of each."""
+        return len(self._done), len(self._to_do) + self._to_come
 
     def reconcile(self, read: Callable[[], Config], respect_backoff: bool = False) -> list[Outcome]:
         """One pass. `read` is called under the lock, so that no pass acts on a stale declaration.
@@ -81,10 +95,11 @@ class Reconciler:
             everybody = {user.id for user in read().users} <= user_ids
             running = [o for o in self.runtime.observe() if o.state == RUNNING
                        and (o.user_id in user_ids or (o.shared and everybody))]
+            self._to_do, self._done, self._to_come = [], [], 2 * len(running)
             self.sampler.sample(running)
-            config = read()
+            config, self._to_come = read(), len(running)
             stops = self._run_all([Action(STOP, o.name, o.user_id) for o in running], config)
-            return [o for o in stops if not o.ok] + self._pass(config, respect_backoff=False)
+            return [o for o in stops if not o.ok] + self._pass(config, respect_backoff=False, begun=True)
 
     def renew(self, read: Callable[[], Config], name: str) -> list[Outcome]:
         """One pass, in which the workload of this name is replaced if its image is an old one."""
@@ -101,7 +116,7 @@ class Reconciler:
             outcomes, links = self._pass(config, respect_backoff=False), all_links(config)
             back: dict[str, Problem] = {}
             for one in outcomes:
-                if one.reason and one.name == NGINX:
+                if one.reason and one.action == SERVE:
                     # It leads people where it did, so what is there has to go on.
                     back |= dict.fromkeys(engines, one.reason)
                 elif one.reason:
@@ -144,23 +159,31 @@ class Reconciler:
             self.ledger.placements.place(changed, noted.keys() - now.keys())
 
     def _pass(self, config: Config, respect_backoff: bool, renew: Collection[str] = (),
-              back: Mapping[str, str] = MappingProxyType({})) -> list[Outcome]:
-        """back: the engines of those who could not be moved, by user id, whatever is there for them by now."""
+              back: Mapping[str, str] = MappingProxyType({}), begun: bool = False) -> list[Outcome]:
+        """back: the engines of those who could not be moved, by user id, whatever is there for them by now. begun:
+        whether something of what it does has been done already."""
+        if not begun:
+            self._to_do, self._done, self._to_come = [], [], 0
         names = {u.id: u.name for u in config.users}
         self._tell(self.runtime.notices(), names)
         observed = standing(self.runtime.observe())
         wanted = self._desired(config, observed, back)
         self.tried = wanted.workloads
+        firewall.tell(self.data_dir, firewall.wanted(config, wanted.workloads.values()))
         self._note_placed(wanted, {link.id: link for link in all_links(config)})
         actions = plan(wanted.workloads, observed, self.clock() if respect_backoff else float("inf"), wanted.suspended,
                        renew)
         acting, running = {a.name for a in actions}, {o.name for o in observed if o.state == RUNNING}
         actions += [Action(UPDATE, each.name, each.user_id, each) for each in wanted.workloads.values()
-                    if each.shared and each.name in running - acting and self.updating.is_stale(each)]
+                    if each.shared and each.live_files and each.name in running - acting
+                    and self.updating.is_stale(each)]
         resting = {a.name for a in actions if respect_backoff and self.backoff.resting(a.name, a.spec)}
-        actions = [a for a in actions if a.name not in resting]
+        waiting = set() if back else self.collecting.left_for_later(actions, wanted.workloads.values(), running)
+        actions = [a for a in actions if a.name not in resting and a.name not in waiting]
         ending = {a.name for a in actions if a.kind in (REPLACE, UPDATE, STOP, REMOVE)}
+        self._to_come = len(actions)
         self.sampler.sample([o for o in observed if o.name in ending and o.state == RUNNING])
+        self._to_come = 0
         if any(a.workload and a.workload.shared for a in actions):
             with self.ledger.database.best_effort("whose links are served"):
                 self.ledger.traffic.note_links({link.id: link.user.id for link in all_links(config)})
@@ -175,9 +198,9 @@ class Reconciler:
             # The first time the proxies wait: mtg learns its timing from nginx when it starts.
             outcomes = self.edge.reconcile(config, wanted, respect_backoff)
             outcomes += self._run_all(actions, config, observed)
-        for user in sorted({one.user for one in outcomes
-                            if one.ok and one.action == STOP and one.name in wanted.blocked}):
-            self.ledger.events.record("panel", "user.blocked", user)
+        for user, user_id in sorted({(one.user, one.user_id) for one in outcomes
+                                     if one.ok and one.action == STOP and one.name in wanted.blocked}):
+            self.ledger.events.record("panel", "user.blocked", user, users=[user_id])
         owners = {link.name: link.user.id for link in all_links(config)} if wanted.refused else {}
         outcomes += [Outcome("refuse", name, "", False, why, user_id=owners[name])
                      for name, why in wanted.refused.items()]
@@ -187,6 +210,19 @@ class Reconciler:
         with self.ledger.database.best_effort("problems"):
             self._note_problems(wanted, now_there, outcomes, resting | self.device_limits.resting)
         return outcomes
+
+    def interrupted(self, config: Config) -> set[str]:
+        """The ids of users whose connections a pass with this declaration would end. Raises RuntimeFailure."""
+        observed = standing(self.runtime.observe())
+        there = {each.name: each for each in observed if each.state == RUNNING}
+        wanted = self._desired(config, observed)
+        ended: set[str] = set()
+        for action in plan(wanted.workloads, observed, self.clock(), wanted.suspended):
+            if action.kind in (REPLACE, STOP, REMOVE) and action.name in there:
+                made = action.workload or self.tried.get(action.name)
+                served = set(made.links if made else ())
+                ended |= {link.user.id for link in all_links(config) if link.id in served} | {action.user_id}
+        return ended - {""}
 
     def stop_everything(self) -> list[Outcome]:
         """End every workload and leave the declaration alone: the next reconcile starts them again."""
@@ -212,6 +248,7 @@ class Reconciler:
                  workers: int = WORKERS) -> list[Outcome]:
         """All actions in parallel - but those that take a port over from an older installation, which
         go one after the other: should the first one fail, the others' users have lost nothing."""
+        self._to_do += [action.name for action in actions]
         names = {u.id: u.name for u in config.users}
         creates = any(a.kind == CREATE for a in actions)
         older = {f.port: f for f in self.runtime.foreign()} if creates else {}
@@ -226,12 +263,13 @@ class Reconciler:
     def _tell(self, notices: list[Notice], names: Mapping[str, str]) -> None:
         for notice in notices:
             self.ledger.events.record("panel", notice.code, names.get(notice.user_id) or notice.name,
-                                      notice.detail or "")
+                                      notice.detail or "", users=[notice.user_id])
 
     def _run(self, action: Action, user: str, older: LegacyContainer | None = None,
              was: Observed | None = None) -> Outcome:
         """was: what runs under its name."""
         began, kind = time.monotonic(), "adopt" if older else action.kind
+        done = self._done
         try:
             if older and action.workload:
                 self.runtime.adopt(action.workload, older)
@@ -241,12 +279,15 @@ class Reconciler:
             self.backoff.failed(action.name, action.spec)
             return Outcome(kind, action.name, user, False, together(failure.problems), time.monotonic() - began,
                            action.user_id)
+        finally:
+            done.append(action.name)
         self.backoff.succeeded(action.name)
         if action.kind == START:
-            self.ledger.events.record("panel", "proxy.restarted", user or action.name, action.reason or "")
+            self.ledger.events.record("panel", "proxy.restarted", user or action.name, action.reason or "",
+                                      users=[action.user_id])
         if older:
             self.ledger.events.record("panel", "proxy.taken_over", user,
-                                      Problem("event.container", {"name": older.name}))
+                                      Problem("event.container", {"name": older.name}), users=[action.user_id])
         return Outcome(kind, action.name, user, True, None, time.monotonic() - began, action.user_id)
 
     def _act(self, action: Action, was: Observed | None) -> None:
@@ -285,10 +326,11 @@ class Reconciler:
                        resting: set[str]) -> None:
         """What failed in this pass is a problem until a later pass finds it as it should be. resting: what is still to
         be done to these, and was left alone in this pass because it has failed."""
-        failed = {o.name: o for o in outcomes if not o.ok and o.name not in BESIDE}
+        failed = {o.name: o for o in outcomes if not o.ok and o.action != SERVE and o.name not in BESIDE}
         for name, outcome in failed.items():
             if outcome.reason and self.ledger.workloads.set_problem(name, outcome.reason):
-                self.ledger.events.record("panel", FAILED[outcome.action], outcome.user or name, outcome.reason)
+                self.ledger.events.record("panel", FAILED[outcome.action], outcome.user or name, outcome.reason,
+                                          users=[outcome.user_id])
         # Those are others' to note and to clear.
         for name in self.ledger.workloads.problems().keys() - failed.keys() - resting - BESIDE:
             there, workload = observed.get(name), wanted.workloads.get(name)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, is_dataclass
-from datetime import tzinfo
-from typing import Any
+import ipaddress
+from dataclasses import dataclass, fields, is_dataclass, replace
+from datetime import datetime, tzinfo
+from typing import Any, Literal
 
 from app.config import schema, times
 from app.config.model import User
@@ -29,6 +30,16 @@ class AddressView:
 
     address: str
     since: str | None
+
+    @property
+    def network(self) -> str:
+        """The part of the internet that it is in, as providers give them out: a /24, of IPv6 a /48. Devices of one
+        home have the same; so may neighbours. What is no address is told as it is."""
+        try:
+            parsed = ipaddress.ip_address(self.address.partition("%")[0])
+        except ValueError:
+            return self.address
+        return str(ipaddress.ip_network(f"{parsed}/{24 if parsed.version == 4 else 48}", strict=False))
 
 
 @dataclass(frozen=True)
@@ -126,6 +137,11 @@ class UserView:
     old_links: list[OldLinkView]
     more: dict[str, Any]
 
+    def without_secrets(self) -> UserView:
+        """The same without what lets somebody in, and without the addresses that people come from."""
+        return replace(self, secret="", masked_secret="", tg_link="", tme_link="", connected=[],
+                       old_links=[replace(old, tg_link="", tme_link="") for old in self.old_links])
+
     def to_json(self) -> dict[str, Any]:
         told = document(self)
         del told["more"]
@@ -134,6 +150,118 @@ class UserView:
     def more_written(self) -> dict[str, str]:
         """`more` as it is typed; "" for what is left at the default."""
         return {key: schema.fields(User)[key].write(value) for key, value in self.more.items()}
+
+
+#: How a person is: the first that applies. "stopped": all proxies are declared stopped; "unknown": the runtime does
+#: not answer.
+Condition = Literal["disabled", "expired", "blocked", "unknown", "failing", "stopped", "slowed", "online", "idle",
+                    "never"]
+
+
+@dataclass(slots=True)
+class Row:
+    """One user in a list.
+
+    condition: of the person; state, reason: of their proxy, as in UserView. sees_nobody: whether it can't be
+    seen who is connected. down, up: bytes since the user exists, used_*: since the last reset, today_*: since
+    midnight, now_*: bytes/s. share: of the limit, in percent; 0.0 without one. last_seen: Unix seconds, 0.0 for
+    never. engine: the name of the one that serves the user. throttled: bits per second, None if not slowed.
+    hints: as in UserView. attention: why somebody should look at this user, as in app/control/attention; "" for
+    no reason.
+    """
+
+    user: User
+    condition: Condition
+    state: str
+    reason: Problem | None
+    engine: str
+    connections: int
+    down: int
+    up: int
+    used_down: int
+    used_up: int
+    now_down: int
+    now_up: int
+    probes: int
+    estimated: bool
+    used_estimated: bool
+    limit_gb: float
+    share: float
+    warning: int
+    over: bool
+    throttled: int | None
+    last_seen: float
+    soon: bool
+    hints: list[Problem]
+    today_down: int
+    today_up: int
+    attention: str = ""
+
+    def without_secrets(self) -> Row:
+        """The same, without what lets somebody in."""
+        return replace(self, user=self.user.model_copy(update={"secret": "", "share_token": "", "old_links": []}))
+
+    @property
+    def id(self) -> str:
+        return self.user.id
+
+    @property
+    def name(self) -> str:
+        return self.user.name
+
+    @property
+    def used(self) -> int:
+        """Bytes since the last reset, both directions."""
+        return self.used_down + self.used_up
+
+    @property
+    def today(self) -> int:
+        """Bytes since midnight, both directions."""
+        return self.today_down + self.today_up
+
+    @property
+    def now(self) -> int:
+        """Bytes a second, both directions."""
+        return self.now_down + self.now_up
+
+    @property
+    def expires_at(self) -> datetime | None:
+        return self.user.expires_at
+
+
+@dataclass(frozen=True)
+class PlanView:
+    """A plan, and how many have it. Of limit_gb, speed_mbps, max_unique_ips: 0 = as the settings say, None = none; of
+    at_limit and reset_cycle, "" is as the settings say."""
+
+    id: str
+    name: str
+    users: int
+    limit_gb: float | None
+    at_limit: str
+    speed_mbps: float | None
+    max_unique_ips: int | None
+    reset_cycle: str
+    expires_after_days: int
+
+    def to_json(self) -> dict[str, Any]:
+        return document(self)
+
+
+@dataclass(frozen=True)
+class DeletedView:
+    """A user who was deleted. deleted_at; until: for how long they can be restored; ISO 8601."""
+
+    id: str
+    name: str
+    port: int
+    domain: str
+    note: str
+    deleted_at: str
+    until: str
+
+    def to_json(self) -> dict[str, Any]:
+        return document(self)
 
 
 @dataclass(frozen=True)
@@ -186,6 +314,26 @@ class CertificateView:
 
 
 @dataclass(frozen=True)
+class TokenView:
+    """A token of the API. Times are ISO 8601, None for never. orphaned: whether there is no such admin any more, so
+    that it is worth nothing. last_used_at: to ten minutes; last_address: from where, "" for never."""
+
+    id: str
+    name: str
+    admin: str
+    scope: str
+    created_at: str
+    expires_at: str | None
+    expired: bool
+    orphaned: bool
+    last_used_at: str | None
+    last_address: str
+
+    def to_json(self) -> dict[str, Any]:
+        return document(self)
+
+
+@dataclass(frozen=True)
 class BadView:
     """Connections that an engine turned away for one reason (its own name for it): in the last 24 hours, in the last
     30 days. what, todo: the cause, and what to do about it."""
@@ -212,6 +360,7 @@ class DebugLogView:
 class Status:
     """running, total: users whose proxy runs, and who should have one running (enabled, not expired and
     not blocked).
+    users: everybody's view, where it was asked for; rows: everybody, in short.
     stopped: whether all proxies are declared stopped. problems: what a person should know of.
     bytes_*, period_*, now_* (bytes/s), connections, probes: of all users together. edge: None without nginx.
     notes: what of the settings the engine does not do, and the users' hints. server_note: why the address
@@ -224,6 +373,7 @@ class Status:
     running: int
     total: int
     users: list[UserView]
+    rows: list[Row]
     stopped: bool
     problems: list[Problem]
     notes: list[Problem]
@@ -245,10 +395,12 @@ class Status:
     @property
     def estimated(self) -> bool:
         """Whether bytes_* hold estimates; period_* may."""
-        return any(view.estimated for view in self.users)
+        return any(row.estimated for row in self.rows)
 
     def to_json(self) -> dict[str, Any]:
-        return {**document(self), "users": [view.to_json() for view in self.users], "estimated": self.estimated}
+        told = document(replace(self, rows=[]))
+        del told["rows"]
+        return {**told, "users": [view.to_json() for view in self.users], "estimated": self.estimated}
 
 
 def moment(seconds: float, zone: tzinfo) -> str | None:

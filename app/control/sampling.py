@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from app.control.served import served
-from app.engines.base import ADDRESSES, Engine, serving
+from app.engines.base import ADDRESSES, Counters, Engine, serving
 from app.ledger.bad_connections import Told
 from app.ledger.devices import EDGE_RUN
 from app.ledger.ledger import Ledger
@@ -36,7 +36,7 @@ class Sampler:
     """by_name: the links that are declared, by the name of their workload. unwritten: readings that the ledger could
     not take, by link, run and whether they are an estimate. An engine that still runs is simply read again; these
     are for those that have ended since. trouble: why the ledger could not take the last readings; None if
-    it could."""
+    it could. moved: what was last read, by run: connections that were turned away, and what tells of any others."""
 
     data_dir: Path
     ledger: Ledger
@@ -46,6 +46,7 @@ class Sampler:
     clock: Clock
     unwritten: dict[tuple[str, str, bool], Reading] = field(default_factory=dict)
     trouble: Problem | None = None
+    moved: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def sample(self, observed: Iterable[Observed], read: Iterable[Sample] | None = None,
                whole: bool = False) -> set[str]:
@@ -59,6 +60,7 @@ class Sampler:
             refused: list[Count] = []
             bad: list[Told] = []
             readings = {(r.link, r.run_id, r.estimated): r for r in self._read(running, refused, bad, read)}
+            self.moved = {run: moved for run, moved in self.moved.items() if run in running or not whole}
             late = [replace(r, late=True) for key, r in self.unwritten.items() if key not in readings]
             try:
                 active = self.ledger.traffic.account([*late, *readings.values()], self.clock())
@@ -100,6 +102,7 @@ class Sampler:
             except (ValueError, OverflowError) as error:  # of one workload, and no reason to count nobody
                 _left_out(sample.name, error)
                 continue
+            self.moved[sample.run_id] = _movement(told.values())
             if counts:
                 bad.append(Told(engine.name, sample.run_id, counts, there.user_id))
             if not late:
@@ -115,7 +118,7 @@ class Sampler:
                     continue
                 refused.append(Count(user_id, link, sample.run_id, c.refused, guessed))
                 yield Reading(user_id, link, sample.run_id, c.down, c.up, c.fronted, c.connections, guessed=guessed,
-                              addresses=c.addresses, late=late)
+                              addresses=c.addresses, late=late, estimated=c.estimated)
 
     def _refused_unheard(self, engine: Engine, there: Observed, metrics: str, owners: Mapping[str, str]
                          ) -> Iterator[Told]:
@@ -145,7 +148,7 @@ class Sampler:
 
     def _owners(self, running: Iterable[Observed]) -> dict[str, str]:
         """Users by link, for workloads that serve those of several users; of today's links and of those before."""
-        if not any(there.shared for there in running):
+        if all(there.user_id for there in running):
             return {}
         before: dict[str, str] = {}
         with suppress(sqlite3.OperationalError):
@@ -155,6 +158,13 @@ class Sampler:
 
 def _left_out(name: str, why: Exception | list[int]) -> None:
     log.warning("the metrics of %s can't be read, and are left for the next tick: %s", name, why)
+
+
+def _movement(told: Iterable[Counters]) -> tuple[int, int]:
+    """As in Sampler.moved."""
+    told = list(told)
+    return (sum(each.fronted + each.replays for each in told),
+            sum(each.down + each.up + each.connections for each in told))
 
 
 @contextmanager

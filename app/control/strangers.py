@@ -69,7 +69,8 @@ class Watch:
             if domain in theirs:
                 what = "strangers.refused" if why else "strangers.passed_on"
                 system.ledger.events.record("panel", what, theirs[domain].name,
-                                           Problem("event.cover", {"domain": domain, "reason": why}) if why else domain)
+                                           Problem("event.cover", {"domain": domain, "reason": why}) if why else domain,
+                                           users=[theirs[domain].id])
         if changed:
             passes.reconcile(system)
 
@@ -85,9 +86,10 @@ class Watch:
 
 def problems(ledger: Ledger, config: Config, now: datetime) -> list[Problem]:
     """What a person should look at."""
-    names = {domain: user.name for domain, user in domains.owners(config, now)}
+    closed = ledger.strangers.closed_covers()
+    names = {domain: user.name for domain, user in domains.owners(config, now)} if closed else {}
     told = [Problem("cover.closed", {"name": names[domain], "domain": domain, "reason": why})
-            for domain, why in ledger.strangers.closed_covers().items() if domain in names]
+            for domain, why in closed.items() if domain in names]
     if (count := ledger.strangers.turned_away(now.timestamp())) >= WORTH_TELLING:
         told.append(Problem("port443.turned_away", {
             "count": count, "most": config.nginx_connections_per_address}))

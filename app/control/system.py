@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from app.accounts.logins import Logins
+from app.accounts.tokens import Tokens
 from app.certificates.certbot import Certbot
 from app.certificates.manager import CertificateManager, Store
 from app.certificates.selfsigned import SelfSigned
@@ -19,19 +20,21 @@ from app.control.choice import choose, edge_from_env
 from app.control.connected import Connected
 from app.control.declaration import Declaration
 from app.control.errors import refusing
+from app.control.mtproxy_export import Export
 from app.control.pacing import PacingCheck
 from app.control.port443 import Port443
 from app.control.reconcile import Reconciler
 from app.edge.base import Edge
 from app.engines.base import Engine
 from app.ledger.ledger import Ledger
+from app.lib.kept import Kept
 from app.lib.public import Network
 from app.runtimes.base import Runtime
 
 
 class System:
     """data_dir: the folder of the declaration and the ledger. sampled_at: when the counters of all proxies were
-    last read by this process, in monotonic seconds; 0.0 for never."""
+    last read by this process, in monotonic seconds; 0.0 for never. kept: what was worked out of what it tells."""
 
     def __init__(self, data_dir: Path, runtime: Runtime, engines: Mapping[str, Engine], edge: Edge | None = None,
                  certbot: Certbot | None = None, addresses: Addresses | None = None, public_port: int = 443,
@@ -55,8 +58,12 @@ class System:
         self.pacing = PacingCheck(runtime, engines, self.ledger, self.declaration.links)
         self.clock = OutsideClock(self.ledger.clocks)
         self.server = Server(addresses)
+        self.mtproxy_export = Export(data_dir / "mtproxy", self.declaration.last_good, self.ledger,
+                                     self.port443.public_port)
         self.logins = Logins(self.declaration.last_good, self.file, self.ledger)
+        self.tokens = Tokens(self.declaration.last_good, self.ledger)
         self.sampled_at = 0.0
+        self.kept = Kept()
         with refusing(), self.ledger.database.best_effort("an older panel's traffic"):
             config = self.declaration.read()
             periods.name_links(config, self.ledger)

@@ -73,8 +73,8 @@ class ByRuntime:
                     in_force = self.runtime.throttled(name)
                     outcomes.append(Outcome(action, name, user, True, None, time.monotonic() - began,
                                             there.user_id))
-                    self.ledger.events.record("panel", _event(speed), user,
-                                              Problem("event.speed", {"bits_per_second": speed or 0}))
+                    self.ledger.events.record("panel", _event(speed), user, Problem(
+                        "event.speed_mbps", {"mbps": (speed or 0) / 1e6}), users=[there.user_id])
                 self.read_back[name] = (there.run_id, in_force or 0, self.clock())
                 self.ledger.workloads.set_throttle(name, in_force, self.clock())
             except RuntimeFailure as failure:
@@ -120,8 +120,8 @@ class ByEngine:
                 outcomes.append(Outcome(_action(speed), link.name, link.user.name, not problem, problem,
                                         time.monotonic() - began, link.user.id))
             if not problem and known.get(link.name) != bits:
-                self.ledger.events.record("panel", _event(speed), link.user.name,
-                                              Problem("event.speed", {"bits_per_second": speed or 0}))
+                self.ledger.events.record("panel", _event(speed), link.user.name, Problem(
+                    "event.speed_mbps", {"mbps": (speed or 0) / 1e6}), users=[link.user.id])
             self.ledger.workloads.set_throttle(link.name, bits, self.clock())
         for name in known.keys() - {link.name for link in links.values()}:
             self.ledger.workloads.set_throttle(name, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from app.engines.base import Engine
 from app.runtimes.base import Runtime, RuntimeFailure, Workload
@@ -12,34 +13,53 @@ from app.runtimes.base import Runtime, RuntimeFailure, Workload
 _LINES = 100
 
 
+class Heard(Protocol):
+    def by(self, engine: str) -> str: ...
+
+    def note(self, engine: str, run_id: str) -> None: ...
+
+
 @dataclass
 class Updating:
-    """engine: the one of a workload."""
+    """engine: the one of a workload. heard: which run of an engine's workload has heard, by a change of its live files
+    while it ran, what it does not take from them when it starts; "" for none."""
 
     taken_over_in = 10.0  # seconds; telemt notices a file after three, where the kernel does not tell it
 
     engine: Callable[[Workload], Engine]
     runtime: Runtime
+    heard: Heard
 
     def update(self, workload: Workload) -> None:
         """Let the workload, which runs, go by its live files, and end the sessions that must end with them.
 
-        Whatever fails, the files hold in the end what they should. Raises RuntimeFailure.
+        A step that is not taken over is left there, and none follows it: telemt would write into its log what the
+        first one keeps out of it. The next pass goes on from there. Raises RuntimeFailure.
         """
-        steps = self.engine(workload).steps(self.runtime.held(workload.name), workload.live_files,
-                                            self._metrics(workload))
+        engine, (run_id, metrics) = self.engine(workload), self._now(workload)
+        steps = [*engine.steps(self.runtime.held(workload.name), workload.live_files, metrics)]
+        unheard = self._is_unheard(workload, run_id)
+        if unheard:
+            steps = [*map(engine.at_start, steps), workload.live_files]
         began = time.time()
-        for index, step in enumerate(steps):
+        for step in steps:
             self.runtime.update(workload.name, step)
             if not self._taken_over(workload, step):
-                if index + 1 < len(steps):
-                    self.runtime.update(workload.name, workload.live_files)
                 raise self._failure(workload, began)
+        if unheard:
+            self.heard.note(workload.engine, run_id)
 
     def is_stale(self, workload: Workload) -> bool:
-        """Whether the workload runs, and says that it goes by other live files than it has, or serves somebody else."""
-        metrics = self._metrics(workload)
-        return bool(metrics) and not self._holds(workload, workload.live_files, metrics)
+        """Whether the workload runs, and says that it goes by other live files than it has, or serves somebody else; or
+        has started anew since it was told what it does not take from them then."""
+        run_id, metrics = self._now(workload)
+        return bool(metrics) and (not self._holds(workload, workload.live_files, metrics)
+                                  or self._is_unheard(workload, run_id))
+
+    def _is_unheard(self, workload: Workload, run_id: str) -> bool:
+        """run_id: "" if it does not answer, and can't be told anything."""
+        by_itself = self.engine(workload).at_start(workload.live_files)
+        return bool(run_id) and by_itself != workload.live_files and self.heard.by(workload.engine) != run_id
 
     def _failure(self, workload: Workload, began: float) -> RuntimeFailure:
         """Why it did not, as its log says. began: Unix seconds."""
@@ -51,7 +71,7 @@ class Updating:
 
     def _taken_over(self, workload: Workload, live_files: Mapping[str, str]) -> bool:
         deadline = time.monotonic() + self.taken_over_in
-        while not self._holds(workload, live_files, self._metrics(workload)):
+        while not self._holds(workload, live_files, self._now(workload)[1]):
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.02)
@@ -63,6 +83,7 @@ class Updating:
         except ValueError:
             return False
 
-    def _metrics(self, workload: Workload) -> str:
+    def _now(self, workload: Workload) -> tuple[str, str]:
+        """The run id and the metrics; both "" if it does not answer."""
         sample = self.runtime.sample(workload.name)
-        return sample.text if sample else ""
+        return (sample.run_id, sample.text) if sample else ("", "")

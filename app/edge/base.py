@@ -52,21 +52,26 @@ class EdgeConfig:
 
     routes: SNI domain -> "host:port" of the engine that serves it, by its name in the proxies' network.
     own_names: those domains, and others, whose visitors see the cover site: sni_base_domain and what is
-    under it. door: None where the panel is not served at the bare address. device_limits: SNI domain -> from how many
-    addresses it may be used at a time (an IPv6 one counts as its /64), for those that have a limit which their engine
-    does not keep itself. The other fields are the settings of the same names.
+    under it. door: None where the panel is not served at the bare address. share_pages: the tokens of users' own pages,
+    which are served under share_hostname, and at the bare address: nginx knows them, so whoever asks for another one
+    does not reach the panel. device_limits: SNI domain -> from how many addresses it may be used at a time (an IPv6
+    one counts as its /64), for those that have a limit which their engine does not keep itself. The other fields are
+    the settings of the same names.
     """
 
     routes: Mapping[str, str] = field(default_factory=dict)
     own_names: tuple[str, ...] = ()
     panel_domain: str = ""
     door: Door | None = None
+    share_hostname: str = ""
+    share_pages: tuple[str, ...] = ()
     device_limits: Mapping[str, int] = field(default_factory=dict)
     unknown_sni: str = "cover"
     cover_site: str = "builtin"
     cover_url: str = ""
     nginx_worker_hours: int = 6
     nginx_connections_per_address: int = 1024
+    names_refused: bool = False
     certificates: tuple[Certificate, ...] = ()
 
 
@@ -86,6 +91,12 @@ class Edge(Protocol):
 
     def turned_away(self) -> int:
         """How many connections on port 443 were closed since the last call, because their address had its share.
+
+        Raises EdgeFailure.
+        """
+
+    def flooders(self) -> Mapping[str, int]:
+        """The same by IP address, while the site names_refused; not all where they are many.
 
         Raises EdgeFailure.
         """

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from app.config.model import Config, User
@@ -11,7 +11,7 @@ from app.ledger.bad_connections import ADDRESSES as ADDRESSES
 from app.ledger.refusals import Refused
 from app.messages import Problem
 from app.messages.errors import Coded
-from app.rules.links import UserLink
+from app.rules.links import Together, UserLink
 from app.runtimes.base import Observed, Place, Workload
 
 
@@ -28,20 +28,30 @@ class Capabilities:
     """What an engine can do, as data: what follows from it is decided, and said, elsewhere.
 
     secrets: the kinds (Secret.kind) that it serves. speed: who limits the speed of a link; devices: who limits how
-    many use it. shared: the name of the one workload that serves all its links, on one port; "" if each link has one
-    of its own. restarts: whether a change of a link's secret restarts what serves it. ignores: settings that it does
-    not use. cautions: settings that it uses, with a catch. debug_log: whether it can write a more detailed log for a
-    while, see Engine.debugging.
+    many use it. lists_addresses: whether it tells from which ones it is used, see Engine.ask_addresses. shared: the
+    name of the one workload that serves all its links, on one port; "" if each link has one of its own. several:
+    whether that one is the first of some, as each serves only so many (config/containers). direct: whether clients
+    come straight to it on port 443, too, as it does not understand nginx's PROXY header. counts: whether it counts
+    what each link moves. most_links: how many it serves at a time, 0 for any number. restarts: whether a change of a
+    link's secret restarts what serves it. logs_visitors: whether its log, with a setting for that, has the addresses
+    of clients, see Engine.visits. ignores: settings that it does not use. cautions: settings that it uses, with a
+    catch. debug_log: whether it can write a more detailed log for a while, see Engine.debugging.
     """
 
     secrets: frozenset[str]
     speed: str = RUNTIME
     devices: str = NOBODY
+    lists_addresses: bool = False
     shared: str = ""
+    several: bool = False
+    direct: bool = False
+    counts: bool = True
     restarts: bool = True
+    most_links: int = 0
     ignores: tuple[str, ...] = ()
     cautions: tuple[str, ...] = ()
     debug_log: bool = False
+    logs_visitors: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,7 +96,8 @@ class Counters:
     bytes, both directions, never billed. replays: replayed handshakes turned away.
     refused: tries with the right key that were refused, which are no probes; None if the engine does not tell.
     bits_per_second: the speed limit that the engine itself keeps the link to, None for none.
-    addresses: from which the link is used now; None if the engine does not tell.
+    addresses: from which the link is used now; None if the engine does not tell. estimated: whether down and up are
+    an estimate, from what the network's counters tell.
     """
 
     down: int = 0
@@ -99,6 +110,26 @@ class Counters:
     refused: Refused | None = None
     bits_per_second: int | None = None
     addresses: int | None = None
+    estimated: bool = False
+
+
+@dataclass(frozen=True)
+class Visitors:
+    """Addresses from which a workload was visited in this run. turned_away: how many connections, by address and
+    reason (bans/offences); it may forget one after a while, and begin with it anew. good: that had a session."""
+
+    turned_away: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    good: Collection[str] = ()
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One connection, as a log tells. at: Unix seconds of the line that tells. reason: why it was turned away
+    (bans/offences); "" for a session."""
+
+    at: float
+    address: str
+    reason: str = ""
 
 
 #: Where a link with this port is served.
@@ -122,8 +153,15 @@ class Engine(Protocol):
         not serve any more, too: what it moved last is still to be read.
         """
 
+    def missing(self) -> Problem | None:
+        """What has to be installed on this machine before it can serve anybody; None if nothing has to. Pure."""
+
     def debugging(self, workload: Workload) -> Workload:
         """The same workload, with a more detailed log; nothing is restarted for it. Pure."""
+
+    def at_start(self, live_files: Mapping[str, str]) -> Mapping[str, str]:
+        """What a program goes by that has just started with these live files, where it takes over a part of them only
+        when they change: other texts than these, or the same. Pure."""
 
     def refuses_unheard(self, metrics: str) -> bool:
         """Whether a limit on addresses is in force whose refusals bad() does not count, but the log tells. Raises
@@ -137,6 +175,16 @@ class Engine(Protocol):
 
     def addresses(self, answer: str) -> Mapping[str, Sequence[str]]:
         """They, by link id. Raises ValueError for an answer that is none."""
+
+    def ask_visitors(self, config: Config) -> Question | None:
+        """How a workload is asked from which addresses it was visited, while the setting `bans` is on; None if it does
+        not tell. Pure."""
+
+    def visitors(self, answer: str) -> Visitors:
+        """They. Raises ValueError for an answer that is none."""
+
+    def visits(self, log: str) -> Sequence[Visit]:
+        """What its log tells of them, oldest first, where capabilities.logs_visitors. Pure."""
 
     def explain(self, line: str) -> tuple[Problem, Problem] | None:
         """What a line of its log that tells of a connection which was turned away means, and what to do about it; None
@@ -189,6 +237,21 @@ def engine_name(user: User, config: Config, engines: Mapping[str, Engine]) -> st
     return user.engine or default_engine(config, engines)
 
 
+def together(user: User, config: Config, engine: Engine | None) -> Together | None:
+    """What serves this user and others, if the engine serves users together."""
+    if not engine or not engine.capabilities.shared:
+        return None
+    can = engine.capabilities
+    return container(can.shared, user.mtproxy_container, config) if can.several else \
+        Together(can.shared, config.shared_port, can.direct)
+
+
+def container(shared: str, number: int, config: Config) -> Together:
+    """One of an engine's several workloads. shared: the name of the first one. number: from 1 on."""
+    return Together(shared if number <= 1 else f"{shared}-{number}",
+                    min(65535, config.mtproxy_first_port + max(number, 1) - 1), direct=True)
+
+
 def serving(observed: Observed, engines: Mapping[str, Engine]) -> Engine | None:
     """The engine of a workload; None for one that this installation does not have (any more)."""
     return engines.get(observed.engine) if observed.engine else next(iter(engines.values()))
@@ -197,9 +260,17 @@ def serving(observed: Observed, engines: Mapping[str, Engine]) -> Engine | None:
 class Basics:
     """The part of an engine that has nothing special to tell."""
 
+    def missing(self) -> Problem | None:
+        """As in Engine."""
+        return None
+
     def debugging(self, workload: Workload) -> Workload:
         """As in Engine."""
         return workload
+
+    def at_start(self, live_files: Mapping[str, str]) -> Mapping[str, str]:
+        """As in Engine."""
+        return live_files
 
     def refuses_unheard(self, metrics: str) -> bool:
         """As in Engine."""
@@ -216,6 +287,18 @@ class Basics:
     def addresses(self, answer: str) -> Mapping[str, Sequence[str]]:
         """As in Engine."""
         return {}
+
+    def ask_visitors(self, config: Config) -> Question | None:
+        """As in Engine."""
+        return None
+
+    def visitors(self, answer: str) -> Visitors:
+        """As in Engine."""
+        return Visitors()
+
+    def visits(self, log: str) -> Sequence[Visit]:
+        """As in Engine."""
+        return ()
 
     def explain(self, line: str) -> tuple[Problem, Problem] | None:
         """As in Engine."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import json
 import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from app.bans.offences import REASONS
 from app.config.model import Config, User
 from app.engines.base import (
     ADDRESSES,
@@ -20,6 +24,8 @@ from app.engines.base import (
     IngressSpec,
     OneEach,
     PlaceOf,
+    Question,
+    Visitors,
 )
 from app.engines.mtg.config_file import METRICS_PATH, REPLAYS, render_config, unhashed
 from app.engines.mtg.metrics import read_counters
@@ -66,6 +72,17 @@ class Builtin(OneEach):
         refused = _REFUSED.search(metrics)
         return {ADDRESSES: int(refused[1])} if refused and int(refused[1]) else {}
 
+    def ask_visitors(self, config: Config) -> Question | None:
+        return Question(portmap.METRICS, "/visitors", {"Authorization": f"Bearer {_visitors_key(config)}"})
+
+    def visitors(self, answer: str) -> Visitors:
+        try:
+            told = json.loads(answer)
+            return Visitors({(str(address), str(reason)): int(count) for address, reason, count in told["turned_away"]
+                             if reason in REASONS}, [str(address) for address in told["good"]])
+        except (KeyError, TypeError) as error:
+            raise ValueError(answer[:100]) from error
+
     def findings(self, log: str, started_at: float = 0.0, now: float = 0.0) -> list[Problem]:
         return []
 
@@ -94,7 +111,7 @@ class BuiltinImage(Builtin):
 def _workload(user: User, config: Config, place: Place, front: IngressSpec, command: tuple[str, ...]) -> Workload:
     # It sends at once: there is no timing to learn.
     front = replace(front, timing=(), trusted="")
-    rendered = render_config(user, config, place, front)
+    rendered = render_config(user, config, place, front, {"visitors-key": _visitors_key(config)} if config.bans else {})
     return Workload(
         name=f"{NAME_PREFIX}{user.port}",
         user_id=user.id,
@@ -109,6 +126,11 @@ def _workload(user: User, config: Config, place: Place, front: IngressSpec, comm
         keeps=REPLAYS,
         unhashed=unhashed(rendered),
     )
+
+
+def _visitors_key(config: Config) -> str:
+    """Who has it is told the addresses of visitors, which are kept if there is one."""
+    return hmac.new(config.secret_key.encode(), b"visitors", hashlib.sha256).hexdigest()
 
 
 def _with_address_limit(workload: Workload, link: UserLink) -> Workload:

@@ -40,11 +40,37 @@ class Database:
     def __init__(self, path: Path):
         self.path = path
         self._local = threading.local()
+        self._watching = threading.Lock()
+        self._watch: tuple[sqlite3.Connection | None, tuple[int, int] | None] = None, None
+        self._watched = 0
         try:
             self._open()
         except sqlite3.DatabaseError as error:
             self._put_aside(error)
             self._open()
+
+    def version(self) -> object:
+        """Equal to what it was before for as long as nobody, here or in another process, has changed the file; equal to
+        nothing where that can't be seen.
+
+        Ask before you read: what is read then may be newer than its version, and never older.
+        """
+        try:
+            with self._watching:
+                db, file = self._watch
+                if db is None or file != _file(self.path):
+                    if db is not None:
+                        db.close()
+                    self._watch = None, None
+                    self._open()  # with its file, in this thread's way
+                    file = _file(self.path)
+                    # It never writes, so that what changes its number is all that is written anywhere else.
+                    db = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+                    self._watch = db, file
+                    self._watched += 1  # a new file may have the number of the old one
+                return self._watched, db.execute("PRAGMA data_version").fetchone()[0]
+        except sqlite3.DatabaseError:
+            return object()
 
     def query(self, sql: str, *values: object, **named: object) -> list[sqlite3.Row]:
         """All rows; the values stand for each `?` in turn, or for each `:name`."""

@@ -28,6 +28,16 @@ class DebugLogs:
             db.execute("INSERT OR REPLACE INTO debug_logs VALUES (?, ?)", (engine, until))
         return until
 
+    def by(self, engine: str) -> str:
+        """The run (Observed.run_id) that was told last to write one; "" for none."""
+        return next((str(row["run"]) for row in self._database.query(
+            "SELECT run FROM debug_log_runs WHERE engine = ?", engine)), "")
+
+    def note(self, engine: str, run_id: str) -> None:
+        """This run of it was told."""
+        with self._database.best_effort("whose log is detailed"), self._database.transaction() as db:
+            db.execute("INSERT OR REPLACE INTO debug_log_runs VALUES (?, ?)", (engine, run_id))
+
     def end(self, engine: str) -> bool:
         """Let it end now; False if somebody else was first."""
         with self._database.transaction() as db:

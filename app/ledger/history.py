@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,8 +11,8 @@ from app.ledger.database import Database
 
 TEN_SECONDS, HOUR, DAY = 10, 3600, 86400
 
-#: How long the points of each step are kept, in seconds.
-KEPT = {TEN_SECONDS: HOUR, HOUR: 90 * DAY, DAY: 731 * DAY}
+#: How long the points of each step are kept, in seconds: charts show each with the period before.
+KEPT = {TEN_SECONDS: 2 * HOUR, HOUR: 90 * DAY, DAY: 731 * DAY}
 
 EVERYBODY = 0
 
@@ -84,6 +84,19 @@ def sums(database: Database, since: float, step: int) -> dict[str, tuple[int, in
     rows = database.query("SELECT user_id, sum(down), sum(up) FROM points JOIN series ON number = series "
                           "WHERE step = ? AND at >= ? GROUP BY series", step, begin(since, step))
     return {user_id: (down, up) for user_id, down, up in rows}
+
+
+def daily(database: Database, user_ids: Sequence[str], days: Sequence[int]) -> dict[str, list[int]]:
+    """Bytes, both directions, by user id, in each of these days, named by when they begin (see begin); users who moved
+    nothing in any are missing."""
+    rows = database.query(
+        "SELECT user_id, at, down + up AS moved FROM series JOIN points ON series = number "
+        f"WHERE step = ? AND at IN ({', '.join('?' * len(days))}) AND user_id IN ({', '.join('?' * len(user_ids))})",
+        DAY, *days, *user_ids)
+    found: dict[str, list[int]] = {}
+    for user_id, at, moved in rows:
+        found.setdefault(user_id, [0] * len(days))[days.index(at)] += moved
+    return found
 
 
 def forget(db: sqlite3.Connection, user_id: str) -> None:

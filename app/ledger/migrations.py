@@ -293,6 +293,96 @@ STEPS = (
         PRIMARY KEY (at, user)
     );
     """,
+    """
+    CREATE TABLE debug_log_runs (       -- a start of an engine does not know of its detailed log until it is told again
+        engine TEXT PRIMARY KEY,
+        run    TEXT NOT NULL            -- that was told last
+    );
+    """,
+    """
+    -- When somebody last gave themselves a new link on their own page.
+    CREATE TABLE share_renewals (
+        user_id TEXT PRIMARY KEY,
+        at REAL NOT NULL
+    );
+    """,
+    """
+    CREATE TABLE tries (                -- of links by the panel itself, as far as they are in no reading yet
+        user_id TEXT NOT NULL,
+        at      REAL NOT NULL,          -- Unix seconds at which it began
+        down    INTEGER NOT NULL,       -- bytes, at most
+        up      INTEGER NOT NULL
+    );
+    """,
+    """
+    -- The ids of whom it is about, each between two spaces. NULL is an older version's, which knew names only.
+    ALTER TABLE events ADD COLUMN users TEXT NULL;
+    """,
+    """
+    CREATE TABLE token_uses (           -- of the API, the last one of each
+        id      TEXT PRIMARY KEY NOT NULL,
+        at      REAL NOT NULL,          -- Unix seconds
+        address TEXT NOT NULL
+    );
+    CREATE TABLE idempotency_keys (     -- what programs have asked for under a key of their own
+        key         TEXT PRIMARY KEY NOT NULL,  -- SHA-256 of whose it is, and of the key
+        fingerprint TEXT NOT NULL,      -- SHA-256 of what was asked for
+        made        TEXT NOT NULL,      -- the id of what was made, empty while that is under way
+        at          REAL NOT NULL       -- Unix seconds
+    );
+    CREATE INDEX idempotency_keys_at ON idempotency_keys (at);
+    """,
+    """
+    CREATE TABLE passkey_uses (
+        passkey TEXT PRIMARY KEY,       -- accounts.passkeys.id_of()
+        at      REAL NOT NULL           -- Unix seconds of the last login with it
+    );
+    """,
+    """
+    CREATE TABLE causes_told (          -- what people were told by notifications, and that still counts
+        event   TEXT NOT NULL,
+        subject TEXT NOT NULL,          -- user id, domain, ...
+        cause   TEXT NOT NULL,          -- another one is told again
+        mark    INTEGER NOT NULL,       -- a higher one is told again
+        at      REAL NOT NULL,          -- Unix seconds
+        PRIMARY KEY (event, subject)
+    );
+    CREATE TABLE letters (              -- that are still to be sent
+        id     INTEGER PRIMARY KEY AUTOINCREMENT,
+        box    TEXT NOT NULL,           -- channel id, and a slash with the chat
+        event  TEXT NOT NULL,
+        code   TEXT NOT NULL,
+        params TEXT NOT NULL,
+        at     REAL NOT NULL            -- Unix seconds at which it happened
+    );
+    CREATE INDEX letters_box ON letters (box, id);
+    CREATE TABLE letter_boxes (         -- that could not be reached last, or have lost letters
+        box      TEXT PRIMARY KEY,
+        failures INTEGER NOT NULL,      -- in a row
+        since    REAL NOT NULL,         -- Unix seconds of the first of them
+        code     TEXT NOT NULL,         -- of the last one
+        params   TEXT NOT NULL,
+        told     INTEGER NOT NULL,      -- 1 if people were told of it
+        lost     INTEGER NOT NULL       -- letters that there was no room for
+    );
+    CREATE TABLE bot_updates (          -- the first update of each bot that was not looked at
+        bot  TEXT PRIMARY KEY,
+        next INTEGER NOT NULL
+    );
+    """,
+    """
+    CREATE TABLE taken_once (           -- codes and answers of passkeys that were used
+        name TEXT NOT NULL,             -- by whom and as what
+        what TEXT NOT NULL,
+        PRIMARY KEY (name, what)
+    );
+    """,
+    """
+    CREATE TABLE good_places (          -- addresses with a good session, under a key of the installation
+        place TEXT PRIMARY KEY,
+        at    REAL NOT NULL             -- Unix seconds
+    );
+    """,
 )
 
 

@@ -84,6 +84,28 @@ class Sessions:
         self._ended.add(_hash(token))
         self._write(lambda db: self._forget(db, time.time()))
 
+    def of(self, admin: str) -> list[tuple[str, Session]]:
+        """(id, session) of an admin's sessions that have not ended, the one that was used last first. An id lets nobody
+        in: it is what the token's hash is."""
+        rows = self._store.query("SELECT id, admin, stamp, since, seen, address FROM sessions WHERE admin = ? "
+                                 "ORDER BY seen DESC", admin)
+        return [(row[0], Session(*row[1:])) for row in map(tuple, rows)
+                if row[0] not in self._ended and -1 <= time.time() - row[3] < self._seconds]
+
+    def addresses(self) -> set[str]:
+        """From where the panel is used: of all sessions that are not too old."""
+        now = time.time()
+        return {row["address"] for row in self._store.query(
+            "SELECT DISTINCT address FROM sessions WHERE since > ? AND since <= ?", now - self._seconds, now + 1)}
+
+    def end_one(self, admin: str, key: str) -> bool:
+        """End the session with this id, if it is this admin's and has not ended."""
+        if key not in dict(self.of(admin)):
+            return False
+        self._ended.add(key)
+        self._write(lambda db: self._forget(db, time.time()))
+        return True
+
     def end_all(self, admin: str) -> None:
         """Forget an admin's sessions."""
         self._store.write_both(lambda db: db.execute("DELETE FROM sessions WHERE admin = ?", (admin,)))
@@ -97,6 +119,11 @@ class Sessions:
         """Drop what is too old, and what has ended, also while that could not be written."""
         db.execute("DELETE FROM sessions WHERE since < ? OR since > ?", (now - self._seconds, now + 1))
         db.executemany("DELETE FROM sessions WHERE id = ?", [(key,) for key in tuple(self._ended)])
+
+
+def session_id(token: str) -> str:
+    """The id of the session of this token."""
+    return _hash(token)
 
 
 def _hash(token: str) -> str:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
-from app.ledger import history
+from app.ledger import history, tries
 from app.ledger.database import Database
 from app.ledger.history import Point
+from app.ledger.tries import Tried
 
 #: Runs of a link whose counters are remembered.
 KEPT_RUNS = 4
@@ -116,17 +117,20 @@ class Traffic:
         at: Unix seconds; now, if not given. Returns the ids of users who had a session.
         A baseline belongs to one link in one run of a workload: after a restart the
         engine counts from zero, and so does the difference. Connections and speeds are
-        the sums over a user's readings in this call.
+        the sums over a user's readings in this call. What the panel's own tries of a link have moved is neither billed
+        nor a use, and while one may be open, a session alone is none.
         """
         at = time.time() if at is None else at
         sums: dict[str, _Sum] = defaultdict(_Sum)
         used: dict[str, str] = {}
         with self._database.transaction() as db:
+            tried = tries.of_users(db, at)
             for reading in readings:
                 reading = _with_its_link(db, reading)
                 grown = _difference(db, reading)
-                if grown is not None and sums[reading.user_id].add(reading, *grown):
+                if grown is not None and sums[reading.user_id].add(reading, *grown, tried.get(reading.user_id)):
                     used[reading.link] = reading.user_id
+            tries.settle(db, tried, at)
             db.executemany("""
                 INSERT INTO traffic (user_id, down, up, fronted, connections, sampled_at, last_seen,
                                      estimated_since, period_estimated, estimating, addresses)
@@ -196,9 +200,19 @@ class Traffic:
         """See history.points. step: history.TEN_SECONDS, HOUR or DAY."""
         return history.points(self._database, user_id, since, step)
 
+    def estimated_since(self, user_id: str | None) -> float:
+        """When an estimate was first added to a user (None: to anybody), in Unix seconds; 0.0 for never."""
+        rows = self._database.query("SELECT min(estimated_since) AS at FROM traffic WHERE estimated_since > 0 "
+                                    "AND coalesce(?, user_id) = user_id", user_id)
+        return float(rows[0]["at"] or 0.0)
+
     def sums(self, since: float, step: int) -> dict[str, tuple[int, int]]:
         """See history.sums."""
         return history.sums(self._database, since, step)
+
+    def daily(self, user_ids: Sequence[str], days: Sequence[int]) -> dict[str, list[int]]:
+        """See history.daily."""
+        return history.daily(self._database, user_ids, days)
 
     def reset(self, user_ids: Iterable[str], at: float) -> None:
         """Begin a new period for these users. Baselines stay, so nothing comes back."""
@@ -257,10 +271,12 @@ class _Sum:
     estimated: bool = False
     addresses: int | None = None
 
-    def add(self, reading: Reading, down: int, up: int, fronted: int) -> bool:
+    def add(self, reading: Reading, down: int, up: int, fronted: int, tried: Tried | None) -> bool:
         """Add what one reading has grown by; whether its workload was in use."""
         connections = 0 if reading.late else reading.connections
-        in_use = down + up > (NOISE if reading.estimated else 0) or reading.connections > 0
+        if tried and not reading.estimated:
+            down, up = tried.without(down, up)
+        in_use = down + up > (NOISE if reading.estimated else 0) or (reading.connections > 0 and not tried)
         self.down, self.up, self.fronted = self.down + down, self.up + up, self.fronted + fronted
         self.connections += connections
         if reading.addresses is not None and not reading.late:

@@ -15,6 +15,9 @@ FIRST_PROXY = 2443
 #: The port of a proxy that serves many users, until people say otherwise.
 SHARED_PROXY = 8443
 
+#: The port of MTProxy's first container, until people say otherwise; each further one has the next.
+MTPROXY = 8543
+
 #: In a proxy's container: what clients are led to. In every proxy, on an address of its own: its metrics, and what it
 #: can be asked beside them.
 CLIENTS, METRICS, API = 3128, 3129, 3130

@@ -11,6 +11,9 @@ from typing import Any, ClassVar, Self
 #: The code of what comes as a text from elsewhere: the operating system, a program, an older version's ledger.
 TEXT = "text"
 
+#: Of what was typed, which these values are, so many characters are repeated.
+_TYPED, _REPEATED = frozenset(("typed", "ref")), 80
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -78,6 +81,9 @@ class Coded(Exception):
 
     def __init__(self, code: str | Problem, field: str = "", /, **params: object):
         if isinstance(code, str):
+            for name in _TYPED & params.keys():
+                if isinstance(typed := params[name], str) and len(typed) > _REPEATED:
+                    params[name] = typed[:_REPEATED - 1] + "…"
             # A text in place of a code comes from elsewhere.
             code = Problem(code, params, field) if code in self.language.templates else text(code).about(field)
         super().__init__(code)
@@ -130,6 +136,8 @@ class Language:
     templates: Mapping[str, str]
     plural: Callable[[float], int]
     last: Mapping[str, str]
+    number: Callable[[str], str] = str  # how a number is written that format() has written as in English
+    value: Callable[[str], str] = str  # how a text stands in a sentence
 
     def sentence(self, problem: Problem, called: Callable[[str], str] = str) -> str:
         """A problem in this language; a code without a template is shown as it is, with its params.
@@ -164,7 +172,8 @@ class _Formatter(string.Formatter):
         if isinstance(value, list):
             return self._list([self.format_field(each, "") for each in value], format_spec)
         try:
-            return str(format(value, format_spec))
+            written = str(format(value, format_spec))
+            return self._language.number(written) if isinstance(value, (int, float)) else self._language.value(written)
         except (ValueError, TypeError):
             return str(value)
 

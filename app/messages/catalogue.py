@@ -8,7 +8,9 @@ from typing import Any
 from app.lib.problem import Language, Problem
 from app.messages.english import (
     accounts,
+    api,
     backups,
+    bans,
     checks,
     cli,
     common,
@@ -17,6 +19,7 @@ from app.messages.english import (
     edge,
     engines,
     events,
+    notifications,
     port443,
     runtimes,
     states,
@@ -27,7 +30,7 @@ from app.mtproto.english import ENGLISH as MTPROTO
 ENGLISH = Language(
     templates={**common.TEMPLATES, **config.TEMPLATES, **accounts.TEMPLATES, **users.TEMPLATES,
                **port443.TEMPLATES, **edge.TEMPLATES, **engines.TEMPLATES, **events.TEMPLATES,
-               **backups.TEMPLATES,
+               **backups.TEMPLATES, **bans.TEMPLATES, **api.TEMPLATES, **notifications.TEMPLATES,
                **doctor.TEMPLATES, **cli.TEMPLATES, **runtimes.TEMPLATES, **checks.TEMPLATES, **states.TEMPLATES,
                **MTPROTO.templates},
     plural=MTPROTO.plural,

@@ -27,6 +27,9 @@ from app.mtproto.secret import FAKETLS, PLAIN
 CONNECT, HANDSHAKE, TELEGRAM = "connect", "handshake", "telegram"
 
 _REQ_PQ_MULTI, _RES_PQ = 0xBE7E8EF1, 0x05162463
+#: Bytes of a probe that a proxy counts at most: req_pq_multi, and a resPQ that names four keys, each with its length
+#: before it and up to 15 bytes of padding behind it.
+MOST_UP, MOST_DOWN = 4 + 40 + 15, 4 + 84 + 3 * 8 + 15
 #: A FakeTLS answer is one flight of certificates at most; a resPQ has 84 bytes, and padding.
 _MAX_ANSWER = 64 * 1024
 _MAX_RES_PQ = 1024

@@ -49,6 +49,11 @@ class Secret:
         return cls(FAKETLS, secrets.token_bytes(KEY_BYTES), valid_domain(domain))
 
     @classmethod
+    def padded(cls) -> Secret:
+        """A new secret without a host name, by which clients send packets of random length."""
+        return cls(PADDED, secrets.token_bytes(KEY_BYTES))
+
+    @classmethod
     def parse(cls, text: str) -> Secret:
         """Read a secret written as hex or base64 (URL-safe or standard alphabet, padded or not).
 

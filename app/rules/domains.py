@@ -21,14 +21,16 @@ def pick(config: Config, now: datetime) -> str:
     Everybody gets one of their own - except on ports of their own when the cover is pinned to one
     address: only the declared domain is sure to have a certificate there.
     """
-    taken = {domain for domain, _ in owners(config, now)} | {config.panel_domain}
+    taken = {domain for domain, _ in owners(config, now)} | {config.panel_domain, config.share_hostname}
     if config.sni_mode == "own" and config.sni_base_domain:
         return random_name(config.sni_base_domain, taken)
     if config.domain_fronting_ip and not config.port_443_mode:
         return config.fake_tls_domain
     free = [d for d in dict.fromkeys((config.fake_tls_domain, *config.domain_pool)) if d not in taken]
     if free:
-        return free[0]
+        # Rather none that a deleted user would need again.
+        waiting = {user.fake_tls_domain for user in config.deleted_users}
+        return next((domain for domain in free if domain not in waiting), free[0])
     if config.port_443_mode:
         raise Refused("domain.none_free", "domain", count=len(config.domain_pool))
     return config.fake_tls_domain
@@ -71,6 +73,8 @@ def conflict(config: Config, domain: str, user: User | None, now: datetime) -> P
     """Why nobody but somebody else can have this domain; None if `user` (None: a new one) can."""
     if domain and domain == config.panel_domain:
         return Problem("domain.of_panel", {"domain": domain}, "domain")
+    if domain and domain == config.share_hostname:
+        return Problem("domain.of_share", {"domain": domain}, "domain")
     if config.port_443_mode:
         if why := unfit(domain):
             return why.about("domain")

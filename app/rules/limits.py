@@ -20,45 +20,61 @@ MARKS = (100, 95, 80)
 
 def limit_gb(user: User, config: Config) -> float:
     """The traffic limit that applies, in GB of 1024^3 bytes; 0 = none."""
-    own = user.traffic_limit_gb
-    return 0.0 if own is None else own or config.traffic_limit_gb
+    plan = config.plan_of(user)
+    return _first(user.traffic_limit_gb, plan.traffic_limit_gb if plan else 0.0, config.traffic_limit_gb)
 
 
 def speed_mbps(user: User, config: Config) -> float:
     """The speed after the limit, in Mbit/s of 10^6 bits per second; 0 = not slowed down."""
-    own = user.throttle_speed_mbps
-    return 0.0 if own is None else own or config.throttle_speed_mbps
+    plan = config.plan_of(user)
+    return _first(user.throttle_speed_mbps, plan.throttle_speed_mbps if plan else 0.0, config.throttle_speed_mbps)
 
 
 def max_unique_ips(user: User, config: Config) -> int:
     """From how many addresses each of the user's links may be used at a time; 0 = any number."""
-    own = user.max_unique_ips
-    return 0 if own is None else own or config.max_unique_ips
+    plan = config.plan_of(user)
+    return int(_first(user.max_unique_ips, plan.max_unique_ips if plan else 0, config.max_unique_ips))
 
 
 def at_limit(user: User, config: Config) -> str:
     """What happens at the limit: throttle or block."""
-    return user.at_limit or config.at_limit
+    plan = config.plan_of(user)
+    return user.at_limit or (plan.at_limit if plan else "") or config.at_limit
 
 
 def reset_cycle(user: User, config: Config) -> str:
     """The reset cycle that applies; see values.parse_cycle."""
-    return user.reset_cycle or config.reset_cycle
+    plan = config.plan_of(user)
+    return user.reset_cycle or (plan.reset_cycle if plan else "") or config.reset_cycle
+
+
+def _first(*declared: float | None) -> float:
+    """What is declared first, from the user to the settings: 0 = not here, None = none."""
+    for value in declared:
+        if value is None:
+            return 0.0
+        if value:
+            return value
+    return 0.0
+
+
+def is_over(limit: float, total: Total) -> bool:
+    """Whether so many GB are used; 0 = no limit."""
+    return limit > 0 and total.period >= limit * GB
+
+
+def mark(limit: float, total: Total) -> int:
+    """The highest mark that was reached: 80, 95 or 100 percent of so many GB; 0 below, and without a limit."""
+    used, whole = total.period * 100, limit * GB
+    return next((mark for mark in MARKS if used >= whole * mark), 0) if limit and used >= whole * MARKS[-1] else 0
 
 
 def over_limit(user: User, config: Config, total: Total) -> bool:
-    limit = limit_gb(user, config)
-    return limit > 0 and total.period >= limit * GB
+    return is_over(limit_gb(user, config), total)
 
 
 def blocked(user: User, config: Config, total: Total) -> bool:
     return at_limit(user, config) == BLOCK and over_limit(user, config, total)
-
-
-def warning(user: User, config: Config, total: Total) -> int:
-    """The highest mark that was reached: 80, 95 or 100 percent of the limit; 0 below, and without a limit."""
-    limit = limit_gb(user, config) * GB
-    return next((mark for mark in MARKS if limit and total.period * 100 >= limit * mark), 0)
 
 
 def expired(user: User, now: datetime) -> bool:

@@ -45,15 +45,29 @@ def workload_name(user: User) -> str:
     return f"{NAME_PREFIX}{user.port}"
 
 
-def listened_port(user: User, config: Config, edge_port: int, shared: bool = False) -> int:
-    """Where this server takes the connections of this user. edge_port: where nginx is published. shared: whether
-    one workload serves them and others."""
-    return edge_port if config.port_443_mode else config.shared_port if shared else user.port
+@dataclass(frozen=True)
+class Together:
+    """The workload that serves a user and others: its name and port. direct: whether it is reached past nginx, on that
+    port, even where the others are on port 443."""
+
+    name: str
+    port: int
+    direct: bool = False
 
 
-def link_port(user: User, config: Config, edge_port: int, shared: bool = False) -> int:
-    """The port that the user's links carry: what stands before this server may listen on another than it does."""
-    return user.public_port or config.public_port or listened_port(user, config, edge_port, shared)
+def listened_port(user: User, config: Config, edge_port: int, together: Together | None = None) -> int:
+    """Where this server takes the connections of this user. edge_port: where nginx is published. together: what serves
+    them and others; None if that is one of their own."""
+    if config.port_443_mode and not (together and together.direct):
+        return edge_port
+    return together.port if together else user.port
+
+
+def link_port(user: User, config: Config, edge_port: int, together: Together | None = None) -> int:
+    """The port that the user's links carry: what stands before this server may listen on another than it does. The one
+    of the settings is that of nginx, or of all users: what is reached past it, on several ports, is not meant."""
+    of_all = 0 if together and together.direct else config.public_port
+    return user.public_port or of_all or listened_port(user, config, edge_port, together)
 
 
 def links(user: User, config: Config, now: datetime) -> list[UserLink]:

@@ -7,22 +7,18 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
-from app.config import schema, values
+from app.config import containers, schema, values
 from app.config.invalid import InvalidValue
 from app.config.model import Config, User, new_id
 from app.messages import Problem
 from app.messages.refused import Refused
 from app.mtproto.secret import FAKETLS, Secret, SecretError, valid_domain
-from app.rules import brought, domains
+from app.rules import brought, domains, plans, typed_limits
 from app.rules.links import replace_domain
 
 #: What `user set` and the panel's form may change, by the names that they use.
 CHANGEABLE = schema.fields(User)
-
-AT_LIMIT: tuple[Literal["throttle", "block"], ...] = ("throttle", "block")
-LONGEST_DAYS = 36500
 
 
 def find(config: Config, ref: str) -> User:
@@ -59,6 +55,9 @@ def add(config: Config, changes: Mapping[str, object], enabled: bool, world: Che
     Raises Refused, and then the config is not to be saved.
     """
     changes = {key: value for key, value in changes.items() if value is not None}
+    # MTProxy's own are without a domain, unless one is asked for.
+    mtproxy = (changes.get("engine") or config.engine) == containers.ENGINE
+    padded = mtproxy and not changes.get("domain")
     refused: list[Refused] = []
     link = changes.pop("link", "")
     name, domain = "new", config.fake_tls_domain
@@ -75,8 +74,9 @@ def add(config: Config, changes: Mapping[str, object], enabled: bool, world: Che
         changes.pop("domain", "")
     except Refused as refusal:
         refused.append(refusal)
-    user = User(id=new_id({u.id for u in config.users}), name=name, enabled=enabled,
-                secret=Secret.generate(domain).hex, port=free_port(config, world))
+    user = User(id=new_id({u.id for u in (*config.users, *config.deleted_users)}), name=name, enabled=enabled,
+                secret=(Secret.padded() if padded else Secret.generate(domain)).hex, port=free_port(config, world),
+                engine=containers.ENGINE if mtproxy and changes.get("engine") else "")
     try:
         if link:
             _bring(config, user, str(link), world)
@@ -87,6 +87,8 @@ def add(config: Config, changes: Mapping[str, object], enabled: bool, world: Che
         change(config, user, changes, world)
     except Refused as refusal:
         refused += refusal.parts
+    if (plan := config.plan_of(user)) and not user.expires_at and not changes.get("expires"):
+        user.expires_after_days = user.expires_after_days or plan.expires_after_days
     if refused:
         config.users.remove(user)
     Refused.raise_all(refused)
@@ -119,20 +121,14 @@ def _set(config: Config, user: User, key: str, text: str, changes: Mapping[str, 
             user.port = _port(config, user, text, world.port_taken)
         case "public_port":
             user.public_port = _public_port(text)
-        case "limit_gb":
-            user.traffic_limit_gb = number(text, "limit_gb", 1_000_000)
-        case "speed_mbps":
-            user.throttle_speed_mbps = number(text, "speed_mbps", 100_000)
-        case "at_limit":
-            user.at_limit = _at_limit(text)
-        case "reset_cycle":
-            user.reset_cycle = _cycle(text)
+        case "plan":
+            user.plan = plans.find(config, text).name if text else ""
         case "expires":
             user.expires_at = _expiry(text)
             # An empty field of a form is no decision about the other clock; "never" is.
             user.expires_after_days = 0 if text else user.expires_after_days
         case "expires_after_days":
-            user.expires_after_days = _days(text)
+            user.expires_after_days = typed_limits.days(text)
             if user.expires_after_days:
                 if str(changes.get("expires") or "").strip().lower() not in ("", "never", "none"):
                     raise Refused("user.two_expiries", key)
@@ -143,8 +139,10 @@ def _set(config: Config, user: User, key: str, text: str, changes: Mapping[str, 
                 _refuse_secret(config, user, secret, world)
             user.secret, user.fake_tls_domain = secret.hex, secret.domain or user.fake_tls_domain
             user.old_links = []
+        case _ if typed_limits.set_limit(user, key, text):
+            pass
         case _:
-            setattr(user, CHANGEABLE[key].attribute, _read(key, text))
+            setattr(user, CHANGEABLE[key].attribute, typed_limits.read(CHANGEABLE[key], text))
 
 
 def _bring(config: Config, user: User, text: str, world: Checks) -> None:
@@ -165,8 +163,10 @@ def rotate(user: User) -> None:
 
 
 def free_port(config: Config, world: Checks) -> int:
-    """The lowest port from proxy_port on that no user has and no program listens on."""
-    used, last = {config.shared_port, *(u.port for u in config.users)}, 0
+    """The lowest port from proxy_port on that no user has, nor one who may be restored, and no program listens on."""
+    mtproxy = containers.ports(config.users, config.mtproxy_first_port)
+    used, last = {config.shared_port, *mtproxy, max(mtproxy, default=0) + 1,
+                  *(u.port for u in (*config.users, *config.deleted_users))}, 0
     for port in range(config.proxy_port, 65536):
         if port in used:
             continue
@@ -175,51 +175,6 @@ def free_port(config: Config, world: Checks) -> int:
         last = port
     why = world.port_taken(last) if last else None
     raise Refused("port.none_free", "port", first=config.proxy_port, reason=why or Problem("port.all_of_users"))
-
-
-def number(text: str, field: Literal["limit_gb", "speed_mbps"], most: float) -> float | None:
-    """A number of GB or Mbit/s, 0 to `most`; "" means 0 (the global one), "none" None. Raises Refused."""
-    limit = field == "limit_gb"
-    if text.lower() == "none":
-        return None
-    if not text:
-        return 0.0
-    if re.fullmatch(r"[1-9]\d{0,2},\d{3}", text):
-        raise Refused("user.limit_two_ways" if limit else "user.speed_two_ways", field, typed=text,
-                      first=text.replace(",", ""), second=text.replace(",", "."))
-    if not re.fullmatch(r"\d{1,12}([.,]\d{1,9})?", text) or float(text.replace(",", ".")) > most:
-        raise Refused("user.limit" if limit else "user.speed", field, typed=text, most=most)
-    return float(text.replace(",", "."))
-
-
-def _at_limit(text: str) -> Literal["", "throttle", "block"]:
-    if not text:
-        return ""
-    for known in AT_LIMIT:
-        if text == known:
-            return known
-    raise Refused("user.at_limit", "at_limit", typed=text, allowed=AT_LIMIT)
-
-
-def _read(key: str, text: str) -> object:
-    """The value of a field that asks for nothing but its own rule."""
-    try:
-        return CHANGEABLE[key].read(text)
-    except InvalidValue as error:
-        raise Refused("config.at", key, path=key, problem=error) from None
-
-
-def _cycle(text: str) -> str:
-    try:
-        return values.cycle(text) if text else ""
-    except InvalidValue as error:
-        raise Refused(error.problem.about("reset_cycle")) from None
-
-
-def _days(text: str) -> int:
-    if text and (not re.fullmatch(r"\d{1,5}", text) or int(text) > LONGEST_DAYS):
-        raise Refused("user.days", "expires_after_days", typed=text, most=LONGEST_DAYS)
-    return int(text or 0)
 
 
 def _name(config: Config, text: object, user: User | None) -> str:
@@ -267,7 +222,7 @@ def _change_domain(config: Config, user: User, domain: str, world: Checks) -> No
 def _refuse_secret(config: Config, user: User, secret: Secret, world: Checks) -> None:
     if secret.kind == FAKETLS:
         world.refuse_domain(config, secret.domain, user)
-    elif config.port_443_mode:
+    elif config.port_443_mode and (user.engine or config.engine) != containers.ENGINE:
         raise Refused("user.secret_without_domain", "secret")
 
 

@@ -97,12 +97,12 @@ class Workload:
     @property
     def shared(self) -> bool:
         """As in Observed.shared."""
-        return bool(self.live_files) and not self.user_id
+        return not self.user_id
 
     @property
     def settled_links(self) -> tuple[str, ...]:
         """As in Observed.links."""
-        return () if self.shared else self.links
+        return () if self.shared and self.live_files else self.links
 
     @property
     def live(self) -> str:
@@ -189,8 +189,8 @@ class Observed:
 
     @property
     def shared(self) -> bool:
-        """Whether it serves links of several users, as its live files say."""
-        return bool(self.live) and not self.user_id
+        """Whether it serves links of several users, as its live files say, or, without any, as it tells."""
+        return not self.user_id and bool(self.live or self.links)
 
 
 @dataclass(frozen=True)
@@ -330,6 +330,10 @@ class Runtime(Protocol):
     def devices(self, name: str) -> Devices | None:
         """The limit on addresses in force, read back from the running workload; None if there is none."""
 
+    def keep_devices(self, wanted: Mapping[str, int]) -> Mapping[str, Devices | None]:
+        """limit_devices() where that is not in force, and devices(), for many workloads at once, by name; what is in
+        force then. Left out is each that can't be done so, or went wrong: the two verbs say why."""
+
     def wait(self, timeout: float) -> bool:
         """Sleep until something this runtime runs has changed unasked; False after `timeout` seconds.
 
@@ -359,3 +363,7 @@ class NoDoor:
     def devices(self, name: str) -> Devices | None:
         """As in Runtime."""
         return None
+
+    def keep_devices(self, wanted: Mapping[str, int]) -> Mapping[str, Devices | None]:
+        """As in Runtime."""
+        return {}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from flask import abort, current_app, g, request
 
-from app.accounts.actor import Actor, Right
+from app.accounts.actor import RIGHTS, Actor, Right
 
 if TYPE_CHECKING:
     from app.config.model import Admin, Config
@@ -40,13 +40,24 @@ def actor() -> Actor:
     return Actor.of_admin("web", admin) if admin else Actor("web", Right.NONE)
 
 
+def may(right: Right) -> bool:
+    """Whether whoever is logged in has this right: for what is shown and offered; actions ask by themselves."""
+    admin = current_admin()
+    return admin is not None and RIGHTS[admin.role] >= right
+
+
+def sees_secrets() -> bool:
+    """Whether whoever is logged in may see secrets, links and addresses of users' own pages."""
+    return may(Right.USERS)
+
+
 def client_address() -> str:
     """The address that login attempts are counted by; forwarded.py decides who may name it."""
     return request.remote_addr or "unknown"
 
 
 def door() -> str:
-    """By which door of nginx somebody came, "local" or "https"; "" without nginx. What anybody else says of it was
-    dropped by forwarded.py."""
+    """By which door of nginx somebody came, "local", "https", or "share" for that of users' own pages; "" without
+    nginx. What anybody else says of it was dropped by forwarded.py."""
     said = request.headers.get("X-Panel-Door", "")
-    return said if said in ("local", "https") else ""
+    return said if said in ("local", "https", "share") else ""

@@ -7,27 +7,26 @@ import json
 from collections.abc import Collection, Mapping
 
 from flask import request
+from flask_babel import LazyString, lazy_gettext
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, Field, HiddenField, PasswordField, SelectField, StringField, TextAreaField
 from wtforms.validators import DataRequired
 
 from app.config import schema
-from app.config.model import Config, User
+from app.config.model import Config, Plan, User
 from app.config.schema import FieldSpec
 from app.config.values import WEEKDAYS
 from app.control.errors import Refused
-from app.messages import sentence
-from app.messages.english.fields import FIELDS, words
-from app.web.formats import cycle
+from app.messages.english.fields import FIELDS
+from app.rules import seen
+from app.web.formats import cycle, field_label
 from app.web.formats import sentence as capitalized
+from app.web.language import gettext, in_words
 
-#: What the settings page calls a choice that a refusal names as it is written in the file.
-CHOICES = {"sni_mode own": "Own domain", "cover_site proxy": "Another site of yours",
-           "mtg_timing urls": "Sites of your choice"}
-#: The fields of the user's form, and of the settings page: the schema's, in its order.
+#: The fields of the user's form, and of a plan's: the schema's, in its order.
 USER_FIELDS = tuple(spec for spec in schema.fields(User).values() if spec.group)
-SETTING_FIELDS = tuple(spec for spec in schema.fields(Config).values() if f"setting.{spec.key}" in FIELDS)
-AT_LIMIT = {"throttle": "slow down", "block": "block"}
+PLAN_FIELDS = tuple(schema.fields(Plan).values())
+AT_LIMIT = {"throttle": lazy_gettext("slow down"), "block": lazy_gettext("block")}
 CYCLES = ("never", "daily", *(f"weekly {day}" for day in WEEKDAYS),
           *(f"monthly {number}" for number in range(1, 32)))
 
@@ -57,13 +56,13 @@ class RefusableForm(TextForm):
                 # Beside its field, nobody need be told where it stands.
                 here = problem.params["problem"] if problem.code == "config.at" else problem
                 field = self._fields[problem.field]
-                field.errors = [*field.errors, sentence(here, self.called)]
+                field.errors = [*field.errors, in_words(here, self.called)]
             elif problem.code != "unchanged":
-                self.form_errors.append(sentence(problem, self.called))
+                self.form_errors.append(in_words(problem, self.called))
 
     def called(self, name: str) -> str:
-        """What this form calls a setting, or a choice, of this name."""
-        return name
+        """What pages call a setting of this name; a form may know more of them."""
+        return gettext('"%(title)s"', title=field_label("setting", name)) if f"setting.{name}" in FIELDS else name
 
 
 class ShownForm(RefusableForm):
@@ -89,28 +88,33 @@ class ShownForm(RefusableForm):
         together: fields that say one thing, so that a change to one is a change to all. The page then shows what
         stands there now as its own: whoever sends it again has read it, and means it.
         """
-        shown, stale = self.were_shown(now), []
-        for name in dict.fromkeys((*changes, *together)):
-            typed = changes.get(name, shown[name])
-            if _words(now[name]) not in (_words(shown[name]), _words(typed)):
-                stale.append(Refused("form.stale", name, before=shown[name] or "empty", now=now[name] or "empty"))
-                shown[name] = now[name]
-        self.shown.data = json.dumps(shown)
-        Refused.raise_all(stale)
+        shown = self.were_shown(now)
+        try:
+            seen.refuse_stale(shown, changes, now, together)
+        except Refused as refusal:
+            self.shown.data = json.dumps(shown | {problem.field: now[problem.field] for problem in refusal.problems})
+            raise
 
 
-def _words(text: str) -> list[str]:
-    return text.replace(",", " ").replace(";", " ").split()
+class CodeForm(TextForm):
+    """A code of the second factor."""
+
+    code = StringField(lazy_gettext("Code"), [DataRequired(lazy_gettext("Enter the code."))], filters=[_strip])
 
 
 class LoginForm(TextForm):
     """Name and password of an admin."""
 
-    username = StringField("Name", [DataRequired("Type your admin name.")], filters=[_strip])
-    password = PasswordField("Password", [DataRequired("Type your password.")])
+    username = StringField(lazy_gettext("Name"), [DataRequired(lazy_gettext("Enter your admin name."))],
+                           filters=[_strip])
+    password = PasswordField(lazy_gettext("Password"), [DataRequired(lazy_gettext("Enter your password."))])
 
 
-def _input(spec: FieldSpec, label: str) -> Field:
+def _default(what: str) -> str:
+    return gettext("Default: %(what)s", what=what)
+
+
+def declared_input(spec: FieldSpec, label: LazyString) -> Field:
     """The input of a field. What may be chosen is checked like all else by the action, whose refusal says it."""
     if spec.kind == "switch":
         return BooleanField(label)
@@ -132,10 +136,11 @@ class UserForm(ShownForm):
         for spec in USER_FIELDS:
             if spec.kind == "choice":
                 self[spec.key].choices = [(value, capitalized(value)) for value in spec.choices]
-        self["at_limit"].choices = [("", f"Default: {AT_LIMIT[config.at_limit]}")] + [
-            (value, capitalized(words)) for value, words in AT_LIMIT.items()]
-        self["engine"].choices[0] = ("", "Default")
-        self["reset_cycle"].choices = [("", f"Default: {cycle(config.reset_cycle)}")] + [
+        self["at_limit"].choices = [("", _default(str(AT_LIMIT[config.at_limit])))] + [
+            (value, capitalized(str(said))) for value, said in AT_LIMIT.items()]
+        self["plan"].choices = [("", gettext("No plan")), *((plan.name, plan.name) for plan in config.plans)]
+        self["engine"].choices[0] = ("", gettext("Default"))
+        self["reset_cycle"].choices = [("", _default(cycle(config.reset_cycle)))] + [
             (value, capitalized(cycle(value))) for value in CYCLES]
 
     def typed(self) -> dict[str, str]:
@@ -144,13 +149,32 @@ class UserForm(ShownForm):
 
 
 for each in USER_FIELDS:
-    setattr(UserForm, each.key, _input(each, words(f"user.{each.key}").label))
+    setattr(UserForm, each.key, declared_input(each, LazyString(field_label, "user", each.key)))
+
+
+class PlanForm(ShownForm):
+    """What an operator declares of a plan. What is empty is as the settings say; `none` is none."""
+
+    def offer(self, config: Config) -> None:
+        """Fills the choices; the first of each names what the settings say."""
+        self["at_limit"].choices = [("", _default(str(AT_LIMIT[config.at_limit])))] + [
+            (value, capitalized(str(said))) for value, said in AT_LIMIT.items()]
+        self["reset_cycle"].choices = [("", _default(cycle(config.reset_cycle)))] + [
+            (value, capitalized(cycle(value))) for value in CYCLES]
+
+    def typed(self) -> dict[str, str]:
+        """What was typed, by key."""
+        return {spec.key: written(spec, self[spec.key].data) for spec in PLAN_FIELDS}
+
+
+for each in PLAN_FIELDS:
+    setattr(PlanForm, each.key, declared_input(each, LazyString(field_label, "plan", each.key)))
 
 
 class NewUserForm(UserForm):
     """The same for somebody who may have a link already, of another proxy."""
 
-    link = StringField(words("user.link").label, filters=[_strip])
+    link = StringField(LazyString(field_label, "user", "link"), filters=[_strip])
 
 
 def written(spec: FieldSpec, data: object) -> str:
@@ -159,34 +183,3 @@ def written(spec: FieldSpec, data: object) -> str:
         return "true" if data else ""
     return str(data or "")
 
-
-class SettingsForm(ShownForm):
-    """The settings that the panel offers, by their own names; lists are words between spaces or line ends.
-
-    Which these are is told by app/messages/english/fields.py: those that have words. What may be chosen, and what it
-    means, is said in templates/settings for those that stand in a place of their own.
-    """
-
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)
-        for spec in SETTING_FIELDS:
-            if spec.kind == "choice" and spec.key not in PLACED:
-                self[spec.key].choices = [(value, capitalized(value) or "Default") for value in spec.choices]
-
-    def called(self, name: str) -> str:
-        """In the words of the page: who reads it need not know what a setting is called in the file."""
-        title = CHOICES.get(name) or (self._fields[name].label.text if name in self._fields else "")
-        return f'"{title}"' if title else name
-
-
-#: The settings with a place of their own in templates/settings; the others stand in its last section.
-PLACED = frozenset((
-    "server_domain", "server_ip", "public_port", "panel_domain", "panel_by_address", "port_443_mode",
-    "sni_mode", "domain_pool", "sni_base_domain", "unknown_sni", "cover_site", "cover_url", "domain_grace_days",
-    "nginx_worker_hours", "nginx_connections_per_address", "mtg_timing", "mtg_timing_urls", "acme_directory",
-    "acme_email", "backup_schedule", "backup_keep", "backup_recipient"))
-
-for each in SETTING_FIELDS:
-    label = words(f"setting.{each.key}").label
-    radio = each.key in PLACED and each.kind == "choice"
-    setattr(SettingsForm, each.key, StringField(label) if radio else _input(each, label))

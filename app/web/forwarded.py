@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from app.control.errors import Refused
+from app.web.language import gettext
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -77,9 +78,10 @@ class Forwarded:
         peer, seen = self._unheard
         if not peer or time.monotonic() - seen > REMEMBERED:
             return ""
-        return (f"a reverse proxy at {peer} passes visitors on to this panel, which is not told to believe it: all of "
-                "them seem to come from one address, and failed logins are counted together. If that proxy is yours, "
-                f"start the panel with {VARIABLE}={peer} (docs/https.md says how).")
+        return gettext("A reverse proxy at %(peer)s passes requests on to this panel, but the panel does not trust it: "
+                       "all visitors seem to come from one address, and failed logins are counted together. If that "
+                       "proxy is yours, start the panel with %(setting)s (docs/https.md says how).",
+                       peer=peer, setting=f"{VARIABLE}={peer}")
 
     def _notice(self, peer: str) -> None:
         if self._unheard[0] != peer:

@@ -12,6 +12,9 @@ from flask import Flask, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import MethodNotAllowed
 
+from app.web.hosts import is_by_token
+from app.web.language import gettext
+
 #: What the panel answers; the first two change nothing.
 METHODS = ("GET", "HEAD", "POST")
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}
@@ -29,17 +32,22 @@ def refuse_other_pages() -> ResponseReturnValue | None:
     Host. `none` is a person's own doing. Browsers send it by HTTPS and to loopback only; else `Origin` is compared
     with the Host that was asked for. Neither of them: no browser of today, and the CSRF token decides alone.
     """
+    if is_by_token():
+        return None  # no browser sends a token by itself
     if request.method not in METHODS:
         raise MethodNotAllowed(METHODS)
-    if request.method != "POST":
+    # Whoever asks at the address of a user's own page knows its key; it tells browsers to hide where they come from.
+    if request.method != "POST" or request.endpoint == "share.page":
         return None
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site is not None:
-        return None if site in ("same-origin", "none") else _refused("It was sent by a page that is not the panel's.")
+        return None if site in ("same-origin", "none") else _refused(
+            gettext("It was sent by a page that is not the panel's. Nothing was changed."))
     if origin is None or _is_own(origin):
         return None
-    return _refused(f"It was sent by a page of {origin[:100]}, and this is {request.host}. If both are this server, "
-                    "the reverse proxy between you and it must pass on the Host header as the browser sent it.")
+    return _refused(gettext("It was sent by a page of %(origin)s, and this is %(host)s. If both are this server, the "
+                            "reverse proxy between you and it must pass on the Host header as the browser sent it. "
+                            "Nothing was changed.", origin=origin[:100], host=request.host))
 
 
 def _is_own(origin: str) -> bool:
@@ -56,5 +64,4 @@ def _is_own(origin: str) -> bool:
 
 
 def _refused(why: str) -> ResponseReturnValue:
-    return render_template("error.html", code=403, title="Not from here",
-                           sentence=f"{why} Nothing was changed."), 403
+    return render_template("error.html", code=403, title=gettext("Not from here"), sentence=why), 403

@@ -6,7 +6,8 @@ import textwrap
 from collections.abc import Iterable
 
 from app.control.outcome import Outcome
-from app.messages import sentence
+from app.web.isolated import isolated
+from app.web.language import gettext, in_words, ngettext
 
 #: The words travel in the session's cookie, which a browser drops above 4 kB: they must stay few.
 MOST, LONGEST = 3, 300
@@ -15,8 +16,8 @@ MOST, LONGEST = 3, 300
 def failures(outcomes: Iterable[Outcome]) -> str:
     """Whose proxy failed, and why, for the first few; "" if nothing failed."""
     failed = [outcome for outcome in outcomes if not outcome.ok]
-    told = [f"{outcome.user or outcome.name}: {textwrap.shorten(sentence(outcome.reason), LONGEST, placeholder=' …')}"
-            for outcome in failed[:MOST]]
+    told = [isolated(outcome.user or outcome.name) + ": "
+            + textwrap.shorten(in_words(outcome.reason), LONGEST, placeholder=" …") for outcome in failed[:MOST]]
     if len(failed) > MOST:
-        told.append(f"and {len(failed) - MOST} more")
-    return f"{len(failed)} failed. " + "; ".join(told) if failed else ""
+        told.append(gettext("and %(count)s more", count=len(failed) - MOST))
+    return ngettext("%(num)s failed.", "%(num)s failed.", len(failed)) + " " + "; ".join(told) if failed else ""

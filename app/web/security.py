@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from datetime import timedelta
 
-from flask import Flask, Response, request
-from flask.sessions import SecureCookieSessionInterface
+from flask import Flask, Response, g, request
+from flask.sessions import SecureCookieSessionInterface, SessionMixin
 from flask_wtf import CSRFProtect
 
 from app.ledger.sessions import HOURS as SESSION_HOURS
 from app.web import hosts, origin
 from app.web.forwarded import Forwarded, trusted_proxies
+from app.web.share import page as share
 
 #: Bytes of a form at most: a person's fields, and the settings, which hold lists (and what the page had shown of
 #: them): 900 names of any length. nginx/panel.conf allows the same.
@@ -23,11 +24,25 @@ CONTENT_SECURITY_POLICY = "; ".join((
     "script-src 'self'",
     "style-src 'self'",
     "img-src 'self' data:",
+    "font-src 'self'",
+    "manifest-src 'self'",
     "connect-src 'self'",
     "form-action 'self'",
     "base-uri 'none'",
     "frame-ancestors 'none'",
 ))
+
+
+#: What pages of this panel may ask a browser for: nothing but to put a link into the clipboard, to share it (it needs
+#: no line here: browsers allow it to the page itself, and those that lack it complain of the word),
+#: and passkeys. nginx adds fewer of the same.
+PERMISSIONS_POLICY = ", ".join((
+    *(f"{feature}=()" for feature in (
+        "accelerometer", "autoplay", "camera", "display-capture", "encrypted-media", "fullscreen",
+        "geolocation", "gyroscope", "hid", "idle-detection", "magnetometer", "microphone", "midi", "payment",
+        "picture-in-picture", "screen-wake-lock", "serial", "usb", "xr-spatial-tracking")),
+    *(f"{feature}=(self)" for feature in (
+        "clipboard-write", "publickey-credentials-create", "publickey-credentials-get"))))
 
 
 class SessionInterface(SecureCookieSessionInterface):
@@ -38,9 +53,13 @@ class SessionInterface(SecureCookieSessionInterface):
         """True for a request that came by HTTPS, here or at a reverse proxy on this machine."""
         return request.is_secure
 
+    def should_set_cookie(self, app: Flask, session: SessionMixin) -> bool:
+        """As Flask does, but never on a page that is for everybody who has its address."""
+        return request.blueprint != "share" and super().should_set_cookie(app, session)
+
     def get_cookie_path(self, app: Flask) -> str:
-        """The sub-path that a reverse proxy serves the panel under, or "/"."""
-        return request.script_root or "/"
+        """The sub-path that a reverse proxy serves the panel under, or "/"; after a move to another path, that one."""
+        return g.get("moved_to") or request.script_root or "/"
 
 
 def init_app(app: Flask) -> None:
@@ -64,7 +83,8 @@ def init_app(app: Flask) -> None:
     app.before_request(allow_lists)
     hosts.init_app(app)
     origin.init_app(app)
-    CSRFProtect(app)
+    # The address of a user's own page is a secret of 128 bits, and its form needs no other; there is no session.
+    CSRFProtect(app).exempt(share.blueprint)
     app.after_request(add_headers)
     app.extensions["forwarded"] = forwarded = Forwarded(app.wsgi_app, trusted_proxies())
     app.wsgi_app = forwarded  # type: ignore[method-assign]  # Flask's own way to put a middleware before itself
@@ -78,10 +98,12 @@ def allow_lists() -> None:
 
 def add_headers(response: Response) -> Response:
     """The headers of every answer; pages hold links with secrets, so nothing but static files is kept."""
-    response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    # A user's own page (web/share) says more for itself.
+    response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
     response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Permissions-Policy"] = PERMISSIONS_POLICY
     # Not "no-referrer": browsers would then send the panel's own forms with "Origin: null".
-    response.headers["Referrer-Policy"] = "same-origin"
+    response.headers.setdefault("Referrer-Policy", "same-origin")
     if request.endpoint != "static":
         response.headers["Cache-Control"] = "no-store"
     return response

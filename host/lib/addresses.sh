@@ -43,21 +43,35 @@ find_address() {
 # as without a domain, the panel is by HTTPS at the bare address, and stays there until panel_by_address says no.
 BY_ADDRESS=no
 check_where_domain_leads() {
-    local name found here
+    local name
     if [ "$HTTPS" = yes ] && { [ -z "$DOMAIN" ] || env_has PANEL_HTTPS_PORT; }; then BY_ADDRESS=yes; fi
-    [ -n "$DOMAIN" ] || return 0
-    here=$(own_addresses; printf '%s\n' "$ADDRESS")
-    for name in "$DOMAIN" $(panel_domain); do
-        found=$(getent ahosts "$name" 2>/dev/null </dev/null | awk '{ print $1 }' | sort -u || true)
-        if [ -z "$found" ]; then
-            warn "$name is not in the DNS yet. It needs an A record with $ADDRESS"
-            BY_ADDRESS=$HTTPS
-        elif [ -z "$(grep -xF -- "$here" <<<"$found" || true)" ]; then
-            warn "$name leads to $(paste -sd ' ' - <<<"$found"), and this server is $ADDRESS. Until the DNS is changed, links
-      with it do not work, and there is no certificate for it"
-            BY_ADDRESS=$HTTPS
-        fi
-    done
+    if [ -n "$DOMAIN" ]; then
+        for name in $(printf '%s\n' "$DOMAIN" "$(panel_domain)" | awk 'NF' | sort -u); do
+            leads_here "$name" "links with it do not work" || BY_ADDRESS=$HTTPS
+        done
+    fi
+    name=$(declared_share_hostname)
+    if [ -n "$name" ]; then leads_here "$name" "nobody finds their own page there" || true; fi
+}
+
+# leads_here NAME UNTIL_THEN: does the DNS have this server's address for it? If not, what to do is told.
+leads_here() {
+    local found
+    found=$(getent ahosts "$1" 2>/dev/null </dev/null | awk '{ print $1 }' | sort -u || true)
+    if [ -z "$found" ]; then
+        warn "$1 is not in the DNS yet. It needs an A record with $ADDRESS"
+        return 1
+    fi
+    if [ -n "$({ own_addresses; printf '%s\n' "$ADDRESS"; } | grep -xF -- "$found" || true)" ]; then return 0; fi
+    warn "$1 leads to $(paste -sd ' ' - <<<"$found"), and this server is $ADDRESS. Until the DNS is changed, $2,
+      and there is no certificate for it"
+    return 1
+}
+
+# The name of users' own pages, if there is one: the panel's setting, which no question here asks for.
+declared_share_hostname() {
+    { sed -n 's/^ *"share_hostname": "\([A-Za-z0-9.-]*\)",\{0,1\}$/\1/p' "$MTPROTO_HOME/data/config.json" 2>/dev/null || true; } |
+        head -n 1
 }
 
 # overlaps A B: do two IPv4 networks (address/bits) have addresses in common?

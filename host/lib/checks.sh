@@ -4,9 +4,6 @@
 
 # MB. A server that is sold with 512 shows less: the kernel keeps some for itself.
 LEAST_MEMORY=430
-LEAST_DISK=2048
-# On a server where everything is there already: for an image that is made anew.
-LEAST_DISK_AGAIN=700
 
 # When this was written: a clock that shows an earlier time is wrong.
 WRITTEN=$(date -d 2026-11-01 +%s 2>/dev/null || printf 0)
@@ -60,13 +57,6 @@ make_swap() {
     if ! grep -q '# mtproto$' "$FSTAB"; then
         { cat "$FSTAB" && printf '%s none swap sw,nofail 0 0 # mtproto\n' "${file// /\\040}"; } | write_file "$FSTAB" 0644
     fi
-}
-
-# disk_free_mb FOLDER: of the disk that it is on, or will be on.
-disk_free_mb() {
-    local folder=$1
-    while [ ! -d "$folder" ]; do folder=$(dirname "$folder"); done
-    df -Pm "$folder" | awk 'NR == 2 { print $4 }'
 }
 
 check_disk() {

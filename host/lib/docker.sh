@@ -9,10 +9,17 @@ OLDEST_DOCKER=20.10
 OLDEST_COMPOSE=1.28
 DOCKERS_OWN="docker-ce docker-ce-cli containerd.io docker-buildx-plugin docker-compose-plugin"
 
+# One that is there and starting is waited for before anything is looked at: it knows whose the ports are that it holds.
+await_docker() {
+    if ! command -v docker >/dev/null || wait_for_docker || ! docker_is_coming; then return; fi
+    fail "Docker is starting, or says that it runs, and does not answer: $DOCKER_SAID" "$DOCKER_LOG"
+}
+
 provide_docker() {
     refuse_other_dockers
     if ! command -v docker >/dev/null || ! command -v dockerd >/dev/null && ! docker_answers; then install_docker; fi
     start_docker
+    free_kept_ports
     local version
     version=$(docker version --format '{{.Server.Version}}' 2>/dev/null </dev/null || true)
     if is_older "$version" "$OLDEST_DOCKER"; then
@@ -21,8 +28,6 @@ provide_docker() {
     provide_compose
     note "Docker $version, Compose $(compose_version)"
 }
-
-docker_answers() { docker version --format '{{.Server.Version}}' >/dev/null 2>&1 </dev/null; }
 
 # Programs that are called docker and are something else.
 refuse_other_dockers() {
@@ -113,7 +118,6 @@ add_docker_repository_rpm() {
 }
 
 start_docker() {
-    local try
     if docker_answers; then return; fi
     if [ -d "${MTPROTO_ROOT:-}/run/systemd/system" ]; then
         run systemctl enable --now docker || docker_does_not_start
@@ -121,19 +125,13 @@ start_docker() {
         # A daemon that a script starts would hold the lock for ever.
         run service docker start 9>&- || docker_does_not_start
     fi
-    for try in $(seq 60); do
-        if docker_answers; then
-            log "Docker answers after $try looks"
-            return
-        fi
-        sleep "${MTPROTO_POLL_SECONDS:-1}"
-    done
-    docker_does_not_start
+    wait_for_docker || docker_does_not_start
 }
 
 docker_does_not_start() {
+    log "docker version: $DOCKER_SAID"
     journalctl -u docker -n 20 --no-pager >>"$LOG" 2>&1 </dev/null || true
-    fail_run "Docker is installed and does not start.$(container_hint)" "systemctl status docker; journalctl -u docker -n 50"
+    fail_run "Docker is installed and does not start.$(container_hint)" "$DOCKER_LOG"
 }
 
 container_hint() { if in_container; then printf '\n%s' "$(host_settings)"; fi; }

@@ -42,10 +42,11 @@ look_at_docker() {
         finding docker problem "Docker is not installed here" "sudo bash '$MTPROTO_HOME/current/install.sh'"
         return 1
     fi
-    if ! version=$(docker version --format '{{.Server.Version}}' 2>&1 </dev/null); then
-        finding docker problem "Docker does not answer: ${version##*$'\n'}" "sudo systemctl start docker"
+    if ! MTPROTO_DOCKER_WAIT=${MTPROTO_DOCKER_WAIT:-60} wait_for_docker; then
+        finding docker problem "Docker does not answer: $DOCKER_SAID" "$(docker_remedy)"
         return 1
     fi
+    version=$(docker version --format '{{.Server.Version}}' 2>/dev/null </dev/null || true)
     if find_compose; then
         finding docker ok "Docker $version answers, and Compose $(compose_version)"
     else
@@ -57,6 +58,7 @@ look_at_docker() {
 # Those of the stack; everybody's proxies are the panel's to look at.
 look_at_containers() {
     local wanted="app nginx" name line state seen
+    if [ "$(router)" = traefik ]; then wanted+=" traefik"; fi
     case ,$(env_get COMPOSE_PROFILES), in *,ssl,*) wanted+=" certbot" ;; esac
     seen=$(docker ps -a --filter label=com.docker.compose.project=mtproto \
         --format '{{.Label "com.docker.compose.service"}} {{.Status}}' 2>/dev/null </dev/null || true)
@@ -74,8 +76,9 @@ look_at_containers() {
 }
 
 look_at_images() {
-    local name image missing=""
-    for name in PANEL_IMAGE NGINX_IMAGE; do
+    local name image missing="" wanted="PANEL_IMAGE NGINX_IMAGE"
+    if [ "$(router)" = traefik ]; then wanted+=" TRAEFIK_IMAGE"; fi
+    for name in $wanted; do
         image=$(env_get "$name")
         if [ -n "$image" ] && ! docker image inspect "$image" >/dev/null 2>&1 </dev/null; then missing+=" $image"; fi
     done
@@ -83,16 +86,22 @@ look_at_images() {
         finding images problem "not here any more:$missing; what runs, runs on, and is not started again" \
             "sudo bash '$MTPROTO_HOME/current/install.sh' --home '$MTPROTO_HOME'"
     else
-        finding images ok "those of the panel and nginx are here"
+        finding images ok "those of the panel and of port 443 are here"
     fi
 }
 
 # Who listens where people come in.
 look_at_ports() {
-    local port who good="" stopped=no
+    local port who good="" stopped=no kept
+    kept=$(kept_ports)
+    if [ -n "$kept" ]; then
+        finding ports problem "Docker keeps ports for a container that is not there any more, as after a power cut: $kept" \
+            "sudo systemctl restart docker    # all containers of this server are started anew"
+    fi
     if grep -q '"proxies_stopped": true' "$MTPROTO_HOME/data/config.json" 2>/dev/null; then stopped=yes; fi
     for port in $(wanted_ports); do
         who=$(holders "$port" | paste -sd , -)
+        if [[ " $kept " == *" $port "* ]]; then continue; fi
         if is_ours "$port"; then
             good+=" $port"
         elif [ -n "$who" ]; then
@@ -109,24 +118,44 @@ look_at_ports() {
 
 # The rules that are wanted against those that are there.
 look_at_firewall() {
-    local kind port rule wanted="" missing="" extra="" fix="sudo bash '$MTPROTO_HOME/current/host/firewall.sh' '$MTPROTO_HOME'"
-    kind=$(firewall_kind)
-    if [ "$kind" = none ]; then
-        finding firewall ok "none is in force here; one of the provider has to let through: $(wanted_ports | paste -sd ' ' -) (TCP)"
-        return
+    local fix="sudo mtproto firewall apply" wanted
+    firewall_status
+    wanted=$(listed "${STATUS_WANTED:-nothing}")
+    if [ -n "$STATUS_MISSING" ]; then
+        finding firewall problem "$STATUS_KIND does not let through what people need: $(listed "$STATUS_MISSING") (TCP)" "$fix"
     fi
-    for port in $(wanted_ports); do wanted+=$(rules_of "$kind" "$port")$'\n'; done
-    while IFS= read -r rule; do
-        # shellcheck disable=SC2086
-        if [ -n "$rule" ] && ! rule_is_there $rule; then missing+=" ${rule##* }"; fi
-    done <<<"$wanted"
-    while IFS= read -r rule; do
-        # shellcheck disable=SC2086
-        if [ -n "$rule" ] && ! grep -qxF -- "$rule" <<<"$wanted" && rule_is_there $rule; then extra+=" ${rule##* }"; fi
-    done < <(cat "$MTPROTO_HOME/firewall.rules" 2>/dev/null || true)
-    if [ -n "$missing" ]; then finding firewall problem "$kind does not let through what people need:$missing (TCP)" "$fix"; fi
-    if [ -n "$extra" ]; then finding firewall note "$kind still lets through what nobody needs any more:$extra (TCP)" "$fix"; fi
-    if [ -z "$missing$extra" ]; then finding firewall ok "$kind lets through what people need: $(wanted_ports | paste -sd ' ' -) (TCP)"; fi
+    if [ -n "$STATUS_EXTRA" ]; then
+        finding firewall note "$STATUS_KIND still lets through what nobody needs any more: $(listed "$STATUS_EXTRA") (TCP)" "$fix"
+    fi
+    if [ "$STATUS_KIND" = none ]; then
+        finding firewall ok "none is in force here; one of the provider has to let through: $wanted (TCP)"
+    elif [ -z "$STATUS_MISSING$STATUS_EXTRA" ]; then
+        finding firewall ok "$STATUS_KIND lets through what people need: $wanted (TCP)"
+    fi
+    look_at_forwarding
+    if [ "$STATUS_LIMITS" = "$STATUS_LIMITED" ]; then
+        if [ -n "$STATUS_LIMITED" ]; then finding firewall ok "new connections from one address are limited: $(limits_listed "$STATUS_LIMITED")"; fi
+    elif [ -n "$STATUS_LIMITS" ] && ! command -v nft >/dev/null; then
+        finding firewall problem "new connections are not limited, as the program nft is missing" \
+            "sudo sh -c 'apt-get install -y nftables || dnf install -y nftables' && $fix"
+    else
+        finding firewall problem "limits on new connections are not as wanted: $(limits_listed "${STATUS_LIMITS:-0 nothing}")" "$fix"
+    fi
+}
+
+# Rules that people add for what Docker publishes (ufw-docker is best known) keep out what nobody allows there.
+look_at_forwarding() {
+    local rules
+    rules=$(iptables -w -S DOCKER-USER 2>/dev/null </dev/null || true)
+    if ! grep -E '^-A DOCKER-USER( .*)? -j (DROP|REJECT|ufw-docker-logging-deny)' <<<"$rules" >/dev/null; then return; fi
+    if grep 'ufw-user-forward' <<<"$rules" >/dev/null; then
+        if ! LC_ALL=C ufw show added 2>/dev/null </dev/null | grep "^ufw route allow.*$(env_get PROXY_SUBNET)" >/dev/null; then
+            finding firewall problem "ufw-docker lets nothing through to containers that ufw does not allow: the proxies' network is $(env_get PROXY_SUBNET)" \
+                "sudo ufw route allow proto tcp from any to $(env_get PROXY_SUBNET)"
+        fi
+    else
+        finding firewall note "the chain DOCKER-USER has rules of somebody's that drop packets to containers" "sudo iptables -S DOCKER-USER"
+    fi
 }
 
 look_at_room() {
@@ -150,8 +179,8 @@ look_at_reboot() {
     else
         finding reboot problem "Docker does not start with the server, so neither do the proxies" "sudo systemctl enable docker"
     fi
-    if [ "$(firewall_kind)" != none ] && ! systemctl is-active mtproto-firewall.path >/dev/null 2>&1 </dev/null; then
+    if ! watched; then
         finding reboot problem "nobody watches for the ports of new users: mtproto-firewall.path does not run" \
-            "sudo systemctl enable --now mtproto-firewall.path mtproto-firewall.service"
+            "sudo mtproto firewall apply"
     fi
 }

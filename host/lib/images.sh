@@ -6,7 +6,7 @@
 # What the images are built on, by the name of the variable; each may be set to another one.
 declare -A BASES=([PYTHON_IMAGE]=python:3.12-slim-bookworm [NODE_IMAGE]=node:20-bookworm-slim
     [MTG_IMAGE]=nineseconds/mtg:2.2.8 [BASE_IMAGE]=debian:bookworm-slim
-    [NGINX_IMAGE]=nginx:1.30 [CERTBOT_IMAGE]=certbot/certbot:v5.8.0)
+    [NGINX_IMAGE]=nginx:1.30 [TRAEFIK_IMAGE]=traefik:v3.7 [CERTBOT_IMAGE]=certbot/certbot:v5.8.0)
 # A registry that has both images under their version, such as docker.io/somebody.
 REGISTRY=${MTPROTO_REGISTRY:-}
 # Where Docker Hub's images are had from instead, such as mirror.example.

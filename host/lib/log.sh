@@ -17,9 +17,16 @@ ${TMPDIR:-/tmp}; the line above says why. Free some space there and run the same
     log "install.sh $(date -u +%Y-%m-%dT%H:%M:%SZ), tree $HERE"
 }
 
+# bound_log FILE: one that has grown past a megabyte, which is years of it, becomes FILE.1, in place of the one before.
+# Whoever has it open goes on in that one. For where logrotate does not do it (rotation.sh).
+bound_log() {
+    if [ -e "$1" ] && [ "$(wc -c <"$1")" -gt 1000000 ]; then mv -f "$1" "$1.1" || true; fi
+}
+
 # keep_log FILE: from here on in this file, with what was logged so far.
 keep_log() {
     local before=$LOG
+    bound_log "$1"
     (umask 077 && cat "$before" >>"$1") || fail_writing "$1"
     LOG=$1
     rm -f "$before"

@@ -3,10 +3,8 @@
 # shellcheck disable=SC2034,SC2153,SC2154  # variables of the other parts (move.sh)
 
 # Answers of this installation that hold there, too. The address is that server's own.
-CARRIED="MTPROTO_DOMAIN MTPROTO_HTTPS MTPROTO_EMAIL MTPROTO_BASE_PORT MTPROTO_PORT_443 MTPROTO_NAMING MTPROTO_FIRST_USER
-MTPROTO_REGISTRY MTPROTO_RELEASE_URL PIP_INDEX_URL NPM_REGISTRY TIME_SITES"
-# MB free there for the images, the release, and the data.
-LEAST_DISK_THERE=2048
+CARRIED="MTPROTO_DOMAIN MTPROTO_HTTPS MTPROTO_EMAIL MTPROTO_BASE_PORT MTPROTO_PORT_443 MTPROTO_ROUTER MTPROTO_NAMING
+MTPROTO_FIRST_USER MTPROTO_REGISTRY MTPROTO_RELEASE_URL PIP_INDEX_URL NPM_REGISTRY TIME_SITES"
 
 # --- How far an earlier run got: MTPROTO_HOME/.move. The id is in the new server's home, too: that is how it is known
 # that what is there was brought from here. ---
@@ -99,8 +97,8 @@ look_there() {
     NEW_LOCAL_ADDRESS=$(fact local)
     if [ "$(fact moved)" = "$ID" ]; then THERE=ours; elif [ -n "$(fact users)" ]; then THERE=others; else THERE=empty; fi
     free=$(fact free)
-    if [ "$THERE" = empty ] && [[ $free =~ ^[0-9]+$ ]] && [ "$free" -lt "$LEAST_DISK_THERE" ]; then
-        fail "$free MB are free for $THEIR_HOME on $TARGET, and $LEAST_DISK_THERE MB are needed."
+    if [ "$THERE" = empty ] && [[ $free =~ ^[0-9]+$ ]] && [ "$free" -lt "$LEAST_DISK" ]; then
+        fail "$free MB are free for $THEIR_HOME on $TARGET, and $LEAST_DISK MB are needed."
     fi
     note "$free MB free there for $THEIR_HOME"
     case $THERE in
@@ -118,11 +116,12 @@ look_there() {
 
 config_value() { sed -n "s/^ *\"$1\": \"\(.*\)\",\{0,1\}\$/\1/p" "$MTPROTO_HOME/data/config.json" | head -n 1; }
 
-# The names that have to lead to the new server, one a line: of the links, of the panel, of users' domains.
+# The names that have to lead to the new server, one a line: of the links, of the panel, of users' pages and domains.
 names_of_links() {
     local base
     config_value server_domain
     config_value panel_domain
+    config_value share_hostname
     base=$(config_value sni_base_domain)
     if [ -n "$base" ]; then
         printf '%s\n' "$base"

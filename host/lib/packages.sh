@@ -104,6 +104,15 @@ install_base_packages() {
     # Without its parser, Docker can't start a container where the kernel has AppArmor on.
     if [ "$MANAGER" = apt ] && apparmor_is_on && ! command -v apparmor_parser >/dev/null; then wanted+=(apparmor); fi
     install_packages_of_system "what this needs first" "${wanted[@]+"${wanted[@]}"}"
+    provide_nft
+}
+
+# For limits on new connections (firewall_limits.sh), without which everything else works.
+provide_nft() {
+    if command -v nft >/dev/null; then return; fi
+    note "installing nftables"
+    if [ "$MANAGER$PACKAGES_READ" = aptno ]; then run manager update || true; fi
+    run manager install nftables || warn "nftables could not be installed: new connections are not limited until it is there"
 }
 
 apparmor_is_on() { [ "$(cat "$SYS/module/apparmor/parameters/enabled" 2>/dev/null)" = Y ]; }

@@ -31,7 +31,8 @@ write_settings_of_stack() {
 write_answers() {
     env_set MTPROTO_HOME "$MTPROTO_HOME" MTPROTO_DOMAIN "$DOMAIN" MTPROTO_HTTPS "$HTTPS" MTPROTO_EMAIL "$EMAIL" \
         MTPROTO_BASE_PORT "$BASE_PORT" MTPROTO_PORT_443 "$PORT_443" MTPROTO_NAMING "$NAMING" \
-        MTPROTO_ADDRESS "$ADDRESS" MTPROTO_FIRST_USER "$FIRST_USER"
+        MTPROTO_ROUTER "$ROUTER" MTPROTO_ADDRESS "$ADDRESS" MTPROTO_FIRST_USER "$FIRST_USER" \
+        MTPROTO_FAIL2BAN "$FAIL2BAN"
     # Nobody was asked: a domain that comes later brings the question with it.
     if [ -z "$DOMAIN" ]; then env_unset MTPROTO_NAMING; fi
 }
@@ -78,6 +79,7 @@ wanted_settings() {
     if [ "$NAMING" = own ]; then printf 'sni_base_domain=%s sni_mode=own\n' "$DOMAIN"; fi
     printf 'panel_domain=%s\n' "$panel"
     if [ "$PORT_443" = yes ]; then printf 'port_443_mode=true\n'; else printf 'port_443_mode=false\n'; fi
+    if [ "$FAIL2BAN" = yes ]; then printf 'bans=true\n'; fi
 }
 
 apply_settings() {

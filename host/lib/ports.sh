@@ -15,12 +15,50 @@ holders() {
     done | sort -u
 }
 
-# is_ours PORT: is it published by a container of this installation?
-is_ours() {
+# is_published PORT: by a container of this installation?
+is_published() {
     command -v docker >/dev/null || return 1
     [ -n "$(docker ps -q --filter "publish=$1" --filter "label=com.docker.compose.project=mtproto" 2>/dev/null
         docker ps -q --filter "publish=$1" --filter label=mtproto.managed=1 2>/dev/null)" ]
 }
+
+# proxied: what Docker's own program holds, as "PORT ADDRESS", the address of a container; one a line. That can be seen while
+# the engine does not answer yet, too. Not what it holds in a container with an engine of its own (LXC).
+proxied() {
+    local file word before program port address
+    for file in "${MTPROTO_PROC:-/proc}"/[0-9]*/cmdline; do
+        before="" program="" port="" address=""
+        {
+            while IFS= read -r -d '' word; do
+                program=${program:-$word}
+                case $program in *docker-proxy*) ;; *) break ;; esac
+                case $before in -host-port) port=$word ;; -container-ip) address=$word ;; esac
+                before=$word
+            done <"$file"
+        } 2>/dev/null || continue
+        if [[ $port =~ ^[0-9]+$ && $address =~ ^[0-9]+(\.[0-9]+){3}$ ]] &&
+            [ "${file%/cmdline}/ns/net" -ef /proc/self/ns/net ]; then
+            printf '%s %s\n' "$port" "$address"
+        fi
+    done
+}
+
+# proxied_to_us: of these ports, those that lead into this installation's networks; one a line.
+proxied_to_us() {
+    local port address network networks
+    networks=$(env_get PANEL_SUBNET; env_get PROXY_SUBNET)
+    [ -n "$networks" ] || return 0
+    while read -r port address; do
+        for network in $networks; do
+            if overlaps "$address/32" "$network"; then printf '%s\n' "$port"; fi
+        done
+    done < <(proxied) | sort -nu
+}
+
+leads_to_us() { proxied_to_us | grep -xF -- "$1" >/dev/null; }
+
+# is_ours PORT: does this installation have it?
+is_ours() { is_published "$1" || leads_to_us "$1"; }
 
 # holder PORT: who holds it, on one line; nothing if it is free or ours.
 holder() {

@@ -5,7 +5,8 @@
 
 # Where answers are read from: "" if nobody can be asked.
 TERMINAL=""
-DOMAIN="" HTTPS="" PANEL_HTTPS_PORT="" EMAIL="" BASE_PORT="" PORT_443="" NAMING="" ADDRESS="" FIRST_USER=""
+DOMAIN="" HTTPS="" PANEL_HTTPS_PORT="" EMAIL="" BASE_PORT="" PORT_443="" ROUTER="" NAMING="" ADDRESS="" FIRST_USER=""
+FAIL2BAN=no
 PANEL_PORT="" UPSTREAM_SOCKS5=${MTPROTO_UPSTREAM_SOCKS5:-}
 SWAP_MB=0
 
@@ -142,6 +143,11 @@ check_naming() {
     case $CHECKED in own | pool) ;; *) WRONG="'$1': own or pool is allowed" ;; esac
 }
 
+check_router() {
+    CHECKED=${1,,} WRONG=""
+    case $CHECKED in nginx | traefik) ;; *) WRONG="'$1': nginx or traefik is allowed" ;; esac
+}
+
 check_address() {
     CHECKED=$1 WRONG=""
     if [ -n "$1" ] && ! [[ $1 =~ ^[0-9]{1,3}(\.[0-9]{1,3}){3}$ || $1 =~ ^[0-9a-fA-F:]*:[0-9a-fA-F:.]*$ ]]; then
@@ -188,6 +194,7 @@ ask_questions() {
         answer EMAIL "" check_email
     fi
     answer PORT_443 no check_yes_no "Everybody on port 443, told apart by a domain (else a port for each user)?"
+    answer ROUTER nginx check_router
     if [ -z "$DOMAIN" ]; then
         only_with_a_domain NAMING pool check_naming "--naming own needs --domain: users get names under it."
     elif [ "$PORT_443" = yes ]; then
@@ -203,6 +210,7 @@ ask_questions() {
     fi
     answer ADDRESS "" check_address
     answer FIRST_USER first check_user
+    ask_fail2ban
 }
 
 # only_with_a_domain NAME VALUE CHECK MESSAGE: without a domain it can only be VALUE. What was answered when there was

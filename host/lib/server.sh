@@ -3,7 +3,7 @@
 # Sourced by install.sh, which sets HERE and has read the options.
 # shellcheck disable=SC2034,SC2153,SC2154  # variables of the other parts (server.sh)
 
-for part in log files os checks ports packages docker stack images questions addresses older frontend tree panel firewall uninstall; do
+for part in log files os room checks engine addresses ports kept_ports packages docker stack images questions router older frontend tree panel firewall firewall_places firewall_limits rotation fail2ban uninstall; do
     # shellcheck disable=SC1090
     . "$HERE/host/lib/$part.sh"
 done
@@ -56,6 +56,7 @@ run_server() {
     check_disk
     check_clock_and_network
     report_others
+    await_docker
     find_older
     ask_questions
     choose_ports
@@ -78,6 +79,7 @@ run_server() {
     make_data_folder
     take_over_older
     install_host_command
+    install_log_rotation
 
     step "Images"
     choose_bases
@@ -87,6 +89,7 @@ run_server() {
     choose_networks
     write_answers
     write_settings_of_stack
+    if [ "$ROUTER" = traefik ]; then provide_traefik; fi
     switch_to "$TREE"
     start_stack
 
@@ -99,6 +102,7 @@ run_server() {
 
     step "Firewall and HTTPS"
     open_firewall
+    set_up_fail2ban
     ask_for_certificate
 
     step "Does the first proxy lead to Telegram?"
@@ -110,11 +114,13 @@ run_server() {
     print_closing_words
 }
 
-# The command mtproto, if this version has one.
+# The command mtproto, and those of MTProxy beside it, if this version has them.
 install_host_command() {
-    if [ -e "$TREE/host/mtproto" ]; then
-        sed "s|^DEFAULT_HOME=.*|DEFAULT_HOME='$MTPROTO_HOME'|" "$TREE/host/mtproto" |
-            install_file "$MTPROTO_BIN/mtproto" 0755
-        note "the command mtproto is in $MTPROTO_BIN"
-    fi
+    local name
+    for name in mtproto mtproxy mtproxy-setup mtproxy-uninstall; do
+        [ -e "$TREE/host/$name" ] || continue
+        sed "s|^DEFAULT_HOME=.*|DEFAULT_HOME='$MTPROTO_HOME'|" "$TREE/host/$name" |
+            install_file "$MTPROTO_BIN/$name" 0755
+    done
+    note "the command mtproto is in $MTPROTO_BIN"
 }

@@ -80,14 +80,16 @@ place_tree() {
 }
 
 # The names of the tree's files, each ended by a zero byte: of a checkout, what git knows or would add, and the
-# stylesheet if it was built; else everything but what running it has made.
+# front end if it was built; else everything but what running it has made.
 list_tree() {
     (
         cd "$HERE" || exit
         if [ -e .git ] && git -c "safe.directory=*" rev-parse >/dev/null 2>&1; then
             git -c "safe.directory=*" ls-files -z --cached --others --exclude-standard |
                 while IFS= read -r -d '' name; do if [ -e "$name" ] || [ -L "$name" ]; then printf '%s\0' "$name"; fi; done
-            if has_stylesheet .; then printf '%s\0' app/web/static/build/panel.css; fi
+            if has_stylesheet .; then
+                find app/web/static/build -type f ! -name .stamp -print0
+            fi
         else
             find . \( -name node_modules -o -name __pycache__ -o -name '.venv*' -o -name .git -o -path ./data -o \
                 -path ./.env \) -prune -o \( -type f -o -type l \) -print0

@@ -28,7 +28,9 @@ run_uninstall() {
     remove_units
     remove_containers
     step "Firewall"
-    firewall_sync
+    with_firewall_lock firewall_remove
+    if [ "$FIREWALL_FAILED" = yes ]; then TROUBLES+=("firewall: some rules are left; the lines above say which"); fi
+    remove_fail2ban
     step "Images"
     remove_images
     step "Files"
@@ -75,9 +77,9 @@ remove_units() {
 
 remove_containers() {
     local ours=label=com.docker.compose.project=mtproto found network
-    if ! command -v docker >/dev/null || ! docker_answers; then
+    if ! command -v docker >/dev/null || ! wait_for_docker; then
         if command -v dockerd >/dev/null; then
-            TROUBLES+=("Docker does not answer, so its containers and images were left: systemctl start docker, then again")
+            TROUBLES+=("Docker does not answer, so its containers and images were left: $(docker_remedy), then again")
         fi
         return
     fi

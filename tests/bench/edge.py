@@ -5,6 +5,7 @@ engines behind it and beside it, a test DC, and this client. If MTG_BIN names an
 measured too: with the timing that it has by itself, and with the one that it learns from nginx.
 
     speed    throughput and round trips, each engine alone and through nginx, in turns
+    routers  nginx, and Traefik before nginx: throughput, latency, memory, and when a new route works
     adding   from "add a user" until the user's link works on port 443
     reloads  nginx's processes and memory after 200 reloads, with 100 connections open meanwhile
     limits   what a limit on the addresses of a link costs, beside a link without one
@@ -21,7 +22,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from app.config.model import User, new_id
 from app.edge.base import EdgeConfig
@@ -33,13 +33,14 @@ from app.mtproto.secret import Secret
 from tests.bench import measure
 from tests.bench.edge_devices import limits
 from tests.bench.edge_mtg import learning
+from tests.bench.edge_routers import routers
 from tests.bench.edge_setup import Bench, row, say, start_engine, started
 from tests.bench.measure import Subject, percentile
-from tests.bench.processes import family
+from tests.bench.processes import family, own_mb
 from tests.support.fleet import Fleet
 from tests.support.stream import Stream, StreamBroken
 
-PARTS = ("speed", "adding", "reloads", "limits", "mtg")
+PARTS = ("speed", "routers", "adding", "reloads", "limits", "mtg")
 RELOADS, OPEN = 200, 100
 
 
@@ -251,15 +252,6 @@ def report_nginx(bench: Bench, title: str) -> None:
     print(f"  {title:58}{len(processes) - 1:10d} workers, {sum(map(own_mb, processes)):.1f} MB", flush=True)
 
 
-def own_mb(pid: int) -> float:
-    """MB (10^6 bytes) of a process, what it shares with others counted in part (Pss of /proc)."""
-    try:
-        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0.0  # it has just ended
-    return int(text.partition("\nPss:")[2].split()[0]) * 1024 / 1e6
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -268,7 +260,7 @@ def main() -> int:
     parser.add_argument("--only", choices=PARTS, help="this part alone")
     arguments = parser.parse_args()
     parts: dict[str, Callable[[Bench], None]] = {
-        "speed": speed, "adding": adding, "reloads": reloads, "limits": limits, "mtg": learning}
+        "speed": speed, "routers": routers, "adding": adding, "reloads": reloads, "limits": limits, "mtg": learning}
     load = os.getloadavg()[0]
     print(f"Machine: {os.cpu_count()} cores, load average {load:.1f} at the start (best near 0).")
     with started(arguments.quick) as bench:

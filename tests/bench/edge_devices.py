@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
 import statistics
-import threading
 import time
-from collections.abc import Iterator
 
 from app.edge.base import EdgeConfig
-from app.engines.base import IngressSpec
+from app.engines.base import NO_INGRESS, IngressSpec
 from app.lib import portmap
-from tests.bench import measure
+from app.mtproto.links import tg_link
+from tests.bench import flood, measure
 from tests.bench.edge_setup import Bench, row, say, start_engine
 from tests.bench.measure import Subject, percentile
 from tests.bench.processes import cpu_seconds, family
@@ -21,7 +18,7 @@ from tests.support.edge_backend import client_hello
 from tests.support.stream import Stream
 
 PLAIN, LIMITED, OTHER = "no limit", "limit of 3", "another without"
-FLOOD, COUNT = 200, 1000
+COUNT = 1000
 
 
 def limits(bench: Bench) -> None:
@@ -37,14 +34,10 @@ def limits(bench: Bench) -> None:
         names[name] = secret.domain
     bench.lab.nginx.apply(EdgeConfig(routes=routes, device_limits={names[LIMITED]: 3}))
     asyncio.run(compare(subjects[:2], bench.quick))
-    beside: dict[str, list[float]] = {LIMITED: [], OTHER: []}
-    for _ in range(2 if bench.quick else 5):
-        for name, times in beside.items():
-            with flood(bench, names[name]) as done:
-                times += asyncio.run(opening(subjects[:1], 40))[PLAIN]
-            say(f"{done[0]:.0f} connections a second to: {name}")
-    for name, times in beside.items():
-        row(f"{PLAIN}: first answer beside {FLOOD} connections/s to: {name}", percentile(times, 50), "ms")
+    beside = {"nobody": "", OTHER: names[OTHER], LIMITED: names[LIMITED]}
+    times = asyncio.run(floods(bench, subjects[0], beside, (bench.lab.ip, 443)))
+    report(f"{PLAIN}: first answer beside {flood.PER_SECOND}/s to", times)
+    by_kernel(bench)
     spent: dict[str, list[float]] = {LIMITED: [], OTHER: []}
     for _ in range(2 if bench.quick else 5):
         for name, each in spent.items():
@@ -86,33 +79,42 @@ def cost(bench: Bench, name: str) -> float:
 
     before, hello = spent(), client_hello(name)
     for _ in range(COUNT):
-        knock(bench, hello)
+        flood.knock(bench.lab.ip, 443, hello)
     return (spent() - before) / COUNT * 1000
 
 
-def knock(bench: Bench, hello: bytes) -> None:
-    """A connection that gets as far as the engine, or is reset on its way there."""
-    with contextlib.suppress(OSError), socket.create_connection((bench.lab.ip, 443), 10) as stream:
-        stream.sendall(hello)
+def by_kernel(bench: Bench) -> None:
+    """The same without nginx: the kernel keeps the limit, in the network of the engine's container."""
+    hosts, secrets = zip(*(start_engine(bench, port, bench.image, NO_INGRESS) for port in (3810, 3811, 3812)))
+    bench.runtime.limit_devices("mtg-proxy-3812", 3)
+    link = tg_link(hosts[0], portmap.CLIENTS, secrets[0])
+    subject = Subject(PLAIN, lambda hello: Stream.open(link, hello=hello), 0, secrets[0])
+    times: dict[str, list[float]] = {"nobody": [], OTHER: [], LIMITED: []}
+    for _ in range(2 if bench.quick else 5):
+        for name, host in zip(times, ("", *hosts[1:])):
+            times[name] += asyncio.run(beside_one(subject, host, portmap.CLIENTS, secrets[1].domain))
+    report(f"ports of their own: first answer beside {flood.PER_SECOND}/s to", times)
 
 
-@contextlib.contextmanager
-def flood(bench: Bench, name: str) -> Iterator[list[float]]:
-    """FLOOD connections a second, each ended at once; its value: how many it came to."""
-    done, ended, hello = [0.0], threading.Event(), client_hello(name)
+async def floods(bench: Bench, subject: Subject, beside: dict[str, str], at: tuple[str, int]) -> dict[str, list[float]]:
+    """ms until the first answer of this one, while others are flooded, by the flooded one's name."""
+    times: dict[str, list[float]] = {name: [] for name in beside}
+    for _ in range(2 if bench.quick else 5):
+        for name, sni in beside.items():
+            times[name] += await beside_one(subject, at[0] if sni else "", at[1], sni)
+    return times
 
-    def run() -> None:
-        began, count = time.perf_counter(), 0
-        while not ended.is_set():
-            knock(bench, hello)
-            count += 1
-            done[0] = count / (time.perf_counter() - began)
-            ended.wait(max(0.0, began + count / FLOOD - time.perf_counter()))
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield done
-    finally:
-        ended.set()
-        thread.join()
+async def beside_one(subject: Subject, host: str, port: int, sni: str) -> list[float]:
+    if not host:
+        return (await opening([subject], 40))[subject.name]
+    with flood.flood(host, port, sni) as done:
+        times = (await opening([subject], 40))[subject.name]
+    say(f"{done[0]:.0f} connections a second")
+    return times
+
+
+def report(title: str, times: dict[str, list[float]]) -> None:
+    base = percentile(times["nobody"], 50)
+    for name, each in times.items():
+        row(f"{title} {name}", percentile(each, 50), f"ms  ({percentile(each, 50) / base:.2f} of nobody's)")

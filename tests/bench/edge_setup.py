@@ -22,11 +22,8 @@ from app.runtimes.docker.runtime import DockerRuntime
 from tests.docker import images
 from tests.support import edge_lab
 from tests.support.dc import DataCenterProcess
-from tests.support.docker_lab import installation
+from tests.support.docker_lab import installation, real_mtg_image
 from tests.support.edge_lab import Lab
-
-#: The real mtg in the place of the built-in engine, which the tests' image has under that name.
-_REAL_MTG = "ARG BASE\nFROM ${BASE}\nCOPY mtg /usr/local/bin/mtg\n"
 
 
 @dataclass
@@ -89,7 +86,7 @@ def started(quick: bool) -> Iterator[Bench]:
     images.ensure_engine()
     image, mtg = images.build_mtg_custom(), ""
     if path := os.environ.get("MTG_BIN"):
-        mtg = images.build("mtg-real", _REAL_MTG, {"mtg": Path(path).read_bytes()}, {"BASE": image}, ("mtg",))
+        mtg = real_mtg_image(path)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         folder.chmod(0o755)  # nginx's account looks into it

@@ -32,3 +32,12 @@ def rss_mb(pid: int) -> float:
     """Resident memory in MB (10^6 bytes) of the process and its descendants, added up."""
     pages = sum(int(Path(f"/proc/{member}/statm").read_text().split()[1]) for member in family(pid))
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def own_mb(pid: int) -> float:
+    """MB (10^6 bytes) of a process, what it shares with others counted in part (Pss of /proc)."""
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0  # it has just ended
+    return int(text.partition("\nPss:")[2].split()[0]) * 1024 / 1e6

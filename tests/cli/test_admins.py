@@ -71,7 +71,7 @@ def test_a_password_is_asked_for_on_a_terminal_and_not_shown(data: Path) -> None
         shown += piece
     os.close(master)
     assert process.wait(90) == 0, shown
-    assert b"correct horse" not in shown and b"bob is an admin now" in shown
+    assert b"correct horse" not in shown and b"bob is an operator now" in shown
     assert verify_password(declared(data)["admins"][0]["password_hash"], "correct horse")[0]
 
 
@@ -87,17 +87,36 @@ def test_simple_passwords_are_refused(run, unchanged) -> None:
         run("create-admin", "--username", "bob", "--password", password, "--json").refused()
 
 
-def test_admins_are_listed_demoted_and_removed_but_never_the_last_with_sudo(run, data: Path) -> None:
+def test_the_list_of_admins_says_who_has_a_second_factor(run, data: Path) -> None:
+    run("create-admin", "--username", "bob", "--password", "correct horse", "--json").json()
+    config = declared(data)
+    config["second_factors"] = [{"username": "bob", "totp_secret": "A" * 32}]
+    (data / "config.json").write_text(json.dumps(config))
+    assert [(each["username"], each["second_factor"]) for each in run("admin", "list", "--json").json()] == [
+        ("admin", False), ("bob", True)]
+    assert run("admin", "list").stdout.split()[4:] == ["admin", "owner", "no", "bob", "operator", "yes"]
+    run("admin", "remove-factor", "bob", "--yes", "--json").json()
+    assert not any(each["second_factor"] for each in run("admin", "list", "--json").json())
+
+
+def test_admins_are_listed_demoted_and_removed_but_never_the_last_owner(run, data: Path) -> None:
     run("create-admin", "--username", "bob", "--password", "correct horse", "--json").json()
     assert run("admin", "list", "--json").json() == [
-        {"username": "admin", "sudo": True}, {"username": "bob", "sudo": False}]
-    assert run("admin", "list").stdout.split() == ["NAME", "SETTINGS", "admin", "yes", "bob", "no"]
-    for words in (("admin", "set", "admin", "--no-sudo"), ("admin", "remove", "admin", "--yes")):
-        assert "only admin who may change settings" in run(*words).refused()
-    assert run("admin", "set", "bob", "--sudo", "--json").json() == {"username": "bob", "sudo": True}
+        {"username": "admin", "role": "owner", "sudo": True, "second_factor": False},
+        {"username": "bob", "role": "operator", "sudo": False, "second_factor": False}]
+    assert run("admin", "list").stdout.split() == [
+        "NAME", "ROLE", "SECOND", "FACTOR", "admin", "owner", "no", "bob", "operator", "no"]
+    for words in (("admin", "set", "admin", "--no-sudo"), ("admin", "set", "admin", "--role", "viewer"),
+                  ("admin", "remove", "admin", "--yes")):
+        assert "the only owner" in run(*words).refused()
+    assert run("admin", "set", "bob", "--role", "viewer", "--json").json() == {
+        "username": "bob", "role": "viewer", "sudo": False}
+    assert run("admin", "set", "bob").code == run("admin", "set", "bob", "--role", "king").code == 2
+    assert run("admin", "set", "bob", "--sudo", "--json").json() == {"username": "bob", "role": "owner", "sudo": True}
     assert run("admin", "remove", "admin").code == 2
     assert run("admin", "remove", "admin", "--yes", "--json").json() == {"removed": "admin"}
-    assert run("admin", "list", "--json").json() == [{"username": "bob", "sudo": True}]
+    assert run("admin", "list", "--json").json() == [
+        {"username": "bob", "role": "owner", "sudo": True, "second_factor": False}]
     assert declared(data)["admin_username"] == "bob" and "_initial_password" not in declared(data)
     assert "no admin 'nobody'; there are: bob" in run("admin", "set", "nobody", "--sudo").refused()
 
@@ -151,3 +170,16 @@ def test_the_name_that_is_printed_is_the_one_that_is_kept(run) -> None:
     made = run("create-admin", "--username", "  Rene\u0301 ", "--password", "a-long-password-4711", "--json").json()
     assert made["username"] == "René"
     assert "René" in [admin["username"] for admin in run("admin", "list", "--json").json()]
+
+
+def test_who_has_lost_their_second_factor_gets_in_by_a_command(run, data: Path) -> None:
+    secret = "A" * 32
+    declaration = declared(data)
+    declaration["second_factors"] = [{"username": "admin", "totp_secret": secret, "recovery_codes": ["0" * 64]}]
+    (data / "config.json").write_text(json.dumps(declaration))
+    shown = run("config", "show").stdout
+    assert secret not in shown and "0" * 64 not in shown
+    assert run("admin", "remove-factor", "admin").code == 2
+    assert run("admin", "remove-factor", "admin", "--yes", "--json").json() == {"username": "admin"}
+    assert not declared(data)["second_factors"]
+    assert "admin has no second factor" in run("admin", "remove-factor", "admin", "--yes").refused()

@@ -90,8 +90,18 @@ def words_of_all() -> list[list[str]]:
             ["domains", "check"], ["config", "check"], ["config", "show"], ["panel", "stop"],
             ["reset-password", "--username", "admin"],
             ["update-proxies"], ["backup", "b"], ["backups"], ["restore", "b"], ["doctor"], ["debug-log"],
+            ["bans", "list"], ["bans", "remove", "203.0.113.7"], ["bans", "add", "203.0.113.7"],
+            ["user", "deleted"], ["user", "restore", "Anna"], ["plan", "list"], ["plan", "show", "Month"],
+            ["plan", "add", "Month"], ["plan", "set", "Month", "limit_gb=5"], ["plan", "remove", "Month"],
             ["first-password"], ["admin", "list"], ["admin", "set", "Bob", "--sudo"],
-            ["admin", "remove", "Bob", "--yes"],
+            ["admin", "remove-factor", "Bob", "--yes"],
+            ["admin", "remove", "Bob", "--yes"], ["token", "list"],
+            ["token", "add", "script"], ["token", "remove", "4711"],
+            ["notify", "list"], ["notify", "add", "webhook", "Hook", "url=https://hooks.example/x"],
+            ["notify", "set", "Hook", "name=Other"], ["notify", "test", "Hook"], ["notify", "remove", "Hook"],
+            *(["mtproxy", *words.split()] for words in (
+                "add-secret", "export", "files", f"import {__file__}", "list-secrets", "regenerate-secret Anna",
+                "remove-secret Anna --yes", "set-port 9000", "set-workers 1", "show-config", "stats")),
             ["create-admin", "--username", "Bob", "--password", "a-long-password-4711"]]
 
 

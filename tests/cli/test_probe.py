@@ -7,6 +7,9 @@ import socket
 
 import pytest
 
+from app.mtproto.links import parse_link
+from app.mtproto.probe import probe
+
 
 @pytest.fixture
 def network(run, dc, cover) -> None:
@@ -25,7 +28,10 @@ def test_the_printed_link_works_at_once(run, command, network, dc) -> None:
 
 def test_status_shows_running_proxies_and_traffic(run, network) -> None:
     run("user", "add", "Alice")
-    run("probe", "Alice")
+    assert run("probe", "Alice").code == 0
+    (alice,) = run("status", "--json").json()["users"]
+    assert (alice["bytes_down"], alice["bytes_up"], alice["last_seen"]) == (0, 0, None), "a try of ours is no use"
+    probe(parse_link(alice["tg_link"]))  # as somebody's app does
     (alice,) = run("status", "--json").json()["users"]
     assert alice["state"] == "running" and alice["bytes_down"] > 0 and alice["bytes_up"] > 0
 

@@ -27,13 +27,23 @@ DONE = [
     ("traffic", "show", "Alice"), ("traffic", "reset", "Alice"), ("traffic", "reset", "--all"),
     ("certificates", "list"), ("admin", "list"), ("admin", "set", "admin", "--sudo"), ("first-password",),
     ("admin", "remove", "admin", "--yes"), ("version",), ("update-proxies",),
-    ("backups",),
+    ("backups",), ("plan", "list"), ("plan", "add", "Month"), ("plan", "show", "Family"), ("plan", "remove", "Family"),
+    ("plan", "set", "Family", "limit_gb=5"), ("user", "deleted"), ("user", "restore", "Gone"),
+    ("user", "share", "Alice"), ("token", "list"), ("token", "add", "script"), ("notify", "list"),
+    ("notify", "add", "webhook", "Hook", "url=https://hooks.example/x", "secret=k"), ("mtproxy", "list-secrets"),
+    ("mtproxy", "show-config"), ("mtproxy", "set-port", "9000"), ("mtproxy", "set-workers", "1"),
+    ("mtproxy", "export"), ("mtproxy", "stats"), ("mtproxy", "files"),
 ]
 
 
 @pytest.mark.parametrize("words", DONE, ids=" ".join)
 def test_with_json_a_done_command_prints_exactly_one_document(run, words: tuple[str, ...]) -> None:
     run("user", "add", "Alice", "--disabled")
+    if words[0] == "plan":
+        run("plan", "add", "Family")
+    if "Gone" in words:
+        run("user", "add", "Gone", "--disabled")
+        run("user", "remove", "Gone", "--yes")
     if words[:2] == ("admin", "remove"):
         run("create-admin", "--username", "eve", "--password", "correct horse", "--sudo")
     answer = run(*words, "--json")
@@ -51,7 +61,10 @@ def test_every_command_was_tried_with_json() -> None:
     tried = {" ".join(words[: len(path.split())]) for words in DONE for path in COMMANDS}
     # These have tests of their own.
     assert set(COMMANDS) - tried == {"serve", "probe", "certificates renew", "domains check", "backup", "restore",
-                                     "doctor", "debug-log"}
+                                     "doctor", "debug-log", "bans list", "bans remove",
+                                     "bans add", "token remove", "notify set", "notify test",
+                                     "notify remove", "mtproxy add-secret", "mtproxy import",
+                                     "mtproxy regenerate-secret", "mtproxy remove-secret", "admin remove-factor"}
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,14 @@ import pytest
 
 from app.cli.instance import PanelError, PanelFile, Running, from_elsewhere, listen
 from app.cli.panellog import LOG_BYTES
+from app.config.channels import Channel
+from app.config.file import ConfigFile
+from app.ledger.ledger import Ledger
+from app.ledger.letters import Letter
 from app.messages import Problem
 from app.runtimes.ports import join, own_address
 from tests.cli.conftest import ROOT
+from tests.support.sinks import Sink
 
 
 def healthy(port: int) -> bool:
@@ -84,6 +89,34 @@ def test_the_panel_ends_cleanly_and_its_proxies_stay(serve, run, free_port) -> N
     assert process.returncode == 0 and "Traceback" not in errors
     socket.create_connection(("127.0.0.1", user["port"]), timeout=30).close()
     assert run("user", "show", "Alice", "--json").json()["state"] == "running"
+
+
+def test_the_end_waits_for_a_notification_on_its_way_and_keeps_what_hangs_for_the_next_start(
+        serve, data, free_port) -> None:
+    quick, hangs, leaves = Sink(), Sink(), threading.Event()
+    quick.answer = lambda request: (leaves.wait(60) and time.sleep(0.5)) or (200, {}, b"")
+    hangs.answer = lambda request: time.sleep(60) or (200, {}, b"")
+    file = ConfigFile(data)
+    with file.edit() as config:
+        for name, sink in (("Quick", quick), ("Hangs", hangs)):
+            config.notifications.append(Channel(id=name.lower(), name=name, kind="webhook", url=sink.url, secret="k"))
+    ledger = Ledger(data)
+    ledger.letters.note({}, [], [Letter(box, "update", Problem("notice.test", {"name": "x"}), time.time())
+                                 for box in ("quick", "hangs")], time.time())
+    process = serve(free_port())
+    wait_until(lambda: quick.received and hangs.received)
+    process.terminate()
+    leaves.set()
+    _, errors = process.communicate(timeout=50)
+    assert process.returncode == 0 and "Traceback" not in errors
+    assert ledger.letters.boxes_with_letters() == ["hangs"] and len(quick.received) == 1
+    hangs.answer = lambda request: (200, {}, b"")
+    serve(free_port())
+    wait_until(lambda: not ledger.letters.boxes_with_letters())
+    assert (len(quick.received), len(hangs.received)) == (1, 2)
+    assert hangs.received[0].json()["id"] == hangs.received[1].json()["id"]
+    quick.stop()
+    hangs.stop()
 
 
 def test_a_busy_port_is_refused_with_its_holder_and_a_free_one(command) -> None:

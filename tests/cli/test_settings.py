@@ -62,9 +62,9 @@ def test_config_show_masks_what_lets_somebody_in(run, data: Path) -> None:
 
 def test_an_admin_is_created_once_and_logs_in_with_the_password(run, data: Path) -> None:
     created = run("create-admin", "--username", "bob", "--password", "correct horse", "--sudo", "--json")
-    assert created.json() == {"username": "bob", "sudo": True}
+    assert created.json() == {"username": "bob", "role": "owner", "sudo": True}
     (admin,) = json.loads((data / "config.json").read_text())["admins"]
-    assert admin["sudo"] is True
+    assert (admin["role"], admin["sudo"]) == ("owner", True)
     assert verify_password(admin["password_hash"], "correct horse")[0]
 
     again = ("create-admin", "--username", "bob", "--password", "another password")

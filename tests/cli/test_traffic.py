@@ -53,7 +53,7 @@ def test_tries_with_the_right_key_are_told_or_said_not_to_be_known(run, data: Pa
     assert (told["wrong_clock"], told["no_sni"], told["other_sni"]) == (7, 2, 0)
     said = " ".join(run("traffic", "Alice").stdout.split())
     assert "7 for the time, 2 without a domain, 0 for another domain" in said
-    assert "Alice: 7 tries with the right key" in " ".join(run("status").stdout.split())
+    assert "Alice: 7 attempts with the right key" in " ".join(run("status").stdout.split())
 
 
 def test_since_tells_what_was_moved_since_then_point_by_point(run, data: Path, alice: dict) -> None:

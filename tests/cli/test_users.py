@@ -139,3 +139,28 @@ def test_tables_fit_80_columns_with_long_names(run) -> None:
     for words in (("user", "list"), ("status",)):
         for line in run(*words).stdout.splitlines():
             assert len(line) <= 80, line
+
+
+def test_a_change_of_the_engine_says_that_the_move_is_to_come_and_what_becomes_of_the_link(run) -> None:
+    run("user", "add", "Anna")
+    before = run("user", "link", "Anna").stdout
+    answer = run("user", "set", "Anna", "engine=telemt")
+    assert "\n! Anna: stays with builtin: with telemt the link would carry port 8443 instead of " in answer.stdout
+    assert "the link has changed" not in answer.stdout.lower() and run("user", "link", "Anna").stdout == before
+    answer = run("settings", "set", "engine=telemt", "move_changes_links=true")
+    assert "1 user moves to another engine" in answer.stdout
+    assert "1 link then carries another port: send it again after the move." in answer.stdout
+
+
+def test_share_prints_the_address_of_a_page_and_another_one_and_takes_it_away(run) -> None:
+    run("user", "add", "Alice", "--disabled")
+    first = run("user", "share", "Alice", "--json").json()
+    assert first.keys() == {"id", "name", "url", "path"} and len(first["path"]) == len("/s/") + 22
+    assert run("user", "share", "Alice", "--json").json() == first
+    told = run("user", "share", "Alice").stdout
+    assert first["path"] in told and "panel_domain" in told
+    assert run("user", "share", "Alice", "--renew", "--json").json()["path"] != first["path"]
+    assert run("user", "share", "Alice", "--off", "--json").json()["path"] == ""
+    assert "no page" in run("user", "share", "Alice", "--off").stdout
+    assert run("user", "share", "Alice", "--off", "--renew").code == 2
+    assert run("user", "share", "Nobody").code == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from datetime import datetime, timedelta, timezone
 
@@ -198,3 +199,38 @@ def test_a_bare_expiry_date_means_the_end_of_that_day():
 def test_an_expiry_that_is_no_date_is_refused_with_an_example(text):
     with pytest.raises(ValueError, match="2027-01-31"):
         values.parse_expiry(text)
+
+
+#: Fields whose names are near each other's since before there were releases.
+NEAR = {"admin_password_hash", "admin_password_initial", "proxy_image", "proxy_tag", "mtg_timing", "mtg_timing_urls",
+        "domain_fronting_ip", "domain_fronting_port"}
+
+
+@pytest.mark.parametrize("part", [Config, User, model.Admin, model.OldLink], ids=lambda part: part.__name__)
+def test_no_field_is_called_so_that_an_older_release_takes_it_for_a_misspelling_of_another(part):
+    """On the way back it would refuse the whole file: it knows the other field, and not this one."""
+    names = [field.alias or name for name, field in part.model_fields.items()]
+    near = {name for name in names
+            if difflib.get_close_matches(name, [other for other in names if other != name], n=1, cutoff=0.75)}
+    assert near <= NEAR, "choose another name for it"
+
+
+@pytest.mark.parametrize(("written", "role"), [
+    ({"sudo": True}, "owner"), ({"sudo": False}, "operator"), ({}, "operator"), ({"sudo": None}, "operator"),
+    ({"role": "owner"}, "owner"), ({"role": "operator"}, "operator"), ({"role": "viewer"}, "viewer"),
+    ({"role": "owner", "sudo": True}, "owner"),
+    # Edited by hand, in one of the two: nobody is more than the lesser one says.
+    ({"role": "owner", "sudo": False}, "operator"), ({"role": "operator", "sudo": True}, "operator"),
+    ({"role": "viewer", "sudo": True}, "viewer"),
+])
+def test_an_admin_has_the_role_that_the_file_says_or_that_sudo_meant(written, role):
+    config = load({"admins": [{"username": "bob", "password_hash": "x", **written}]})
+    assert config.admins[0].role == role and config.admins[0].sudo == (role == "owner")
+    (kept,) = dump(config)["admins"]
+    assert (kept["role"], kept.get("sudo")) == (role, True if role == "owner" else None)
+    assert load(dump(config)) == config
+
+
+def test_a_role_that_there_is_not_is_refused_in_words():
+    with pytest.raises(InvalidConfig, match=r"role.*'king'.*owner.*operator.*viewer"):
+        load({"admins": [{"username": "bob", "password_hash": "x", "role": "king"}]})

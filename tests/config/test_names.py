@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.config.names import fold
+from app.config import schema
+from app.config.invalid import InvalidValue
+from app.config.model import User
+from app.config.names import clean_tags, fold
 from app.config.values import NAME_LENGTH, clean_name, clean_note
 
 #: Every category, half surrogates too; the default alphabet leaves those out.
@@ -86,3 +89,25 @@ def test_what_is_compared_stays_the_same_and_hangs_on_nothing_beside_it(text, mo
     assert fold(folded) == folded
     assert folded in fold(text + more) or unicodedata.normalize("NFKD", text + more) != (
         unicodedata.normalize("NFKD", text) + unicodedata.normalize("NFKD", more))
+
+
+def test_tags_are_kept_once_each_as_they_were_first_typed():
+    assert clean_tags(["Family", " family ", "", "work  late", "é", "e\u0301"]) == ["Family", "work late", "é"]
+
+
+@given(st.lists(st.text(CHARACTERS, max_size=40), max_size=25))
+@settings(max_examples=300, deadline=None)
+def test_any_tags_are_read_back_as_they_are_written_or_refused(tags):
+    spec = schema.fields(User)["tags"]
+    try:
+        kept = clean_tags(tags)
+    except ValueError:
+        return
+    assert clean_tags(kept) == kept == spec.read(spec.write(kept))
+    assert len(kept) <= 20 and all(0 < len(tag) <= 32 for tag in kept)
+
+
+@pytest.mark.parametrize("typed", ["x" * 33, ",".join(map(str, range(21))), "a\x00b", "a\u202eb"])
+def test_tags_that_are_too_long_too_many_or_hide_something_are_refused(typed):
+    with pytest.raises(InvalidValue):
+        schema.fields(User)["tags"].read(typed)

@@ -19,12 +19,13 @@ def old_hash(password: str) -> str:
 
 def test_a_hash_of_today_verifies_and_needs_no_upgrade():
     stored = hash_password("correct horse")
-    assert stored.startswith("scrypt:32768:8:1$")
+    assert stored.startswith("scrypt:32768:8:3$")
     assert verify_password(stored, "correct horse") == (True, False)
 
 
 @pytest.mark.parametrize("stored", [
-    old_hash("correct horse"), generate_password_hash("correct horse", method="pbkdf2:sha256:1000")], ids=FORMATS)
+    old_hash("correct horse"), generate_password_hash("correct horse", method="pbkdf2:sha256:1000"),
+    generate_password_hash("correct horse", method="scrypt:32768:8:1")], ids=[*FORMATS, "weaker scrypt"])
 def test_the_formats_of_older_installations_verify_and_ask_for_an_upgrade(stored):
     assert verify_password(stored, "correct horse") == (True, True)
     assert verify_password(stored, "wrong") == (False, False)

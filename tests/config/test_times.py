@@ -66,7 +66,8 @@ def test_a_time_of_the_file_is_read_saved_and_shown_in_every_zone(written, zone)
         view = user_view(user, Snapshot(
             config=config, observed={}, unavailable="", totals={}, problems={}, refusals={}, throttles={}, verified={},
             device_limits={}, refused_addresses={}, connected={}, last_uses={}, slow={}, public_port=443,
-            engines=by_name(Builtin()), placed={}, not_moved={}, now=NOW.astimezone(at_home), zone=at_home,
+            engines=by_name(Builtin()), placed={}, not_moved={}, closed_covers={}, today={},
+            now=NOW.astimezone(at_home), zone=at_home,
             server="203.0.113.7"))
         for iso in (view.created_at, view.expires_at, *(old.until for old in view.old_links)):
             if iso:

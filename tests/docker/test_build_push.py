@@ -56,7 +56,7 @@ def test_a_release_is_built_and_pushed_under_its_version_and_as_latest(script: S
     assert done.returncode == 0, done.stderr
     expected = []
     for image, dockerfile in (("ada/mtproto-panel", "Dockerfile"), ("ada/mtg-custom", "Dockerfile.mtg"),
-                              ("ada/telemt", "Dockerfile.telemt")):
+                              ("ada/telemt", "Dockerfile.telemt"), ("ada/mtproxy", "Dockerfile.mtproxy")):
         expected += [
             ["build", "--file", dockerfile, "--build-arg", "VERSION=v1.2.3",
              "--tag", f"{image}:v1.2.3", "--tag", f"{image}:latest", "."],
@@ -80,7 +80,8 @@ def test_without_a_version_the_tag_is_what_git_describes(script: Script) -> None
 
 
 @pytest.mark.parametrize(("option", "image"), [
-    ("--panel-only", "mtproto-panel"), ("--mtg-only", "mtg-custom"), ("--telemt-only", "telemt")])
+    ("--panel-only", "mtproto-panel"), ("--mtg-only", "mtg-custom"), ("--telemt-only", "telemt"),
+    ("--mtproxy-only", "mtproxy")])
 def test_one_of_them_can_be_had_alone(script: Script, option: str, image: str) -> None:
     assert script.run(option).returncode == 0
     pushed = [call[1] for call in script.calls if call[0] == "push"]
@@ -128,12 +129,18 @@ def test_what_fails_is_named_and_nothing_follows_it(script: Script, verb: str, s
 
 def test_sources_of_ones_own_are_passed_on_to_the_image_that_has_them(script: Script) -> None:
     mirrors = {"PYTHON_IMAGE": "mirror.example/python:3.12", "MTG_IMAGE": "mirror.example/mtg:2.2.8",
-               "TELEMT": "telemt.tar.gz"}
+               "TELEMT": "telemt.tar.gz", "MTPROXY_SOURCE": "mtproxy.tar.gz"}
     assert script.run(**mirrors).returncode == 0
-    panel, mtg, telemt = [call for call in script.calls if call[0] == "build"]
+    panel, mtg, telemt, mtproxy = [call for call in script.calls if call[0] == "build"]
     assert "PYTHON_IMAGE=mirror.example/python:3.12" in panel and "MTG_IMAGE=" not in " ".join(panel)
     assert "MTG_IMAGE=mirror.example/mtg:2.2.8" in mtg and "PYTHON_IMAGE=" not in " ".join(mtg)
     assert "TELEMT=telemt.tar.gz" in telemt and "TELEMT=" not in " ".join(mtg)
+    assert "MTPROXY_SOURCE=mtproxy.tar.gz" in mtproxy and "MTPROXY_SHA256=any" in mtproxy
+
+
+def test_mtproxys_own_source_is_held_against_the_checksum_in_its_dockerfile(script: Script) -> None:
+    assert script.run("--mtproxy-only").returncode == 0
+    assert "MTPROXY_" not in " ".join(script.calls[0])
 
 
 def test_a_dry_run_prints_the_commands_and_runs_none(script: Script) -> None:
@@ -141,7 +148,7 @@ def test_a_dry_run_prints_the_commands_and_runs_none(script: Script) -> None:
     assert done.returncode == 0 and script.calls == []
     lines = [line for line in done.stdout.splitlines() if line.startswith("+ ")]
     assert lines[0] == "+ docker login --username ada --password-stdin"
-    assert "+ docker push ada/mtg-custom:v1.2.3" in lines and len(lines) == 10
+    assert "+ docker push ada/mtg-custom:v1.2.3" in lines and len(lines) == 13
     assert TOKEN not in done.stdout + done.stderr
 
 

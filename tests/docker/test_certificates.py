@@ -242,5 +242,6 @@ def test_an_authority_that_can_not_be_reached_is_told(managed: ManagedCertificat
 def test_without_certbots_container_the_command_that_starts_it_is_told(managed: ManagedCertificates) -> None:
     images.docker("stop", "--time", "5", managed.certbot)
     results = managed.renew_due(force=True)
-    assert results and all(not each.ok and each.reason.params["command"] == START for each in results)
+    told = f"docker compose {START}"
+    assert results and all(not each.ok and each.reason.params["command"] == told for each in results)
     assert managed.served(PANEL) and managed.served(NAMES[0])

@@ -175,7 +175,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def admin(stack: Stack) -> Browser:
     browser = Browser(stack)
     answer = browser.login()
-    assert answer.status_code == 200 and answer.url == browser.site + "/", "logged in, and at the dashboard"
+    assert (answer.status_code, answer.url) == (200, browser.site + "/setup/password"), "logged in, to the first run"
     return browser
 
 

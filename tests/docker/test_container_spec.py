@@ -23,7 +23,7 @@ WORKLOAD = Workload("mtg-proxy-2443", "alice", "mtg", "mtg-custom", ("run", "{co
 NOW = 1_000_000.0
 TOLD = ContainerInfo(id="a" * 64, name="mtg-proxy-2443", labels={docker_spec.MEMORY: "256"}, status="running",
             started_at=NOW - 5, started="then", exited_at=0.0, code=0, oom=False, restarts=0, wanted=True,
-            trouble="", image="mtg-custom", pid=1)
+            trouble="", image="mtg-custom", pid=1, netns="")
 
 
 @pytest.mark.parametrize("publish, expected", [

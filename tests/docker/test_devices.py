@@ -17,6 +17,8 @@ import pytest
 from docker import APIClient
 
 from app.mtproto.links import parse_link, tg_link
+from app.runtimes.base import Devices
+from app.runtimes.docker import doorkeeper
 from app.runtimes.docker.runtime import DockerRuntime
 from app.runtimes.ports import split
 from tests.docker.conftest import Lab
@@ -128,6 +130,27 @@ def test_a_third_address_is_refused_until_one_of_two_has_no_connection_any_more(
     assert (view.addresses, view.state, view.reason) == (2, "running", "") and view.addresses_verified_at
     (bad,) = lab.fleet.status().bad
     assert bad.day >= 2 and bad.engine == "mtg"
+
+
+def test_one_helper_puts_limits_on_many_reads_them_and_lifts_them(lab, own_addresses):
+    doors = [Door(lab, name, 2) for name in ("Alice", "Bob", "Carol")]
+    names = [door.name for door in doors]
+    held = doors[0].comes(own_addresses[0])
+    started: list[str] = []
+    run = doorkeeper.helper.run
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(doorkeeper.helper, "run", lambda api, *rest: (started.append(rest[0]), run(api, *rest))[1])
+        kept = lab.runtime.keep_devices(dict.fromkeys(names, 2))
+        assert kept == {names[0]: Devices(2, 1, 0, (own_addresses[0],)), **dict.fromkeys(names[1:], Devices(2, 0, 0))}
+        assert doors[0].lives(held), "what is in force is left as it is"
+        lab.hands.pause(names[2])
+        kept = lab.runtime.keep_devices({names[0]: 3, names[1]: 0, names[2]: 1, "mtg-proxy-1": 1})
+        lab.hands.unpause(names[2])
+        assert {name: limit and limit.limit for name, limit in kept.items()} == {names[0]: 3, names[1]: None}
+    assert len(started) == 2
+    assert doors[1].seen() == ("any",) and all(doors[1].comes(address) for address in own_addresses[:3])
+    assert doors[0].comes(own_addresses[1]) and doors[0].comes(own_addresses[2])
+    assert doors[0].comes(own_addresses[3]) is None
 
 
 def test_who_comes_back_at_once_is_never_refused_however_full_it_is(lab, own_addresses):

@@ -18,7 +18,9 @@ from docker.errors import APIError, NotFound
 
 from app.engines.mtg.engine import MtgImage
 from app.messages import Problem
-from app.runtimes.base import EXITED, RUNNING, ImageMissing, RuntimeFailure, RuntimeUnavailable
+from app.runtimes.base import EXITED, IMAGE_FOLDER, RUNNING, ImageMissing, RuntimeFailure, RuntimeUnavailable
+from app.runtimes.docker import spec
+from app.runtimes.docker.containers import Containers
 from app.runtimes.docker.runtime import DockerRuntime
 from app.runtimes.docker.spec import INSTANCE
 from tests.docker import images
@@ -69,6 +71,43 @@ def test_a_program_that_dies_is_started_by_docker_itself_counted_and_told(lab, a
     seen = lab.seen(name_of(alice))
     assert seen.run_id != before.run_id and seen.crashes == 1
     assert "ended.sigkill" in str([event.problem.code for event in lab.fleet.ledger.events.recent()])
+
+
+@pytest.mark.parametrize("left", ("none", "empty"))
+def test_a_container_that_lost_its_files_is_made_again(lab, alice, left: str):
+    """As after a loss of power; a panel that was killed after making it, and before filling it, leaves the same."""
+    name = name_of(alice)
+    before = lab.hands.inspect_container(name)
+    lab.hands.kill(name)
+    if left == "empty":
+        assert lab.hands.put_archive(name, IMAGE_FOLDER, spec.archive(dict.fromkeys(("config.toml",), "")))
+    else:
+        volume = Path(next(mount["Source"] for mount in before["Mounts"] if mount["Destination"] == IMAGE_FOLDER))
+        for file in volume.iterdir():
+            file.unlink()
+    after = DockerRuntime(lab.runtime.instance, lab.runtime.network)  # the panel is another process then
+    seen = next(each for each in after.observe() if each.name == name)
+    after.close()
+    assert seen.spec == "" and "docker.files_lost" in codes(seen.reason) and "config.toml" in str(seen.reason)
+    assert lab.heals(alice.id)
+    assert lab.hands.inspect_container(name)["Id"] != before["Id"] and passes(alice.tg_link)
+
+
+def test_a_container_that_its_panel_had_no_time_to_fill_is_made_again(lab, monkeypatch: pytest.MonkeyPatch):
+    class Killed(BaseException):
+        pass
+
+    monkeypatch.setattr(Containers, "put", Mock(side_effect=Killed))
+    with pytest.raises(Killed):
+        lab.fleet.add_user("Bob")
+    monkeypatch.undo()
+    bob = lab.fleet.user("Bob")
+    left = lab.hands.inspect_container(name_of(bob))
+    after = DockerRuntime(lab.runtime.instance, lab.runtime.network)
+    assert [each.spec for each in after.observe() if each.name == name_of(bob)] == [""]
+    after.close()
+    assert lab.heals(bob.id)
+    assert lab.hands.inspect_container(name_of(bob))["Id"] != left["Id"]
 
 
 def test_a_container_removed_by_hand_is_made_again_and_its_secret_is_not_left_behind(lab, alice):

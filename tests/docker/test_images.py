@@ -149,12 +149,14 @@ def test_the_panels_image_holds_what_it_runs_on_and_nothing_of_development(panel
         "'suffixes': sorted({p.suffix for p in top.rglob('*') if p.is_file()}),"
         "'frontend': (top / 'app/web/frontend').exists(),"
         "'stylesheet': (top / 'app/web/static/build/panel.css').stat().st_size,"
-        "'build': [p.name for p in (top / 'app/web/static/build').iterdir()],"
+        "'build': sorted(p.name for p in (top / 'app/web/static/build').iterdir()),"
+        "'chart': (top / 'app/web/static/build/vendor/uplot.js').stat().st_size,"
         "'tools': [t for t in ('node', 'npm', 'pip', 'gcc', 'git', 'pytest') if shutil.which(t)]}))")))
     assert found["top"] == ["__pycache__", "app", "nginx", "wsgi.py"]
-    assert set(found["suffixes"]) <= {".py", ".pyc", ".html", ".css", ".js", ".svg", ".png", ".ico", ".j2"}
+    assert set(found["suffixes"]) <= {".py", ".pyc", ".html", ".css", ".js", ".svg", ".png", ".ico", ".po", ".j2",
+                                      ".woff2", ".txt", ".webmanifest"}
     assert found["frontend"] is False and found["tools"] == []
-    assert found["stylesheet"] > 5_000 and found["build"] == ["panel.css"]
+    assert found["stylesheet"] > 5_000 and found["chart"] > 5_000 and found["build"] == ["panel.css", "vendor"]
 
 
 def test_nothing_else_of_a_checkout_gets_into_the_image(panel: str, tmp_path: Path) -> None:
@@ -277,14 +279,93 @@ def test_telemt_s_image_is_made_from_a_program_or_from_an_archive_of_the_source(
         docker("image", "rm", "--no-prune", tag)
 
 
+#: What stands for MTProxy's source: its program says how it was called.
+_MTPROXY_SOURCE = {"MTProxy-9/Makefile": b"""
+all:
+\tmkdir -p objs/bin
+\t$(CC) -o objs/bin/mtproto-proxy main.c
+""", "MTProxy-9/main.c": b"""
+#include <stdio.h>
+int main(int count, char **words) { for (int i = 1; i < count; i++) puts(words[i]); return 0; }
+"""}
+
+
+def test_mtproxys_image_is_made_from_an_archive_of_its_source_and_starts_it_on_the_panels_files(
+        tmp_path: Path) -> None:
+    base = images.ensure_base()
+    shutil.copytree(ROOT / "host/images/mtproxy", tmp_path / "host/images/mtproxy")
+    (tmp_path / "mtproxy.tar.gz").write_bytes(gzip.compress(images.archive(_MTPROXY_SOURCE)))
+    tag = f"mtproto-test/dockerfile-mtproxy:{uuid.uuid4().hex[:8]}"
+    docker("build", "--quiet", "--file", str(ROOT / "Dockerfile.mtproxy"), "--tag", tag,
+           *build_arguments(["VERSION=v9", f"BASE_IMAGE={base}", "MTPROXY_SOURCE=mtproxy.tar.gz"]), str(tmp_path))
+    try:
+        told = config(tag)
+        assert (told["User"], told["Healthcheck"]["Test"]) == ("65534:65534", ["CMD", "/usr/local/bin/mtproxy-health"])
+        files = ("mkdir /tmp/c; printf '%s\\n' -H 3128 -C 70 >/tmp/c/arguments; echo eHg= >/tmp/c/proxy-secret.b64; "
+                 "MTPROXY_ADDRESS=203.0.113.7 exec mtproxy-run /tmp/c")
+        said = docker("run", "--rm", *HARDENED, "--tmpfs", "/tmp", "--entrypoint", "bash", tag, "-c",
+                      files).splitlines()
+        assert said[:6] == ["-c", "1140", "-H", "3128", "-C", "70"]
+        assert said[6] == "--nat-info" and re.fullmatch(r"[\d.]+:203\.0\.113\.7", said[7])
+        assert said[8:] == ["--aes-pwd", "/dev/shm/proxy-secret", "/tmp/c/proxy-multi.conf"]
+    finally:
+        docker("image", "rm", "--no-prune", tag)
+
+
+#: Stands in for Alpine's package manager: names of Debian's, and a compiler for Alpine's C library.
+_APK = b"""#!/bin/sh
+apt-get update -qq
+case "$*" in
+    *musl-dev*) apt-get install -y -qq --no-install-recommends gcc make musl-tools
+        printf '#!/bin/sh\\nexec musl-gcc "$@"\\n' >/usr/local/bin/gcc; chmod +x /usr/local/bin/gcc ;;
+    *) apt-get install -y -qq --no-install-recommends musl socat ;;
+esac
+"""
+#: What MTProxy takes from glibc.
+_GLIBC = b"""
+#include <execinfo.h>
+#include <stdio.h>
+#include <stdlib.h>
+int main(int count, char **words) {
+    struct drand48_data state; long first, second; double share; void *stack[4];
+    srand48_r(7, &state); lrand48_r(&state, &first); mrand48_r(&state, &second); drand48_r(&state, &share);
+    srand48_r(7, &state); lrand48_r(&state, &second);
+    backtrace_symbols_fd(stack, backtrace(stack, 4), 2);
+    return printf("%s\\n", first == second && first && share < 1 ? "alike" : "not alike") < 0;
+}
+"""
+
+
+def test_mtproxys_image_can_stand_on_alpines_c_library(tmp_path: Path) -> None:
+    base = images.build("apk", "ARG BASE\nFROM ${BASE}\nCOPY apk /usr/local/bin/apk\n", {"apk": _APK},
+                        {"BASE": images.ensure_base()}, ("apk",))
+    shutil.copytree(ROOT / "host/images/mtproxy", tmp_path / "host/images/mtproxy")
+    source = {**_MTPROXY_SOURCE, "MTProxy-9/main.c": _GLIBC}
+    (tmp_path / "mtproxy.tar.gz").write_bytes(gzip.compress(images.archive(source)))
+    tag = f"mtproto-test/dockerfile-mtproxy:{uuid.uuid4().hex[:8]}"
+    docker("build", "--quiet", "--file", str(ROOT / "Dockerfile.mtproxy"), "--tag", tag,
+           *build_arguments([f"BASE_IMAGE={base}", "MTPROXY_SOURCE=mtproxy.tar.gz"]), str(tmp_path))
+    try:
+        assert docker("run", "--rm", *HARDENED, "--entrypoint", "mtproto-proxy", tag).strip() == "alike"
+    finally:
+        docker("image", "rm", "--no-prune", tag)
+
+
+def test_a_source_of_mtproxy_with_another_checksum_is_not_built() -> None:
+    text = (ROOT / "Dockerfile.mtproxy").read_text()
+    commit = re.search(r"^ARG MTPROXY_SOURCE=\S+/([0-9a-f]{40})\.tar\.gz$", text, re.MULTILINE)
+    assert commit and re.search(r"^ARG MTPROXY_SHA256=[0-9a-f]{64}$", text, re.MULTILINE)
+    assert "sha256sum" in text and "exit 1" in text
+
+
 # Every kind of machine
 
 
-@pytest.mark.parametrize("name", ["Dockerfile", "Dockerfile.mtg", "Dockerfile.telemt"])
+@pytest.mark.parametrize("name", ["Dockerfile", "Dockerfile.mtg", "Dockerfile.telemt", "Dockerfile.mtproxy"])
 def test_nothing_in_an_image_is_made_for_one_kind_of_machine(name: str) -> None:
     """What differs between amd64 and arm64 comes from the bases, apt, pip and npm, which know both."""
     text = (ROOT / name).read_text()
-    assert not re.search(r"amd64|x86|arm64|aarch|\bcurl\b|\bwget\b|^ADD (?!\$\{TELEMT\})", text,
+    assert not re.search(r"amd64|x86|arm64|aarch|\bcurl\b|\bwget\b|^ADD (?!\$\{(TELEMT|MTPROXY_SOURCE)\})", text,
                          re.MULTILINE | re.IGNORECASE)
 
 
@@ -292,6 +373,7 @@ def test_nothing_in_an_image_is_made_for_one_kind_of_machine(name: str) -> None:
     ("Dockerfile", {"PYTHON_IMAGE": "python:3.12-slim-bookworm", "NODE_IMAGE": "node:20-bookworm-slim"}),
     ("Dockerfile.mtg", {"MTG_IMAGE": "nineseconds/mtg:2.2.8", "BASE_IMAGE": "debian:bookworm-slim"}),
     ("Dockerfile.telemt", {"BUILD_IMAGE": "rust:1-bookworm", "BASE_IMAGE": "debian:bookworm-slim"}),
+    ("Dockerfile.mtproxy", {"BASE_IMAGE": "debian:bookworm-slim"}),
 ])
 def test_every_image_that_is_built_upon_can_be_replaced(name: str, sources: dict[str, str]) -> None:
     text = (ROOT / name).read_text()

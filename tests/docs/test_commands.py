@@ -19,7 +19,8 @@ EVERY_PAGE += [Page(ROOT / name) for name in ENGLISH_ONLY]
 #: How the panel's command line is called, with everything before its own words.
 CALLED = re.compile(r"(?:.*\s)?(?:mtproto|host/mtproto|app\.cli|\.venv/bin/python -m app\.cli)\s+(?P<words>.*)")
 #: Words of the command mtproto that are not the panel's, and the script that knows their options.
-OF_THE_HOST = {"move": "host/move.sh", "update": "update.sh", "uninstall": "install.sh"}
+OF_THE_HOST = {"firewall": "host/firewall.sh", "move": "host/move.sh", "update": "update.sh", "uninstall": "install.sh",
+               "router": "scripts/switch-router.sh", "fail2ban": "host/mtproto"}
 
 
 def typed(page: Page) -> Iterator[str]:

@@ -14,7 +14,7 @@ import pytest
 
 from app.mtproto.links import tg_link
 from app.mtproto.secret import PADDED, PLAIN, Secret
-from tests.support.clients import ClientFailure, kurigram, tdjson, telethon
+from tests.support.clients import ClientFailure, kurigram, mtcute, tdjson, telethon
 from tests.support.cover import Cover
 from tests.support.dc import DataCenter
 from tests.support.engine import Engine
@@ -41,7 +41,7 @@ def one_wrong_digit(secret: Secret, position: int) -> Secret:
     return Secret(secret.kind, bytes.fromhex("".join(digits)), secret.domain)
 
 
-@pytest.mark.parametrize("client", [tdjson, run_kurigram])
+@pytest.mark.parametrize("client", [tdjson, run_kurigram, mtcute])
 def test_a_client_with_the_link_gets_its_res_pq(
     client: Callable[[str], float], engine: Engine, dc: DataCenter, cover: Cover
 ) -> None:
@@ -53,19 +53,19 @@ def test_a_client_with_the_link_gets_its_res_pq(
 
 
 @pytest.mark.parametrize("position", [0, 17, 31])
-@pytest.mark.parametrize("client", [tdjson, run_kurigram])
+@pytest.mark.parametrize("client", [tdjson, run_kurigram, mtcute])
 def test_one_wrong_hex_digit_leads_to_the_cover_host_and_never_to_telegram(
     client: Callable[[str], float], position: int, engine: Engine, dc: DataCenter, cover: Cover
 ) -> None:
     fronted = cover.accepted()
-    with pytest.raises(ClientFailure, match="hash mismatch|without knowing the proxy secret"):
+    with pytest.raises(ClientFailure, match="hash mismatch|without knowing the proxy secret|hash is invalid"):
         client(engine.link_with(one_wrong_digit(engine.secret, position)))
     assert cover.accepted() > fronted
     assert dc.sessions == []
 
 
 @pytest.mark.parametrize("kind", [PADDED, PLAIN])
-@pytest.mark.parametrize("client", [tdjson, run_kurigram])
+@pytest.mark.parametrize("client", [tdjson, run_kurigram, mtcute])
 def test_clients_also_pass_with_dd_and_plain_secrets(
     client: Callable[[str], float], kind: str, start_engine: Callable[..., Engine], dc: DataCenter
 ) -> None:

@@ -59,7 +59,7 @@ def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
         spoiled = routed.dynamic / "operators.yml"
         yield Subject(routed.edge, routed.stop, routed.start, lambda: spoiled.write_text("tcp: [\n"),
                       lambda: spoiled.unlink(missing_ok=True),
-                      "docker compose -f docker-compose.traefik.yml up -d traefik")
+                      "docker compose up -d traefik")
         spoiled.unlink(missing_ok=True)
         routed.start()
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 import socket
 import struct
@@ -108,6 +109,14 @@ def here(lab: Lab) -> Guest:
 
 
 # Who gets in
+
+
+def test_who_has_lost_their_network_is_looked_for_every_minute(stage: Stage):
+    stage.call(PHONES[0])
+    told = subprocess.run([*stage.guest.prefix, "ss", "-tnoH", "sport", "=", ":443"], check=True, capture_output=True,
+                          text=True).stdout
+    seconds = [int(left) for left in re.findall(r"timer:\(keepalive,(\d+)sec", told)]
+    assert len(seconds) == 1 and 50 < seconds[0] <= 60, told
 
 
 def test_one_address_too_many_is_refused_and_let_in_as_soon_as_one_leaves(stage: Stage):
@@ -341,4 +350,4 @@ def test_an_nginx_without_the_module_serves_on_without_limits(site: EdgeConfig, 
     with edge_lab.lab(tmp_path / "nginx") as lab:
         assert lab.nginx.apply(site) is True and lab.nginx.apply(site) is False
         assert lab.nginx.devices() == {}
-        assert "js" not in (lab.folder / "current/stream.d/port443.conf").read_text()
+        assert "js_" not in (lab.folder / "current/stream.d/port443.conf").read_text()

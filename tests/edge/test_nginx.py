@@ -24,34 +24,7 @@ from tests.support.cover import free_port
 from tests.support.docker_lab import eventually, forget
 from tests.support.edge_backend import Backend, Call
 from tests.support.edge_lab import Authority, Lab, ask
-
-
-class Panel(http.server.BaseHTTPRequestHandler):
-    """Stands in for the panel: answers with the headers that it was asked with."""
-
-    def do_GET(self) -> None:
-        body = f"the panel\n{self.headers}".encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-def serve(host: str, port: int = 0, context: ssl.SSLContext | None = None,
-          handler: type = Panel) -> http.server.ThreadingHTTPServer:
-    server = http.server.ThreadingHTTPServer((host, port), handler)
-    if context:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
+from tests.support.edge_visitors import backends, met_by_stranger, serve, title
 
 
 @pytest.fixture(scope="module")
@@ -67,10 +40,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 @pytest.fixture(scope="module")
 def people(lab: Lab) -> Iterator[dict[str, Backend]]:
     """Two users' proxies, by their domain: one of the pool, one under a domain of the operator's own."""
-    backends = {name: Backend(name.partition(".")[0], lab.gateway) for name in ("www.pool.test", "bob.example.com")}
-    yield backends
-    for backend in backends.values():
-        backend.stop()
+    with backends(lab.gateway, "www.pool.test", "bob.example.com") as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -86,11 +57,6 @@ def site(authority: Authority, people: dict[str, Backend]) -> EdgeConfig:
 def served(lab: Lab, site: EdgeConfig) -> Lab:
     lab.nginx.apply(site)
     return lab
-
-
-def title(lab: Lab) -> str:
-    page = (lab.folder / "current" / "cover" / "index.html").read_text()
-    return page.partition("<title>")[2].partition("</title>")[0]
 
 
 # Before the panel has said anything
@@ -222,21 +188,6 @@ def test_the_panel_that_is_away_is_said_in_words(lab: Lab, site: EdgeConfig, aut
     status, body = lab.page("panel.example.org", trusted=authority.file)
     assert status == 502 and "does not answer now" in body
     lab.nginx.apply(site)
-
-
-def met_by_stranger(lab: Lab, name: str) -> str:
-    """What a name that nobody has gets: "cover", "panel", "rejected" or "closed"."""
-    try:
-        with lab.connect(name) as stream:
-            body = ask(stream, name or "203.0.113.1")[1]
-    except ssl.SSLEOFError:
-        return "closed"
-    except (ConnectionResetError, BrokenPipeError):
-        return "closed"
-    except ssl.SSLError as error:
-        assert "UNRECOGNIZED_NAME" in str(error).upper().replace(" ", "_")
-        return "rejected"
-    return "panel" if "the panel" in body else "cover" if title(lab) in body else body
 
 
 @pytest.mark.parametrize("setting, met", [

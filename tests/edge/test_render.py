@@ -15,6 +15,7 @@ from app.edge.nginx import abilities, cover, devices
 from app.edge.nginx.abilities import Abilities, made_for, parse
 from app.edge.nginx.nginx_errors import refusal
 from app.edge.nginx.render import TEMPLATES, RenderContext, render
+from app.lib import portmap
 from app.messages import sentence
 from app.runtimes.base import Devices
 from tests.support.problems import codes
@@ -208,7 +209,7 @@ def test_redirects_lead_to_the_port_that_people_reach():
 def test_without_ipv6_nothing_listens_on_it():
     files = render(SITE, replace(AROUND, ipv6=False))
     assert all(b"[::]" not in body for body in files.values())
-    assert "listen [::]:443;" in text(path="stream.d/port443.conf")
+    assert "listen [::]:443 so_keepalive=60s:15s:4;" in text(path="stream.d/port443.conf")
 
 
 def test_keys_are_in_files_of_their_own_and_nowhere_else():
@@ -347,9 +348,49 @@ def test_a_path_that_nginx_could_not_be_told_is_refused(path: str):
 def test_a_router_before_443_is_believed_and_nobody_else_and_only_there():
     alone = text(path="stream.d/port443.conf")
     behind = text(path="stream.d/port443.conf", around=replace(AROUND, router="172.30.255.12"))
-    assert "set_real_ip_from" not in alone and re.search(r"listen 443;", alone)
+    assert "set_real_ip_from" not in alone and "listen 443 so_keepalive=60s:15s:4;" in alone
     assert re.findall(r"set_real_ip_from (\S+);", behind) == ["172.30.255.12"]
     assert re.findall(r"listen (\S+) proxy_protocol;", behind)[:2] == ["443", "[::]:443"]
     site = replace(SITE, door=Door("path", certificate("address", "203.0.113.7")))
     door = text(site, "stream.d/port443.conf", replace(AROUND, router="172.30.255.12")).partition("bare address")[2]
     assert "set_real_ip_from" not in door
+
+
+PAGES = ("AAAAAAAAAAAAAAAAAAAAAA", "Bb0_-BBBBBBBBBBBBBBBBB")
+SHARED = replace(SITE, share_hostname="share.example.net", share_pages=PAGES,
+                 certificates=(*SITE.certificates, certificate("share", "share.example.net")))
+
+
+def test_users_own_pages_have_a_server_under_their_name_that_shows_the_cover_site_else():
+    (block,) = [block for block in servers(f"{portmap.COVER}", SHARED) if "share.example.net" in names(block)]
+    assert "certs/share.pem" in block and "include edge/current/parts/share.conf" in block
+    assert "include edge/current/parts/cover.conf" in block and "default_server" not in block
+    assert backends(SHARED)["share.example.net"] == f"127.0.0.1:{portmap.COVER}"
+    assert set(re.findall(r"^    /s/(\S+) /s/\1;$", text(SHARED), re.MULTILINE)) == set(PAGES)
+
+
+def test_without_a_certificate_their_name_is_turned_away_and_nothing_else_changes():
+    site = replace(SITE, share_hostname="share.example.net", share_pages=PAGES)
+    assert backends(site)["share.example.net"] == f"127.0.0.1:{portmap.REJECT}"
+    assert "edge_share" not in text(site) and "parts/share.conf" not in render(site, AROUND)
+    assert text(site).count("server {") == text().count("server {")
+
+
+def test_users_own_pages_are_beside_the_secret_path_at_the_bare_address():
+    site = replace(SITE, door=Door("p" * 22, certificate("address", "203.0.113.7")), share_pages=PAGES)
+    assert text(site).count("parts/share.conf") == 1
+    assert "parts/share.conf" not in text(replace(site, share_pages=()))
+
+
+def test_pages_that_nginx_could_not_tell_apart_are_one_and_odd_ones_are_refused():
+    two = replace(SHARED, share_pages=("a" * 22, "A" * 22))
+    assert len(re.findall(r"^    /s/", text(two), re.MULTILINE)) == 1
+    for odd in ("short", "a" * 21 + ";", "a" * 21 + "\n", "é" * 22):
+        with pytest.raises(EdgeFailure):
+            render(replace(SHARED, share_pages=(odd,)), AROUND)
+
+
+@pytest.mark.parametrize("name", ["panel.example.org", "example.com", "www.pool.test"])
+def test_the_name_of_users_own_pages_is_nobody_elses(name: str):
+    with pytest.raises(EdgeFailure, match="must be theirs alone"):
+        render(replace(SHARED, share_hostname=name), AROUND)

@@ -178,3 +178,9 @@ def test_what_the_authority_refuses_is_left_out_only_if_that_brings_something() 
     assert without(COVER, refused, certificate("cover-1", "example.com", left=20), NOW) == rest
     assert without(COVER, frozenset(COVER.domains), None, NOW) is None
     assert without(COVER, frozenset(), None, NOW) is None
+
+
+def test_the_name_of_users_own_pages_is_in_a_certificate_of_its_own() -> None:
+    found = wanted("panel.example.com", ("example.com", "share.example.com"), {}, share_hostname="share.example.com")
+    assert found == [Wanted("panel", ("panel.example.com",)), Wanted("share", ("share.example.com",)),
+                     Wanted("cover-1", ("example.com",))]

@@ -6,10 +6,8 @@ What a client of Telegram's makes of it: tests/docker/port443/test_traefik.py.
 from __future__ import annotations
 
 import contextlib
-import http.server
 import socket
 import ssl
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -24,32 +22,18 @@ from tests.support.cover import free_port
 from tests.support.docker_lab import eventually, forget
 from tests.support.edge_backend import Backend, Call, client_hello
 from tests.support.edge_lab import Authority, ask
+from tests.support.edge_visitors import backends, met_by_stranger, serve
 from tests.support.lab443 import Guest
 from tests.support.traefik_lab import Lab
 
 ALICE, BOB, COVER, PANEL = "alice.pool.test", "bob.example.com", "example.com", "panel.example.org"
 
 
-class Panel(http.server.BaseHTTPRequestHandler):
-    """Stands in for the panel: answers with the headers that it was asked with."""
-
-    def do_GET(self) -> None:
-        body = f"the panel\n{self.headers}".encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     port = free_port()
     with traefik_lab.lab(tmp_path_factory.mktemp("traefik"), panel_port=port) as lab:
-        panel = http.server.ThreadingHTTPServer((f"{lab.nginx.front}.1", port), Panel)
-        threading.Thread(target=panel.serve_forever, daemon=True).start()
+        panel = serve(f"{lab.nginx.front}.1", port)
         yield lab
         panel.shutdown()
         panel.server_close()
@@ -57,15 +41,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def people(lab: Lab) -> Iterator[dict[str, Backend]]:
-    backends = {name: Backend(name.partition(".")[0], lab.nginx.gateway) for name in (ALICE, BOB)}
-    yield backends
-    for backend in backends.values():
-        backend.stop()
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
+    with backends(lab.nginx.gateway, ALICE, BOB) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -94,11 +71,6 @@ def guest(lab: Lab, network: str) -> Iterator[Guest]:
         yield Guest(told["NetworkSettings"]["Networks"][network]["IPAddress"], told["State"]["Pid"])
     finally:
         forget(api, made)
-
-
-def title(lab: Lab) -> str:
-    page = (lab.nginx.folder / "current" / "cover" / "index.html").read_text()
-    return page.partition("<title>")[2].partition("</title>")[0]
 
 
 def said_to(lab: Lab, data: bytes) -> bytes:
@@ -142,22 +114,10 @@ def test_unknown_names_and_plain_http_get_what_the_setting_says_and_never_traefi
         lab: Lab, site: EdgeConfig, setting: str, met: str):
     lab.edge.apply(replace(site, unknown_sni=setting))
     for name in ("unknown.test", ""):
-        assert _met_by_stranger(lab, name) == met
+        assert met_by_stranger(lab.nginx, name) == met
     answers = [said_to(lab, said) for said in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x00" * 300, b"\xde\xad" * 99)]
     assert not any(b"404 page not found" in answer for answer in answers)
     assert (b"400 Bad Request" in answers[0]) == (setting != "close"), "what any nginx says to HTTP on its 443"
-
-
-def _met_by_stranger(lab: Lab, name: str) -> str:
-    try:
-        with lab.nginx.connect(name) as stream:
-            body = ask(stream, name or "203.0.113.1")[1]
-    except (ssl.SSLEOFError, ConnectionResetError, BrokenPipeError):
-        return "closed"
-    except ssl.SSLError as error:
-        assert "UNRECOGNIZED_NAME" in str(error).upper().replace(" ", "_")
-        return "rejected"
-    return "panel" if "the panel" in body else "cover" if title(lab) in body else body
 
 
 def test_a_hello_that_can_not_be_read_is_closed_without_a_word(served: Lab):
@@ -306,8 +266,7 @@ def test_a_file_that_somebody_changed_is_written_anew(lab: Lab, site: EdgeConfig
 
 
 def test_an_answer_that_is_not_traefiks_is_told(served: Lab, monkeypatch: pytest.MonkeyPatch):
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Panel)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    server = serve("127.0.0.1")
     monkeypatch.setattr(served.edge, "panel_side", "127.0.0.1")
     monkeypatch.setattr(portmap, "ROUTER_API", server.server_port)
     try:

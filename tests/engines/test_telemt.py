@@ -18,6 +18,7 @@ from app.accounts.actor import CLI
 from app.actions import debug_logs
 from app.control import views
 from app.control.moving import Moving
+from app.control.probing import try_link
 from app.control.views import UserView
 from app.engines.base import Counters
 from app.engines.builtin import Builtin
@@ -124,6 +125,16 @@ def test_each_is_billed_what_they_moved_through_a_kill_a_reset_and_a_rotation(st
                "what came since the reset counts")
 
 
+def test_a_try_of_the_panel_is_neither_billed_nor_a_use_of_the_link(stage: Stage) -> None:
+    fleet = stage.fleet
+    fleet.add_user("Alice")
+    for _ in range(2):
+        try_link(fleet, fleet.user("Alice"), "127.0.0.1")
+        fleet.sample()
+    alice = fleet.user("Alice")
+    assert (alice.bytes_down, alice.bytes_up, alice.last_seen) == (0, 0, None)
+
+
 def test_a_speed_limit_holds_for_sessions_that_ran_before_it_is_read_back_and_lifted(stage: Stage) -> None:
     fleet, do = stage.fleet, stage.clients.do
     alice, bob = fleet.add_user("Alice", limit_gb="0.0000001", speed_mbps="4"), fleet.add_user("Bob")
@@ -207,6 +218,25 @@ def test_a_debug_log_tells_why_nobody_is_disconnected_and_no_secret_is_in_it(sta
     assert "telemt::links" in log.read_text(), "RUST_LOG holds no more"
     assert not any(parse_link(user.tg_link).secret.key.hex() in log.read_text() for user in fleet.users())
     assert stage.lives(hers) and stage.run == run
+
+
+def test_a_debug_log_goes_on_after_a_restart_and_still_has_no_secret_in_it(stage: Stage) -> None:
+    fleet = stage.fleet
+    fleet.add_user("Alice")
+    log = stage.runtime._folder(NAME).path / "proxy.log"
+    wrong = tg_link("127.0.0.1", stage.port, Secret.generate(fleet.config().fake_tls_domain))
+    debug_logs.begin(fleet, CLI, "telemt")
+    stage.runtime.stop(NAME)
+    fleet.reconcile()
+    before = log.read_text().count("no matching user")
+    bob = fleet.add_user("Bob")
+    assert trouble(wrong) and not trouble(stage.link(bob))
+    eventually(lambda: log.read_text().count("no matching user") > before, "the cause is logged as before")
+    fleet.reconcile()
+    told = log.read_text().count("reload: log_level:")
+    fleet.reconcile()
+    assert log.read_text().count("reload: log_level:") == told, "it is told once"
+    assert not any(parse_link(user.tg_link).secret.key.hex() in log.read_text() for user in fleet.users())
 
 
 def test_a_stranger_who_was_added_by_hand_is_cut_off_and_served_no_more(stage: Stage) -> None:

@@ -132,7 +132,8 @@ def test_a_panel_that_is_started_again_asks_for_none_that_was_read_a_moment_ago(
 
 
 def test_of_many_a_few_are_read_again_in_a_pass_and_the_one_longest_ago_first(world: World):
-    """Each takes Docker a helper: two hundred at once would hold up the counting for half a minute."""
+    """Where each takes Docker a helper, two hundred at once would hold up the counting for half a minute."""
+    world.machine.many_at_once = False
     for name in ("Alice", "Bob", "Carl", "Dora"):
         world.fleet.add_user(name, max_unique_ips="2")
     world.machine.calls.clear()
@@ -153,6 +154,56 @@ def test_after_a_start_of_the_server_the_limits_of_many_are_put_on_some_at_a_tim
     assert sorted(world.limit(name) for name in ("Alice", "Bob", "Carl")) == [0, 2, 2]
     world.tick(1)
     assert [world.limit(name) for name in ("Alice", "Bob", "Carl")] == [2, 2, 2]
+
+
+def test_many_are_read_put_on_and_lifted_by_one_helper(world: World):
+    names = [f"User {number}" for number in range(40)]
+    for name in names:
+        world.fleet.add_user(name)
+    for change, limit in (({"max_unique_ips": "2"}, 2), ({"max_unique_ips": "3"}, 3), ({"max_unique_ips": "0"}, 0)):
+        world.machine.calls.clear()
+        world.fleet.set_settings(change)
+        assert {world.limit(name) for name in names} == {limit}
+        assert not world.helpers() and not world.helpers("limit_devices") and len(world.helpers("keep_devices")) == 1
+        world.tick(61)
+        assert len(world.helpers("keep_devices")) == (2 if limit else 1) and not world.helpers()
+
+
+def test_one_that_is_not_done_with_the_others_is_done_by_a_helper_of_its_own_which_says_why(world: World):
+    users = [world.fleet.add_user(name) for name in ("Alice", "Bob", "Carl")]
+    world.machine.fail("limit_devices", f"mtg-proxy-{users[1].port}", "no room")
+    world.fleet.set_settings({"max_unique_ips": "2"})
+    assert [world.limit(name) for name in ("Alice", "Bob", "Carl")] == [2, 0, 2]
+    assert "no room" in world.fleet.user("Bob").reason and not world.fleet.user("Carl").reason
+
+
+def test_the_user_s_page_has_the_addresses_and_since_when_until_they_leave(world: World):
+    alice = world.fleet.add_user("Alice", max_unique_ips="2")
+    name = f"mtg-proxy-{alice.port}"
+    world.machine.connect(name, "192.0.2.1")
+    world.tick(60)
+    first = world.fleet.user("Alice").connected
+    assert [one.address for one in first] == ["192.0.2.1"]
+    world.machine.connect(name, "192.0.2.1", "2001:db8:1:2::/64")
+    world.tick(60)
+    both = world.fleet.user("Alice").connected
+    assert both[0] == first[0] and both[1].address == "2001:db8:1:2::/64" and both[1].since > first[0].since
+    world.machine.connect(name, "2001:db8:1:2::/64")
+    world.tick(60)
+    assert world.fleet.user("Alice").connected == both[1:]
+    world.fleet.update_user("Alice", {"max_unique_ips": "none"})
+    assert world.fleet.user("Alice").connected == []
+
+
+def test_on_port_443_the_addresses_are_those_of_nginx(world: World):
+    world.fleet.set_settings({"port_443_mode": True})
+    alice = world.fleet.add_user("Alice", max_unique_ips="2")
+    world.edge.clients[alice.domain] = ("192.0.2.7",)
+    world.tick(10)
+    assert [one.address for one in world.fleet.user("Alice").connected] == ["192.0.2.7"]
+    world.edge.clients.clear()
+    world.tick(10)
+    assert world.fleet.user("Alice").connected == []
 
 
 def test_a_limit_that_somebody_changed_by_hand_is_put_on_again(world: World):

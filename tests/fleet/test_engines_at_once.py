@@ -95,10 +95,10 @@ def test_the_workload_of_an_engine_that_is_no_more_is_not_counted_by_another_one
 
 
 def test_an_engine_that_nobody_knows_is_refused_with_those_that_may_be_chosen(fleet: Fleet) -> None:
-    with pytest.raises(Refused, match="mtg, telemt or builtin"):
+    with pytest.raises(Refused, match="mtg, telemt, builtin or mtproxy"):
         fleet.set_settings({"engine": "telmet"})
     anna = fleet.add_user("Anna")
-    with pytest.raises(Refused, match="mtg, telemt, builtin, or empty"):
+    with pytest.raises(Refused, match="mtg, telemt, builtin, mtproxy, or empty"):
         fleet.update_user(anna.id, {"engine": "telmet"})
 
 

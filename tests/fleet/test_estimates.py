@@ -144,8 +144,8 @@ def test_the_panel_marks_estimates_and_says_what_they_are(fleet, machine, alice)
     visitor = Visitor(create_app(fleet).test_client())
     visitor.login()
     texts = {path: text(visitor.get(path).text) for path in ("/", "/users", f"/users/{alice.id}")}
-    assert "about 6 MB used" in texts["/users"]
-    assert texts["/"].count("about 3 MB") == 4 and "about 6 MB of 1 GB" in texts["/"]
+    assert "about <0.01 of 1 GB" in texts["/users"]
+    assert "Alice ~about 6 MB" in texts["/"] and "about 3 MB downloaded" in texts["/"]
     assert "About 6 MB in all, estimated from the container's network counters" in texts[f"/users/{alice.id}"]
     machine.metrics(ALICE, metrics(down=9))
     fleet.restart("Alice")

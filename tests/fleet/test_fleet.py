@@ -238,7 +238,7 @@ def test_the_last_bytes_before_a_rotation_are_counted(fleet, machine):
 def test_a_new_user_on_a_freed_port_inherits_no_traffic(fleet, machine):
     fleet.add_user("Alice")
     machine.metrics("mtg-proxy-2443", metrics(down=777))
-    fleet.remove("Alice")
+    fleet.remove("Alice", for_good=True)
     view = fleet.add_user("Bob")
     fleet.sample()
     assert (view.port, fleet.user("Bob").bytes_down) == (2443, 0)

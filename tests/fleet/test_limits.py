@@ -43,11 +43,11 @@ def test_none_of_a_users_own_overrules_what_is_set_for_all():
 @pytest.mark.parametrize("percent, mark", [(0, 0), (79.9, 0), (80, 80), (94.9, 80), (95, 95), (99.9, 95),
                                            (100, 100), (300, 100)])
 def test_marks_are_set_at_80_95_and_100_percent(percent, mark):
-    assert limits.warning(alice(), GLOBAL, Total(down=round(percent / 100 * 10 * GB))) == mark
+    assert limits.mark(limits.limit_gb(alice(), GLOBAL), Total(down=round(percent / 100 * 10 * GB))) == mark
 
 
 def test_without_a_limit_there_are_no_marks():
-    assert limits.warning(alice(), Config(), Total(down=10 ** 15)) == 0
+    assert limits.mark(limits.limit_gb(alice(), Config()), Total(down=10 ** 15)) == 0
 
 
 @given(st.integers(0, 20 * GB), st.integers(0, 20 * GB), st.integers(0, 40 * GB))
@@ -55,7 +55,7 @@ def test_only_what_was_moved_since_the_last_reset_counts(before, since, limit):
     total = Total(down=before + since, reset_down=before)
     user = alice(traffic_limit_gb=limit / GB)
     assert limits.over_limit(user, Config(), total) == (0 < limit <= since)
-    assert (limits.warning(user, Config(), total) == 100) == limits.over_limit(user, Config(), total)
+    assert (limits.mark(limits.limit_gb(user, Config()), total) == 100) == limits.over_limit(user, Config(), total)
 
 
 def story(user: User, config: Config = GLOBAL, **total) -> Problem | None:
@@ -64,9 +64,9 @@ def story(user: User, config: Config = GLOBAL, **total) -> Problem | None:
 
 def test_what_happened_at_the_limit_says_when_it_ends():
     assert sentence(story(alice())) == \
-        "used 11.00 GB of 10 GB: blocked until 2027-02-01 00:00, when the traffic is reset"
+        "used 11.00 of 10 GB: blocked until 2027-02-01 00:00, when the traffic is reset"
     assert sentence(story(alice(at_limit="throttle", reset_cycle="never"))) == \
-        "used 11.00 GB of 10 GB: slowed to 3 Mbit/s until the traffic is reset or the limit is raised"
+        "used 11.00 of 10 GB: slowed to 3 Mbit/s until the traffic is reset or the limit is raised"
     assert "limit.not_slowed" in codes(story(alice(at_limit="throttle", throttle_speed_mbps=None)))
     assert story(alice(), down=9 * GB) is None
 

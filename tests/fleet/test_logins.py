@@ -233,22 +233,82 @@ def test_the_first_password_is_asked_to_be_changed_until_it_is(fleet, password):
     assert not fleet.has_first_password("admin")
 
 
-def test_somebody_who_may_change_settings_is_always_left(fleet):
-    for refused in (lambda: fleet.remove_admin("admin"), lambda: fleet.set_sudo("admin", False)):
-        with pytest.raises(Refused, match="the only admin who may change settings.*admin set NAME --sudo"):
+def test_an_owner_is_always_left(fleet):
+    for refused in (lambda: fleet.remove_admin("admin"), lambda: fleet.set_role("admin", "operator"),
+                    lambda: fleet.set_role("admin", "viewer")):
+        with pytest.raises(Refused, match="the only owner.*admin set NAME --role owner"):
             refused()
     fleet.create_admin("bob", "another long password")
-    with pytest.raises(Refused, match="the only admin"):
+    with pytest.raises(Refused, match="the only owner"):
         fleet.remove_admin("admin")
-    fleet.set_sudo("bob", True)
+    fleet.set_role("bob", "owner")
     hashed = fleet.admin("admin").password_hash
-    fleet.set_sudo("admin", False)
+    fleet.set_role("admin", "operator")
     config = fleet.file.read()
     assert (config.admin_username, config.initial_password) == ("bob", None)
-    assert [(a.username, a.sudo, a.password_hash) for a in config.admins] == [("admin", False, hashed)]
+    assert [(a.username, a.role, a.password_hash) for a in config.admins] == [("admin", "operator", hashed)]
     assert outcome(fleet, "bob", "another long password", HOME) == "in"
     fleet.remove_admin("admin")
     assert [a.username for a in admins.everybody(fleet.config())] == ["bob"]
     with pytest.raises(Refused, match="no admin 'admin'; there are: bob"):
         fleet.remove_admin("admin")
     assert [e.action for e in fleet.events(limit=2)] == ["admin.removed", "login.succeeded"]
+
+
+def test_of_two_owners_who_demote_each_other_at_once_one_stays(fleet):
+    for _ in range(5):
+        fleet.create_admin("bob", "another long password", role="owner")
+        with ThreadPoolExecutor(2) as pool:
+            done = list(pool.map(lambda name: outcome_of(lambda: fleet.set_role(name, "viewer")), ("admin", "bob")))
+        assert sorted(done) == ["done", "refused"]
+        owner = next(each for each in admins.everybody(fleet.config()) if each.role == "owner").username
+        fleet.set_role("admin", "owner") if owner == "bob" else None
+        fleet.remove_admin("bob")
+
+
+def outcome_of(act):
+    try:
+        act()
+    except Refused:
+        return "refused"
+    return "done"
+
+
+@pytest.mark.parametrize("alike", ["Zelie", "ZELIE", "z\u00e9lie", "Ze\u0301lie", "Z\u00e9lie ", "Z\u00e9lie\u200b"])
+def test_no_two_admins_have_names_that_are_taken_for_one_another(fleet, alike):
+    fleet.create_admin("Z\u00e9lie", "another long password", role="viewer")
+    with pytest.raises(Refused, match="there is an admin"):
+        fleet.create_admin(alike, "a third long password", role="owner")
+    assert fleet.admin("Z\u00e9lie").role == "viewer" and len(fleet.config().admins) == 1
+
+
+@pytest.mark.parametrize("everybody", ["one name", "any name"])
+def test_thousands_of_failures_from_thousands_of_addresses_keep_nobody_out_for_longer_than_the_limit_says(
+        fleet, quick, monkeypatch, everybody):
+    """5,000 addresses, two tries each; half of them IPv6, each in a /64 of its own."""
+    now = [time.time()]
+    monkeypatch.setattr(time, "time", lambda: now[0])
+    waited = 0
+    for number in range(10_000):
+        one = number % 5000
+        client = f"198.18.{one // 250}.{one % 250}" if one % 2 else f"2001:db8:{one:x}::{number:x}"
+        name = "admin" if everybody == "one name" else f"nobody{number}"
+        waited += outcome(fleet, name, "wrong", client) == "wait"
+        now[0] += 0.01
+    assert waited == (10_000 - FAILURES_OF_NAME if everybody == "one name" else 0)
+    # Whoever was there before, and whoever comes by the server itself, does not notice.
+    assert outcome(fleet, "admin", "right", NAT, device="known before") == "in"
+    assert outcome(fleet, "admin", "right", NAT, door="local") == "in"
+    # A new browser of the right person waits for the limit of its name, and no longer: the flood prolongs nothing.
+    begun = now[0]
+    while outcome(fleet, "admin", "right", HOME) == "wait":
+        now[0] += 10
+    assert now[0] - begun <= 300
+    events = fleet.events(limit=100_000)
+    assert sum(event.action.startswith("login.failed") for event in events) <= 500
+    size = sum(path.stat().st_size for path in fleet.data_dir.glob("panel.db*"))
+    assert size < 16 * 1024 * 1024
+    now[0] += 301
+    outcome(fleet, "admin", "wrong", NAT)
+    (left,) = fleet.ledger.database.query("SELECT count(*) FROM attempts")[0]
+    assert left < 10

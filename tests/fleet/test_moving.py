@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,12 @@ from app.config.model import Config
 from app.control.moving import AT_ONCE, Moving
 from app.control.records import UserView
 from app.control.served import TRIAL
+from app.control.views import changed_links
 from app.edge.base import EdgeConfig
 from app.engines.base import by_name
 from app.engines.builtin import Builtin
 from app.engines.mtg.engine import Mtg
+from app.messages import Problem
 from app.mtproto.links import Link
 from app.mtproto.probe import HANDSHAKE, ProbeError
 from app.runtimes.base import RUNNING, Workload
@@ -64,7 +67,7 @@ def test_users_are_moved_once_their_new_way_is_proven_and_their_links_stay(world
     fleet.set_settings({"engine": "builtin"})
     assert set(world.engines().values()) == {"mtg"}, "nothing happens before it is proven"
     waiting = fleet.user("Anna")
-    assert waiting.served_by == "mtg" and "is to be served by builtin" in told(waiting)
+    assert waiting.served_by == "mtg" and "moves to builtin" in told(waiting)
     assert all(outcome.ok for outcome in world.moving.step())
     assert world.engines() == {f"mtg-proxy-{anna.port}": "builtin", f"mtg-proxy-{boris.port}": "mtg"}
     moved = fleet.user("Anna")
@@ -309,12 +312,21 @@ def test_a_link_that_would_carry_another_port_is_changed_with_consent_only(world
     fleet = world.fleet
     anna = fleet.add_user("Anna")
     boris = fleet.add_user("Boris", public_port=8443)
+    before = fleet.users()
     fleet.set_settings({"engine": "telemt"})
+    assert "would carry port 8443 instead of 2443" in told(fleet.user("Anna")), "at once, not after the next pass"
+    assert changed_links(before, fleet.users()) == [Problem("moves.waiting", {"count": 1}),
+                                                    Problem("moves.changes_link", {"count": 1})]
     world.moving.step()
     assert fleet.user("Anna").tg_link == anna.tg_link and fleet.user("Anna").served_by == "mtg"
     assert "port 8443 instead of 2443" in told(fleet.user("Anna"))
     assert (fleet.user("Boris").served_by, fleet.user("Boris").tg_link) == ("telemt", boris.tg_link)
+    before = fleet.users()
     fleet.set_settings({"move_changes_links": True})
+    assert told(fleet.user("Anna")) == (
+        "moves to telemt; until this has been tested, mtg stays in use "
+        "the link then carries port 8443 instead of 2443: send it again after the move")
+    assert changed_links(before, fleet.users())[-1] == Problem("moves.new_link", {"count": 1})
     world.moving.step()
     assert (fleet.user("Anna").served_by, fleet.user("Anna").link_port) == ("telemt", 8443)
 
@@ -355,3 +367,25 @@ def test_what_is_left_of_a_trial_is_nobodys_proxy(world: World, machine: Machine
     fleet.set_settings({"engine": "builtin"})
     world.moving.step()
     assert list(machine.boxes) == [f"mtg-proxy-{anna.port}"]
+
+
+def test_an_engine_serves_the_first_ones_that_it_can_and_nobody_is_moved_to_a_place_that_is_taken(
+        world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet = world.fleet
+    monkeypatch.setattr(Telemt, "capabilities", replace(Telemt.capabilities, most_links=2))
+    fleet.set_settings({"move_changes_links": True})
+    for name in ("Anna", "Boris"):
+        fleet.add_user(name, engine="telemt")
+    carol = fleet.add_user("Carol", engine="telemt")
+    fleet.add_user("Dora")
+    assert {user.name: user.state for user in fleet.users()} == {
+        "Anna": "running", "Boris": "running", "Carol": "failed", "Dora": "running"}
+    assert str(carol.reason).startswith("telemt serves 2 links at a time")
+    fleet.update_user("Dora", {"engine": "telemt"})
+    world.moving.step()
+    assert "telemt serves 2 links at a time" in told(fleet.user("Dora"))
+    assert (fleet.user("Dora").served_by, fleet.user("Dora").state) == ("mtg", "running"), "her proxy goes on"
+    fleet.remove("Carol")
+    fleet.disable("Boris")
+    world.moving.step()
+    assert fleet.user("Dora").served_by == "telemt" and fleet.user("Dora").state == "running"

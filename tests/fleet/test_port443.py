@@ -16,6 +16,7 @@ from app.config.model import User
 from app.control.errors import Refused
 from app.control.pacing import AGAIN, LEARNING
 from app.control.probing import link_from_here
+from app.edge.base import EdgeUnavailable
 from app.engines.base import by_name
 from app.engines.builtin import Builtin
 from app.messages import Problem, sentence, text
@@ -252,7 +253,7 @@ def test_a_domain_of_ones_own_pins_the_cover_and_its_name_is_checked(world: Worl
 
 def test_a_domain_that_leads_back_to_this_server_is_refused(world: World):
     world.fleet.set_settings({"port_443_mode": True})
-    with pytest.raises(Refused, match="passed round in a circle"):
+    with pytest.raises(Refused, match="go in circles"):
         world.fleet.add_user("Anna", domain="back.example")
     with pytest.raises(Refused, match="belongs to 'Boris'"):
         world.fleet.add_user("Boris", domain="far.example")
@@ -432,6 +433,16 @@ def test_the_trouble_of_an_nginx_that_is_away_is_told_all_the_time_and_noted_onc
     assert not world.fleet.status().edge.problems
 
 
+def test_what_traefik_could_not_do_is_told_as_its_own(world: World):
+    world.edge.apply = lambda site: (_ for _ in ()).throw(EdgeUnavailable("traefik.missing", reason="x", compose="y"))
+    failed, = [outcome for outcome in world.fleet.reconcile() if not outcome.ok]
+    event, = [each for each in world.fleet.ledger.events.recent(100) if each.action.endswith(".failed")]
+    assert (failed.name, event.action, event.subject) == ("traefik", "traefik.failed", "traefik")
+    del world.edge.apply
+    world.fleet.reconcile()
+    assert not world.fleet.status().edge.problems
+
+
 @pytest.mark.parametrize("changes, field", [
     ({"sni_base_domain": ""}, "sni_base_domain"), ({"sni_base_domain": "half.example"}, "sni_base_domain"),
     ({"domain_fronting_ip": ""}, "domain_fronting_ip")])
@@ -440,10 +451,10 @@ def test_no_change_of_settings_sends_those_who_probe_a_user_round_in_a_circle(wo
               {"sni_base_domain": "mine.example"})
     world.fleet.set_settings({"port_443_mode": True, **pinned})
     world.fleet.add_user("Anna", domain="www.mine.example")
-    refused(world, changes, "www.mine.example, the domain of 'Anna'.* in a circle", field)
+    refused(world, changes, "www.mine.example, the domain of 'Anna'.* in circles", field)
     if "sni_base_domain" in pinned:
         world.fleet.update_user("Anna", {"domain": "a.example"})
-        refused(world, changes, "an old link of 'Anna'.* in a circle", field)
+        refused(world, changes, "an old link of 'Anna'.* in circles", field)
     world.fleet.rotate("Anna")
     world.fleet.update_user("Anna", {"domain": "far.example", "secret": Secret.generate("far.example").hex})
     world.fleet.set_settings(changes)
@@ -451,7 +462,7 @@ def test_no_change_of_settings_sends_those_who_probe_a_user_round_in_a_circle(wo
 
 def test_port_443_is_not_switched_on_for_a_user_whose_domain_leads_back_here(world: World):
     world.fleet.add_user("Anna", domain="back.example")
-    refused(world, {"port_443_mode": True}, "back.example, the domain of 'Anna'.* in a circle", "port_443_mode")
+    refused(world, {"port_443_mode": True}, "back.example, the domain of 'Anna'.* in circles", "port_443_mode")
 
 
 def test_the_panel_does_not_take_the_name_of_an_old_link(world: World):
@@ -468,7 +479,7 @@ def test_an_old_link_that_can_not_be_served_is_a_problem_that_is_told(world: Wor
     with world.fleet.file.edit() as config:
         config.panel_domain = "a.example"
     world.fleet.reconcile()
-    assert any(p.startswith("Anna, old link (a.example): ") for p in world.fleet.status().problems)
+    assert any(p.startswith("Anna, previous link (a.example): ") for p in world.fleet.status().problems)
 
 
 def test_without_nginx_a_new_user_does_not_get_a_port_that_somebody_has(tmp_path: Path):

@@ -94,6 +94,6 @@ def test_a_change_that_makes_other_links_is_told(fleet):
     before = fleet.users()
     fleet.set_settings({"traffic_limit_gb": "5"})
     fleet.add_user("Bob")
-    assert changed_links(before, fleet.users()) is None
+    assert changed_links(before, fleet.users()) == []
     fleet.set_settings({"server_domain": "proxy.example"})
-    assert changed_links(before, fleet.users()) == Problem("links.changed")
+    assert changed_links(before, fleet.users()) == [Problem("links.changed")]

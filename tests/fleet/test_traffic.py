@@ -112,7 +112,7 @@ def test_a_throttle_is_told_with_its_end_and_when_it_was_verified(fleet, machine
     tick(fleet)
     view = fleet.user("Alice")
     assert view.over_limit == \
-        "used 1.00 GB of 1 GB: slowed to 1 Mbit/s until 2027-02-01 00:00, when the traffic is reset"
+        "used 1.00 of 1 GB: slowed to 1 Mbit/s until 2027-02-01 00:00, when the traffic is reset"
     assert (view.throttled_bps, view.throttle_verified_at) == (1_000_000, "2027-01-15T12:10:00+01:00")
     assert (view.next_reset_at, view.reason) == ("2027-02-01T00:00:00+01:00", "")
 

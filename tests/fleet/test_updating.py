@@ -61,8 +61,21 @@ def workload(text: str) -> Workload:
                     live_files={"live": text})
 
 
+class Memory:
+    """Which run of each engine has heard."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, str] = {}
+
+    def by(self, engine: str) -> str:
+        return self.runs.get(engine, "")
+
+    def note(self, engine: str, run_id: str) -> None:
+        self.runs[engine] = run_id
+
+
 def updating(runtime: Watched, engine: InTwoSteps | None = None) -> Updating:
-    made = Updating(lambda workload: engine or InTwoSteps(), runtime)
+    made = Updating(lambda workload: engine or InTwoSteps(), runtime, Memory())
     made.taken_over_in = 0.1
     return made
 
@@ -72,15 +85,41 @@ def test_each_step_is_written_once_the_one_before_is_taken_over(runtime: Watched
     assert runtime.written == ["before new", "new"]
 
 
-@pytest.mark.parametrize("deaf", ["before new", "new"])
-def test_what_is_not_taken_over_is_said_and_the_files_hold_what_they_should_all_the_same(
-        runtime: Watched, deaf: str) -> None:
+@pytest.mark.parametrize(("deaf", "written"), [("before new", ["before new"]), ("new", ["before new", "new"])])
+def test_after_a_step_that_is_not_taken_over_none_is_written_and_it_is_said(
+        runtime: Watched, deaf: str, written: list[str]) -> None:
+    """What a step keeps out of a log must not come in by the one after it."""
     runtime.obeys = lambda text: text != deaf
     with pytest.raises(RuntimeFailure) as failure:
         updating(runtime).update(workload("new"))
     assert failure.value.problem.code == "engine.not_taken_over"
-    assert runtime.written == ["before new", "new"]
-    assert runtime.held(NAME) == {"live": "new"}
+    assert runtime.written == written and runtime.held(NAME) == {"live": written[-1]}
+    runtime.obeys = lambda text: True
+    updating(runtime).update(workload("new"))
+    assert runtime.written == [*written, "before new", "new"], "the next one goes on from there"
+
+
+class Forgetful(InTwoSteps):
+    """A program of it that starts takes a file that shouts for one that speaks."""
+
+    def at_start(self, live_files: Mapping[str, str]) -> Mapping[str, str]:
+        return {"live": live_files["live"].lower()}
+
+
+def test_what_a_program_does_not_take_from_its_files_when_it_starts_it_is_told_once_after_each_start(
+        runtime: Watched) -> None:
+    one = updating(runtime, Forgetful())
+    one.update(workload("NEW"))
+    assert runtime.written == ["before new", "new", "NEW"]
+    assert not one.is_stale(workload("NEW"))
+    runtime.stop(NAME)
+    runtime.start(NAME)
+    runtime.machine.metrics(NAME, "NEW")
+    assert one.is_stale(workload("NEW")), "its metrics alone would not tell"
+    one.update(workload("NEW"))
+    assert not one.is_stale(workload("NEW"))
+    one.update(workload("old"))
+    assert runtime.written[-2:] == ["before old", "old"], "what it would take by itself is not told twice"
 
 
 def test_why_it_was_refused_is_told_in_the_engine_s_words(runtime: Watched) -> None:

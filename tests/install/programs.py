@@ -127,6 +127,12 @@ class Server(Containers, Firewalls):
     def systemctl(self) -> None:
         if self.words == ["enable", "--now", "docker"]:
             self.start_docker()
+        elif self.words == ["restart", "docker"]:
+            self.forget_kept_ports()
+        elif self.words == ["is-active", "docker"]:
+            runs = self.state["docker_runs"]
+            print(("activating" if self.state["docker_silent"] else "active") if runs else "inactive")
+            raise SystemExit(0 if runs else 3)
 
     def service(self) -> None:
         if self.words == ["docker", "start"]:
@@ -137,6 +143,14 @@ class Server(Containers, Firewalls):
             self.state["docker_runs"] = True
         else:
             fail("Job for docker.service failed.")
+
+    def forget_kept_ports(self) -> None:
+        """What Docker's own program holds for no container is gone with a start of it."""
+        for process in os.listdir(f"{self.folder}/proc"):
+            file = f"{self.folder}/proc/{process}/cmdline"
+            if os.path.exists(file):
+                os.unlink(file)
+                self.state["listening"] = {}
 
     def journalctl(self) -> None:
         print("dockerd: failed to start daemon: Error initializing network controller")
@@ -216,7 +230,9 @@ class Server(Containers, Firewalls):
                 fail("docker: 'compose' is not a docker command.")
             self.compose(words, self.state["compose_plugin"])
             return
-        if not self.state["docker_runs"]:
+        if not self.state["docker_runs"] or self.state["docker_silent"]:
+            # It is asked so many times before it answers; a negative number: it never does.
+            self.state["docker_silent"] -= verb == "version" and bool(self.state["docker_silent"])
             fail("Cannot connect to the Docker daemon at unix:///var/run/docker.sock.")
         getattr(self, f"docker_{verb}")(words)
 
@@ -276,6 +292,12 @@ class Server(Containers, Firewalls):
 
     def docker_ps(self, words: list[str]) -> None:
         published = next((word.partition("=")[2] for word in words if word.startswith("publish=")), "")
+        if "status=created" in words:
+            print("\n".join(f"id-of-{name} {name}" for name in self.state["half_made"]))
+            return
+        if words == ["--format", "{{.Ports}}"]:
+            print("\n".join(f"0.0.0.0:{port}->{port}/tcp, :::{port}->{port}/tcp" for port in self.state["published"]))
+            return
         if "--format" in words:
             asked, older = words[words.index("--format") + 1], self.state["older"]
             print("\n".join(each["project"] for each in older.values()) if "working_dir" in asked else
@@ -290,6 +312,9 @@ class Server(Containers, Firewalls):
             print("\n".join(self.state[kind]))
 
     def docker_rm(self, words: list[str]) -> None:
+        if words[0].startswith("id-of-"):
+            self.state["half_made"].remove(words[0].removeprefix("id-of-"))
+            return
         for kind in ("containers", "proxies"):
             self.state[kind] = [each for each in self.state[kind] if each not in words]
         self.state["up"] = bool(self.state["containers"])
@@ -317,12 +342,16 @@ class Server(Containers, Firewalls):
         settings = read_settings(words[words.index("--env-file") + 1])
         assert os.path.isfile(words[words.index("-f") + 1]) and os.path.isdir(settings["DATA_DIR"])
         if "up" in words:
+            if passing := [name for name in self.state["half_made"] if "_" in name]:
+                fail(f'Error response from daemon: Conflict. The container name "/{passing[0]}" is already in use')
             self.state |= {"up": True, "containers": ["app", "nginx"] + ["certbot"] * ("ssl" in settings.get(
                 "COMPOSE_PROFILES", "")), "networks": ["0-mtproto-panel", "mtproto-net"],
                            "volumes": ["certificates"], "published": ["80", "443", settings["PANEL_PORT"],
                                                                            settings.get("PANEL_HTTPS_PORT", "")]}
             if not os.path.exists(f"{settings['DATA_DIR']}/config.json"):
                 self.declare(settings, {"proxy_port": 2443, "port_443_mode": False, "panel_domain": "", "users": []})
+        elif "exec" in words and "sh" in words:
+            raise SystemExit(words[-1] not in self.state["serving"])  # scripts/switch-router.sh asks whether it does
         elif "exec" in words:
             self.panel(settings, words[words.index("app.cli") + 1:])
 

@@ -16,9 +16,10 @@ from tests.install.programs import State, make_program, read_state, write_state
 
 #: The programs that every server has; the others come with packages. All else is this machine's.
 THERE = ("apt-get", "apt-cache", "dpkg", "systemctl", "service", "journalctl", "systemd-detect-virt", "uname", "id",
-         "ss", "ip", "getent", "curl", "chown", "mkswap", "swapon", "swapoff")
-ELSEWHERE = ("dnf", "yum", "docker", "dockerd", "docker-compose", "ufw", "firewall-cmd", "iptables", "ip6tables", "nft",
-             "apparmor_parser", "podman", "snap", "wget")
+         "ss", "ip", "getent", "curl", "nft", "chown", "mkswap", "swapon", "swapoff")
+ELSEWHERE = ("dnf", "yum", "docker", "dockerd", "docker-compose", "ufw", "firewall-cmd", "iptables", "ip6tables",
+             "iptables-restore", "ip6tables-restore", "firewall-offline-cmd", "apparmor_parser", "podman", "snap",
+             "wget")
 
 EVERYWHERE = {"curl": "7.88.1", "iproute2": "6.1.0", "iproute": "6.2.0", "ca-certificates": "20230311"}
 #: os-release and what the repositories offer. Debian's are recorded (apt-cache policy); the others are written down
@@ -61,8 +62,8 @@ PASSWORD = "a-first-password"
 
 
 #: What install.sh needs of a release; the whole of it would only take longer to copy.
-PARTS = ("install.sh", "host", "docker-compose.yml", "Dockerfile", "Dockerfile.mtg", "requirements.txt", "wsgi.py",
-         "nginx", "app/web/frontend/package.json")
+PARTS = ("install.sh", "host", "docker-compose.yml", "docker-compose.traefik.yml", "scripts", "Dockerfile",
+         "Dockerfile.mtg", "requirements.txt", "wsgi.py", "nginx", "app/web/frontend/package.json")
 VERSION = "v1.2.3"
 
 
@@ -117,15 +118,16 @@ class ServerLab:
             "offers": {**EVERYWHERE, **described["offers"]}, "known": [], "installed": [], "broken_packages": False,
             "says": {},
             "docker_is": "Docker version 28", "docker_version": "", "docker_starts": True, "docker_runs": False,
-            "compose_plugin": "", "docker_compose": "", "images": {}, "stages": [], "no_pull": [], "in_use": [],
-            "up": False, "panel_answers": True, "containers": [], "proxies": [], "networks": [], "volumes": [],
+            "docker_silent": 0, "half_made": [],
+            "compose_plugin": "", "docker_compose": "", "images": {}, "stages": [], "no_pull": [],
+            "in_use": [], "up": False, "panel_answers": True, "serving": ["nginx", "traefik"],
+            "containers": [], "proxies": [], "networks": [], "volumes": [],
             "published": [], "services": {}, "panel_finds": [], "older": {},
             "refuses": {}, "password": PASSWORD, "telegram": True, "no_certificate": "", "issued": False, "asking": 0,
             "virtualization": "kvm", "machine": "x86_64", "kernel": "6.1.0-18-amd64", "uid": 0,
             "listening": {}, "address": "203.0.113.7", "dns": {}, "web": DOCKERS_WEB,
             "routes": ["default via 203.0.113.1 dev eth0", "203.0.113.0/24 dev eth0 proto kernel scope link"],
-            "firewall": "none", "ufw": [], "firewalld": {"permanent": [], "now": []}, "iptables": [], "ip6tables": [],
-            "nft": [], "input_policy": "-P INPUT ACCEPT", **state})
+            "firewall": "none", "ufw": [], "ufw_profiles": {}, "firewalld": {"permanent": [], "now": []}, **state})
         apt = distribution.startswith(("debian", "ubuntu"))
         self.has(*(name for name in THERE if apt or not name.startswith(("apt", "dpkg"))), *(() if apt else ("dnf",)))
 

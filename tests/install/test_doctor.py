@@ -18,17 +18,24 @@ UP = "Up 3 days (healthy)"
 @pytest.fixture
 def server(tmp_path: Path) -> ServerLab:
     """An installation with two users, behind ufw, as it should be."""
-    server = ServerLab(tmp_path, firewall="ufw", ufw=["allow 2443/tcp comment 'mtproto'", "allow 2444/tcp"])
+    server = ServerLab(tmp_path, firewall="ufw", ufw=["allow 22/tcp"])
     server.has_docker()
     server.has("ufw")
     installed(server)
-    (server.home / "firewall.rules").write_text("ufw 2443\n")
     server.change(published=["2443", "2444"], listening={"2443": "docker-proxy"}, services={"app": UP, "nginx": UP},
                   images={"panel": {}, "nginx": {}},
                   panel_finds=[{"about": "links", "state": "ok", "text": "all", "command": ""}])
     with (server.home / ".env").open("a") as env:
         env.write("PANEL_IMAGE=panel\nNGINX_IMAGE=nginx\n")
+    firewall(server, "apply")
     return server
+
+
+def firewall(server: ServerLab, *words: str) -> Answer:
+    done = subprocess.run(["bash", server.home / "current/host/mtproto", "--home", server.home, "firewall", *words],
+                          env=server.environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=120)
+    return Answer(done.returncode, done.stdout, done.stderr)
 
 
 def doctor(server: ServerLab, *words: str, **variables: str) -> Answer:
@@ -51,21 +58,28 @@ def test_of_what_is_right_everything_is_ok_and_the_panels_part_is_there_too(serv
     assert answer.code == 0 and {one["state"] for one in found} == {"ok"}, answer.told
     assert found[-1]["about"] == "links" and {"docker", "containers", "ports", "firewall", "disk"} <= {
         one["about"] for one in found}
-    assert "+ firewall: ufw lets through what people need: 2443 2444 (TCP)" in doctor(server).stdout
+    assert "+ firewall: ufw lets through what people need: 2443-2444 (TCP)" in doctor(server).stdout
     told = json.loads((server.home / "data/host.json").read_text())
     assert [one["about"] for one in told["findings"]] == [one["about"] for one in found[:-1]]
 
 
 def test_a_firewall_that_is_not_as_wanted_is_found_with_the_command_that_mends_it(server: ServerLab) -> None:
-    server.change(ufw=["allow 2443/tcp", "allow 9999/tcp"])
-    (server.home / "firewall.rules").write_text("ufw 2443\nufw 9999\n")
-    missing, extra = findings(server)["firewall"]
+    profile, = server.state["ufw_profiles"]
+    server.change(ufw_profiles={profile: "2443,9999"})
+    missing, extra = findings(server)["firewall"][:2]
     assert missing[:2] == ("problem", "ufw does not let through what people need: 2444 (TCP)")
     assert extra[:2] == ("note", "ufw still lets through what nobody needs any more: 9999 (TCP)")
-    mended = subprocess.run(["bash", "-c", missing[2].removeprefix("sudo ")], env=server.environment(),
-                            capture_output=True, text=True)
-    assert mended.returncode == 0, mended.stderr
+    assert missing[2] == "sudo mtproto firewall apply" and firewall(server, "status", "--json").code == 1
+    assert firewall(server, "apply").code == 0
     assert findings(server)["firewall"][0][0] == "ok"
+
+
+def test_a_limit_that_nothing_here_can_keep_is_a_problem_with_the_package_that_helps(server: ServerLab) -> None:
+    server.lacks("nft")
+    (server.home / "data/firewall.wanted").write_text("port 2443 limit 10\nport 2444\n")
+    _, limit = findings(server)["firewall"]
+    assert limit[:2] == ("problem", "new connections are not limited, as the program nft is missing")
+    assert "install -y nftables" in limit[2]
 
 
 def test_a_port_that_somebody_else_holds_or_nobody_is_told(server: ServerLab) -> None:

@@ -14,7 +14,7 @@ from tests.install.conftest import ROOT, Answer
 DOCKER = """\
 #!/bin/bash
 [ "$1 $2 $3 $4 $5" != "compose version --short  " ] || { echo 2.29.0; exit; }
-if [ "$1" = ps ]; then cat "$0.container" 2>/dev/null; exit "$(cat "$0.code" 2>/dev/null || echo 0)"; fi
+case $1 in version | ps) cat "$0.container" 2>/dev/null; exit "$(cat "$0.code" 2>/dev/null || echo 0)" ;; esac
 printf '%s\\n' "$*"
 exit 7
 """
@@ -129,7 +129,7 @@ def test_words_that_mean_nothing_are_no_command(host: Host) -> None:
 #: The panel's container, as far as its data folder goes: /data is that of the installation.
 CONTAINER = """\
 #!/bin/bash
-if [ "$1" = ps ]; then echo c0ffee; exit; fi
+case $1 in version | ps) echo c0ffee; exit ;; esac
 data=%s
 while [ "$1" != c0ffee ]; do shift; done
 shift

@@ -63,6 +63,7 @@ def test_it_holds_what_a_server_needs_and_the_stylesheet(released: Path) -> None
                      for name in names if name.endswith(".md")}
         assert all(entry.uid == entry.gid == 0 and not entry.mode & 0o022 for entry in archive)
         css = archive.extractfile("mtproto-v1.2.3/app/web/static/build/panel.css").read()
+    assert {"app/web/static/build/vendor/uplot.js", "app/web/static/build/vendor/inter-latin.woff2"} <= names
     assert {"install.sh", "update.sh", "docker-compose.yml", "Dockerfile", "Dockerfile.mtg", "requirements.txt",
             "host/mtproto", "host/prepare-release.sh", "host/lib/stack.sh", "nginx/nginx.conf",
             ".dockerignore"} <= names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -131,6 +132,28 @@ def test_a_domain_that_leads_elsewhere_is_told_and_no_obstacle(tmp_path: Path) -
     # What was refused is tried again.
     server.change(refuses={})
     assert server.install().code == 0 and server.declared()["panel_domain"] == "proxy.example.com"
+
+
+def test_a_name_of_the_users_pages_that_leads_elsewhere_is_told_at_a_repair(tmp_path: Path) -> None:
+    server = ServerLab(tmp_path, dns={"proxy.example.com": ["203.0.113.7"], "share.example.com": ["198.51.100.1"]})
+    assert server.install("--domain", "proxy.example.com").code == 0
+    file = server.home / "data/config.json"
+    file.write_text(json.dumps(server.declared() | {"share_hostname": "share.example.com"}, indent=2))
+    answer = server.install()
+    assert answer.code == 0, answer.told
+    assert "share.example.com leads to 198.51.100.1, and this server is 203.0.113.7" in answer.stdout
+    assert "nobody finds their own page there" in answer.stdout
+    assert "Panel:     https://proxy.example.com" in answer.stdout, "the panel's own name leads here"
+    server.change(dns={"proxy.example.com": ["203.0.113.7"], "share.example.com": ["203.0.113.7"]})
+    assert "share.example.com" not in server.install().stdout
+    server.change(dns={"proxy.example.com": ["203.0.113.7"]})
+    assert "share.example.com is not in the DNS yet" in server.install().stdout
+
+
+def test_a_name_that_is_the_servers_and_the_panels_is_told_of_once(tmp_path: Path) -> None:
+    server = ServerLab(tmp_path)
+    answer = server.install("--domain", "proxy.example.com")
+    assert answer.code == 0 and answer.stdout.count("proxy.example.com is not in the DNS yet") == 1
 
 
 def test_behind_nat_the_address_is_asked_for_outside(tmp_path: Path) -> None:

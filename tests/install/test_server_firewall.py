@@ -13,28 +13,24 @@ from tests.install.server_lab import ServerLab
 
 pytestmark = pytest.mark.timeout(300)
 
-OURS = "-p tcp --dport {} -m comment --comment mtproto -j ACCEPT"
-SSH = "-p tcp --dport 22 -j ACCEPT"
 #: By its programs: the state of a server whose firewall is in force and lets ssh in.
 FIREWALLS: dict[str, tuple[tuple[str, ...], State]] = {
-    "ufw": (("ufw", "iptables"), {"ufw": ["allow 22/tcp"], "input_policy": "-P INPUT DROP"}),
-    "firewalld": (("firewall-cmd", "nft"), {"firewalld": {"permanent": ["public 22/tcp"], "now": ["public 22/tcp"]}}),
-    "iptables": (("iptables", "ip6tables"), {"iptables": [f"INPUT {SSH}"], "ip6tables": [f"INPUT {SSH}"],
-                                             "input_policy": "-P INPUT DROP"}),
-    "nftables": (("nft",), {"nft": ["tcp dport 22 accept"]}),
+    "ufw": (("ufw",), {"ufw": ["allow 22/tcp"]}),
+    "firewalld": (("firewall-cmd",), {"firewalld": {"permanent": ["public 22/tcp"], "now": ["public 22/tcp"]}}),
 }
 
 
 def opened(state: State, kind: str) -> list[str]:
-    """The rules of the firewall, in its own words."""
-    return {"ufw": state["ufw"], "firewalld": state["firewalld"]["permanent"] + state["firewalld"]["now"],
-            "iptables": state["iptables"] + state["ip6tables"], "nftables": state["nft"]}[kind]
+    """What the firewall lets through, in its own words."""
+    return {"ufw": [*state["ufw_profiles"].values(), *(each for each in state["ufw"] if "mtproto" not in each)],
+            "firewalld": state["firewalld"]["permanent"] + state["firewalld"]["now"]}[kind]
 
 
-def expected(kind: str, port: int) -> list[str]:
-    return {"ufw": [f"allow {port}/tcp comment 'mtproto'"], "firewalld": [f"public {port}/tcp"] * 2,
-            "iptables": [f"INPUT {OURS.format(port)}"] * 2,
-            "nftables": [f'tcp dport {port} accept comment "mtproto"']}[kind]
+def expected(kind: str, first: int, last: int) -> list[str]:
+    ports = f"{first}:{last}" if kind == "ufw" else f"{first}-{last}"
+    if first == last:
+        ports = str(first)
+    return {"ufw": [ports], "firewalld": [f"public {ports}/tcp"] * 2}[kind]
 
 
 def protected(tmp_path: Path, kind: str, **more: object) -> ServerLab:
@@ -57,8 +53,8 @@ def test_the_users_port_is_opened_follows_the_users_and_is_closed_by_a_removal(t
     before = opened(server.state, kind)
 
     answer = server.install("--tunnel")
-    assert answer.code == 0 and f"the firewall ({kind}) lets port 2443 through" in answer.stdout, answer.told
-    assert sorted(opened(server.state, kind)) == sorted(before + expected(kind, 2443))
+    assert answer.code == 0 and f"the firewall ({kind}) lets through: 2443 (TCP)" in answer.stdout, answer.told
+    assert sorted(opened(server.state, kind)) == sorted(before + expected(kind, 2443, 2443))
     unit = (tmp_path / "etc/systemd/system/mtproto-firewall.service").read_text()
     assert f'"{server.home}/current/host/firewall.sh" "{server.home}"' in unit
 
@@ -68,37 +64,52 @@ def test_the_users_port_is_opened_follows_the_users_and_is_closed_by_a_removal(t
     (server.home / "data/config.json").write_text(json.dumps(config, indent=2))
     for _ in range(2):
         sync(server)
-        assert sorted(opened(server.state, kind)) == sorted(before + expected(kind, 3000) + expected(kind, 3001))
+        assert sorted(opened(server.state, kind)) == sorted(before + expected(kind, 3000, 3001))
 
     assert server.install("--uninstall", "--yes").code == 0
     assert opened(server.state, kind) == before
     assert list((tmp_path / "etc/systemd/system").iterdir()) == []
+    assert not list((tmp_path / "etc").glob("ufw/applications.d/*"))
 
 
-def test_a_port_that_the_operator_opened_stays_open(tmp_path: Path) -> None:
+def test_the_operators_own_rule_for_the_same_port_stays(tmp_path: Path) -> None:
     server = protected(tmp_path, "ufw", ufw=["allow 2443/tcp"])
-    assert server.install("--tunnel").code == 0 and server.state["ufw"] == ["allow 2443/tcp"]
+    assert server.install("--tunnel").code == 0 and server.state["ufw"][0] == "allow 2443/tcp"
     assert server.install("--uninstall", "--yes").code == 0 and server.state["ufw"] == ["allow 2443/tcp"]
+
+
+def test_rules_of_an_earlier_release_one_for_each_port_are_taken_over(tmp_path: Path) -> None:
+    server = protected(tmp_path, "ufw")
+    assert server.install("--tunnel").code == 0
+    server.change(ufw_profiles={}, ufw=[
+        "allow 22/tcp", "allow 2443/tcp comment 'mtproto'", "allow 2444/tcp comment 'mtproto'"])
+    (server.home / "firewall.rules").write_text("ufw 2443\nufw 2444\n")
+    sync(server)
+    assert opened(server.state, "ufw") == ["2443", "allow 22/tcp"]
 
 
 def test_on_port_443_that_one_and_the_port_for_proofs_are_all(tmp_path: Path) -> None:
     server = protected(tmp_path, "ufw")
     assert server.install("--port-443", "yes", "--tunnel").code == 0
-    assert sorted(server.state["ufw"]) == sorted(["allow 22/tcp", *expected("ufw", 80), *expected("ufw", 443)])
+    assert opened(server.state, "ufw") == ["80,443", "allow 22/tcp"]
 
 
-def test_where_no_firewall_is_in_force_nothing_is_done_and_the_ports_are_named(tmp_path: Path) -> None:
-    server = ServerLab(tmp_path, iptables=[f"INPUT {SSH}"])
-    server.has("ufw", "firewall-cmd", "iptables", "ip6tables", "nft")
+def test_where_no_firewall_is_in_force_none_is_touched_and_the_ports_are_named(tmp_path: Path) -> None:
+    server = ServerLab(tmp_path)
+    server.has("ufw", "firewall-cmd")
     answer = server.install("--tunnel")
     assert answer.code == 0 and "needed from outside: 2443 (TCP)" in answer.stdout, answer.told
-    assert server.state["iptables"] == [f"INPUT {SSH}"] and not (tmp_path / "etc/systemd").exists()
+    assert server.state["ufw"] == [] and not (tmp_path / "etc/ufw").exists()
+    # One that is switched on later is seen to.
+    server.change(firewall="ufw")
+    sync(server)
+    assert opened(server.state, "ufw") == ["2443"]
 
 
 def test_a_firewall_that_refuses_is_told_and_no_obstacle(tmp_path: Path) -> None:
     server = protected(tmp_path, "ufw", says={"^ufw allow": (1, "ERROR: problem running ufw-init")})
     answer = server.install("--tunnel")
-    assert answer.code == 0 and "could not be told to let port 2443 through" in answer.stdout, answer.told
-    assert (server.home / "firewall.rules").read_text().strip() == ""
+    assert answer.code == 0 and "could not be told to let 2443 through: ERROR: problem" in answer.stdout, answer.told
     server.change(says={})
-    assert server.install("--tunnel").code == 0 and expected("ufw", 2443)[0] in server.state["ufw"]
+    assert server.install("--tunnel").code == 0 and opened(server.state, "ufw") == ["2443", "allow 22/tcp"]
+    assert server.install("--uninstall", "--yes").code == 0 and opened(server.state, "ufw") == ["allow 22/tcp"]

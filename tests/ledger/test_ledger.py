@@ -287,3 +287,40 @@ def test_another_threads_start_and_another_process_leave_this_ones_file_whole(tm
     assert (tmp_path / "panel.db-wal").exists()
     ledger.events.record("panel", "fourth")
     assert [event.action for event in Ledger(tmp_path).events.recent()] == ["fourth", "third", "second", "first"]
+
+
+def test_a_version_is_another_one_after_each_change_of_whoever(ledger, tmp_path):
+    before = ledger.database.version()
+    assert ledger.database.version() == before and ledger.traffic.totals() == {}, "reading changes nothing"
+    ledger.traffic.account([reading(1)])
+    here = ledger.database.version()
+    assert here != before
+    threading.Thread(target=lambda: ledger.traffic.account([reading(2)])).start()
+    assert _soon(lambda: ledger.database.version() != here)
+    here = ledger.database.version()
+    script = "import sys; from app.ledger.ledger import Ledger; Ledger(sys.argv[1]).events.record('cli', 'user.add')"
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True)
+    elsewhere = ledger.database.version()
+    assert elsewhere != here and ledger.database.version() == elsewhere
+
+
+def test_a_file_in_the_place_of_another_is_another_version(ledger, tmp_path):
+    before = ledger.database.version()
+    for path in tmp_path.glob("panel.db*"):
+        path.unlink()
+    assert ledger.database.version() != before
+    assert ledger.database.version() == ledger.database.version()
+
+
+def test_where_no_file_can_be_read_no_version_is_equal_to_another(ledger, tmp_path):
+    for path in tmp_path.glob("panel.db*"):
+        path.unlink()
+    (tmp_path / "panel.db").mkdir()
+    assert ledger.database.version() != ledger.database.version()
+
+
+def _soon(test) -> bool:
+    ends = time.monotonic() + 10
+    while not (found := test()) and time.monotonic() < ends:
+        time.sleep(0.01)
+    return found

@@ -156,7 +156,7 @@ def test_history_prunes_itself_and_totals_stay(ledger):
     def points(step: int) -> int:
         return len(ledger.traffic.history("alice", 0, step))
 
-    for later, left in ((3700, (0, 1, 1)), (91 * DAY, (0, 0, 1)), (733 * DAY, (0, 0, 0))):
+    for later, left in ((7300, (0, 1, 1)), (91 * DAY, (0, 0, 1)), (733 * DAY, (0, 0, 0))):
         ledger.traffic.account([reading(100)], NOON + later)
         assert (points(TEN_SECONDS), points(HOUR), points(DAY)) == left
     assert total(ledger).down == 100
@@ -209,7 +209,7 @@ def test_a_file_is_imported_once(ledger):
 
 
 @pytest.mark.parametrize("seconds, step", [
-    (60, TEN_SECONDS), (HOUR, TEN_SECONDS), (HOUR + 1, HOUR), (90 * DAY, HOUR), (91 * DAY, DAY),
+    (60, TEN_SECONDS), (2 * HOUR, TEN_SECONDS), (2 * HOUR + 1, HOUR), (90 * DAY, HOUR), (91 * DAY, DAY),
     (9999 * DAY, DAY)])
 def test_the_finest_step_that_reaches_back_far_enough_is_chosen(seconds, step):
     assert history.finest(seconds) == step

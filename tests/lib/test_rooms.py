@@ -12,14 +12,16 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 #: From above to below. Of two rooms on one floor of the map, the one that uses the other stands first.
-ORDER = ("cli", "web", "actions", "control", "accounts", "host", "certificates", "edge", "checks", "engines", "rules",
-         "runtimes", "ledger", "config", "messages", "builtin", "mtproto", "commands", "lib")
+ORDER = ("cli", "api", "web", "notify", "actions", "control", "accounts", "host", "certificates", "edge", "checks",
+         "engines", "rules", "runtimes", "bans", "ledger", "config", "messages", "builtin", "mtproto", "commands",
+         "lib")
 
 #: The program that serves users is sent to machines without a panel: these know nothing of it.
 ONLY = {"builtin": {"builtin", "mtproto", "lib"}, "mtproto": {"mtproto", "lib"}, "lib": {"lib"}}
 
 #: Package -> the only places that may import it.
-KEPT_TO = {"flask": ("app", "app.web"), "flask_wtf": ("app.web",), "wtforms": ("app.web",), "click": ("app.cli",),
+KEPT_TO = {"flask": ("app", "app.api", "app.web"), "flask_wtf": ("app.web",), "wtforms": ("app.web",),
+           "flask_babel": ("app.web",), "babel": ("app.messages", "app.web"), "click": ("app.cli",),
            "waitress": ("app.cli",), "docker": ("app.runtimes.docker", "app.control.choice")}
 
 

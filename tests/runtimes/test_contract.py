@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -56,6 +57,30 @@ def test_creating_replaces_a_running_workload_of_that_name(lab, running):
     lab.runtime.create(new)
     seen = only(lab)
     assert (seen.user_id, seen.spec, seen.state) == ("bob", new.spec, CREATED)
+
+
+@pytest.mark.parametrize("lab", ["process", pytest.param("docker", marks=pytest.mark.slow)], indirect=True)
+def test_those_that_can_not_run_beside_their_followers_are_replaced_one_by_one(lab, running):
+    """Nobody is served between the two, and whatever is done beside them makes that longer."""
+    said, start = [], lab.runtime.start
+
+    def noted(name: str, **options: object) -> None:
+        start(name, **options)
+        said.append(name)
+
+    def replaced(old):
+        def last_look(name: str) -> None:
+            said.append(name)
+            time.sleep(0.3)  # time for another one to come in between
+
+        lab.runtime.replace(lab.workload(port=old.port, user="bob"), last_look)
+
+    both = [running(), running()]
+    lab.runtime.start = noted
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(replaced, both))
+    assert said[0] == said[1] != said[2] == said[3]
+    assert {(o.user_id, o.state) for o in lab.runtime.observe()} == {("bob", RUNNING)}
 
 
 def test_starting_a_started_workload_changes_nothing(lab, running):
@@ -221,6 +246,7 @@ def test_what_does_not_run_can_not_be_limited_and_a_limit_ends_with_its_run(lab)
             lab.runtime.limit_devices(name, 2)
         assert lab.runtime.devices(name) is None
     lab.runtime.start(workload.name)
+    assert lab.runtime.keep_devices({"mtg-proxy-1": 2, "mtg-proxy-2": 0}) == {}, "nobody is there"
     lab.runtime.limit_devices(workload.name, 2)
     lab.runtime.stop(workload.name)
     lab.runtime.start(workload.name)

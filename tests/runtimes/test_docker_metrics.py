@@ -27,7 +27,7 @@ mtp-up: 7777777      25    0    0    0     0          0         0 7777777    13 
 def container(age: float = 3600.0, start: str = "first", identity: str = "c0ffee") -> ContainerInfo:
     return ContainerInfo(id=identity, name="mtg-proxy-1", labels={}, status="running", started_at=time.time() - age,
                 started=start, exited_at=0.0, code=0, oom=False, restarts=0, wanted=True, trouble="",
-                image="mtg", pid=41)
+                image="mtg", pid=41, netns="")
 
 
 @pytest.fixture

@@ -155,6 +155,6 @@ def ahead() -> list[tuple[str, list[str]]]:
     """Our own Dockerfiles, each up to where the source comes into it: what is the same for every commit. With the
     options of the build: no stage may be left without a name."""
     panel, proxy = (ROOT / "Dockerfile").read_text(), (ROOT / "Dockerfile.mtg").read_text()
-    panel = panel[:panel.index("COPY . ./")]
+    panel = panel[:panel.index("COPY app ./app")]
     return [(panel, ["--target", "packages"]), (panel, []),
             (proxy[:proxy.index("ARG MTG_IMAGE", proxy.index("COPY"))], [])]

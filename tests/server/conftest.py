@@ -7,29 +7,20 @@ took is printed at the end; when a test fails, so is the end of what its server 
 from __future__ import annotations
 
 import fcntl
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.server import report
 from tests.server.cache import cache
 from tests.server.carried import AHEAD, ensure_folder
 from tests.server.container import Container, Saved
 from tests.server.image import NETWORK, ensure_bases
 from tests.server.installation import Installed, installed_state, wait_until_it_serves
+from tests.server.report import timed
 from tests.support.dc import DataCenter
-
-#: What took how long, in seconds, for the end of the run.
-TIMES: list[tuple[str, float]] = []
-
-
-@contextmanager
-def timed(what: str) -> Iterator[None]:
-    started = time.monotonic()
-    yield
-    TIMES.append((what, time.monotonic() - started))
 
 
 @pytest.fixture(scope="session")
@@ -91,14 +82,14 @@ def switched_on(request: pytest.FixtureRequest, saved: Saved, center: DataCenter
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    report = yield
+    outcome = yield
     machine = getattr(item, "machine", None)
-    if report.failed and machine is not None:
-        report.sections.append(("the server's console", machine.serial[-4000:]))
-    return report
+    if outcome.failed and machine is not None:
+        outcome.sections.append(("the server's console", machine.serial[-4000:]))
+    return outcome
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("how long it took on the server")
-    for what, seconds in TIMES:
-        terminalreporter.write_line(f"{seconds:7.1f} s  {what}")
+    for line in report.lines():
+        terminalreporter.write_line(line)

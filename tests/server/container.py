@@ -1,7 +1,7 @@
 """A server as a container of systemd-nspawn: Debian 12 with systemd, Docker, a network and a firewall of its own.
 
-It has this machine's kernel, and so its speed: what a virtual machine takes half an hour for is done in a minute. What
-needs a kernel of its own, or a certain amount of memory, is shown on the virtual machine (machine.py).
+It has this machine's kernel, and so its speed: what a virtual machine takes half an hour for is done in a minute. With
+Limits it has no more memory than a small server.
 
 It reaches nobody but the doors: .door:port leads to where open_door() says. It is reached at .address.
 """
@@ -21,6 +21,7 @@ from pathlib import Path
 
 from tests.server.cache import MachineFailure, command
 from tests.server.image import NETWORK
+from tests.server.limits import Limits
 from tests.server.server import Server
 
 #: Where the server finds what its doors lead to; the same as in the virtual machine.
@@ -54,9 +55,10 @@ class Container(Server):
     with Container(folder, saved) as machine: machine.boot(); machine.run("uname -r")
     """
 
-    def __init__(self, folder: Path, saved: Saved, network: str = NETWORK):
+    def __init__(self, folder: Path, saved: Saved, network: str = NETWORK, limits: Limits | None = None):
         """network: the first three numbers of its addresses. Two that are on at the same time need one each."""
         self.folder, self.saved = folder, saved
+        self._within = limits.words() if limits else []
         self.address, self.door, self._gateway = f"{network}.15", f"{network}.100", f"{network}.2"
         self._name = f"mt{uuid.uuid4().hex[:6]}"
         self._process: subprocess.Popen[bytes] | None = None
@@ -101,7 +103,7 @@ class Container(Server):
         with (self.folder / "console.log").open("ab") as log:
             # It ends with the process that started it, whatever becomes of that.
             self._process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", "systemd-nspawn", "--quiet", "--boot", "--directory",
+                [*self._within, "setpriv", "--pdeathsig", "KILL", "systemd-nspawn", "--quiet", "--boot", "--directory",
                  str(self.folder / "root"), "--machine", self._name, "--register=no", "--keep-unit", "--network-veth",
                  "--capability=all", "--system-call-filter=bpf keyctl add_key", "--console=pipe",
                  f"--bind={self.folder / 'docker'}:/var/lib/docker", "--link-journal=no", "--resolv-conf=off",
@@ -177,8 +179,8 @@ class Container(Server):
     # Commands and the network
 
     def _enter(self, *words: str) -> list[str]:
-        return ["nsenter", "--target", str(self._leader), "--all", "env", "-i", f"PATH={_PATH}", "HOME=/root",
-                "LANG=C.UTF-8", *words]
+        return [*self._within, "nsenter", "--target", str(self._leader), "--all", "env", "-i", f"PATH={_PATH}",
+                "HOME=/root", "LANG=C.UTF-8", *words]
 
     def start(self, script: str, **options: object) -> subprocess.Popen[bytes]:
         return subprocess.Popen(self._enter("bash", "-c", script), **{"stdin": subprocess.DEVNULL, **options})

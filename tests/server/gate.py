@@ -1,4 +1,4 @@
-"""The one way out of a virtual machine: an HTTP proxy that leads to Debian's archive and nowhere else."""
+"""The one way out of a server that has more to fetch: an HTTP proxy that leads to Debian's archive and nowhere else."""
 
 from __future__ import annotations
 

@@ -94,8 +94,10 @@ def snapshot(machine: Server) -> Snapshot:
 
 
 def put_checkout(machine: Server, version: str, changed: Mapping[str, bytes] = {}, tree: str = TREE) -> None:
-    """This repository's files, with the stylesheet that install.sh --local has built, as a version of their own."""
-    files: dict[str, bytes | Path] = dict(checkout(ROOT, ["app/web/static/build/panel.css"]))
+    """This repository's files, with the front end that install.sh --local has built, as a version of their own."""
+    built = [str(path.relative_to(ROOT)) for path in (ROOT / "app/web/static/build").rglob("*")
+             if path.is_file() and path.name != ".stamp"]
+    files: dict[str, bytes | Path] = dict(checkout(ROOT, built))
     assert "app/web/static/build/panel.css" in files, "bash install.sh --local --no-start builds it"
     machine.put(tree, {**files, "VERSION": f"{version}\n".encode(), **changed})
 

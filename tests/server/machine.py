@@ -96,8 +96,9 @@ class VirtualMachine(Server):
         drives = [f"file={self.disk},format=qcow2,if=virtio,cache=unsafe,discard=unmap"]
         if self.carried:
             drives.append(f"file={self.carried},format=raw,if=virtio,readonly=on")
+        # Without page tables of five levels, which take a fifth more of the emulation's time.
         arguments = [
-            "-M", "q35", "-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max", "-m", str(self.hardware.memory),
+            "-M", "q35", "-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max,-la57", "-m", str(self.hardware.memory),
             "-smp", str(self.hardware.cpus), "-display", "none", "-serial", f"file:{log}",
             "-kernel", str(self.base.kernel), "-initrd", str(self.base.initrd),
             "-append", "console=ttyS0 root=/dev/vda rw net.ifnames=0 mitigations=off",

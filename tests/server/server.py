@@ -44,7 +44,11 @@ class Server:
             output = process.communicate(stdin, timeout)[0].decode(errors="replace").strip()
         except subprocess.TimeoutExpired:
             process.kill()
-            said = process.communicate()[0].decode(errors="replace")
+            try:
+                said = process.communicate(timeout=10)[0].decode(errors="replace")
+            except subprocess.TimeoutExpired as still:
+                # What the command has started lives on in there, and holds its output.
+                said = (still.output or b"").decode(errors="replace")
             raise MachineFailure(f"not done within {timeout:g} s: {script[:300]}\n{said[-4000:]}") from None
         if check and process.returncode:
             what = output if process.returncode != _NO_CONNECTION else f"{output}\n{self.serial[-2000:]}"

@@ -57,6 +57,17 @@ def test_the_power_goes_off_during_the_installation(empty_machine: Container) ->
     assert trouble(installation.link(machine)) == ""
 
 
+def test_the_power_goes_off_while_docker_starts_what_has_ports(machine: Container) -> None:
+    """Docker then keeps ports for a container that it does not know any more."""
+    link = installation.link(machine)
+    machine.run(f"cd {HOME} && . current/host/lib/stack.sh && stack down")
+    kill_when(machine, installation.installer_command(), "ss -Hltn 'sport = :8080' | grep -q .", 0.1)
+    machine.boot()
+    said = installation.run_installer(machine)
+    assert "leads to Telegram" in said
+    assert installation.link(machine) == link and trouble(link) == ""
+
+
 def test_the_power_goes_off_during_an_update(machine: Container) -> None:
     link = installation.panel(machine, "user", "show", installation.FIRST_USER)["tg_link"]
     installation.put_checkout(machine, NEXT, changed("wsgi.py", "\nNEW = True\n"), NEXT_TREE)

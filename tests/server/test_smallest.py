@@ -1,97 +1,105 @@
-"""The smallest server that is sold, with nothing on it but Debian: the documented minimum is real."""
+"""The smallest server that is sold, with nothing on it but Debian: the documented minimum is real.
+
+    REAL_MTG=/path/to/mtg bash tests/run.sh tests/server/test_smallest.py
+
+REAL_MTG is a program of mtg; without one the built-in engine stands in for it, which needs twice the memory for
+each user, so there are fewer of them.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import re
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.server import installation
-from tests.server.carried import FOLDER, ensure_disk
-from tests.server.conftest import TIMES, timed
+from tests.server.carried import FOLDER, ensure_folder
+from tests.server.container import Container, Saved
 from tests.server.gate import Gate
 from tests.server.image import ensure_bases
-from tests.server.installation import HOME
-from tests.server.machine import DOOR, Hardware, VirtualMachine
+from tests.server.limits import Limits, disk, mounted
+from tests.server.report import measured, timed
+from tests.server.test_update import NEXT, NEXT_TREE, UPDATE, changed, current
 from tests.support.dc import DataCenter
 from tests.support.stream import Stream
 
-pytestmark = pytest.mark.timeout(6000)
+pytestmark = pytest.mark.timeout(2400)
 
-#: As it is sold: the machine has some of it less, for its kernel.
-MEMORY_MB, DISK_MB = 512, 2048
-USERS = 10
-
-#: Notes the most that was used, of memory (MB; what can't be given back) and of the disk (MB), while it runs.
-_WATCH = """
-most=0 disk=0
-while :; do
-    while read -r name kb _; do
-        case $name in
-            MemTotal:) total=$kb ;; MemAvailable:) free=$kb ;; SwapTotal:) swap=$kb ;; SwapFree:) left=$kb ;;
-        esac
-    done </proc/meminfo
-    used=$(( (total - free + swap - left) / 1024 ))
-    [ $used -le $most ] || most=$used
-    used=$(df -Pm / | awk 'NR == 2 { print $3 }')
-    [ $used -le $disk ] || disk=$used
-    echo "$most $disk" >/run/most.new && mv /run/most.new /run/most
-    sleep 2
-done
-"""
+#: Of 512 MB, Debian 12's kernel shows 469 in a virtual machine, and has taken 45 of these for itself when it is up.
+MEMORY_MB = 420
+#: What is asked for; beside that, the images of Docker Hub and the file system itself are there before it begins.
+DISK_MB, IMAGES_MB = 2048, 380
+MTG = os.environ.get("REAL_MTG", "")
+USERS = 10 if MTG else 5
 
 
-def most(machine: VirtualMachine) -> tuple[int, int]:
-    memory, disk = machine.read("/run/most").split()
-    return int(memory), int(disk)
-
-
-async def everybody(links: list[str]) -> None:
-    """All at the same time: a handshake each, then a megabyte down and a quarter of it up."""
+async def everybody(links: list[str], patience: float = 300) -> None:
+    """All at the same time: a handshake each, then a megabyte down and a quarter of it up. patience: seconds."""
 
     async def one(link: str) -> None:
-        stream = await Stream.open(link, timeout=300)
+        stream = await Stream.open(link, timeout=patience)
         await stream.req_pq()
         await stream.download(1_000_000)
         await stream.upload(250_000)
         await stream.close()
 
-    async with asyncio.timeout(900):
+    async with asyncio.timeout(patience):
         await asyncio.gather(*map(one, links))
 
 
-def test_512_mb_one_cpu_and_nothing_but_debian_install_and_serve_ten_users(center: DataCenter, tmp_path: Path,
-                                                                           request: pytest.FixtureRequest) -> None:
-    hardware = Hardware(memory=MEMORY_MB, cpus=1)
-    with Gate() as gate, VirtualMachine(tmp_path / "machine", ensure_bases()[0], hardware, ensure_disk()) as machine:
+def use_mtg(machine: Container) -> None:
+    """REAL_MTG, if there is one, instead of what stands in for it."""
+    if MTG:
+        layers = machine.folder / "docker/overlay2"
+        for program in (*layers.glob("*/diff/mtg"), *layers.glob("*/diff/usr/local/bin/mtg")):
+            program.write_bytes(Path(MTG).read_bytes())
+
+
+@pytest.fixture
+def smallest(alone: None, center: DataCenter, tmp_path: Path, request: pytest.FixtureRequest
+             ) -> Iterator[tuple[Container, Limits]]:
+    """A server with that much memory, one processor and nothing but Debian. No registry is reached from it; what would
+    be pulled from Docker Hub is there, as Docker keeps it."""
+    folder = tmp_path / "disk/machine"
+    with (Gate() as gate, mounted(ensure_bases()[0].disk, tmp_path / "debian", "ro") as debian,
+          disk(DISK_MB + IMAGES_MB, tmp_path / "disk") as place, Limits(MEMORY_MB, place) as limits,
+          Container(folder, Saved((debian,), ensure_folder() / FOLDER), limits=limits) as machine):
         request.node.machine = machine
+        use_mtg(machine)
         machine.open_door(1080, center.socks5)
         machine.open_door(3128, gate.address)
-        with timed("512 MB: boot"):
-            machine.boot()
-        machine.put("/etc/apt/apt.conf.d/80door", f'Acquire::http::Proxy "http://{DOOR}:3128";\n'.encode())
-        # No registry is reached from here; what would be pulled is there, as Docker keeps it.
-        machine.run(f"mount -o ro /dev/vdb /mnt && cp -a /mnt/{FOLDER} /var/lib/docker && umount /mnt && sync")
-        before = int(machine.run("df -Pm / | awk 'NR == 2 { print $3 }'"))
-        machine.put("/root/watch", _WATCH.encode())
-        machine.run("systemd-run --quiet --unit=watch bash /root/watch")
-        with timed("512 MB: install.sh, with Docker and all packages"):
-            said = installation.install(machine)
-        assert "leads to Telegram" in said
-        memory, disk = most(machine)
-        TIMES.append((f"(no seconds) most memory during the installation: {memory} MB; disk: {disk - before} MB", 0))
-        for number in range(2, USERS + 1):
-            installation.panel(machine, "user", "add", f"user {number}")
-        users = installation.panel(machine, "user", "list")
-        links = [machine.outside(user["tg_link"]) for user in users]
-        assert len(links) == USERS
-        with timed("512 MB: ten users at the same time"):
-            asyncio.run(everybody(links))
-        memory, disk = most(machine)
-        TIMES.append((f"(no seconds) most memory with ten users: {memory} MB; disk: {disk - before} MB", 0))
-        assert disk - before < DISK_MB
-        killed = machine.run("dmesg | grep -i 'out of memory' || true")
-        assert not re.search("Killed process", killed), killed
-        machine.run(f"grep -q . {HOME}/install.log")
+        machine.boot()
+        machine.put("/etc/apt/apt.conf.d/80door", f'Acquire::http::Proxy "http://{machine.door}:3128";\n'.encode())
+        limits.begin()
+        yield machine, limits
+
+
+def note(limits: Limits, what: str) -> None:
+    most = limits.most()
+    measured(f"512 MB: most during {what}: {most.memory} MB of memory, {most.disk} MB on the disk")
+
+
+def test_512_mb_one_cpu_and_nothing_but_debian_install_serve_ten_users_and_update(
+        smallest: tuple[Container, Limits]) -> None:
+    machine, limits = smallest
+    with timed("512 MB: install.sh, with Docker and all packages"):
+        said = installation.install(machine)
+    assert "leads to Telegram" in said
+    note(limits, "the installation")
+    for number in range(2, USERS + 1):
+        installation.panel(machine, "user", "add", f"user {number}")
+    users = installation.panel(machine, "user", "list")
+    assert len(users) == USERS
+    links = [machine.outside(user["tg_link"]) for user in users]
+    asyncio.run(everybody(links))
+    note(limits, f"the service of {USERS} users, each with a stream")
+    installation.put_checkout(machine, NEXT, changed("wsgi.py", "\nNEW = True\n"), NEXT_TREE)
+    with timed("512 MB: update.sh"):
+        installation.run_logged(machine, UPDATE, "update.log")
+    assert current(machine) == NEXT
+    note(limits, "the update")
+    asyncio.run(everybody(links))
+    assert limits.killed() == 0, "processes were ended for want of memory"

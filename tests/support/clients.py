@@ -1,9 +1,9 @@
 """Independent Telegram clients, not ours: do they reach Telegram with this link?
 
-    python -m tests.support.clients tdjson|kurigram LINK
+    python -m tests.support.clients tdjson|kurigram|mtcute LINK
 
 tdjson is Telegram's own TDLib, kurigram and telethon are other people's Python
-clients. Each function returns the milliseconds it took to get a resPQ, or raises
+clients, and mtcute is one for Node.js. Each function returns the milliseconds it took to get a resPQ, or raises
 ClientFailure with the client's own reason. They connect to the proxy of the link
 and to nothing else (tests/e2e/test_clients.py looks, with strace).
 """
@@ -14,6 +14,7 @@ import asyncio
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -214,6 +215,27 @@ async def telethon(link: str, encoding: str = "padded", dc: int = 2, timeout: fl
         await connection.disconnect()
 
 
+# --- mtcute --------------------------------------------------------------------------------------
+
+_MTCUTE = Path(__file__).with_name("mtcute")
+
+
+def mtcute(link: str, dc: int = 2, timeout: float = 120) -> float:
+    """mtcute's transport, packet codec and TL, then req_pq_multi; compares the nonce. In a process of its own."""
+    # Where there is no Node.js, tests/run.sh has put one beside Python.
+    node = shutil.which("node") or shutil.which("node", path=os.path.dirname(sys.executable))
+    if not node or not (_MTCUTE / "node_modules").is_dir():
+        raise ClientFailure("mtcute is not installed: bash tests/run.sh does it")
+    try:
+        done = subprocess.run([node, str(_MTCUTE / "ping.mjs"), link, str(dc)], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=timeout)
+    except subprocess.TimeoutExpired:
+        raise ClientFailure(f"mtcute did not answer within {timeout:g} s") from None
+    if done.returncode:
+        raise ClientFailure(done.stderr.strip() or f"mtcute ended with exit code {done.returncode}")
+    return float(done.stdout)
+
+
 def main(arguments: list[str]) -> int:
     name, link, *rest = arguments
     try:
@@ -221,6 +243,8 @@ def main(arguments: list[str]) -> int:
             print(_tdjson_here(link, rest[1]))
         elif name == "tdjson":
             print(f"{tdjson(link):.1f} ms")
+        elif name == "mtcute":
+            print(f"{mtcute(link):.1f} ms")
         else:
             print(f"{asyncio.run(kurigram(link)):.1f} ms")
     except ClientFailure as error:

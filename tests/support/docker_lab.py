@@ -23,6 +23,7 @@ from tests.docker import images
 STAND_IN = Path(__file__).parents[1] / "runtimes" / "stand_in.py"
 MANY = Path(__file__).with_name("many_program.py")
 TELEMT = Path(__file__).with_name("telemt_program.py")
+MTPROXY = Path(__file__).with_name("mtproxy_program.py")
 _TELEMT = b"""#!/bin/sh
 PYTHONPATH=/opt/engine exec /venv/bin/python /opt/engine/telemt_program.py "$@"
 """
@@ -34,6 +35,21 @@ COPY telemt_program.py /opt/engine/telemt_program.py
 ENV PYTHONUNBUFFERED=1
 WORKDIR /app
 ENTRYPOINT ["/app/telemt"]
+"""
+_MTPROXY = b"""#!/bin/sh
+PYTHONPATH=/opt/engine exec /venv/bin/python /opt/engine/mtproxy_program.py "$@"
+"""
+_MTPROXY_IMAGE = """\
+ARG BASE
+FROM ${BASE}
+USER root
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends socat && rm -rf /var/lib/apt/lists/*
+COPY mtproto-proxy mtproxy-run mtproxy-metrics mtproxy-health /usr/local/bin/
+COPY mtproxy_program.py /opt/engine/mtproxy_program.py
+COPY middle.py /opt/engine/tests/support/middle.py
+USER 65534:65534
+ENV PYTHONUNBUFFERED=1
+ENTRYPOINT ["/usr/local/bin/mtproxy-run"]
 """
 _STAND_IN_IMAGE = """\
 ARG BASE
@@ -70,6 +86,12 @@ def many_image() -> str:
                         {"many_program.py": MANY.read_bytes()}, {"BASE": images.build_mtg_custom()})
 
 
+def real_mtg_image(program: str) -> str:
+    """The image of the proxies with this program of mtg, instead of the built-in engine under its name."""
+    return images.build("mtg-real", "ARG BASE\nFROM ${BASE}\nCOPY mtg /usr/local/bin/mtg\n",
+                        {"mtg": Path(program).read_bytes()}, {"BASE": images.build_mtg_custom()}, ("mtg",))
+
+
 def telemt_image(which: str = "stand-in") -> str:
     """The image whose program is tests/support/telemt_program.py, which stands in for telemt; or, for "telemt", that
     of Dockerfile.telemt with the program that TELEMT_BIN names."""
@@ -79,6 +101,18 @@ def telemt_image(which: str = "stand-in") -> str:
                             {"TELEMT": "telemt", "BUILD_IMAGE": base, "BASE_IMAGE": base})
     return images.build("telemt-stand-in", _TELEMT_IMAGE, {
         "telemt": _TELEMT, "telemt_program.py": TELEMT.read_bytes()}, {"BASE": images.build_mtg_custom()}, ("telemt",))
+
+
+def mtproxy_image(which: str = "stand-in") -> str:
+    """The image whose program is tests/support/mtproxy_program.py, or, for "mtproxy", the one that MTPROXY_BIN names,
+    beside the scripts of Dockerfile.mtproxy."""
+    scripts = {f"mtproxy-{name}": (images.ROOT / "host/images/mtproxy" / name).read_bytes()
+               for name in ("run", "metrics", "health")}
+    program = _MTPROXY if which == "stand-in" else Path(os.environ["MTPROXY_BIN"]).read_bytes()
+    return images.build(f"mtproxy-{which}", _MTPROXY_IMAGE, {
+        **scripts, "mtproto-proxy": program, "mtproxy_program.py": MTPROXY.read_bytes(),
+        "middle.py": MTPROXY.with_name("middle.py").read_bytes()},
+        {"BASE": images.build_mtg_custom()}, ("mtproto-proxy", *scripts))
 
 
 def eventually(condition: Callable[[], object], what: str, seconds: float = 60) -> None:

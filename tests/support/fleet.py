@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 from app.accounts.actor import Actor, Right
 from app.accounts.admins import find, has_first_password
 from app.accounts.logins import Place
-from app.actions import admins, certificates, proxies, settings, traffic, users
+from app.actions import admins, certificates, plans, proxies, settings, traffic, users
 from app.checks.tls import TlsCheck
 from app.config.model import Admin, Config, User
-from app.control import passes, views
+from app.control import passes, plan_views, views
 from app.control.outcome import Outcome
-from app.control.records import CertificateView, Status, UserView
+from app.control.records import CertificateView, DeletedView, PlanView, Status, UserView
 from app.control.system import System
 from app.engines.base import Engine, by_name
 from app.ledger.events import Event
@@ -132,8 +132,18 @@ class Fleet(System):
     def rotate(self, ref: str, actor: str = "cli") -> UserView:
         return in_words(users.rotate(self, named(actor), ref))
 
-    def remove(self, ref: str, actor: str = "cli") -> UserView:
-        return in_words(users.remove(self, named(actor), ref))
+    def remove(self, ref: str, actor: str = "cli", for_good: bool = False) -> UserView:
+        return in_words(users.remove(self, named(actor), ref, for_good))
+
+    def restore(self, ref: str, actor: str = "cli") -> tuple[UserView, list[str]]:
+        user, changed = users.restore(self, named(actor), ref)
+        return in_words(user), in_words(changed)
+
+    def forget(self, ref: str, actor: str = "cli") -> str:
+        return users.forget(self, named(actor), ref).name
+
+    def deleted(self) -> list[DeletedView]:
+        return views.deleted(self)
 
     def reset_traffic(self, ref: str = "", actor: str = "cli") -> list[UserView]:
         return in_words(traffic.reset_traffic(self, named(actor), ref))
@@ -149,6 +159,20 @@ class Fleet(System):
 
     def stop_everything(self) -> list[Outcome]:
         return in_words(proxies.stop_everything(self, named("cli")))
+
+    # Plans
+
+    def plans(self) -> list[PlanView]:
+        return plan_views.every_plan(self)
+
+    def add_plan(self, name: str, actor: str = "cli", **fields: object) -> PlanView:
+        return plans.add_plan(self, named(actor), name, **fields)
+
+    def change_plan(self, ref: str, changes: Mapping[str, object], actor: str = "cli") -> PlanView:
+        return plans.change_plan(self, named(actor), ref, changes)
+
+    def remove_plan(self, ref: str, actor: str = "cli") -> PlanView:
+        return plans.remove_plan(self, named(actor), ref)
 
     # Settings, certificates, admins
 
@@ -171,8 +195,9 @@ class Fleet(System):
     def check_login(self, username: str, password: str, client: str, door: str = "", device: str = "") -> Admin | None:
         return admins.check_login(self, username, password, Place(client, door, device))
 
-    def create_admin(self, username: str, password: str, sudo: bool = False, actor: str = "cli") -> str:
-        return admins.create_admin(self, named(actor), username, password, sudo)
+    def create_admin(self, username: str, password: str, sudo: bool = False, actor: str = "cli",
+                     role: str = "") -> str:
+        return admins.create_admin(self, named(actor), username, password, role or ("owner" if sudo else "operator"))
 
     def set_password(self, username: str, password: str | None = None) -> str:
         return admins.set_password(self, named("cli"), username, password)
@@ -183,8 +208,8 @@ class Fleet(System):
     def remove_admin(self, username: str) -> None:
         admins.remove_admin(self, named("cli"), username)
 
-    def set_sudo(self, username: str, sudo: bool) -> Admin:
-        return admins.set_sudo(self, named("cli"), username, sudo)
+    def set_role(self, username: str, role: str) -> Admin:
+        return admins.set_role(self, named("cli"), username, role)
 
     # Passes
 

@@ -11,8 +11,10 @@ import contextlib
 import ctypes
 import hashlib
 import os
+import random
 import socket
 import ssl
+import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -28,17 +30,22 @@ from docker import APIClient
 from app.checks.addresses import Addresses
 from app.control.records import UserView
 from app.edge.base import Certificate, Edge
+from app.engines.base import Engine, by_name
+from app.engines.builtin import BuiltinImage
 from app.engines.mtg.engine import MtgImage
+from app.engines.telemt.engine import TelemtImage
 from app.lib import portmap
+from app.mtproto.faketls_client import AnswerError
 from app.runtimes.docker.runtime import DockerRuntime
 from app.runtimes.docker.spec import INSTANCE
 from tests.docker import images
-from tests.support import edge_lab, traefik_lab
+from tests.support import docker_lab, edge_lab, traefik_lab
 from tests.support.cover import free_port
 from tests.support.dc import DataCenter
 from tests.support.docker_lab import forget, patient
 from tests.support.fleet import Fleet
-from tests.support.stream import trouble
+from tests.support.stream import Stream, StreamBroken, trouble
+from tests.support.telemt_lab import Clients
 
 T = TypeVar("T")
 
@@ -195,6 +202,56 @@ class Stage:
         self.fleet.reconcile()
         self.fleet.reconciler.backoff.failures.clear()
         self.fleet.reconciler.edge.backoff.failures.clear()
+
+
+@contextlib.contextmanager
+def served_by(stage: Stage, which: str) -> Iterator[None]:
+    """This engine for everybody: "builtin", "telemt's stand-in", or the real "telemt" or "mtg" of TELEMT_BIN and
+    MTG_BIN."""
+    fleet, before = stage.fleet, dict(stage.fleet.engines)
+    builtin = f"mtproto-builtin-{fleet.runtime.instance}"
+    first: Engine = MtgImage()
+    if which == "builtin":
+        stage.hands.tag(docker_lab.builtin_image(), builtin, "test")
+        first = BuiltinImage(f"{builtin}:test")
+    elif which.startswith("telemt"):
+        first = TelemtImage()
+        fleet.set_settings({"telemt_image": docker_lab.telemt_image("telemt" if which == "telemt" else "stand-in")})
+    else:
+        fleet.set_settings({"proxy_image": docker_lab.real_mtg_image(os.environ["REAL_MTG"])})
+    fleet.engines.clear()
+    fleet.engines.update(by_name(first, MtgImage()))
+    try:
+        yield
+    finally:
+        for user in fleet.users():
+            fleet.remove(user.id)
+        fleet.engines.clear()
+        fleet.engines.update(before)
+        if which == "builtin":
+            stage.hands.remove_image(f"{builtin}:test", force=True)
+
+
+@contextlib.contextmanager
+def phones(count: int) -> Iterator[list[str]]:
+    """Addresses that this machine has meanwhile."""
+    found = [f"198.19.{random.randrange(256)}.{number}" for number in range(1, count + 1)]
+    for address in found:
+        subprocess.run(["ip", "address", "add", f"{address}/32", "dev", "lo"], check=True)
+    try:
+        yield found
+    finally:
+        for address in found:
+            subprocess.run(["ip", "address", "delete", f"{address}/32", "dev", "lo"], check=True)
+
+
+def comes(clients: Clients, link: str, source: str) -> Stream | None:
+    """A session from this address, None if it is refused."""
+    with contextlib.suppress(OSError, StreamBroken, AnswerError):
+        stream = clients.do(Stream.open(link, source=source))
+        clients.do(stream.req_pq())
+        return stream
+    return None
 
 
 @contextlib.contextmanager

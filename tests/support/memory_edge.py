@@ -18,10 +18,10 @@ from app.runtimes.base import Devices
 class MemoryEdge:
     """Implements Edge. site: what it serves, None at first. reloads: how often that changed.
 
-    refused_connections: set it to what turned_away() is to count. gone: set it and nginx does not answer.
-    refusal: set it and `nginx -t` says no, for this reason. keeps_limits: set it to False and it can't keep limits on
-    addresses; clients, refused: from which addresses a domain is used, and how many connections were turned away for
-    the limit on them, by domain.
+    refused_connections, flooding: set them to what turned_away() and flooders() are to tell. gone: set it and nginx
+    does not answer. refusal: set it and `nginx -t` says no, for this reason. keeps_limits: set it to False and it
+    can't keep limits on addresses; clients, refused: from which addresses a domain is used, and how many connections
+    were turned away for the limit on them, by domain.
     """
 
     name = "nginx"
@@ -33,6 +33,7 @@ class MemoryEdge:
         self.gone = False
         self.refusal = ""
         self.refused_connections = 0
+        self.flooding: dict[str, int] = {}
         self.keeps_limits = True
         self.clients: dict[str, tuple[str, ...]] = {}
         self.refused: dict[str, int] = {}
@@ -51,6 +52,11 @@ class MemoryEdge:
         self.site, self._told = site, told
         self.reloads += 1
         return True
+
+    def flooders(self) -> dict[str, int]:
+        self.turned_away()
+        told, self.flooding = self.flooding, {}
+        return told if self.site and self.site.names_refused else {}
 
     def turned_away(self) -> int:
         if self.gone:

@@ -49,6 +49,8 @@ class Machine:
         self.texts: dict[str, str] = {}
         self.counters: dict[str, tuple[int, int]] = {}
         self.failures: dict[tuple[str, str], str] = {}
+        #: Whether one helper can go to many.
+        self.many_at_once = True
         self.calls: list[tuple[str, str]] = []
         self.notices: list[Notice] = []
         self.changed = threading.Condition()
@@ -225,6 +227,20 @@ class MemoryRuntime:
         self._called("devices", name)
         box = self.machine.boxes.get(name)
         return Devices(box.most, len(box.clients), box.refused, box.clients) if box and box.most else None
+
+    def keep_devices(self, wanted: Mapping[str, int]) -> Mapping[str, Devices | None]:
+        """By one helper, as far as each runs and can."""
+        if not self.machine.many_at_once:
+            return {}
+        self.machine.calls.append(("keep_devices", ", ".join(wanted)))
+        kept = {}
+        for name, most in wanted.items():
+            box = self.machine.boxes.get(name)
+            if box and box.state == RUNNING and not self.machine.failures.get(("limit_devices", name)):
+                if box.most != most:
+                    box.most, box.refused = most, 0
+                kept[name] = Devices(most, len(box.clients), box.refused, box.clients) if most else None
+        return kept
 
     def wait(self, timeout: float) -> bool:
         with self.machine.changed:

@@ -325,11 +325,11 @@ class BackgroundStream:
         await stream.close()
 
 
-def trouble(link: str) -> str:
-    """Why a client with this link gets no answer from the test DC; "" if it gets one."""
+def trouble(link: str, seconds: float = 30) -> str:
+    """Why a client with this link gets no answer from the test DC within so many seconds; "" if it gets one."""
 
     async def ask() -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(seconds):
             stream = await Stream.open(link)
             await stream.req_pq()
             await stream.close()

@@ -183,7 +183,7 @@ class ManyKeys(Connection):
         found = {name: proof for name, key in access["users"].items() if (proof := proven(hello, key))}
         if not found:
             self.program.bad["tls_handshake_bad_client"] += 1
-            if self.program.config["general"]["log_level"] == "verbose":
+            if self.program.config["general"]["log_level"] == "verbose" and not self.program.rust_log:
                 log("DEBUG", "telemt::proxy::handshake: TLS handshake validation failed - no matching user "
                              f"peer={self._peer[0]}:{self._peer[1]}")
             raise faketls.Refused("no key")

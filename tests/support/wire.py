@@ -31,6 +31,9 @@ ACK = 4  #: value = how many bytes arrived; length 4: their CRC-32, then countin
 ECHO = 5  #: the DC sends the very same frame back
 CLOSE = 6  #: the DC closes the connection
 
+#: Bytes of an encrypted message, at least.
+SHORTEST = 64
+
 #: Length of the repeating pattern: a prime, so that no power-of-two slip goes unseen.
 PERIOD = 1_048_573
 _PATTERN = hashlib.shake_256(b"mtproto proxy manager test pattern").digest(PERIOD) * 2
@@ -55,8 +58,10 @@ def pattern_crc(size: int) -> int:
 
 
 def command(operation: int, value: int = 0, data: bytes = b"") -> bytes:
-    """One command, padded with zeros to a multiple of four bytes as abridged frames need."""
-    return HEADER.pack(MAGIC, operation, len(data), value) + data + bytes(-len(data) % 4)
+    """One command, padded with zeros to a multiple of four bytes as abridged frames need, and to as many as the
+    shortest real message has: MTProxy passes on none that is shorter."""
+    packed = HEADER.pack(MAGIC, operation, len(data), value) + data
+    return packed + bytes(max(-len(packed) % 4, SHORTEST - len(packed)))
 
 
 def frame(tag: bytes, payload: bytes, noise: bool = True) -> bytes:

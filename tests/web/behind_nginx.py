@@ -6,6 +6,8 @@ import socket
 import time
 from pathlib import Path
 
+from app.accounts.actor import CLI
+from app.actions import first_run
 from app.checks.addresses import Addresses
 from app.engines.builtin import Builtin
 from app.runtimes.base import Runtime
@@ -31,4 +33,5 @@ def fleet_behind_nginx(data_dir: Path, runtime: Runtime) -> Fleet:
     fleet = Fleet(data_dir, runtime, Builtin(), MemoryEdge(), MemoryCertbot(time.time), Addresses(resolve))
     fleet.create_admin(NAME, PASSWORD, sudo=True)
     fleet.set_settings({"server_domain": "proxy.example.org", "server_ip": SERVER})
+    first_run.end(fleet, CLI)
     return fleet

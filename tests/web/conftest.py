@@ -12,6 +12,8 @@ from playwright.sync_api import Browser, expect, sync_playwright
 from werkzeug.serving import make_server
 
 from app import create_app
+from app.accounts.actor import CLI
+from app.actions import first_run
 from app.engines.builtin import Builtin
 from tests.support import templates
 from tests.support.fleet import Fleet
@@ -29,12 +31,16 @@ def fleet(tmp_path: Path) -> Fleet:
     fleet = Fleet(tmp_path / "data", MemoryRuntime(), Builtin())
     fleet.create_admin(NAME, PASSWORD, sudo=True)
     fleet.set_settings({"server_domain": "proxy.example"})
+    first_run.end(fleet, CLI)
     return fleet
 
 
 @pytest.fixture
 def panel(fleet: Fleet) -> Flask:
-    return create_app(fleet)
+    app = create_app(fleet)
+    # However busy this machine is, what is quick is told at once.
+    app.extensions["all_proxies"].patience = 30
+    return app
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def test_an_admin_without_the_right_gets_none(fleet: Fleet, panel) -> None:
 def test_those_by_schedule_are_listed_and_can_be_taken_away(admin: Visitor, fleet: Fleet, tmp_path: Path) -> None:
     BackupSchedule(fleet).look()
     name = listed(fleet.data_dir)[0].name
-    assert name in admin.get("/settings").text
+    assert name in admin.get("/settings/backups").text
     answer = admin.post(f"/backup/{name}", {})
     (tmp_path / "b").write_bytes(answer.get_data())
     assert look(fleet, CLI, tmp_path / "b")[0].code == "restore.users"
@@ -59,7 +59,7 @@ def test_no_other_file_can_be_taken_away_that_way(admin: Visitor, fleet: Fleet, 
 
 
 def test_in_a_browser_the_file_arrives(desk: Desk, fleet: Fleet, tmp_path: Path) -> None:
-    desk.go("/settings")
+    desk.go("/settings/backups")
     with desk.page.expect_download() as download:
         desk.page.get_by_role("button", name="Download a backup").click()
     download.value.save_as(tmp_path / "b")

@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, expect
 
 from app.checks.tls import TlsCheck
 from app.messages import Problem, text
+from app.web.setting_groups import GROUPS
 from tests.support.fleet import Fleet
 from tests.support.memory_runtime import MemoryRuntime
 from tests.web.behind_nginx import fleet_behind_nginx
@@ -30,28 +31,30 @@ def test_from_a_domain_of_ones_own_to_everybody_on_port_443(desk: Desk, fleet: F
     alice = fleet.add_user("Alice")
     page = desk.page
     page.get_by_role("link", name="Settings").click()
+    page.get_by_role("link", name="Links and disguise").click()
     expect(page.get_by_label("Domains in the pool")).to_be_visible()
     expect(page.get_by_label("Your domain")).to_be_hidden()
     page.get_by_label("Own domain").check()
     expect(page.get_by_label("Domains in the pool")).to_be_hidden()
     page.get_by_label("Your domain").fill("example.com")
-    page.get_by_role("switch", name="Everybody on port 443").check()
-    page.get_by_role("button", name="Save settings").click()
     with desk.refusal():
-        page.get_by_role("button", name="Put everybody on port 443").click()
+        page.get_by_role("button", name="Save settings").click()
     expect(page.get_by_text("which is not this server")).to_be_visible()
     expect(page.get_by_label("Your domain")).to_be_focused()
 
     page.get_by_label("Your domain").fill("example.org")
     page.get_by_label("Your domain").press("Enter")
-    expect(page.get_by_role("heading", name="Put everybody on port 443?")).to_be_visible()
+    expect(page.get_by_text("The settings are saved.")).to_be_visible()
+    page.get_by_role("link", name="Port 443 and certificates").click()
+    page.get_by_role("switch", name="All users on port 443").check()
+    page.get_by_role("button", name="Save settings").click()
+    expect(page.get_by_role("heading", name="Move all users to port 443?")).to_be_visible()
     page.get_by_role("button", name="Back").click()
-    expect(page.get_by_label("Your domain")).to_have_value("example.org")
-    expect(page.get_by_role("switch", name="Everybody on port 443")).to_be_checked()
+    expect(page.get_by_role("switch", name="All users on port 443")).to_be_checked()
     assert not fleet.config().port_443_mode
     page.get_by_role("button", name="Save settings").click()
-    page.get_by_role("button", name="Put everybody on port 443").click()
-    expect(page.get_by_text("Everybody is on port 443 now.")).to_be_visible()
+    page.get_by_role("button", name="Move all users to port 443").click()
+    expect(page.get_by_text("All users are on port 443 now.")).to_be_visible()
     assert (fleet.user(alice.id).link_port, fleet.config().sni_base_domain) == (443, "example.org")
 
 
@@ -60,12 +63,12 @@ def test_a_check_says_that_it_takes_its_time_is_made_once_and_says_what_it_found
     asked: list[list[str]] = []
     monkeypatch.setattr("app.actions.settings.check_all", lambda names: asked.append(names) or checked(names))
     page = desk.page
-    desk.go("/settings")
+    desk.go("/settings/links")
     page.get_by_label("Domains in the pool").fill("www.here.example\nwww.gone.example")
     said = page.get_by_role("button", name="Check the domains").evaluate(
         "(button) => { button.click(); button.click(); return button.textContent; }")
     assert said == "Checking…"
-    expect(page.get_by_text("1 of 2 can be used; 1 can't")).to_be_visible()
+    expect(page.get_by_text("1 of 2 can be used")).to_be_visible()
     expect(page.get_by_text("www.gone.example has no address in the DNS")).to_be_visible()
     expect(page.get_by_label("Domains in the pool")).to_have_value("www.here.example\nwww.gone.example")
     expect(page.get_by_role("button", name="Check the domains")).to_be_visible()
@@ -80,16 +83,17 @@ def test_all_of_it_works_without_script(
     desk.login()
     page = desk.page
     page.get_by_role("link", name="Settings").click()
+    page.get_by_role("link", name="Links and disguise").click()
     page.get_by_role("button", name="Check the domains").click()
     expect(page.get_by_text("30 of 30 can be used")).to_be_visible()
+    page.get_by_role("link", name="Port 443 and certificates").click()
     page.get_by_role("button", name="Renew now").click()
     expect(page.get_by_text("Renewed: panel.")).to_be_visible()
-    page.get_by_text("Connections for an unknown name:").click()
     page.get_by_label("TLS error").check()
-    page.get_by_role("switch", name="Everybody on port 443").check()
+    page.get_by_role("switch", name="All users on port 443").check()
     page.get_by_role("button", name="Save settings").click()
-    page.get_by_role("button", name="Put everybody on port 443").click()
-    expect(page.get_by_text("Everybody is on port 443 now.")).to_be_visible()
+    page.get_by_role("button", name="Move all users to port 443").click()
+    expect(page.get_by_text("All users are on port 443 now.")).to_be_visible()
     assert (fleet.config().port_443_mode, fleet.config().unknown_sni) == (True, "reject")
     assert desk.complaints == []
     context.close()
@@ -123,7 +127,8 @@ def test_the_page_fits_and_is_legible_in_every_state(
         if width <= 390:
             assert page.evaluate(SMALL_TARGETS) == [], what
 
-    for path in ("/", f"/users/{alice.id}", f"/users/{alice.id}/edit", "/settings"):
+    for path in ("/", f"/users/{alice.id}", f"/users/{alice.id}/edit",
+                 *(f"/settings/{group.name}" for group in GROUPS), "/settings/links"):
         desk.go(path)
         look(path)
     page.get_by_label("Domain pool").check()
@@ -132,12 +137,11 @@ def test_the_page_fits_and_is_legible_in_every_state(
     page.get_by_text("1 of 2 can be used").wait_for()
     look("checked")
     page.get_by_label("Domains in the pool").fill(f"{'z' * 200}\na")
-    page.get_by_label("Sites of your choice").check()
     page.get_by_role("button", name="Save settings").click()
     page.get_by_text("Nothing was saved.").wait_for()
     look("refused")
-    desk.go("/settings")
-    page.get_by_role("switch", name="Everybody on port 443").uncheck()
+    desk.go("/settings/port-443")
+    page.get_by_role("switch", name="All users on port 443").uncheck()
     page.get_by_role("button", name="Save settings").click()
     page.get_by_role("heading", name="Switch port 443 off?").wait_for()
     look("asked")
@@ -145,19 +149,34 @@ def test_the_page_fits_and_is_legible_in_every_state(
     context.close()
 
 
-def test_sections_and_choices_can_be_reached_by_keyboard(desk: Desk) -> None:
+def test_groups_and_choices_can_be_reached_by_keyboard(desk: Desk) -> None:
     page = desk.page
     desk.go("/settings")
-    page.get_by_role("navigation", name="Sections").get_by_role("link", name="Certificates").focus()
+    page.get_by_role("navigation", name="Groups").get_by_role("link", name="Links and disguise").focus()
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Certificates")).to_be_in_viewport()
-    switch = page.get_by_role("switch", name="Everybody on port 443")
-    switch.focus()
-    page.keyboard.press("Space")
-    expect(switch).to_be_checked()
-    page.keyboard.press("Tab")
-    expect(page.get_by_label("Domain pool")).to_be_focused()
+    page.wait_for_url("**/settings/links")
+    page.get_by_label("Domain pool").focus()
     page.keyboard.press("ArrowUp")
     expect(page.get_by_label("Own domain")).to_be_checked()
     page.keyboard.press("Tab")
     expect(page.get_by_label("Your domain")).to_be_focused()
+
+
+def test_what_is_wrong_is_said_as_soon_as_a_field_is_left_and_so_is_what_differs(desk: Desk) -> None:
+    page = desk.page
+    desk.go("/settings/backups")
+    keep = page.get_by_label("How many are kept")
+    keep.fill("0")
+    keep.press("Tab")
+    expect(page.get_by_text("a whole number from 1 to 365")).to_be_visible()
+    expect(keep).to_have_attribute("aria-invalid", "true")
+    keep.fill("9")
+    keep.press("Tab")
+    expect(page.get_by_text("a whole number from 1 to 365")).to_be_hidden()
+    page.get_by_role("button", name="Back to default").click()
+    expect(keep).to_have_value("7")
+
+
+def test_a_kept_address_of_the_one_long_page_leads_to_the_group_that_its_section_is_in(desk: Desk) -> None:
+    desk.go("/settings#speed")
+    desk.page.wait_for_url("**/settings/engines")

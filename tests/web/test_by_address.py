@@ -15,6 +15,8 @@ import pytest
 from playwright.sync_api import Browser
 
 from app import create_app
+from app.accounts.actor import CLI
+from app.actions import first_run
 from app.checks.addresses import Addresses
 from app.cli.instance import listen
 from app.cli.server import Server
@@ -71,6 +73,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation
                       Addresses(lambda *_: []), door_port=lab.ports[portmap.DOOR])
         fleet.create_admin(NAME, PASSWORD, sudo=True)
         fleet.set_settings({"server_ip": "127.0.0.1", "panel_by_address": "true"})
+        first_run.end(fleet, CLI)
         server = Server(create_app(fleet), listener)
         thread = threading.Thread(target=server.run)
         thread.start()
@@ -96,7 +99,7 @@ def test_somebody_logs_in_with_a_browser_and_the_cookie_is_for_that_path_and_htt
         cookies = [cookie for cookie in context.cookies() if cookie["name"] not in ("theme",)]
         assert cookies and {(cookie["path"], cookie["secure"]) for cookie in cookies} == {
             (installed.path.rstrip("/"), True)}
-        desk.go("/settings")
+        desk.go("/settings/panel")
         assert desk.page.get_by_text(installed.shown()).is_visible()
         assert desk.page.get_by_text(site).first.is_visible()
         with desk.next_page():

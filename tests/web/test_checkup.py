@@ -31,7 +31,7 @@ def test_what_is_found_is_shown_with_its_command_and_what_is_wrong_first(
     monkeypatch.setattr(checkup, "examine", lambda system: found)
     assert admin.post("/check", {}).location == "/check"
     page = admin.get("/check").text
-    assert "1 thing is wrong." in page and "&lt;b&gt;Alice" in page and "logs &#39;a b&#39;" in page
+    assert "1 problem." in page and "&lt;b&gt;Alice" in page and "logs &#39;a b&#39;" in page
     assert page.index("Alice") < page.index("Images") < page.index("Disk")
 
 
@@ -39,7 +39,7 @@ def test_a_real_look_comes_to_its_end(admin: Visitor, fleet: Fleet, panel: Flask
     fleet.add_user("Alice")
     admin.post("/check", {})
     panel.extensions["checkup"].wait(60)
-    assert "What the panel sees" in admin.get("/check").text
+    assert "Seen from the panel" in admin.get("/check").text
 
 
 def test_nobody_waits_for_a_slow_look_and_two_who_ask_get_the_same(
@@ -74,7 +74,7 @@ def test_a_look_that_breaks_is_told_and_the_next_one_works(
     monkeypatch.setattr(checkup, "examine", lambda system: [])
     admin.post("/check", {})
     panel.extensions["checkup"].wait(60)
-    assert "Nothing is wrong" in admin.get("/check").text
+    assert "No problems" in admin.get("/check").text
 
 
 def test_what_the_server_saw_is_shown_with_its_age(admin: Visitor, fleet: Fleet) -> None:

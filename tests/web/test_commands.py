@@ -10,7 +10,8 @@ from tests.web.visitor import Visitor
 
 
 def test_the_settings_page_names_this_panels_folders(admin: Visitor, fleet: Fleet) -> None:
-    page = admin.get("/settings").text
+    page = admin.get("/settings/backups").text
+    page += admin.get("/settings/advanced").text
     assert f"cd {shlex.quote(str(FOLDER))} &amp;&amp;" in page
     assert f"--data {shlex.quote(str(fleet.data_dir))} settings list" in page
 

@@ -34,31 +34,31 @@ def shown(visitor: Visitor, path: str = "/logs") -> str:
 
 @pytest.mark.parametrize("path", ["/", "/logs"])
 def test_it_is_switched_on_shown_with_its_end_and_ended_on_both_pages(admin: Visitor, path: str) -> None:
-    assert "Log of telemt in more detail for" in shown(admin, path)
+    assert "More detailed log of telemt for" in shown(admin, path)
     admin.post("/logs/debug", {"engine": "telemt", "minutes": "30"})
-    assert "The log of telemt is more detailed for 30 minutes more, until" in shown(admin, path)
+    assert "The log of telemt is more detailed for another 30 minutes, until" in shown(admin, path)
     admin.post("/logs/debug/end", {"engine": "telemt"})
-    assert "Log of telemt in more detail for" in shown(admin, path)
+    assert "More detailed log of telemt for" in shown(admin, path)
 
 
 @pytest.mark.parametrize("minutes", ["", "0", "121", "many", "9" * 5000, "-5", "1.5", "\x00"])
 def test_an_odd_time_changes_nothing_and_is_said(admin: Visitor, minutes: str) -> None:
     assert admin.post("/logs/debug", {"engine": "telemt", "minutes": minutes}).status_code == 302
     page = shown(admin)
-    assert "is not allowed; allowed: 1 to 120" in page and "Log of telemt in more detail for" in page
+    assert "is not allowed; allowed: 1 to 120" in page and "More detailed log of telemt for" in page
 
 
 def test_an_admin_without_sudo_sees_that_it_runs_and_can_neither_begin_nor_end_it(
         admin: Visitor, panel, fleet: Fleet) -> None:
     bob = Visitor(panel.test_client())
     bob.login("bob")
-    assert "in more detail" not in shown(bob)
+    assert "More detailed log" not in shown(bob)
     bob.post("/logs/debug", {"engine": "telemt", "minutes": "15"})
     assert not fleet.ledger.debug_logs.running(fleet.reconciler.clock())
     admin.post("/logs/debug", {"engine": "telemt", "minutes": "15"})
     bob.post("/logs/debug/end", {"engine": "telemt"})
     page = shown(bob)
-    assert "more detailed for 15 minutes more" in page and "End now" not in page
+    assert "more detailed for another 15 minutes" in page and "End now" not in page
 
 
 def test_a_line_of_a_known_cause_is_explained_beside_it_and_others_are_not(admin: Visitor, fleet: Fleet) -> None:

@@ -13,7 +13,7 @@ from wtforms import Form
 
 from app.config import schema
 from app.config.schema import Typed
-from app.web.forms import _input, written
+from app.web.forms import declared_input, written
 
 
 class Odd(BaseModel):
@@ -34,7 +34,7 @@ class OddForm(Form):
 
 
 for each in SPECS.values():
-    setattr(OddForm, each.key, _input(each, each.key.capitalize()))
+    setattr(OddForm, each.key, declared_input(each, each.key.capitalize()))
 
 PAGE = """{% from "_parts.html" import declared %}<form id="odd">
 {% for spec in specs %}{{ declared(form[spec.key], spec, "Hint of " ~ spec.key) }}{% endfor %}</form>"""

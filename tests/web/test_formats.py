@@ -15,6 +15,7 @@ from app.web.formats import (
     duration,
     last_day,
     moment,
+    of_limit,
     percent,
     rate,
     sentence,
@@ -128,3 +129,10 @@ def test_a_time_of_day_names_its_zone() -> None:
     assert moment(evening) == f"31 Jan 2027, 18:00 {ZONE}" and ZONE and server_zone()
 
 
+
+@pytest.mark.parametrize(("used", "limit", "shown"), [
+    (0, 10, "0 of 10 GB"), (3 * MB, 50, "<0.01 of 50 GB"), (0.469 * GB, 0.5, "0.46 of 0.5 GB"),
+    (0.4999 * GB, 0.5, "0.49 of 0.5 GB"), (GB // 2, 0.5, "0.5 of 0.5 GB"), (1.5 * GB, 10, "1.5 of 10 GB"),
+    (49.96 * GB, 50, "49.9 of 50 GB"), (512.6 * GB, 2000, "512 of 2000 GB")])
+def test_what_was_used_of_a_limit_is_told_in_one_unit(used: float, limit: float, shown: str) -> None:
+    assert of_limit(int(used), limit) == shown

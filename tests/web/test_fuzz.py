@@ -12,7 +12,8 @@ import pytest
 from flask import Flask
 
 from app.config.model import load
-from app.web.forms import SettingsForm, UserForm
+from app.web.forms import UserForm
+from app.web.settings_form import SettingsForm
 from tests.support.fleet import Fleet
 from tests.web.html import text
 from tests.web.routes import every_path, paths
@@ -67,7 +68,7 @@ def fine(answer: object, *about: object) -> None:
 
 def test_any_value_in_any_field(panel: Flask, fleet: Fleet, admin: Visitor, bob: str, declaration: Path) -> None:
     token, seen = admin.token(), set()
-    for path, form in (("/users/new", UserForm), (f"/users/{bob}/edit", UserForm), ("/settings", SettingsForm)):
+    for path, form in (("/users/new", UserForm), (f"/users/{bob}/edit", UserForm), ("/settings/links", SettingsForm)):
         names = [name for name in vars(form) if not name.startswith("_") and hasattr(vars(form)[name], "field_class")]
         assert len(names) > 5
         # Every value in all of them at once, and a share of the values in each alone.
@@ -100,7 +101,7 @@ def test_any_body_on_every_route(panel: Flask, fleet: Fleet, who: str, request: 
                                  declaration: Path) -> None:
     visitor = request.getfixturevalue(who)
     headers = {"X-CSRFToken": visitor.token()}
-    fields = {"/login": ("username", "password", "csrf_token"), "/settings": ("shown", "domain_pool", "port_443_mode", "sure")}
+    fields = {"/login": ("username", "password", "csrf_token"), "/settings/general": ("shown", "server_ip", "default", "sure")}
     for path in paths(panel, fleet, "POST"):
         if path == "/logout":
             continue
@@ -129,7 +130,7 @@ def test_any_query_cookie_and_path(panel: Flask, fleet: Fleet, who: str, request
 
 def test_what_is_too_large_says_so(admin: Visitor, declaration: Path) -> None:
     before = declaration.read_bytes()
-    for path, size in (("/users/new", 100_000), ("/settings", 600_000)):
+    for path, size in (("/users/new", 100_000), ("/settings/links", 600_000)):
         answer = admin.post(path, {"name": "x" * size})
         assert answer.status_code == 413 and "kB" in text(answer.get_data(as_text=True)), path
     assert declaration.read_bytes() == before
@@ -137,11 +138,11 @@ def test_what_is_too_large_says_so(admin: Visitor, declaration: Path) -> None:
 
 def test_the_settings_form_with_a_deep_shown_is_a_form_without_one(admin: Visitor) -> None:
     began = time.monotonic()
-    fine(admin.post("/settings", {"shown": DEEP, "server_domain": "proxy.example"}))
+    fine(admin.post("/settings/general", {"shown": DEEP, "server_domain": "proxy.example"}))
     assert time.monotonic() - began < 60
 
 
 def test_a_file_in_the_login_form_is_no_name(stranger: Visitor) -> None:
     answer = stranger.client.post("/login", data={"csrf_token": stranger.token(), "username": (io.BytesIO(b"x"), NAME),
                                                   "password": PASSWORD}, content_type="multipart/form-data")
-    assert answer.status_code == 422 and "Type your admin name" in text(answer.get_data(as_text=True))
+    assert answer.status_code == 422 and "Enter your admin name" in text(answer.get_data(as_text=True))

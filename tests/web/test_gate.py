@@ -8,6 +8,7 @@ import pytest
 from flask import Flask
 
 from app.accounts.actor import Actor, Right
+from app.config.channels import Channel
 from tests.support.fleet import Fleet
 from tests.web.html import read, text
 from tests.web.routes import LOADING_ATTRIBUTES, OPEN_TO_ALL, paths
@@ -16,18 +17,36 @@ from tests.web.visitor import Visitor
 
 @pytest.fixture(autouse=True)
 def bob(fleet: Fleet) -> str:
+    fleet.add_plan("Family")
+    with fleet.file.edit() as config:
+        config.notifications.append(Channel.model_validate(
+            {"id": "c1", "name": "Hook", "kind": "webhook", "url": "http://127.0.0.1:1", "secret": "key"}))
     return fleet.add_user("Bob").id
 
 
 def test_the_walk_over_the_routes_finds_the_ones_we_know(panel: Flask, fleet: Fleet, bob: str) -> None:
     shown = set(paths(panel, fleet, "GET"))
     assert {"/", "/users", "/users/new", f"/users/{bob}", f"/users/{bob}/qr.png", "/logs",
-            "/settings"} <= shown
-    verbs = ("edit", "enable", "disable", "rotate", "restart", "reset", "remove")
+            "/settings", "/settings/general", "/settings/search"} <= shown
+    plan = fleet.plans()[0].id
+    verbs = ("edit", "enable", "disable", "rotate", "restart", "reset", "remove", "limit", "access", "test", "page",
+             "page/renew", "page/off")
     assert {f"/users/{bob}/{verb}" for verb in verbs} | {
-        "/users/new", "/login", "/logout", "/start", "/stop", "/restart", "/renew", "/reset",
-        "/settings", "/settings/domains", "/settings/certificates", "/settings/update", "/backup",
-        "/backup/mtproto-20270101T030000Z.tar.gz", "/check", "/logs/debug", "/logs/debug/end"
+        f"/users/{bob}/edit/check/server_ip", "/users/new/check/server_ip", "/users/import/check/server_ip",
+        f"/plans/{plan}/check/server_ip", "/plans/new/check/server_ip", "/settings",
+        "/users/new", "/login", "/logout", "/language", "/start", "/stop", "/restart", "/renew", "/reset",
+        "/settings/general", "/settings/general/check/server_ip",
+        "/settings/domains", "/settings/certificates", "/settings/update", "/backup",
+        "/account/password", "/account/sessions/end", "/login/code", "/account/factor", "/account/factor/remove",
+        "/account/factor/codes", "/account/factor/question", "/account/factor/passkey", "/account/factor/passkey/keep",
+        "/account/factor/passkey/remove",
+        "/admins/factor", "/admins", "/admins/set", "/admins/remove", "/admins/password",
+        "/account/tokens", "/account/tokens/remove",
+        "/notifications/new/webhook", "/notifications/c1", "/notifications/c1/test", "/notifications/c1/remove",
+        "/deleted/none/restore", "/deleted/none/forget", "/plans/new", f"/plans/{plan}", f"/plans/{plan}/remove",
+        "/users/bulk/ask", "/users/bulk/do", "/users/bulk/job/0123456789abcdef/undo", "/users/import",
+        "/backup/mtproto-20270101T030000Z.tar.gz", "/check", "/bans/remove", "/logs/debug", "/logs/debug/end",
+        *(f"/setup/{step}" for step in ("password", "password/keep", "address", "mode", "user", "link", "end"))
     } == set(paths(panel, fleet, "POST"))
 
 
@@ -90,9 +109,13 @@ def test_every_answer_has_the_security_headers(panel: Flask, fleet: Fleet, admin
         policy = dict(part.split(" ", 1) for part in headers["Content-Security-Policy"].split("; "))
         assert policy == {
             "default-src": "'none'", "script-src": "'self'", "style-src": "'self'", "img-src": "'self' data:",
-            "connect-src": "'self'", "form-action": "'self'",
+            "font-src": "'self'", "manifest-src": "'self'", "connect-src": "'self'", "form-action": "'self'",
             "base-uri": "'none'", "frame-ancestors": "'none'"}
         assert headers["X-Content-Type-Options"] == "nosniff"
+        allowed = dict(part.split("=", 1) for part in headers["Permissions-Policy"].split(", "))
+        assert allowed["camera"] == allowed["geolocation"] == allowed["usb"] == "()"
+        assert {feature for feature, who in allowed.items() if who != "()"} == {
+            "clipboard-write", "publickey-credentials-create", "publickey-credentials-get"}
         assert headers["Referrer-Policy"] == "same-origin"
         assert path.startswith("/static") or headers["Cache-Control"] == "no-store", path
 
@@ -114,7 +137,9 @@ def test_no_page_holds_inline_code_or_names_another_host(
                 assert name != "style" and not name.startswith("on"), (path, name)
                 if name in LOADING_ATTRIBUTES:
                     inside = value.startswith(("/", "#")) and not value.startswith("//")
-                    assert inside or value == "data:,", (path, name, value)
+                    # A picture that stands in the page, and what opens an app on this device, load nothing.
+                    own = value.startswith(("data:image/", "otpauth://")) or value == "data:,"
+                    assert inside or own, (path, name, value)
     assert seen >= 8
 
 
@@ -122,8 +147,9 @@ def test_stylesheets_and_scripts_name_no_other_host() -> None:
     static = Path(__file__).parents[2] / "app/web/static"
     for file in [*static.rglob("*.css"), *static.rglob("*.js")]:
         code = file.read_text()
-        assert "@import" not in code and "url(http" not in code and "://" not in code.replace(
-            "https://tailwindcss.com", ""), file
+        for homepage in ("https://tailwindcss.com", "https://github.com/leeoniya/uPlot", "http://www.w3.org/1999/xhtml"):
+            code = code.replace(homepage, "")
+        assert "@import" not in code and "url(http" not in code and "://" not in code, file
 
 
 def test_healthz_answers_anybody_and_tells_nothing(stranger: Visitor, declaration: Path) -> None:
@@ -164,7 +190,7 @@ def test_a_huge_form_is_refused(admin: Visitor, declaration: Path) -> None:
 
 
 def test_an_action_that_this_admin_has_no_right_to_is_a_403(admin: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         Actor("web", Right.NONE).require(Right.SUDO)
 
     monkeypatch.setattr("app.control.views.status", refuse)

@@ -41,7 +41,7 @@ def test_what_is_no_link_is_told_beside_the_field_and_kept_there(admin: Visitor,
 
 def test_the_port_in_a_link_is_that_of_the_user_else_that_of_all(admin: Visitor, fleet: Fleet) -> None:
     anna = fleet.add_user("Anna")
-    saved = admin.post("/settings", {"public_port": "8443"})
+    saved = admin.post("/settings/general", {"public_port": "8443"})
     assert saved.status_code == 302, text(saved)
     assert parse_link(fleet.user(anna.id).tg_link).port == 8443
     edited = admin.post(f"/users/{anna.id}/edit", {"public_port": "9443"})

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
+from app.accounts import factors
 from tests.support.fleet import Fleet
 from tests.web.html import text
+from tests.web.routes import OPEN_TO_ALL, paths
 from tests.web.visitor import NAME, PASSWORD, Visitor
 
 
@@ -27,8 +29,8 @@ def test_the_right_password_opens_the_dashboard(stranger: Visitor) -> None:
 @pytest.mark.parametrize(("name", "password", "code", "message"), [
     (NAME, "wrong", 401, "This name and password do not match."),
     ("nobody", PASSWORD, 401, "This name and password do not match."),
-    ("", PASSWORD, 422, "Type your admin name."),
-    (NAME, "", 422, "Type your password."),
+    ("", PASSWORD, 422, "Enter your admin name."),
+    (NAME, "", 422, "Enter your password."),
     ("\x00<b>", "\x00", 401, "This name and password do not match."),
 ])
 def test_a_wrong_login_says_so_and_keeps_the_name(
@@ -149,3 +151,44 @@ def test_whoever_only_wants_the_headers_of_the_login_page_gets_those_of_the_page
     answer = stranger.client.head("/login")
     assert (answer.status_code, answer.data) == (200, b"")
     assert stranger.post("/login").status_code == 422
+
+
+@pytest.mark.parametrize("typed", ["Z\u00e9lie", "Ze\u0301lie", " Z\u00e9lie ", "Z\u00e9lie\u00a0"])
+def test_a_name_is_known_however_a_keyboard_writes_it(stranger: Visitor, fleet: Fleet, typed: str) -> None:
+    fleet.create_admin("Z\u00e9lie", PASSWORD)
+    assert stranger.login(typed).status_code == 302 and stranger.get("/users").status_code == 200
+
+
+def test_the_password_alone_opens_no_page_of_whoever_has_a_second_factor(
+        panel: Flask, stranger: Visitor, fleet: Fleet, declaration: Path) -> None:
+    fleet.add_user("Bob")
+    with fleet.file.edit() as config:
+        factors.put(config, NAME, factors.new_secret(), [])
+    assert stranger.login().location == "/login/code"
+    before, token = declaration.read_bytes(), stranger.token("/login/code")
+    for path in set(paths(panel, fleet, "GET")) - OPEN_TO_ALL - {"/login/code"}:
+        answer = stranger.get(path)
+        assert (answer.status_code, answer.location.partition("?")[0]) == (302, "/login"), path
+    for path in set(paths(panel, fleet, "POST")) - OPEN_TO_ALL - {"/login/code", "/logout"}:
+        answer = stranger.client.post(path, data={"csrf_token": token, "name": "x", "current": PASSWORD})
+        assert (answer.status_code, answer.location.partition("?")[0]) == (302, "/login"), path
+    assert declaration.read_bytes() == before
+
+
+@pytest.mark.parametrize("target", ["https://evil.example", "//evil.example", "/\\evil.example", "\\\\evil.example"])
+def test_nor_does_the_second_step_lead_out(stranger: Visitor, fleet: Fleet, target: str) -> None:
+    with fleet.file.edit() as config:
+        factors.put(config, NAME, factors.new_secret(), ["abcd-efgh-ijkl-mnop"])
+    answer = stranger.login(query_string={"next": target})
+    assert answer.location.startswith("/login/code")
+    answer = stranger.post("/login/code", {"code": "abcd-efgh-ijkl-mnop"}, query_string={"next": target})
+    assert (answer.status_code, answer.location) == (302, "/")
+
+
+def test_a_login_that_another_page_sends_is_refused(stranger: Visitor) -> None:
+    """Or a victim would work in an account of the attacker's ("login CSRF")."""
+    fields = {"csrf_token": stranger.token(), "username": NAME, "password": PASSWORD}
+    for site in ("cross-site", "same-site"):
+        assert stranger.client.post("/login", data=fields, headers={"Sec-Fetch-Site": site}).status_code == 403
+    assert stranger.client.post("/login", data={**fields, "csrf_token": ""}).status_code == 400
+    assert stranger.get("/users").status_code == 302

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from app.config.model import User
 from app.control.errors import Refused
+from app.mtproto.secret import Secret
 from app.web.pages.logs import split
 from tests.support.fleet import Fleet
 from tests.web.html import read, text
@@ -53,11 +55,41 @@ def test_the_lines_of_all_proxies_are_shown_with_the_names_of_their_users(
     assert any(e.attributes.get("href") == "/logs" for e in read(admin.get("/").get_data(as_text=True)))
 
 
+def picked_user(page: str) -> str:
+    return next(e.attributes["value"] for e in read(page) if e.attributes.get("id") == "user")
+
+
+def test_a_user_is_found_by_a_name_or_a_part_of_it_and_of_several_one_is_chosen(
+        admin: Visitor, fleet: Fleet, users: tuple[str, str]) -> None:
+    for typed in ("Bob", "bob", "BÓ", users[1]):
+        page = shown(admin, user=typed)
+        assert lines(page) == ["[mtg-proxy-2444] Bob started 2444"] and picked_user(page) == "Bob", typed
+    bobby = fleet.add_user("Bobby علی").id
+    page = shown(admin, user="bo")
+    assert len(lines(page)) == 3 and picked_user(page) == "bo", "of everybody, until one is chosen"
+    assert "2 users match “bo”." in text(page)
+    assert {f"/logs?user={users[1]}", f"/logs?user={bobby}"} <= {e.attributes.get("href") for e in read(page)}
+    assert lines(shown(admin, user="Bob")) == ["[mtg-proxy-2444] Bob started 2444"], "who is called so, not who else"
+
+
+def test_the_page_stays_small_with_thousands_of_users_and_offers_names_as_they_are_typed(
+        admin: Visitor, fleet: Fleet) -> None:
+    with fleet.file.edit() as config:
+        config.proxies_stopped = True
+        config.users = [User(id=f"u{number:05}", name=f"O'Brien <b> {number}", port=3000 + number,
+                             secret=Secret.generate("www.example.com").hex, fake_tls_domain="www.example.com")
+                        for number in range(5000)]
+    assert len(admin.get("/logs").data) < 20_000
+    offered = [e.attributes["value"] for e in read(admin.get("/logs/users?user=49").text)]
+    assert len(offered) == 20 and offered[:3] == [f"O'Brien <b> {number}" for number in (49, 149, 249)]
+    assert len(admin.get("/logs/users").data) < 2000
+
+
 def test_one_users_lines_can_be_picked(admin: Visitor, users: tuple[str, str]) -> None:
     page = shown(admin, user=users[1], tail="50")
     assert lines(page) == ["[mtg-proxy-2444] Bob started 2444"]
     picked = [e.text for e in read(page) if e.tag == "option" and "selected" in e.attributes]
-    assert picked == ["Bob", "50"]
+    assert picked == ["50"] and picked_user(page) == "Bob"
     again = {e.attributes.get("href") or e.attributes.get("data-log") for e in read(page)}
     assert {f"/logs?user={users[1]}&tail=50", f"/logs/lines?user={users[1]}&tail=50"} <= again
     link = f"/logs?user={users[1]}"
@@ -86,11 +118,11 @@ def test_a_number_of_lines_that_is_not_allowed_is_told_and_200_are_shown(
     assert "is not allowed; allowed: a whole number from 50 to 2000" in said(page)
 
 
-@pytest.mark.parametrize("asked", ["0badc0de", "Bob", "1", "<b>", "\x00", "x" * 5000])
+@pytest.mark.parametrize("asked", ["0badc0de", "Carol", "1", "<b>", "\x00", "x" * 5000])
 def test_an_unknown_user_is_told_and_everybody_is_shown(
         admin: Visitor, users: tuple[str, str], asked: str) -> None:
     page = shown(admin, user=asked)
-    assert len(lines(page)) == 2 and "There is no such user" in said(page)
+    assert len(lines(page)) == 2 and "This user does not exist" in said(page)
 
 
 def test_a_quiet_log_is_told_to_be_normal(admin: Visitor, fleet: Fleet, users: tuple[str, str]) -> None:

@@ -13,6 +13,7 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Browser
 
+from app.config.channels import Channel
 from tests.support.fleet import Fleet
 from tests.web.desk import Desk, open_desk
 from tests.web.html import text
@@ -57,15 +58,19 @@ def everything(fleet: Fleet, declaration: Path) -> Callable[[], tuple[object, ..
 def test_no_other_method_than_post_changes_anything(
         panel: Flask, fleet: Fleet, admin: Visitor, stranger: Visitor,
         everything: Callable[[], object]) -> None:
+    fleet.add_plan("Family")
+    with fleet.file.edit() as config:
+        config.notifications = [Channel(id="hook", name="Hook", kind="webhook", enabled=False)]
     token = admin.token()
     before = everything()
     for method in METHODS:
-        for path, answered in every_path(panel, fleet).items():
+        for path in every_path(panel, fleet):
             for visitor in (admin, stranger):
                 answer = visitor.client.open(
                     path, method=method, headers={"X-HTTP-Method-Override": "POST", "X-CSRFToken": token},
                     data={"csrf_token": token, "name": "Mallory", "_method": "POST"})
-                known = method in answered and method in SAFE
+                # What only a form is sent to may be the address of a page by another rule.
+                known = method in SAFE and panel.url_map.bind("localhost").test(path, method)
                 assert answer.status_code in ((200, 302) if known else (405,)), (method, path)
                 assert method != "HEAD" or answer.data == b""
         assert everything() == before, method

@@ -37,7 +37,7 @@ def fleet(tmp_path: Path) -> Fleet:
 def test_every_page_is_shown_in_every_zone(fleet: Fleet, admin: Visitor, monkeypatch, zone: str):
     monkeypatch.setenv("TZ", zone)
     anna, bob = fleet.users()
-    for path in ("/", "/users", "/users/list", "/settings", *(
+    for path in ("/", "/users", "/users/list", "/settings/general", *(
             f"/users/{user.id}{page}" for user in (anna, bob) for page in ("", "/edit", "/state"))):
         assert admin.get(path).status_code == 200, path
     assert (anna.expires_at, bob.state) == (None, "expired")
@@ -61,8 +61,8 @@ def test_no_user_has_an_id_that_is_a_page(panel: Flask, fleet: Fleet):
 
 
 def test_the_settings_page_says_when_every_link_is_another_one(fleet: Fleet, admin: Visitor):
-    saved = admin.post("/settings", {"server_ip": "203.0.113.8"}, follow_redirects=True)
+    saved = admin.post("/settings/general", {"server_ip": "203.0.113.8"}, follow_redirects=True)
     assert "The links have changed: send them again." in text(saved.get_data(as_text=True))
-    saved = admin.post("/settings", {"domain_grace_days": "8"}, follow_redirects=True)
+    saved = admin.post("/settings/links", {"domain_grace_days": "8"}, follow_redirects=True)
     assert "The settings are saved." in text(saved.get_data(as_text=True))
     assert "links have changed" not in text(saved.get_data(as_text=True))

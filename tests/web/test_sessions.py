@@ -151,11 +151,11 @@ def test_a_refusal_that_a_stranger_meets_tells_nothing(
 
 def test_the_first_password_is_asked_to_be_changed_on_every_page_until_it_is(
         panel: Flask, fleet: Fleet, admin: Visitor) -> None:
-    first, pages = Visitor(panel.test_client()), ("/", "/users", "/settings")
+    first, pages = Visitor(panel.test_client()), ("/", "/users", "/settings/general")
     assert first.login("admin", fleet.file.read().initial_password).status_code == 302
     for page in pages:
         shown = text(first.get(page).get_data(as_text=True))
-        assert "You still use the first password" in shown and "reset-password --username admin" in shown
+        assert "You still use the first password" in shown and "Choose another one" in shown
         assert "first password" not in text(admin.get(page).get_data(as_text=True))
     new = fleet.reset_password("admin")
     first.login("admin", new)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.fleet import Fleet
 from tests.web.html import read, text
+from tests.web.settings_pages import at
 from tests.web.visitor import Visitor
 
 
@@ -29,14 +30,15 @@ def fields(page: str) -> dict[str, str]:
 ])
 def test_a_list_of_900_can_be_saved_and_saved_again(
         fleet: Fleet, admin: Visitor, key: str, words: list[str]) -> None:
-    sent = fields(admin.get("/settings").get_data(as_text=True))
-    answer = admin.post("/settings", sent | {key: "\r\n".join(words)})
-    assert (answer.status_code, answer.location) == (302, "/settings")
+    other = {"domain_pool": "domain_grace_days", "mtg_timing_urls": "proxy_memory_mb"}[key]
+    sent = fields(admin.get(at(key)).get_data(as_text=True))
+    answer = admin.post(at(key), sent | {key: "\r\n".join(words)})
+    assert (answer.status_code, answer.location) == (302, at(key))
     assert fleet.settings()[key] == words
-    sent = fields(admin.get("/settings").get_data(as_text=True))
+    sent = fields(admin.get(at(key)).get_data(as_text=True))
     assert len(sent[key].split()) == 900
-    answer = admin.post("/settings", sent | {"domain_grace_days": "9"})
-    assert (answer.status_code, fleet.settings()["domain_grace_days"]) == (302, 9)
+    answer = admin.post(at(key), sent | {other: "99"})
+    assert (answer.status_code, fleet.settings()[other]) == (302, 99)
     assert fleet.settings()[key] == words
 
 
@@ -51,7 +53,7 @@ def test_a_note_of_a_thousand_emoji_can_be_saved(fleet: Fleet, admin: Visitor) -
 def test_a_list_beyond_every_form_is_refused_with_the_way_that_takes_it(
         admin: Visitor, declaration: Path) -> None:
     before = declaration.read_bytes()
-    answer = admin.post("/settings", {"domain_pool": "\r\n".join(f"site-{n}.example.com" for n in range(40_000))})
+    answer = admin.post("/settings/links", {"domain_pool": "\r\n".join(f"site-{n}.example.com" for n in range(40_000))})
     page = text(answer.get_data(as_text=True))
     assert answer.status_code == 413 and "512 kB" in page
     assert declaration.read_bytes() == before

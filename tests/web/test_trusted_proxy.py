@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from urllib.parse import urlsplit
+
 import pytest
 from flask import Flask, request
+from werkzeug.test import TestResponse
 
 from app import create_app
 from app.control.errors import Refused
@@ -170,12 +174,40 @@ def test_under_a_sub_path_every_address_begins_with_it(
     # Beside the cookie by which the browser is known again.
     assert all(f"Path={base};" in cookie + ";" for cookie in answer.headers.getlist("Set-Cookie"))
     cookie = next(c for c in answer.headers.getlist("Set-Cookie") if c.startswith("s")).partition(";")[0]
-    for path in paths(panel, fleet, "GET"):
-        answer = client.get(path, headers={**headers, "Cookie": cookie})
+    logged_in, followed = {**headers, "Cookie": cookie}, 0
+
+    def leads_out(method: str, path: str, answer: TestResponse) -> list[tuple[str, str, str]]:
+        found = [(path, "Location", answer.location)] if answer.location and not answer.location.startswith(
+            f"{base}/") else []
         if answer.mimetype == "text/html":
             for element in read(answer.get_data(as_text=True)):
-                for name, value in element.attributes.items():
-                    assert name not in LOADING_ATTRIBUTES or value.startswith((f"{base}/", "#")), (path, name, value)
+                # What begins with "/" is an address, whatever its attribute is called.
+                found += [(f"{method} {path}", name, value) for name, value in element.attributes.items()
+                          if (name in LOADING_ATTRIBUTES or value.startswith("/"))
+                          and value != base and not value.startswith((f"{base}/", "#", "data:", "otpauth:"))]
+        return found
+
+    for path in paths(panel, fleet, "GET"):
+        answer = client.get(path, headers=logged_in)
+        assert leads_out("GET", path, answer) == []
+        followed += answer.status_code == 302
+        # Whoever is logged out comes back to where they were.
+        out = client.get(path, headers=headers)
+        assert leads_out("out", path, out) == [], path
+    page = client.get("/account", headers=logged_in)
+    token = re.search(r'name="csrf_token"[^>]* value="([^"]+)"', page.get_data(as_text=True))[1]
+    logged_in["Cookie"] = page.headers["Set-Cookie"].partition(";")[0]  # it holds what the token is made of
+    for path in sorted(set(paths(panel, fleet, "POST")) - {"/logout", "/account/password"}, key=lambda each: (
+            "setup" in each or "remove" in each, each)):
+        answer = client.post(path, headers=logged_in, data={"csrf_token": token, "name": "x", "sure": "yes"})
+        assert leads_out("POST", path, answer) == []
+        followed += answer.status_code == 302
+    assert followed > 20
+    manifest = client.get("/manifest.webmanifest", headers=logged_in).get_json(force=True)
+    assert all(each.startswith(f"{base}/") for each in (
+        manifest["id"], manifest["start_url"], manifest["scope"], *(icon["src"] for icon in manifest["icons"])))
+    servers = client.get("/api/v1/openapi.json", headers=logged_in).json["servers"]
+    assert [urlsplit(each["url"]).path for each in servers] == [f"{base}/api/v1"]
 
 
 @pytest.mark.parametrize("prefix", ["//evil.example", "/../x", "/a b", "evil", "/", "/a//b", "/<b>", "/%2e", "/\u00e4"])

@@ -8,6 +8,8 @@ import threading
 
 import pytest
 
+from app.accounts.actor import CLI
+from app.actions.notifications import add_channel, change_channel, remove_channel
 from app.control.errors import Refused, Unfinished
 
 
@@ -66,12 +68,69 @@ def test_a_date_that_another_set_is_not_lost_to_days_from_the_first_use(admin, f
 
 
 def test_a_setting_that_both_changed_is_told_too(admin, fleet):
-    old = shown(admin.get("/settings").get_data(as_text=True))
+    old = shown(admin.get("/settings/general").get_data(as_text=True))
     fleet.set_settings({"server_ip": "203.0.113.9"})
-    answer = admin.post("/settings", {"shown": old, "server_ip": "203.0.113.3"})
+    answer = admin.post("/settings/general", {"shown": old, "server_ip": "203.0.113.3"})
     page = html.unescape(answer.get_data(as_text=True))
     assert answer.status_code == 422 and fleet.config().server_ip == "203.0.113.9"
     assert "from 'empty' to '203.0.113.9'" in page
+
+
+CHANNEL = {"name": "Ops", "kind": "webhook", "enabled": "true", "events": ["expired", "update"], "digest": "off",
+           "digest_hour": "7", "language": "en", "url": "https://hooks.example.org/x", "secret": ""}
+
+
+@pytest.fixture
+def channel(fleet) -> str:
+    """The id of a channel as CHANNEL says, with a secret."""
+    changes = CHANNEL | {"secret": "hush-hush", "events": "expired update"}
+    changes.pop("kind")
+    return add_channel(fleet, CLI, "webhook", changes).id
+
+
+def test_a_stale_tab_puts_no_other_owners_change_of_a_channel_back(admin, fleet, channel):
+    old = CHANNEL | {"shown": shown(admin.get(f"/notifications/{channel}").get_data(as_text=True))}
+    change_channel(fleet, CLI, channel, {"digest": "weekly", "secret": "another", "events": "expired"})
+    assert admin.post(f"/notifications/{channel}", old | {"name": "Night shift"}).status_code == 302
+    now, = fleet.config().notifications
+    assert (now.name, now.digest, now.secret, now.events) == ("Night shift", "weekly", "another", ["expired"])
+
+
+def test_a_field_of_a_channel_that_both_changed_is_told_and_saved_only_when_sent_again(admin, fleet, channel):
+    old = CHANNEL | {"shown": shown(admin.get(f"/notifications/{channel}").get_data(as_text=True))}
+    change_channel(fleet, CLI, channel, {"digest": "weekly", "secret": "another", "events": "update"})
+    mine = old | {"digest": "daily", "secret": "mine", "events": ["limit_80"], "enabled": "true"}
+    answer = admin.post(f"/notifications/{channel}", mine)
+    page = html.unescape(answer.get_data(as_text=True))
+    now, = fleet.config().notifications
+    assert answer.status_code == 422 and (now.digest, now.secret, now.events) == ("weekly", "another", ["update"])
+    assert "from 'off' to 'weekly'" in page and "from 'expired update' to 'update'" in page
+    assert not [secret for secret in ("hush-hush", "another", "'mine'") if secret in page.replace("another one", "")]
+    assert admin.post(f"/notifications/{channel}", mine | {"shown": shown(
+        answer.get_data(as_text=True))}).status_code == 302
+    now, = fleet.config().notifications
+    assert (now.digest, now.secret, now.events) == ("daily", "mine", ["limit_80"])
+
+
+@pytest.mark.parametrize("when", ["before", "between"])
+def test_what_was_typed_for_a_channel_that_is_removed_meanwhile_is_told_and_kept(
+        admin, fleet, channel, monkeypatch, when):
+    old = CHANNEL | {"shown": shown(admin.get(f"/notifications/{channel}").get_data(as_text=True))}
+    if when == "before":
+        remove_channel(fleet, CLI, channel)
+    else:
+        def change(*args):
+            remove_channel(fleet, CLI, channel)
+            return change_channel(*args)
+
+        monkeypatch.setattr("app.actions.notifications.change_channel", change)
+    answer = admin.post(f"/notifications/{channel}", old | {"name": "Night shift"})
+    page = html.unescape(answer.get_data(as_text=True))
+    assert answer.status_code == 422 and "has been removed meanwhile" in page and 'value="Night shift"' in page
+    assert 'action="/notifications/new/webhook"' in page and fleet.config().notifications == []
+    assert admin.post("/notifications/new/webhook", old | {"name": "Night shift", "secret": "hush"}).status_code == 302
+    assert [each.name for each in fleet.config().notifications] == ["Night shift"]
+    assert admin.get(f"/notifications/{channel}").status_code == 404
 
 
 def test_a_user_form_shows_everything_that_is_wrong_at_once(admin, fleet):

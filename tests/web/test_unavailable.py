@@ -47,12 +47,12 @@ def test_every_page_works_and_says_why_it_knows_nothing(
 
 def test_a_state_that_is_not_known_has_a_word_and_is_not_called_stopped(
         admin: Visitor, fleet: Fleet, bob: str, silent: pytest.MonkeyPatch) -> None:
-    for path in ("/", "/users", f"/users/{bob}"):
+    for path in ("/users", f"/users/{bob}"):
         page = read(admin.get(path).get_data(as_text=True))
         badges = {e.text for e in page if "state" in e.attributes.get("class", "").split()}
         assert badges == {"Unknown"}, path
     dashboard = text(admin.get("/").get_data(as_text=True))
-    assert "Running ? of 1" in dashboard and "Connections now?" in dashboard
+    assert "Running ? of 1" in dashboard and "Online now ? can't be seen" in dashboard and "1 unknown" in dashboard
     user_page = read(admin.get(f"/users/{bob}").get_data(as_text=True))
     assert fleet.user(bob).tme_link in {e.attributes.get("value") for e in user_page}, "the link is known"
 
@@ -61,9 +61,9 @@ def test_every_button_answers_and_what_was_declared_is_done_when_the_runtime_is_
         admin: Visitor, fleet: Fleet, bob: str, silent: pytest.MonkeyPatch) -> None:
     carol = fleet.add_user("Carol").id
     for path, promise in (
-            ("/stop", "connection has ended"), ("/start", "are started"), ("/restart", "are restarted"),
+            ("/stop", "All proxies are stopped. All"), ("/start", "are started"), ("/restart", "are restarted"),
             (f"/users/{bob}/restart", "is restarted"), (f"/users/{bob}/rotate", "no longer works"),
-            (f"/users/{carol}/disable", "connections have ended"), (f"/users/{carol}/enable", "valid again"),
+            (f"/users/{carol}/disable", "connections of this user"), (f"/users/{carol}/enable", "valid again"),
             (f"/users/{bob}/remove", "is deleted")):
         answer = admin.post(path, follow_redirects=True)
         page = text(answer.get_data(as_text=True))
@@ -98,4 +98,4 @@ def test_a_stop_while_the_runtime_is_silent_is_declared_and_not_called_done(
 def test_a_user_who_is_added_meanwhile_is_not_promised_a_link_that_works(
         admin: Visitor, fleet: Fleet, silent: pytest.MonkeyPatch) -> None:
     page = text(admin.post("/users/new", {"name": "Dora"}, follow_redirects=True).get_data(as_text=True))
-    assert "Dora is added, and their link works as soon as" in page and "Send them the link" not in page
+    assert "Dora is added. The link works as soon as" in page and "Send the link" not in page

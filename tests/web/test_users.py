@@ -48,7 +48,7 @@ def test_adding_a_user_shows_the_link_to_send(admin: Visitor, fleet: Fleet) -> N
     user = fleet.user("Alice")
     assert answer.request.path == f"/users/{user.id}"
     page = read(answer.get_data(as_text=True))
-    links = [e.attributes["value"] for e in page if "data-select" in e.attributes]
+    links = [e.attributes["value"] for e in page if e.tag == "input" and "data-select" in e.attributes]
     assert links == [user.tme_link, user.tg_link]
     assert (user.domain, user.own_limit_gb, user.own_speed_mbps, user.note) == (
         "www.example.com", 10, 2.5, "on the phone")
@@ -129,7 +129,7 @@ def test_limits_and_expiry_can_be_cleared_again(admin: Visitor, fleet: Fleet) ->
 
 
 def test_disable_and_enable_from_the_list_and_from_the_page(admin: Visitor, fleet: Fleet, bob: str) -> None:
-    assert admin.post(f"/users/{bob}/disable", {"from": "list"}).location == "/users"
+    assert admin.post(f"/users/{bob}/disable", {"back": "q=o&page=2"}).location == f"/users?q=o&page=2#user-{bob}"
     assert fleet.user(bob).state == "disabled"
     page = admin.get(f"/users/{bob}").get_data(as_text=True)
     assert "This link does not work while the user is disabled." in text(page)
@@ -140,7 +140,7 @@ def test_disable_and_enable_from_the_list_and_from_the_page(admin: Visitor, flee
 def test_rotating_asks_first_and_then_the_old_link_is_gone(admin: Visitor, fleet: Fleet, bob: str) -> None:
     old = fleet.user(bob)
     question = text(admin.get(f"/users/{bob}/rotate").get_data(as_text=True))
-    assert "Give Bob a new link?" in question and "The old link stops working at once" in question
+    assert "Give Bob a new link?" in question and "The current link stops working at once" in question
     page = admin.post(f"/users/{bob}/rotate", follow_redirects=True).get_data(as_text=True)
     new = fleet.user(bob)
     assert new.secret != old.secret and new.domain == old.domain and new.port == old.port
@@ -168,21 +168,6 @@ def test_the_qr_code_is_the_app_link(admin: Visitor, fleet: Fleet, bob: str, tmp
     assert admin.get(f"/users/{bob}/qr.svg").mimetype == "image/svg+xml"
 
 
-def test_search_without_script_finds_by_name_note_domain_and_state(admin: Visitor, fleet: Fleet) -> None:
-    fleet.add_user("Grandma Nilufar", domain="www.example.com", note="blue phone")
-    fleet.add_user("Дариуш", domain="www.example.org")
-    fleet.disable("Дариуш")
-
-    def found(query: str) -> set[str]:
-        page = admin.get("/users", query_string={"q": query}).get_data(as_text=True)
-        return {e.text for e in read(page) if e.tag == "a" and "li" in e.inside and "ul" in e.inside}
-
-    assert found("") == {"Grandma Nilufar", "Дариуш"}
-    assert found("NILU") == found("blue") == found("example.com") == found("running") == {"Grandma Nilufar"}
-    assert found("дари") == found("disabled") == {"Дариуш"}
-    assert found("nobody by this name") == set()
-
-
 def test_empty_pages_say_what_to_do_first(admin: Visitor) -> None:
     for path in ("/", "/users"):
         page = admin.get(path).get_data(as_text=True)
@@ -201,7 +186,7 @@ def test_names_and_notes_are_text_and_never_markup(admin: Visitor, fleet: Fleet)
     pages.append(admin.post(f"/users/{user.id}/disable", follow_redirects=True).get_data(as_text=True))
     pages.append(admin.post("/users/new", {"name": EVIL}).get_data(as_text=True))
     for page in pages:
-        assert all(e.attributes.get("src") == "/static/panel.js" for e in read(page) if e.tag == "script")
+        assert all(e.attributes.get("src", "").startswith("/static/") for e in read(page) if e.tag == "script")
         assert not any("onerror" in e.attributes for e in read(page))
     assert EVIL in text(pages[0])
 
@@ -217,7 +202,7 @@ def test_a_proxy_that_does_not_start_says_why_on_every_page(
     page = text(admin.post("/users/new", {"name": "Alice"}, follow_redirects=True).get_data(as_text=True))
     assert "Failed" in page and "Port 2444 is taken by another program (nginx, pid 123)" in page
     dashboard = text(admin.get("/").get_data(as_text=True))
-    assert "Running 1 of 2" in dashboard and "Alice: port 2444 is taken" in dashboard
+    assert "Running 1 of 2" in dashboard and "AlicePort 2444 is taken by another program" in dashboard
 
 
 def test_a_broken_configuration_is_told_and_the_pages_stay(
@@ -254,11 +239,16 @@ def test_a_user_whose_proxy_does_not_start_is_not_promised_a_link_that_works(
         admin: Visitor, fleet: Fleet) -> None:
     fleet.runtime.machine.fail("start", "mtg-proxy-2443", "port 2443 is taken by nginx, pid 123")
     page = text(admin.post("/users/new", {"name": "Alice"}, follow_redirects=True).get_data(as_text=True))
-    assert "Alice is added, but their proxy does not run yet: port 2443 is taken by nginx, pid 123" in page
-    assert "Send them the link" not in page and "This link does not work now" in page
+    assert "Alice is added, but the proxy does not run yet: port 2443 is taken by nginx, pid 123" in page
+    assert "Send the link" not in page and "This link does not work now" in page
 
 
 def test_one_day_after_the_first_use_is_one_day(admin: Visitor, fleet: Fleet) -> None:
     user = fleet.add_user("Alice", expires_after_days="1")
     assert "1 day after the first use" in text(admin.get(f"/users/{user.id}").get_data(as_text=True))
     assert "1 day from the first use" in text(admin.get("/users").get_data(as_text=True))
+
+
+def test_a_refusal_calls_a_setting_as_the_settings_do(admin: Visitor) -> None:
+    page = text(admin.post("/users/new", {"name": "Ann", "max_unique_ips": "many"}).get_data(as_text=True))
+    assert "'many' is not allowed" in page and "max_unique_ips" not in page

@@ -10,12 +10,14 @@ import secrets
 import socket
 import ssl
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import certifi
 
+from app.commands import compose
 from app.config.model import Config
 from app.edge.base import EdgeConfig, EdgeFailure, EdgeUnavailable
 from app.edge.nginx import abilities, cover, devices, timing
@@ -45,6 +47,8 @@ _SETTLE = 0.25
 #: Where nginx.conf has it write why it could not take a configuration.
 REFUSED = "/run/refused.log"
 
+#: The last 200 kB: some 10,000 connections. After a line of no address.
+_FLOODERS = "{ echo -; tail -c 200000 /run/refused/addresses; } 2>/dev/null; : >/run/refused/addresses"
 _COUNT = "wc -c </run/refused/count && : >/run/refused/count"
 
 
@@ -133,6 +137,16 @@ class Nginx:
         # A line of two bytes for each, in a folder that holds no more than 4 MB.
         return int(printed) // 2 if code == 0 and printed.strip().isdigit() else 0
 
+    def flooders(self) -> Mapping[str, int]:
+        with _failures():
+            code, printed = self.service.run(["sh", "-c", _FLOODERS])
+        found: Counter[str] = Counter()
+        # The first line may be cut off.
+        for address in printed.split()[1:] if code == 0 else ():
+            with suppress(ValueError):
+                found[str(ipaddress.ip_address(address))] += 1
+        return found
+
     def devices(self) -> Mapping[str, Devices]:
         with _failures():
             served = self.folder.target("served")
@@ -212,7 +226,7 @@ class Nginx:
         with suppress(RuntimeFailure):
             self.service.signal("SIGHUP")
         said = refusal(printed, {}) if printed.strip() else \
-            Problem("nginx.silent", {"seconds": RELOAD_SECONDS})
+            Problem("nginx.silent", {"seconds": RELOAD_SECONDS, "compose": compose()})
         raise EdgeFailure("nginx.cant_serve", reason=said)
 
     def _back(self, fresh: str) -> None:
@@ -274,7 +288,7 @@ def _failures() -> Iterator[None]:
     try:
         yield
     except ServiceMissing as error:
-        raise EdgeUnavailable("nginx.missing", reason=error) from error
+        raise EdgeUnavailable("nginx.missing", reason=error, compose=compose()) from error
     except RuntimeUnavailable as error:
         raise EdgeUnavailable(error.problem) from error
     except RuntimeFailure as error:

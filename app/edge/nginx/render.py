@@ -30,6 +30,7 @@ _PANEL, _COVER, _REJECT, _CLOSE, _DOOR = (f"127.0.0.1:{port}" for port in (portm
 _ADDRESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*:\d{1,5}")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
 _STEP = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_PAGE = re.compile(r"[A-Za-z0-9_-]{22}")
 _URL = re.compile(r"https://(?P<host>[A-Za-z0-9.-]+)(?P<port>:\d{1,5})?")
 
 
@@ -75,10 +76,13 @@ def render(site: EdgeConfig, around: RenderContext) -> dict[str, bytes]:
     refuse_names(site)
     panel_pair = _best((site.panel_domain,), site.certificates).get(site.panel_domain)
     cover_pairs = _best(site.own_names, site.certificates)
+    share_pair = _best((site.share_hostname,), site.certificates).get(site.share_hostname)
+    share = _secured((site.share_hostname,), share_pair) if share_pair else None
     panel = _secured((site.panel_domain,), panel_pair) if panel_pair else None
     covers = _covers(site.own_names, cover_pairs)
     door = _secured((), site.door.certificate) if site.door else None
-    files = _pem_files([pair for pair in (panel_pair, site.door and site.door.certificate, *cover_pairs.values())
+    files = _pem_files([pair for pair in (panel_pair, share_pair, site.door and site.door.certificate,
+                                          *cover_pairs.values())
                         if pair])
 
     def text(template: str, **values: object) -> bytes:
@@ -92,24 +96,30 @@ def render(site: EdgeConfig, around: RenderContext) -> dict[str, bytes]:
     files["main.d/limits.conf"] = text("limits.conf.j2", worker_hours=int(site.nginx_worker_hours),
                                        load=around.can.scripts if limits else "")
     files["stream.d/port443.conf"] = text(
-        "stream.conf.j2", unknown=unknown, backends=_backends(site, panel, limits), status=_on(around.status),
+        "stream.conf.j2", unknown=unknown, backends=_backends(site, panel, share, limits), status=_on(around.status),
         fence=_fence(around.proxies), share=int(site.nginx_connections_per_address), door=_DOOR if door else "",
-        router=around.router,
+        router=around.router, names_refused=site.names_refused,
         links=[(name, f"{most} {site.routes[name]} {_COVER if covers and name in site.own_names else unknown}")
                for name, most in limits.items()], links_id=devices.limits_id(files.get(devices.LIMITS, b"")))
     files |= made_for(around.can)
     files["parts/challenge.conf"] = text("challenge.conf.j2")
+    # nginx compares without case; two that differ in nothing else would be one to it.
+    pages = sorted({page.lower(): page for page in site.share_pages}.values()) if share or door else []
+    if pages:
+        files["parts/share.conf"] = text("share.conf.j2", token=around.token, panel_upstream=around.panel)
     files |= _cover_site(site, around, text)
     if around.timing:
         files["certs/timing.pem"], files["certs/timing.key"], _ = around.timing
     files |= {f"custom.d/{name}": content for name, content in around.custom.items()}
     secure = tuple(name for name in site.own_names if name in cover_pairs)
     values = {
-        "panel": panel, "door": door, "path": site.door.path if site.door else "", "covers": covers,
+        "panel": panel, "share": share, "pages": pages, "door": door,
+        "path": site.door.path if site.door else "", "covers": covers,
         "panel_upstream": around.panel,
         "status": _on(around.status), "http2": around.can.http2_on,
         "unknown_sees_cover": site.unknown_sni == "cover",
-        "secure_names": ((site.panel_domain,) if panel else ()) + secure,
+        "secure_names": (((site.panel_domain,) if panel else ()) + ((site.share_hostname,) if share else ())
+                         + secure),
         "plain_names": tuple(name for name in site.own_names if name not in cover_pairs),
         "public_port": "" if around.public_port == 443 else f":{around.public_port}",
         "timing_root": around.timing[2] if around.timing else ""}
@@ -154,7 +164,7 @@ def _fence(proxies: str) -> str:
 
 def refuse_names(site: EdgeConfig) -> None:
     """Raises EdgeFailure for names and addresses that can't be written into a configuration."""
-    for name in (*site.routes, *site.own_names, *filter(None, (site.panel_domain,))):
+    for name in (*site.routes, *site.own_names, *filter(None, (site.panel_domain, site.share_hostname))):
         try:
             if valid_domain(name) != name:
                 raise EdgeFailure("nginx.name", name=name, known=valid_domain(name))
@@ -165,6 +175,11 @@ def refuse_names(site: EdgeConfig) -> None:
             raise EdgeFailure("nginx.address", name=name, address=address)
     if site.door and not _STEP.fullmatch(site.door.path):
         raise EdgeFailure("nginx.path", path=site.door.path)
+    for page in site.share_pages:
+        if not _PAGE.fullmatch(page):
+            raise EdgeFailure("nginx.share_page")
+    if site.share_hostname and site.share_hostname in (site.panel_domain, *site.routes, *site.own_names):
+        raise EdgeFailure("nginx.share_taken", domain=site.share_hostname)
     if site.panel_domain and site.panel_domain in site.routes:
         raise EdgeFailure("nginx.panel_is_user", domain=site.panel_domain)
     if site.panel_domain and site.panel_domain in site.own_names:
@@ -223,11 +238,14 @@ def _unknown(site: EdgeConfig, panel: _Secured | None, covers: list[_Secured]) -
     return _REJECT
 
 
-def _backends(site: EdgeConfig, panel: _Secured | None, limited: Iterable[str]) -> list[tuple[str, str]]:
+def _backends(site: EdgeConfig, panel: _Secured | None, share: _Secured | None,
+              limited: Iterable[str]) -> list[tuple[str, str]]:
     """(name, address) of every name that is known; of limited ones the script decides."""
     known = dict.fromkeys(site.own_names, _COVER) | dict(site.routes) | dict.fromkeys(limited, "$edge_entered")
     if site.panel_domain:
         known[site.panel_domain] = _PANEL if panel else _REJECT
+    if site.share_hostname:
+        known[site.share_hostname] = _COVER if share else _REJECT
     return sorted(known.items())
 
 
@@ -237,7 +255,7 @@ def _cover_site(site: EdgeConfig, around: RenderContext, text: Callable[..., byt
         if not address:
             raise EdgeFailure("nginx.cover_url", value=site.cover_url)
         host = address["host"].lower()
-        if host in (site.panel_domain, *site.own_names, *site.routes):
+        if host in (site.panel_domain, site.share_hostname, *site.own_names, *site.routes):
             raise EdgeFailure("nginx.cover_circle", value=site.cover_url)
         shown = text("cover-proxy.conf.j2", site=host + (address["port"] or ""), host=host,
                      token=around.token)

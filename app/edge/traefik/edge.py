@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from app.commands import compose
 from app.config.model import Config
 from app.edge.base import EdgeConfig, EdgeFailure, EdgeUnavailable
 from app.edge.nginx.edge import Nginx
@@ -75,6 +76,9 @@ class Traefik:
     def turned_away(self) -> int:
         return self.nginx.turned_away()  # of Traefik's own, only its log would say, with their addresses
 
+    def flooders(self) -> Mapping[str, int]:
+        return self.nginx.flooders()
+
     def devices(self) -> Mapping[str, Devices]:
         direct = self.served().routers
         return {name: kept for name, kept in self.nginx.devices().items() if routes.link(name) not in direct}
@@ -113,7 +117,8 @@ class Traefik:
             if said := routes.objections(answer, goal):
                 return said[0]
             if time.monotonic() > end:
-                return Problem("traefik.silent", {"seconds": RELOAD_SECONDS, "file": self.file})
+                return Problem("traefik.silent", {"seconds": RELOAD_SECONDS, "file": self.file,
+                                                  "compose": compose()})
             time.sleep(_LOOK)
 
     def _back(self, before: bytes) -> None:
@@ -142,7 +147,7 @@ class Traefik:
             said = connection.getresponse().read()
         except (OSError, http.client.HTTPException) as error:
             reason = error.strerror if isinstance(error, OSError) else ""
-            raise EdgeUnavailable("traefik.missing", reason=reason or str(error)) from error
+            raise EdgeUnavailable("traefik.missing", reason=reason or str(error), compose=compose()) from error
         finally:
             connection.close()
         try:

@@ -6,6 +6,8 @@ but a wrong type or a bad address stops it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from urllib.parse import quote
 
 from app.config.model import Config, User
@@ -24,8 +26,10 @@ REPLAYS = ("replays.db", "replays.db-wal", "replays.db-shm")
 BLOCKLIST = "https://iplists.firehol.org/files/firehol_level1.netset"
 
 
-def render_config(user: User, config: Config, place: Place, front: IngressSpec = NO_INGRESS) -> str:
-    """The config.toml of this user's proxy. Pure; without a front, nothing in it tells of nginx."""
+def render_config(user: User, config: Config, place: Place, front: IngressSpec = NO_INGRESS,
+                  more: Mapping[str, object] = MappingProxyType({})) -> str:
+    """The config.toml of this user's proxy. Pure; without a front, nothing in it tells of nginx. more: settings of one
+    engine alone, at the top."""
     tables: dict[str, dict[str, object]] = {
         "": {
             "secret": user.secret,
@@ -48,6 +52,7 @@ def render_config(user: User, config: Config, place: Place, front: IngressSpec =
         tables["network"] = network
     if config.proxy_blocklist:
         tables["defense.blocklist"] = {"enabled": True, "urls": [BLOCKLIST], "update-each": "24h"}
+    tables[""] |= more
     if front.proxy_protocol:
         tables[""]["proxy-protocol-listener"] = True
     if front.timing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 
 from app.config.model import Config, User
@@ -16,10 +17,12 @@ from app.engines.base import (
     EngineRefusal,
     IngressSpec,
     OneEach,
+    Visit,
 )
 from app.engines.mtg import timing as mtgtiming
 from app.engines.mtg.config_file import METRICS_PATH, REPLAYS, render_config, unhashed
 from app.engines.mtg.metrics import read_counters
+from app.engines.mtg.visits import visits
 from app.messages import Problem
 from app.mtproto.secret import FAKETLS
 from app.runtimes.base import IMAGE_FOLDER, NAME_PREFIX, Place, Workload
@@ -29,7 +32,7 @@ TRUSTED = "ca.pem"
 
 #: mtg 2 can't advertise; and its list of attackers holds private ranges.
 CAPABILITIES = Capabilities(frozenset({FAKETLS}), devices=RUNTIME, ignores=("proxy_tag",),
-                            cautions=("proxy_blocklist",))
+                            cautions=("proxy_blocklist",), logs_visitors=True)
 
 
 def find_mtg() -> str | None:
@@ -47,17 +50,23 @@ class Mtg(OneEach):
     def __init__(self, binary: str | None = None) -> None:
         self.binary = binary or find_mtg()
 
+    def missing(self) -> Problem | None:
+        return None if self.binary else Problem("engine.no_mtg")
+
     def workload(self, user: User, config: Config, place: Place, front: IngressSpec = NO_INGRESS) -> Workload:
-        if not self.binary:
-            raise EngineRefusal("engine.no_mtg")
+        if missing := self.missing():
+            raise EngineRefusal(missing)
         if front.trusted:
             # Where its files are is known to the runtime only, so no environment can name them - and
             # beside local processes there is no nginx whose certificate would have to be trusted.
             front = replace(front, timing=(), trusted="")
-        return _workload(user, config, place, front, command=(self.binary, "run", "{config}"))
+        return _workload(user, config, place, front, command=(self.binary or "", "run", "{config}"))
 
     def counters(self, metrics: str) -> Counters:
         return read_counters(metrics)
+
+    def visits(self, log: str) -> Sequence[Visit]:
+        return visits(log)
 
     def findings(self, log: str, started_at: float = 0.0, now: float = 0.0) -> list[Problem]:
         return mtgtiming.findings(log, started_at, now)
@@ -76,13 +85,17 @@ class MtgImage(OneEach):
     def counters(self, metrics: str) -> Counters:
         return read_counters(metrics)
 
+    def visits(self, log: str) -> Sequence[Visit]:
+        return visits(log)
+
     def findings(self, log: str, started_at: float = 0.0, now: float = 0.0) -> list[Problem]:
         return mtgtiming.findings(log, started_at, now)
 
 
 def _workload(user: User, config: Config, place: Place, front: IngressSpec, command: tuple[str, ...],
               image: str = "", memory_mb: int = 0) -> Workload:
-    rendered = render_config(user, config, place, front)
+    # Only that log has the addresses of those who are passed on to the cover.
+    rendered = render_config(user, config, place, front, {"debug": True} if config.bans else {})
     files, env = {"config.toml": rendered}, {}
     if front.timing and front.trusted:
         files[TRUSTED] = front.trusted

@@ -58,7 +58,7 @@ def render_config(config: Config, place: Place, front: FrontOf, allowed: list[st
         "server.conntrack_control": {"inline_conntrack_control": False},
         "censorship": {"unknown_sni_action": "accept", "mask": True, "tls_emulation": True, **_cover(config, front)},
     }
-    general = {"use_middle_proxy": False, "ntp_check": False, "disable_colors": True, "beobachten": False,
+    general = {"use_middle_proxy": False, "ntp_check": False, "disable_colors": True, "beobachten": config.bans,
                "crypto_pending_buffer": _PENDING}
     return f'{render(tables)}\n{render({"general": general})}include = "{live.FILE}"\n'
 

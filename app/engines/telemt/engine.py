@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from app.config.model import Config
-from app.engines.base import ENGINE, Capabilities, Counters, EngineRefusal, FrontOf, PlaceOf, Question
-from app.engines.telemt import api, live
+from app.engines.base import ENGINE, Capabilities, Counters, EngineRefusal, FrontOf, PlaceOf, Question, Visit, Visitors
+from app.engines.telemt import api, live, visitors
 from app.engines.telemt.bad import cause
 from app.engines.telemt.config_file import LOOPBACK, METRICS_PATH, PRIVATE, render_config
 from app.engines.telemt.lines import explain, refused
@@ -43,20 +43,29 @@ class Telemt:
     """Serves FakeTLS secrets only. As a program of this machine, where find_telemt() finds it or `binary` says."""
 
     name = "telemt"
-    capabilities = Capabilities(frozenset({FAKETLS}), speed=ENGINE, devices=ENGINE, shared=NAME, restarts=False,
+    capabilities = Capabilities(frozenset({FAKETLS}), speed=ENGINE, devices=ENGINE, lists_addresses=True,
+                                shared=NAME, restarts=False, most_links=MOST_LINKS,
                                 ignores=("proxy_tag", "proxy_dns", "proxy_blocklist"), debug_log=True)
 
     def __init__(self, binary: str | None = None) -> None:
         self.binary = binary or find_telemt()
 
     def workloads(self, links: Sequence[UserLink], config: Config, place: PlaceOf, front: FrontOf) -> list[Workload]:
-        if links and not self.binary:
-            raise EngineRefusal("engine.no_telemt")
+        if links and (missing := self.missing()):
+            raise EngineRefusal(missing)
         command = (self.binary or "", "run", "--data-path", "{folder}", "{config}")
         return _workloads(links, config, place, front, LOOPBACK, command)
 
+    def missing(self) -> Problem | None:
+        return None if self.binary else Problem("engine.no_telemt")
+
     def debugging(self, workload: Workload) -> Workload:
-        return replace(workload, live_files={name: live.verbose(text) for name, text in workload.live_files.items()})
+        return replace(workload, live_files={name: live.with_level(text, live.VERBOSE)
+                                             for name, text in workload.live_files.items()})
+
+    def at_start(self, live_files: Mapping[str, str]) -> Mapping[str, str]:
+        """As in Engine: the level of its log is that of its environment until the one in the file changes."""
+        return {name: live.with_level(text, live.NORMAL) for name, text in live_files.items()}
 
     def refuses_unheard(self, metrics: str) -> bool:
         return told(metrics).limited
@@ -69,6 +78,15 @@ class Telemt:
 
     def addresses(self, answer: str) -> Mapping[str, Sequence[str]]:
         return api.addresses(answer)
+
+    def ask_visitors(self, config: Config) -> Question | None:
+        return visitors.QUESTION
+
+    def visitors(self, answer: str) -> Visitors:
+        return visitors.read(answer)
+
+    def visits(self, log: str) -> Sequence[Visit]:
+        return ()
 
     def explain(self, line: str) -> tuple[Problem, Problem] | None:
         return explain(line)
@@ -108,8 +126,6 @@ def _workloads(links: Sequence[UserLink], config: Config, place: PlaceOf, front:
                command: tuple[str, ...]) -> list[Workload]:
     if not links:
         return []
-    if len(links) > MOST_LINKS:
-        raise EngineRefusal("engine.too_many", engine=Telemt.name, count=len(links), most=MOST_LINKS)
     at = place(config.shared_port)
     return [Workload(
         name=NAME, user_id="", engine=Telemt.name, image="", command=command,

@@ -27,6 +27,9 @@ from app.rules.links import UserLink
 
 FILE = "users.toml"
 
+#: Levels of its log.
+NORMAL, VERBOSE = "normal", "verbose"
+
 #: A name that no user has.
 _NOBODY = "nobody"
 
@@ -36,15 +39,15 @@ _REVISION = re.compile(rf'^"{REVISION}([0-9a-f]{{16}})" = ', re.MULTILINE)
 @dataclass(frozen=True)
 class Live:
     """What the file holds, by link id. users: keys (32 hex digits). expires: times (RFC 3339). addresses: how many
-    at a time. speeds: bits per second, each direction. disabled: whose sessions end. level: how much it logs, "normal"
-    or "verbose"."""
+    at a time. speeds: bits per second, each direction. disabled: whose sessions end. level: how much it logs, NORMAL
+    or VERBOSE."""
 
     users: Mapping[str, str]
     expires: Mapping[str, str] = field(default_factory=dict)
     addresses: Mapping[str, int] = field(default_factory=dict)
     speeds: Mapping[str, int] = field(default_factory=dict)
     disabled: Collection[str] = ()
-    level: str = "normal"
+    level: str = NORMAL
 
     def text(self) -> str:
         """It follows the lines of telemt's table [general], as it is included there."""
@@ -77,10 +80,10 @@ def of(links: Iterable[UserLink]) -> Live:
     )
 
 
-def verbose(text: str) -> str:
-    """The same file, with which it also logs why it turns connections away."""
+def with_level(text: str, level: str) -> str:
+    """The same file with another level of its log; with VERBOSE it also tells why connections are turned away."""
     found = parse(text)
-    return replace(found, level="verbose").text() if found else text
+    return replace(found, level=level).text() if found else text
 
 
 @lru_cache(maxsize=4)

@@ -22,6 +22,9 @@ TEMPLATES = {
     "restore.invalid": "The configuration in the backup {path} is not valid:\n{problems:lines}\nNothing was changed.",
     "restore.users": "{there} {there:user|users} in the backup, {here} here",
     "restore.lost": "{names}: here, but not in the backup; they will be removed",
+    "restore.tokens":
+        "{names}: tokens of the API in the backup, but not here; they will be worth something again, so remove those "
+        "that you have removed before",
     "restore.before": "what was here is kept in {path}",
     "restore.kept": "{field} stays as it is on this server: {value!r}, not {other!r}",
     "restore.port_taken": "{name}: port {port} is not free here ({reason}), so their link won't work until it is",

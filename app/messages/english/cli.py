@@ -12,7 +12,7 @@ TEMPLATES = {
         "panel serves: --data DIR. (A new installation is made by its first start: bash install.sh --local, or docker "
         "compose up.)",
     "first_password.gone":
-        "{name} has logged in, or has another password since, so the first one is not kept any more. For a new one: "
+        "{name} has logged in or changed the password, so the first password is no longer stored. For a new one: "
         "{command}",
     "domains.unusable": "{bad} of {count} can't be used.",
     "doctor.wrong": "{count} {count:thing is|things are} wrong.",
@@ -22,7 +22,7 @@ TEMPLATES = {
     "probe.some_failed": "{bad} of {count} links do not work.",
     "probe.state": "their proxy is {state}: {reason}",
     "probe.state_only": "their proxy is {state}",
-    "renewal.stopped": "{name}: {reason:bare}. {count} proxies run on as they were.",
+    "renewal.stopped": "{name}: {reason:bare}. {count} {count:proxy keeps|proxies keep} running unchanged.",
     "setting.masked":
         "{key}: {mask} stands where the password was masked; write the password itself, or {key}=- to type it.",
     "setting.none": "There is no setting {key!r}. There are: {names}.",

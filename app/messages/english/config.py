@@ -47,6 +47,10 @@ TEMPLATES = {
     "config.second_got_another": "{problem}; the second got another one",
     "config.shared_id": "users {first!r} and {second!r} both have the id {value}",
     "config.shared_port": "users {first!r} and {second!r} both have the port {value}",
+    "config.shared_plan": "two plans have one name: {first!r} and {second!r}",
+    "config.shared_channel": "the channels {first!r} and {second!r} both have the id {value}",
+    "config.unknown_plan":
+        "{name} has the plan {plan!r}, and there is none: the settings count for them until another plan is chosen",
     "config.shared_admin": "two admins are called {name!r}",
     "setting.unknown": "there is no setting {name!r}; settings are: {settings}",
     "setting.fixed": "{name} can't be set in this version; settings are: {settings}",

@@ -9,6 +9,10 @@ TEMPLATES = {
                              "control panel), or a router in between",
     "doctor.outside_address": "from outside, this server is {address}",
     "doctor.outside_other": "from outside, this server is {address}, and links lead to {server} ({found})",
+    "doctor.address": "links lead to {server}",
+    "doctor.address_name": "links lead to {server}, which is {found} in the DNS",
+    "doctor.address_private": "links lead to {server} ({found}), an address of a private network: only devices in the "
+                              "same network can connect",
     "doctor.disk": "{free:,} MB are free on the disk of the data folder",
     "doctor.memory": "{free:,} MB of memory are available",
     "doctor.configuration": "config.json is valid, and all of it is understood",

@@ -1,6 +1,9 @@
 """nginx, certbot and the certificates."""
 
 TEMPLATES = {
+    "nginx.share_page": "what should be the address of a user's own page is none",
+    "nginx.share_taken":
+        "{domain} is the name of users' own pages ({@share_hostname}), and somebody else's: it must be theirs alone",
     "nginx.name": "nginx can't use the name {name!r}: it has to be written {known}",
     "nginx.no_name": "nginx can't use a name: {reason}",
     "nginx.address": "the proxy of {name} has the address {address!r}; HOST:PORT is expected",
@@ -33,20 +36,20 @@ TEMPLATES = {
     "nginx.line_shown": "{file}, line {line} ({text})",
     "nginx.own_file": "your own file {place}",
     "nginx.silent":
-        "it did not serve it within {seconds:g} seconds; `docker compose logs nginx` may say why",
+        "it did not serve it within {seconds:g} seconds; `{compose} logs nginx` may say why",
     "nginx.missing":
-        "nginx is not there: {reason}. Start it: docker compose up -d nginx. If it does not stay up, docker compose "
-        "logs nginx says why",
+        "nginx is not there: {reason}. Start it: {compose} up -d nginx. If it does not stay up, {compose} logs nginx "
+        "says why",
     "nginx.unreachable": "nginx can't be reached: {reason}",
     "nginx.folder": "{path} can't be written or read ({reason}). It still serves what it served before.",
     "nginx.its_folder": "the folder of nginx",
     "traefik.refuses": "Traefik refuses the new routes: {reason}. It still serves what it served before.",
     "traefik.silent":
         "it did not serve them within {seconds:g} seconds. One file that it can't read keeps it from reading any: look "
-        "at those beside {file}. With TRAEFIK_LOG=ERROR in .env, docker compose logs traefik says more",
+        "at those beside {file}. With TRAEFIK_LOG=ERROR in .env, {compose} logs traefik says more",
     "traefik.missing":
-        "Traefik does not answer: {reason}. Start it: docker compose -f docker-compose.traefik.yml up -d traefik. If "
-        "it does not stay up, docker compose logs traefik says why",
+        "Traefik does not answer: {reason}. Start it: {compose} up -d traefik. If it does not stay up, {compose} logs "
+        "traefik says why",
     "traefik.answer": "its answer to {path} is none of Traefik's: {said}",
     "traefik.folder": "{path} can't be written or read ({reason}). Traefik still serves what it served before.",
     "traefik.its_folder": "the folder of Traefik",
@@ -97,12 +100,22 @@ TEMPLATES = {
     "engine.no_address_limit_443":
         "the limit of {limit} {limit:address|addresses} at a time has no effect on port 443, as nginx does not say "
         "that it keeps it; with the built-in engine and telemt it has",
-    "move.waiting": "is to be served by {engine}; until that is proven to work, {now} goes on",
+    "move.waiting": "moves to {engine}; until this has been tested, {now} stays in use",
     "move.not_proven": "stays with {now}, as the link does not work with {engine}: {reason}",
     "move.taken_back": "stays with {now}, as {engine} could not take over: {reason}",
     "move.changes_link":
         "stays with {now}: with {engine} the link would carry port {after} instead of {before}, so a new link would "
-        "have to be sent. If that may be, set move_changes_links=true",
+        "have to be sent. To allow that, set move_changes_links=true",
+    "move.new_link": "the link then carries port {after} instead of {before}: send it again after the move",
+    "moves.waiting":
+        "{count} {count:user moves|users move} to another engine; until this has been tested, the current one stays "
+        "in use.",
+    "moves.new_link":
+        "{count} {count:link|links} then {count:carries|carry} another port: send {count:it|them} again after the "
+        "move.",
+    "moves.changes_link":
+        "{count} {count:user keeps|users keep} the current engine: with the other one {count:the link|their links} "
+        "would carry another port, so new links would have to be sent. To allow that, set move_changes_links=true.",
     "mtg.not_learned":
         "mtg could not fetch {url}, from which it learns how fast to send, so a connection gets some 18 Mbit/s at "
         "most; it tries again every {minutes} {minutes:minute|minutes}: {reason}",
@@ -114,6 +127,15 @@ TEMPLATES = {
         "docker-compose.yml tells it by MTPROTO_PANEL_IMAGE",
     "engine.no_mtg": "mtg is not installed here: put it on PATH, or its path into MTG_BIN",
     "engine.no_telemt": "telemt is not installed here: put it on PATH, or its path into TELEMT_BIN",
+    "engine.mtproxy_needs_docker":
+        "MTProxy runs in containers only, and this installation has none: it ends itself where process ids are above "
+        "65535, as on most servers. Choose another engine",
+    "engine.mtproxy_no_files":
+        "MTProxy needs two files from Telegram, which are not here yet: the panel downloads them from "
+        "{@mtproxy_files_url}. If that can't be reached from here, give them by hand: {command}",
+    "engine.uncounted":
+        "{engine} does not tell its users apart: their traffic is not known where a container serves several, so "
+        "limits do nothing there; a change of one user restarts the container of up to 16",
     "engine.not_taken_over":
         "{engine} ({name}) has not applied a change of its users within {seconds} s; it still serves the users "
         "of before. Its log says why",
@@ -124,7 +146,8 @@ TEMPLATES = {
         "telemt could not ask {domain} how it answers ({count} {count:name|names} in all), so the size of its "
         "handshake is made up; it tries again within hours, and at a restart",
     "engine.too_many":
-        "{engine} can serve {most} links at a time, and these are {count}: let some users be served by another engine",
+        "{engine} serves {most} links at a time, and all of them are taken by others: choose another engine, or delete "
+        "or disable users of {engine}",
     "throttle.not_kept":
         "{name} should be kept to {wanted} bit/s (0 is no limit), but {engine} tells that it keeps them to {kept}",
     "engine.only_faketls":

@@ -29,6 +29,35 @@ TEMPLATES = {
     "debug_log.minutes": "a debug log of {minutes} {minutes:minute|minutes} is not allowed; allowed: 1 to {most}",
     "debug_log.not_here":
         "{engine} writes no debug log: only telemt can, while it serves somebody. The log is as it was",
+    "mtproxy.secret_size":
+        "this is no proxy-secret of Telegram's: it has {count} bytes, and must have {least} to {most}",
+    "mtproxy.secret_text": "this is no proxy-secret of Telegram's: it is text, perhaps a page that tells of an error",
+    "mtproxy.conf_size": "this is no proxy-multi.conf of Telegram's: it has more than {most} bytes",
+    "mtproxy.conf_text": "this is no proxy-multi.conf of Telegram's: it is no text in ASCII",
+    "mtproxy.conf_statement":
+        "this is no proxy-multi.conf of Telegram's, or it was cut short: {text!r} is no statement",
+    "mtproxy.conf_dcs": "this proxy-multi.conf was cut short: it has no addresses of the data centres {missing}",
+    "mtproxy.unreachable": "{url} can't be downloaded: {reason}",
+    "mtproxy.status": "{url} answers with the status {status}",
+    "mtproxy.too_large": "{url} sends more than {most} bytes",
+    "mtproxy.too_slow": "{url} was not read within {seconds} s",
+    "mtproxy.files_unchecked":
+        "Telegram's files for MTProxy can't be renewed; those of {days} {days:day|days} ago stay in use: {reason}",
+    "mtproxy.files_missing":
+        "Telegram's files for MTProxy can't be downloaded, and without them it serves nobody: {reason}",
+    "mtproxy.files_unkept": "Telegram's files for MTProxy can't be saved: {reason}",
+    "mtproxy.port_of_telemt":
+        "telemt and a container of MTProxy would both have port {port}. Give one of them another one first: "
+        "{@shared_port} or {@mtproxy_first_port}. Nothing was changed",
+    "mtproxy.not_its_user": "{name} is served by another engine, not by MTProxy",
+    "mtproxy.no_export": "this is no mtproxy_secrets.json: it has no list of secrets. Nothing was taken over",
+    "mtproxy.no_value": "it has no value",
+    "mtproxy.bad_entry": "secret number {number} can't be taken over: {reason}. Nothing was taken over",
+    "mtproxy.not_exported": "{path} can't be written: {reason}",
+    "mtproxy.unread": "{path} can't be read: {reason}",
+    "mtproxy.own_share":
+        "MTProxy does not tell its users apart: while others are served by the same container, this user's traffic and "
+        "connections are not known, and not limited",
     "bad.other": "Anything else ({reason})",
     "bad.other.do": "The log of the engine may tell more.",
 }

@@ -18,6 +18,14 @@ TEMPLATES = {
         "{domain} can't be both the panel's name and the cover site's: name the panel panel.{base}, for example",
     "port443.panel_is_user": "{domain} is the domain of {owner}: give that user another one first",
     "port443.panel_is_old_link": "{domain} is the domain of {owner}: give them a new secret first",
+    "share.no_edge":
+        "{@share_hostname} needs the nginx of docker-compose.yml before the panel (docs/docker.md); this panel runs "
+        "without it",
+    "share.is_panel":
+        "{domain} is the panel's own name ({@panel_domain}): users' pages need another one; empty, they are "
+        "under the panel's",
+    "share.is_cover":
+        "{domain} is the cover site's own name ({@sni_base_domain}): name the pages share.{domain}, for example",
     "port443.plain_secret":
         "{name!r} has a secret without a domain, and on port 443 users are told apart by it: give that user an ee "
         "secret first, or delete them",

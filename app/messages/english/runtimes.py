@@ -22,6 +22,7 @@ TEMPLATES = {
     "ended.no_record": "its record is missing",
     "docker.paused": "it was paused by hand (docker pause)",
     "docker.removed": "its container was removed",
+    "docker.files_lost": "its container lacks {files}",
     "docker.cut_off": "it was cut off from the network {network}",
     # Why it could not begin.
     "docker.no_program":
@@ -40,10 +41,10 @@ TEMPLATES = {
     "scrape.cut_short": "{address} answers with a text that is too long or cut short",
     # How a runtime does its work here.
     "process.as_root":
-        "proxies run as root here, as the panel does: who breaks into one has the machine. Run the panel under an "
-        "account of its own (ports from 1024 on), or with Docker: docs/docker.md",
+        "proxies run as root here, as the panel does: anyone who breaks into one controls the machine. Run the panel "
+        "under an account of its own (ports from 1024 on), or with Docker: docs/docker.md",
     "docker.no_ifb":
-        "whoever is slowed down has the speed for both directions together, and what waits fills the memory of the "
+        "users who are slowed down share one speed for both directions, and waiting data fills the memory of the "
         "proxy: this kernel has no ifb device (modprobe ifb loads it)",
     "runtime.no_address": "{name} does not run, so it can't be reached",
     "runtime.no_takeover": "{name} can't be taken over by a local process",

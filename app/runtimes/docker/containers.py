@@ -15,7 +15,7 @@ from app.runtimes.docker import spec as docker_spec
 from app.runtimes.docker.client import Connection
 from app.runtimes.docker.events import Watcher
 from app.runtimes.docker.images import Images
-from app.runtimes.docker.spec import INSTANCE, LIVE, MANAGED, USER
+from app.runtimes.docker.spec import FILES, INSTANCE, LIVE, MANAGED, USER
 from app.runtimes.docker.state import ContainerInfo, container_info
 
 #: Added to the name of a replacement; it takes the workload's name when the old one is gone.
@@ -35,6 +35,7 @@ class Containers:
         self._watcher = watcher
         self._images = Images(connection)
         self._live: dict[str, tuple[float, dict[str, str]]] = {}
+        self._whole: dict[str, tuple[str, float]] = {}
         self.instance = instance
         self.network = network
 
@@ -107,7 +108,29 @@ class Containers:
         except (APIError, RuntimeFailure):
             self.destroy(api, made)
             raise
+        self._whole[workload.name] = made, 0.0
         return made
+
+    def lost_files(self, container: ContainerInfo, name: str) -> list[str]:
+        """Names of files that it was made with and has not, or has with another text: a panel that was killed between
+        making it and filling it leaves such a one behind, and so does a machine that loses its power. Docker is asked
+        once for each run of a container (name: of its workload); what it doesn't tell is taken for there."""
+        hashes = dict(entry.split("=") for entry in container.labels.get(FILES, "").split())
+        run = container.id, container.started_at
+        if not hashes or self._whole.get(name) == run:
+            return []
+        try:
+            with self._engine.api() as api:
+                packed = b"".join(api.get_archive(container.id, IMAGE_FOLDER)[0])
+        except RuntimeUnavailable:
+            raise
+        except RuntimeFailure:
+            return []  # it is being removed
+        there = docker_spec.unpacked(packed, hashes)
+        lost = [name for name, known in hashes.items() if docker_spec.hashed(there.get(name, "")) != known]
+        if not lost:
+            self._whole[name] = run
+        return lost
 
     def put(self, api: APIClient, identity: str, name: str, files: Mapping[str, str]) -> None:
         """Write these files where the container finds its own; it may run, as they are in a volume."""
@@ -202,6 +225,8 @@ class Containers:
         """Kill and remove a container with its volume."""
         self._watcher.expect_end(identity)
         self._live.pop(identity, None)
+        for name in [name for name, (whole, _) in self._whole.copy().items() if whole == identity]:
+            self._whole.pop(name, None)
         try:
             api.remove_container(identity, force=True, v=True)
         except NotFound:

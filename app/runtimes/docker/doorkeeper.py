@@ -1,5 +1,8 @@
 """A container's limit on addresses: nftables in its network namespace, put there and read back by a short helper.
 
+One helper can do that for many containers: it goes from namespace to namespace, which takes some ms each instead of
+some tenths of a second.
+
 A set holds the addresses that have a connection to the engine, each with a count of them (`ct count`, in the kernel
 since 4.18). The kernel takes an address out, once a second, when the last of its connections has ended. The set has as
 many places as addresses are allowed: a connection from one that is not in it is let in if there is a place. IPv4 and
@@ -18,10 +21,11 @@ import ipaddress
 import json
 import secrets
 import shlex
+from collections.abc import Sequence
 
 from docker import APIClient
 
-from app.runtimes.base import Devices, RuntimeFailure
+from app.runtimes.base import Devices
 from app.runtimes.docker import helper
 from app.runtimes.docker.spec import LISTEN
 from app.runtimes.docker.state import ContainerInfo
@@ -42,11 +46,17 @@ _WAITING = 512
 #: More connections than one address can have.
 _ANY = 65535
 
+#: Containers that one helper goes to: some seconds on a small server that is busy.
+AT_ONCE = 100
+
+_TROUBLES = helper.Troubles("docker.no_nft", "docker.image_no_nft", "docker.nft_failed",
+                            "docker.addresses_not_limited")
+
 _READ = f"nft -j list table {_TABLE} 2>/dev/null || true"
 _LIFT = f"nft {shlex.quote(f'add table {_TABLE}; delete table {_TABLE}')}"
 
 
-def rules(most: int, port: int, mark: int) -> list[str]:
+def rules(most: int | str, port: int | str, mark: int | str) -> list[str]:
     """What nft is told, in one transaction: the limit in place of one that was there. Pure.
 
     most: so many addresses. port: the engine's inside the container. mark: of connections that this limit counts.
@@ -70,17 +80,21 @@ def rules(most: int, port: int, mark: int) -> list[str]:
         "counter name refused reject with tcp reset", "}", "}"]
 
 
-def script(most: int, port: int, mark: int) -> str:
-    """The shell commands that set the limit, or lift it with 0, and then print what is in force. Pure."""
-    if not most:
+def script(most: int | str, port: int | str, mark: int | str) -> str:
+    """The shell commands that set the limit, or lift it with 0, and then print what is in force. Pure.
+
+    Each may also be a variable of the shell, as "$1".
+    """
+    if most == 0:
         return f"set -e\n{_LIFT}\n{_READ}"
     # A kernel from 6.5 on takes more places as they are, and then no connection has to end; fewer it would not keep to.
-    grown = shlex.quote(f"add set {_TABLE} {_SET} {{ {_TYPE}; size {most}; flags dynamic; }}")
+    grown = f"add set {_TABLE} {_SET} {{ {_TYPE}; size {most}; flags dynamic; }}"
     size = f"$(nft list set {_TABLE} {_SET} 2>/dev/null | sed -n 's/^[[:space:]]*size \\([0-9]*\\).*/\\1/p')"
+    whole = "\n".join(rules(most, port, mark))
     return "\n".join([
         "set -e", f'size="{size}"',
-        f'if [ -n "$size" ] && [ "$size" -lt {most} ] && nft {grown} 2>/dev/null; then size="{size}"; fi',
-        f'if [ "$size" != {most} ]; then nft {shlex.quote(chr(10).join(rules(most, port, mark)))}; fi', _READ])
+        f'if [ -n "$size" ] && [ "$size" -lt {most} ] && nft "{grown}" 2>/dev/null; then size="{size}"; fi',
+        f'if [ "$size" != {most} ]; then nft "{whole}"; fi', _READ])
 
 
 def in_force(printed: str) -> Devices | None:
@@ -99,25 +113,53 @@ def in_force(printed: str) -> Devices | None:
 
 def limit(api: APIClient, container: ContainerInfo, most: int) -> Devices | None:
     """Set the limit or lift it; what is in force afterwards. Raises RuntimeFailure."""
-    # Connections that an earlier limit has counted bear another mark.
-    mark = 1 + secrets.randbelow(2 ** 31)
-    return in_force(_help(api, container, script(most, int(container.labels[LISTEN]), mark)))
+    mark = _new_mark()
+    return in_force(helper.ask(api, container, script(most, int(container.labels[LISTEN]), mark), _TROUBLES))
 
 
 def read(api: APIClient, container: ContainerInfo) -> Devices | None:
     """What is in force. Raises RuntimeFailure."""
-    return in_force(_help(api, container, _READ))
+    return in_force(helper.ask(api, container, _READ, _TROUBLES))
 
 
-def _help(api: APIClient, container: ContainerInfo, commands: str) -> str:
-    try:
-        done = helper.run(api, container, commands)
-    except helper.NoShell as error:
-        raise RuntimeFailure("docker.no_nft", name=container.name, image=container.image) from error
-    if done.code:
-        reason = done.reason("docker.image_no_nft", "docker.nft_failed")
-        raise RuntimeFailure("docker.addresses_not_limited", name=container.name, reason=reason)
-    return done.out
+def keep(api: APIClient, wanted: Sequence[tuple[ContainerInfo, int]]) -> dict[str, Devices | None]:
+    """Have these limits (0: none) be in force, each in its running container; what is in force then, by the container's
+    id. Left out are those that could not be reached so: one helper each may. Raises APIError, helper.NoShell."""
+    folders = {container.netns.rpartition("/")[0] for container, _ in wanted}
+    found: dict[str, Devices | None] = {}
+    for folder in folders - {""}:
+        there = [(container, most) for container, most in wanted if container.netns.rpartition("/")[0] == folder]
+        for first in range(0, len(there), AT_ONCE):
+            done = helper.run(api, there[first][0].image, "none", _for_many(there[first:first + AT_ONCE]), folder)
+            found |= _of_many(done.out)
+    return found
+
+
+def _for_many(wanted: Sequence[tuple[ContainerInfo, int]]) -> str:
+    """The commands that go to each container; what one prints stands between its id and "ok". Pure."""
+    visits = [f"visit {container.id} {shlex.quote(container.netns.rpartition('/')[2])} {most} "
+              f"{int(container.labels[LISTEN])} {_new_mark()}" for container, most in wanted]
+    lift, put = shlex.quote(script(0, 0, 0)), shlex.quote(script("$1", "$2", "$3"))
+    return "\n".join([
+        f"lift={lift}", f"put={put}",
+        'visit() { echo "@$1"; if [ "$3" = 0 ]; then what=$lift; else what=$put; fi',
+        'if nsenter --net="/netns/$2" sh -c "$what" - "$3" "$4" "$5"; then echo; echo ok; else echo; fi; }', *visits])
+
+
+def _of_many(printed: str) -> dict[str, Devices | None]:
+    """What is in force, by the container's id, from what those commands print; only of those where all went well."""
+    found: dict[str, Devices | None] = {}
+    # What nft prints is one line, which begins otherwise.
+    for part in f"\n{printed}".split("\n@")[1:]:
+        identity, *lines = part.splitlines()
+        if "ok" in lines:
+            found[identity] = in_force(part)
+    return found
+
+
+def _new_mark() -> int:
+    """Connections that an earlier limit has counted bear another one."""
+    return 1 + secrets.randbelow(2 ** 31)
 
 
 def _address(element: object) -> str:

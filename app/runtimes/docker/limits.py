@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar
 
 from docker import APIClient
 
 from app.runtimes.base import RUNNING, Devices, RuntimeFailure
-from app.runtimes.docker import doorkeeper, shaper
+from app.runtimes.docker import doorkeeper, helper, shaper
 from app.runtimes.docker.client import PATIENT, Connection
 from app.runtimes.docker.containers import Containers
 from app.runtimes.docker.state import ContainerInfo
@@ -51,6 +51,10 @@ class ReadBack(Generic[T]):
     def forget(self, name: str) -> None:
         self._found.pop(name, None)
 
+    def note(self, container: ContainerInfo, limit: T | None) -> None:
+        """What somebody else has just read there."""
+        self._found[container.name] = (container.run_id, limit, time.monotonic())
+
     def all(self) -> list[T]:
         """Those that were in force when they were last set or read."""
         return [limit for _, limit, _ in list(self._found.values()) if limit]
@@ -66,6 +70,8 @@ class Limits:
     """The verbs of base.Runtime that limit what is there."""
 
     def __init__(self, engine: Connection, containers: Containers) -> None:
+        self._engine = engine
+        self._containers = containers
         self._speeds = ReadBack(engine, containers, shaper.read)
         self._addresses = ReadBack(engine, containers, doorkeeper.read)
 
@@ -88,6 +94,24 @@ class Limits:
 
     def devices(self, name: str) -> Devices | None:
         return self._addresses.read(name)
+
+    def keep_devices(self, wanted: Mapping[str, int]) -> dict[str, Devices | None]:
+        there = [(container, most) for name, most in wanted.items()
+                 if (container := self._containers.find(name)) and container.state == RUNNING]
+        for container, _ in there:
+            self._addresses.forget(container.name)
+        try:
+            with self._engine.api(PATIENT) as api:
+                read = doorkeeper.keep(api, there)
+        except helper.NoShell:
+            return {}
+        kept: dict[str, Devices | None] = {}
+        for container, most in there:
+            limit = read.get(container.id)
+            if container.id in read and (limit.limit if limit else 0) == most:
+                self._addresses.note(container, limit)
+                kept[container.name] = limit
+        return kept
 
     def forget(self, name: str) -> None:
         """What is known of one that is gone."""

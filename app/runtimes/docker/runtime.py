@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import ipaddress
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any, TypeVar
 
 from docker.errors import APIError
 
 from app.lib import portmap
 from app.runtimes import loglines, ports
-from app.runtimes.docker import adoption, counters, logs, metrics, state
+from app.runtimes.docker import adoption, counters, logs, metrics, state, succession
 from app.runtimes.base import (EXITED, RUNNING, Devices, LegacyContainer, Notice, Observed, Place, RuntimeFailure,
                                RuntimeUnavailable, Sample, Workload, live_hash)
 from app.runtimes.docker.client import PATIENT, Connection
-from app.runtimes.docker.containers import BEING_LEFT, BEING_MADE, Containers, cut_off, name_of
+from app.runtimes.docker.containers import BEING_LEFT, Containers, cut_off, name_of
 from app.runtimes.docker.events import Watcher
 from app.runtimes.docker.limits import Limits
 from app.messages import Problem
@@ -69,6 +70,7 @@ class DockerRuntime:
         self._inside: str | None = None
         self._images: tuple[float, dict[str, str]] = (float("-inf"), {})
         self._none_foreign_until = 0.0
+        self._replacing = threading.Lock()
 
     # -- looking ---------------------------------------------------------------------------------
 
@@ -182,29 +184,32 @@ class DockerRuntime:
         self._runs[workload.name] = CrashState(made)
 
     def replace(self, workload: Workload, last_look: Callable[[str], None]) -> None:
-        """As in base.Runtime: what publishes no port of the machine is reached by its name."""
-        old = self._containers.find(workload.name)
-        same = old and old.state == RUNNING and old.labels.get(LINKS, "").split() == [*workload.settled_links]
-        if not old or not same or workload.place.publish:
+        """As in base.Runtime: what publishes no port of the machine is reached by its name. Two can't publish one port:
+        they follow each other, and as nobody is served between them, nothing else is replaced meanwhile."""
+        name, old = workload.name, self._containers.find(workload.name)
+        if not old or old.state != RUNNING:
             self.create(workload, last_look)
-            self.start(workload.name)
+            self.start(name)
             return
+        same = old.labels.get(LINKS, "").split() == [*workload.settled_links]
+        beside = same and not workload.place.publish
         self._containers.the_network()
-        with self._engine.api(PATIENT) as api:
+        with nullcontext() if beside else self._replacing, self._engine.api(PATIENT) as api:
             made = self._containers.make_beside(api, workload)
             try:
-                self.start(workload.name + BEING_MADE)
-                self._containers.take_name(api, made, old.id, workload.name)
-            except (APIError, RuntimeFailure):
-                self._containers.destroy(api, made)
-                raise
+                if beside:
+                    succession.begin_beside(api, self._containers, name, made, old.id, self.start)
+                    time.sleep(self.name_good_for)
+                    last_look(name + BEING_LEFT)
+                else:
+                    last_look(name)
+                    self._runs[name] = CrashState(made)
+                    succession.follow(api, self._containers, name, made, old, self.start)
             finally:
                 for each in (made, old.id):
                     self._known.pop(each, None)
-            time.sleep(self.name_good_for)
-            last_look(workload.name + BEING_LEFT)
             self._containers.destroy(api, old.id)
-            self._containers.sweep(api, workload.name)
+            self._containers.sweep(api, name)
 
     def start(self, name: str) -> None:
         container = self._containers.find(name)
@@ -294,6 +299,9 @@ class DockerRuntime:
     def devices(self, name: str) -> Devices | None:
         return self._limits.devices(name)
 
+    def keep_devices(self, wanted: Mapping[str, int]) -> Mapping[str, Devices | None]:
+        return self._limits.keep_devices(wanted)
+
     # -- containers of an older installation --------------------------------------------------------
 
     def foreign(self) -> list[LegacyContainer]:
@@ -375,6 +383,9 @@ class DockerRuntime:
         if is_cut_off or container.status in ("dead", "removing"):
             # No start helps. As of another spec than the wanted one, it will be replaced.
             spec, reason = "", reason or Problem("docker.cut_off", {"network": self.network})
+        elif container.state != RUNNING and not container.stopped and container.status != "paused" and (
+                lost := self._containers.lost_files(container, name)):
+            spec, reason = "", Problem("docker.files_lost", {"files": lost})
         return Observed(name, container.labels.get(USER, ""), spec, container.state, container.run_id,
                         container.started_at, container.exited_at, crashes, reason,
                         self._is_outdated(container.image, made_from),

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from docker import APIClient
 
 from app.lib import portmap
-from app.runtimes.base import RuntimeFailure
 from app.runtimes.docker import helper
 from app.runtimes.docker.spec import LISTEN, METRICS
 from app.runtimes.docker.state import ContainerInfo
@@ -25,6 +24,8 @@ _UP, _DOWN = "mtp-up", "mtp-down"
 
 #: tc refuses a queue of more bytes.
 _LARGEST_QUEUE = 2 ** 32 - 1
+
+_TROUBLES = helper.Troubles("docker.no_tc", "docker.image_no_tc", "docker.tc_failed", "docker.not_slowed")
 
 _READ = "tc -j qdisc show 2>/dev/null || true"
 _LIFT = f"""tc qdisc del dev eth0 ingress 2>/dev/null || true
@@ -92,20 +93,9 @@ def in_force(printed: str) -> Limit | None:
 def shape(api: APIClient, container: ContainerInfo, bits_per_second: int | None) -> Limit | None:
     """Set the limit or lift it; what is in force afterwards. Raises RuntimeFailure."""
     listen, metrics = int(container.labels[LISTEN]), int(container.labels[METRICS].partition("/")[0])
-    return in_force(_help(api, container, script(bits_per_second, listen, metrics)))
+    return in_force(helper.ask(api, container, script(bits_per_second, listen, metrics), _TROUBLES))
 
 
 def read(api: APIClient, container: ContainerInfo) -> Limit | None:
     """What is in force. Raises RuntimeFailure."""
-    return in_force(_help(api, container, _READ))
-
-
-def _help(api: APIClient, container: ContainerInfo, commands: str) -> str:
-    try:
-        done = helper.run(api, container, commands)
-    except helper.NoShell as error:
-        raise RuntimeFailure("docker.no_tc", name=container.name, image=container.image) from error
-    if done.code:
-        reason = done.reason("docker.image_no_tc", "docker.tc_failed")
-        raise RuntimeFailure("docker.not_slowed", name=container.name, reason=reason)
-    return done.out
+    return in_force(helper.ask(api, container, _READ, _TROUBLES))

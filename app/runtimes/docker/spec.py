@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import tarfile
 import time
@@ -20,6 +21,8 @@ NAME, METRICS, LISTEN, MEMORY = "mtproto.name", "mtproto.metrics", "mtproto.list
 LINKS = "mtproto.links"
 #: The names of its live files; one without any has no such label.
 LIVE = "mtproto.live"
+#: A hash of each other file, as name=hash; one of an older version has no such label.
+FILES = "mtproto.files"
 
 CONFIG = f"{IMAGE_FOLDER}/config.toml"
 
@@ -39,8 +42,14 @@ def labels(workload: Workload, instance: str) -> dict[str, str]:
         LINKS: " ".join(workload.settled_links),
         METRICS: f"{ports.split(workload.place.metrics)[1]}{workload.metrics_path}",
         LISTEN: str(ports.split(workload.place.listen)[1]),
+        FILES: " ".join(f"{name}={hashed(text)}" for name, text in sorted(workload.files.items())),
         **({LIVE: " ".join(sorted(workload.live_files))} if workload.live_files else {}),
     }
+
+
+def hashed(text: str) -> str:
+    """What the label has of a file with this text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def label_filter(instance: str, name: str = "") -> dict[str, list[str]]:

@@ -23,7 +23,8 @@ class ContainerInfo:
     """One inspected container. Times are Unix seconds, 0.0 for never; restarts: by Docker itself.
 
     status: created, running, restarting, paused, exited, removing or dead. code: its exit
-    code. wanted: false once a stop was asked for. trouble: why the last start failed.
+    code. wanted: false once a stop was asked for. trouble: why the last start failed. netns: where the machine has its
+    network namespace as a file, "" while it has none.
     """
 
     id: str
@@ -40,6 +41,7 @@ class ContainerInfo:
     trouble: str
     image: str
     pid: int
+    netns: str
 
     @property
     def state(self) -> str:
@@ -99,7 +101,8 @@ def container_info(inspected: Mapping[str, Any]) -> ContainerInfo:
         status=state["Status"], started_at=moment(state["StartedAt"]), started=state["StartedAt"],
         exited_at=moment(state["FinishedAt"]), code=state["ExitCode"], oom=state["OOMKilled"],
         restarts=inspected["RestartCount"], wanted=host["RestartPolicy"]["Name"] != STAY_STOPPED,
-        trouble=state["Error"], image=inspected["Config"]["Image"], pid=state["Pid"])
+        trouble=state["Error"], image=inspected["Config"]["Image"], pid=state["Pid"],
+        netns=(inspected.get("NetworkSettings") or {}).get("SandboxKey") or "")
 
 
 def moment(text: str) -> float:

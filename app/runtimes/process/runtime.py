@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import socket
+import threading
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -55,6 +56,7 @@ class ProcessRuntime(NoDoor):
         self._speed_file = speed_file
         self._ends_told: set[str] = set()
         self._logs = ProcessLogs(self._folders_of)
+        self._replacing = threading.Lock()
 
     def place(self, port: int, bind: str) -> Place:
         try:
@@ -111,9 +113,11 @@ class ProcessRuntime(NoDoor):
                                  folder=str(folder.path), reason=str(error)) from error
 
     def replace(self, workload: Workload, last_look: Callable[[str], None]) -> None:
-        """As in base.Runtime. Two processes can't have one port: between them, nobody is served."""
-        self.create(workload, last_look)
-        self.start(workload.name, strays=[])  # they have just ended; to look again would be time without a proxy
+        """As in base.Runtime. Two processes can't have one port: between them, nobody is served. So they follow each
+        other one by one, as all that is done beside them here makes that time longer."""
+        with self._replacing:
+            self.create(workload, last_look)
+            self.start(workload.name, strays=[])  # they have just ended; to look again would be time without a proxy
 
     def start(self, name: str, strays: list[Process] | None = None) -> None:
         """As in base.Runtime. strays: None if they have to be looked for."""
@@ -208,21 +212,7 @@ class ProcessRuntime(NoDoor):
         record = folder.read()
         if not record or not self._process(record):
             raise RuntimeFailure("runtime.speed_not_running", name=name)
-        if not self._speed_file or not speed.in_force(record, self._speed_file, self.scrape_timeout)[0]:
-            if bits_per_second:
-                raise RuntimeFailure("runtime.speed_unknown", name=name, engine=record.engine)
-            return
-        wanted = bits_per_second or None
-        try:
-            folder.put(self._speed_file.name, self._speed_file.text.replace("{bits}", str(wanted or 0)))
-        except OSError as error:
-            raise RuntimeFailure("runtime.speed_unwritten", name=name, reason=str(error)) from error
-        deadline = time.monotonic() + self.throttle_timeout
-        while speed.in_force(record, self._speed_file, self.scrape_timeout)[1] != wanted:
-            if time.monotonic() > deadline:
-                raise RuntimeFailure("runtime.speed_unsaid", name=name, wanted=wanted or 0,
-                                     seconds=self.throttle_timeout)
-            time.sleep(0.05)
+        speed.put(folder, record, self._speed_file, bits_per_second or None, self.scrape_timeout, self.throttle_timeout)
 
     def throttled(self, name: str) -> int | None:
         folder = self._folder(name)

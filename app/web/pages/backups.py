@@ -13,6 +13,7 @@ from app.actions.backups import back_up, fetch
 from app.control.errors import Refused
 from app.lib.zone import server_zone
 from app.web.context import actor, the_system
+from app.web.language import gettext, in_words
 from app.web.pages.settings import only_sudo
 
 blueprint = Blueprint("backups", __name__, url_prefix="/backup")
@@ -25,8 +26,9 @@ def download(name: str) -> ResponseReturnValue:
     try:
         file = open(fetch(the_system(), actor(), name), "rb")
     except (Refused, FileNotFoundError) as refusal:
-        flash(str(refusal) if isinstance(refusal, Refused) else f"{name} was removed meanwhile.", "error")
-        return redirect(url_for("settings.index") + "#backup")
+        flash(in_words(refusal) if isinstance(refusal, Refused) else
+              gettext("%(name)s has been removed meanwhile.", name=name), "error")
+        return redirect(url_for("settings.show", page="backups") + "#backup")
     return send_file(file, mimetype="application/octet-stream", as_attachment=True, download_name=name)
 
 
@@ -39,8 +41,8 @@ def make() -> ResponseReturnValue:
         with tempfile.TemporaryDirectory(dir=system.data_dir, prefix=".backup-") as folder:
             file = open(back_up(system, actor(), Path(folder) / f"mtproto.{ending}", passphrase), "rb")
     except Refused as refusal:
-        flash(str(refusal), "error")
-        return redirect(url_for("settings.index"))
+        flash(in_words(refusal), "error")
+        return redirect(url_for("settings.show", page="backups"))
     today = datetime.now(server_zone())
     # It is read from the open file: its name is gone already.
     return send_file(file, mimetype="application/octet-stream", as_attachment=True,

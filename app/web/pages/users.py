@@ -1,51 +1,35 @@
-"""Users: the list, one user's page with the link to send, and everything that can be done to a user."""
+"""One user: the page with the link to send, and everything that can be done to a user."""
 
 from __future__ import annotations
 
 import io
 import json
 from collections.abc import Callable, Iterable
-from datetime import datetime
 from typing import Any
 
-from flask import Blueprint, abort, flash, redirect, render_template, request, send_file, url_for
+from flask import abort, flash, redirect, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
 
 from app.accounts.actor import Actor
 from app.actions import proxies, traffic
 from app.actions import users as actions
 from app.config.model import Config, User
-from app.config.names import fold
-from app.control import views
+from app.control import preview, views
 from app.control.errors import Refused
-from app.control.records import OldLinkView, UserView
+from app.control.records import UserView
 from app.control.system import System
 from app.engines.base import default_engine
-from app.messages import Problem, sentence
-from app.messages.english.fields import words
+from app.messages import Problem
 from app.mtproto.qr import qr_png, qr_svg
 from app.rules import brought
-from app.web.context import actor, the_config, the_system
-from app.web.formats import count, date_field, gigabytes, server_zone, speed
+from app.web.context import actor, sees_secrets, the_config, the_system
+from app.web.field_check import CLOCKS, checked, checked_at
+from app.web.formats import count, date_field, field_hint, gigabytes, server_zone, speed, state_name
 from app.web.forms import USER_FIELDS, NewUserForm, UserForm
+from app.web.language import fill, gettext, in_words
 from app.web.outcomes import failures
-
-#: Fields that say one thing, when access ends: of them one counts.
-CLOCKS = ("expires", "expires_after_days")
-
-blueprint = Blueprint("users", __name__, url_prefix="/users")
-
-
-@blueprint.get("")
-def index() -> str:
-    """All users, or those whose name, note, domain or port contains ?q=."""
-    return render_template("users/index.html", **_found())
-
-
-@blueprint.get("/list")
-def rows() -> str:
-    """The part of the list that changes by itself."""
-    return render_template("users/_list.html", **_found())
+from app.web.pages import user_help
+from app.web.pages.users_list import blueprint, came_from
 
 
 @blueprint.route("/new", methods=["GET", "POST"])
@@ -55,33 +39,42 @@ def new() -> ResponseReturnValue:
     form.offer(the_config())
     if form.validate_on_submit():
         link, typed = form.link.data or "", form.typed()
+        changes: dict[str, Any] = {key: text for key, text in typed.items() if text and key != "name"}
+        if announced := _announced(preview.of_new_user(the_system(), changes), url_for("users.index")):
+            return announced
         try:
-            changes: dict[str, Any] = {key: text for key, text in typed.items() if text and key != "name"}
             user = actions.add_user(the_system(), actor(), typed["name"], link=link or None, **changes)
         except Refused as refusal:
             form.show(refusal)
         else:
             if user.state == "failed":
-                flash(f"{user.name} is added, but their proxy does not run yet: {sentence(user.reason)}", "error")
+                flash(gettext("%(name)s is added, but the proxy does not run yet: %(reason)s",
+                              name=user.name, reason=in_words(user.reason)), "error")
             elif user.state == "unknown":
-                flash(f"{user.name} is added, and their link works as soon as the proxies can be reached. "
-                      f"Now they can't: {sentence(user.reason)}", "error")
+                flash(gettext("%(name)s is added. The link works as soon as the proxies can be reached, which is not "
+                              "possible now: %(reason)s", name=user.name, reason=in_words(user.reason)), "error")
             else:
-                flash(f"{user.name} is added. {_to_send(link, user)}")
+                flash(gettext("%(name)s is added. %(what_to_do)s", name=user.name, what_to_do=_to_send(link, user)))
             return redirect(url_for("users.show", user_id=user.id))
-    config = the_config()
-    page = render_template("users/new.html", form=form, common=config, fields=USER_FIELDS, hints=_hints(config),
-                           silence=runtime_unavailable_reason(views.users(the_system())))
+    page = render_template("users/new.html", form=form, **_fields_of_new(), silence=views.unavailable(the_system()))
     return page, 422 if form.is_submitted() else 200
+
+
+@blueprint.post("/new/check/<key>")
+def check_new(key: str) -> str:
+    """A field of somebody new, as it is left. Saves nothing."""
+    form = NewUserForm()
+    form.offer(the_config())
+    typed = {**form.typed(), "link": form.link.data or ""}
+    changes = {name: text for name, text in typed.items() if text or name == "name"}
+    return checked(form, key, changes, lambda tried: preview.try_user(the_system(), tried), _fields_of_new())
 
 
 @blueprint.get("/<user_id>")
 def show(user_id: str) -> str:
     """One user: the link, the QR code, and how it goes."""
-    status, user = views.status(the_system()), _user(user_id)
-    trouble = status.edge.trouble if status.edge and status.edge.port_443 else None
-    return render_template("users/show.html", user=user, latest=_latest(user), server_note=status.server_note,
-                           all_stopped=status.stopped, trouble=trouble)
+    views.refresh(the_system())
+    return render_template("users/show.html", **user_help.shown(_user(user_id)))
 
 
 @blueprint.get("/<user_id>/state")
@@ -106,6 +99,9 @@ def edit(user_id: str) -> ResponseReturnValue:
         if clocks.keys() & changes.keys() and all(clocks.values()):
             # One that was left as it is says something too: which of the two counts is not ours to guess.
             changes |= clocks
+        if changes.keys() & {"secret", "domain", "engine"} and (announced := _announced(
+                preview.of_user(the_system(), user.id), url_for("users.show", user_id=user.id))):
+            return announced
 
         def check(now: User) -> None:
             form.refuse_stale(changes, _written(now), CLOCKS if clocks.keys() & changes.keys() else ())
@@ -115,27 +111,41 @@ def edit(user_id: str) -> ResponseReturnValue:
         except Refused as refusal:
             form.show(refusal)
         else:
-            changed = " The link has changed: send them the new one." if user.tg_link != link else ""
-            flash(f"{user.name} is saved.{changed}" if changes else
-                  "Nothing was changed.")
+            flash(gettext("Nothing was changed.") if not changes else
+                  gettext("%(name)s is saved.", name=user.name) if user.tg_link == link else
+                  gettext("%(name)s is saved. The link has changed: send the new one.", name=user.name))
             return redirect(url_for("users.show", user_id=user.id))
-    config = the_config()
-    page = render_template("users/edit.html", form=form, user=user, common=config,
-                           fields=USER_FIELDS, hints=_hints(config, user),
+    page = render_template("users/edit.html", form=form, user=user, **_fields_of(user),
                            silence=runtime_unavailable_reason([user]))
     return page, 422 if form.is_submitted() else 200
+
+
+@blueprint.post("/<user_id>/edit/check/<key>")
+def check(user_id: str, key: str) -> str:
+    """A field of this user, as it is left. Saves nothing."""
+    user = _user(user_id)
+    before = _written(next(u for u in the_config().users if u.id == user.id))
+    form = UserForm(data=before)
+    form.offer(the_config())
+    shown = form.were_shown(before)
+    changes = {name: text for name, text in form.typed().items() if text != shown[name]}
+    return checked(form, key, changes, lambda tried: preview.try_user(the_system(), tried, user.id), _fields_of(user))
 
 
 @blueprint.post("/<user_id>/enable")
 def enable(user_id: str) -> ResponseReturnValue:
     """Lets the user connect again."""
-    return _act(user_id, actions.enable, "{name} is enabled. {link}")
+    if announced := _announced(preview.of_user(the_system(), user_id, enabled=True), url_for("users.index")):
+        return announced
+    return _act(user_id, actions.enable, gettext("%(name)s is enabled. %(link)s"))
 
 
 @blueprint.post("/<user_id>/disable")
 def disable(user_id: str) -> ResponseReturnValue:
     """Ends the user's connections and refuses new ones; the link is kept."""
-    return _act(user_id, actions.disable, "{name} is disabled. Their connections have ended.")
+    if announced := _announced(preview.of_user(the_system(), user_id), url_for("users.index")):
+        return announced
+    return _act(user_id, actions.disable, gettext("%(name)s is disabled. All connections of this user are closed."))
 
 
 @blueprint.route("/<user_id>/rotate", methods=["GET", "POST"])
@@ -143,7 +153,7 @@ def rotate(user_id: str) -> ResponseReturnValue:
     """Gives the user a new secret, after a question; the old link stops working at once."""
     if request.method != "POST":
         return _ask(user_id, "rotate")
-    return _act(user_id, actions.rotate, "{name} has a new link. The old one no longer works.", "show")
+    return _act(user_id, actions.rotate, gettext("%(name)s has a new link. The old one no longer works."), "show")
 
 
 @blueprint.route("/<user_id>/remove", methods=["GET", "POST"])
@@ -151,7 +161,7 @@ def remove(user_id: str) -> ResponseReturnValue:
     """Deletes the user, after a question that names them."""
     if request.method != "POST":
         return _ask(user_id, "remove")
-    return _act(user_id, actions.remove, "{name} is deleted.", "index")
+    return _act(user_id, actions.remove, gettext("%(name)s is deleted."), "index")
 
 
 @blueprint.route("/<user_id>/reset", methods=["GET", "POST"])
@@ -164,7 +174,7 @@ def reset(user_id: str) -> ResponseReturnValue:
         traffic.reset_traffic(system, actor, ref)
         return views.user(system, ref)
 
-    return _act(user_id, begin, "{name}'s traffic is reset: it counts from zero again.", "show")
+    return _act(user_id, begin, gettext("%(name)s's traffic is reset and counts from zero again."), "show")
 
 
 @blueprint.route("/<user_id>/restart", methods=["GET", "POST"])
@@ -179,14 +189,15 @@ def restart(user_id: str) -> ResponseReturnValue:
         failed = failures(o for o in outcomes if o.user_id == user.id)
         user = _user(user_id)
     except Refused as refusal:
-        flash(str(refusal), "error")
+        flash(in_words(refusal), "error")
     else:
         if failed:
             flash(failed, "error")
         elif user.state == "running":
-            flash(f"{user.name}'s proxy is restarted. Telegram connects again by itself.")
+            flash(gettext("%(name)s's proxy is restarted. Telegram connects again by itself.", name=user.name))
         else:
-            flash(f"{user.name} is {user.state}, so nothing was restarted.", "error")
+            flash(gettext("Nothing was restarted. State of %(name)s: %(state)s.", name=user.name,
+                          state=state_name(user.state).lower()), "error")
     return redirect(url_for("users.show", user_id=user.id))
 
 
@@ -207,17 +218,17 @@ def qr_download(user_id: str) -> ResponseReturnValue:
 def _to_send(link: str, user: UserView) -> str:
     """What to do with the link of a new user who brought this one along ("" for none)."""
     if not link:
-        return "Send them the link below."
+        return gettext("Send the link below.")
     lost = brought.not_kept(link, user.tg_link)
     if not lost:
-        return "Their existing link works here without a change."
-    return f"Send them the link below, as not all of theirs could be kept: {'; '.join(map(sentence, lost))}."
+        return gettext("The existing link works here without a change.")
+    return gettext("Send the link below, as not everything of the existing link could be kept: %(lost)s.",
+                   lost="; ".join(map(in_words, lost)))
 
 
 def _user(user_id: str) -> UserView:
     """The user with this id. A name is no address here: names change, and need not be unique."""
-    found = next((user for user in views.users(the_system()) if user.id == user_id), None)
-    return found or abort(404)
+    return views.user_of_id(the_system(), user_id, sees_secrets()) or abort(404)
 
 
 def _written(user: User) -> dict[str, str]:
@@ -230,66 +241,68 @@ def _written(user: User) -> dict[str, str]:
     return found
 
 
-def _hints(config: Config, user: UserView | None = None) -> dict[str, str]:
+def _fields_of_new() -> dict[str, object]:
+    return checked_at("users.check_new", USER_FIELDS, hints_of(the_config()))
+
+
+def _fields_of(user: UserView) -> dict[str, object]:
+    return checked_at("users.check", USER_FIELDS, hints_of(the_config(), user), user_id=user.id)
+
+
+def hints_of(config: Config, user: UserView | None = None) -> dict[str, str]:
     """What stands below each field of the form; user: None for a new one."""
     given = {"domain_hint": _domain_hint(config, user), "zone": server_zone(),
-             "limit_of_all": gigabytes(config.traffic_limit_gb) if config.traffic_limit_gb else "none",
+             "limit_of_all": gigabytes(config.traffic_limit_gb) if config.traffic_limit_gb else gettext("none"),
              "speed_of_all": speed(config.throttle_speed_mbps),
-             "ips_of_all": config.max_unique_ips or "any number",
+             "ips_of_all": config.max_unique_ips or gettext("any number"),
              "engine_of_all": default_engine(config, the_system().engines)}
-    return {key: words(f"user.{key}").hint.format_map(given) for key in (*(s.key for s in USER_FIELDS), "link")}
-
-
-def _latest(user: UserView) -> OldLinkView | None:
-    """The old link that was used after every other link of this user; None if today's was, or none at all."""
-    used = [(old, datetime.fromisoformat(old.last_used)) for old in user.old_links if old.last_used]
-    old, at = max(used, key=lambda pair: pair[1], default=(None, None))
-    today = user.link_last_used
-    return None if at is None or (today and datetime.fromisoformat(today) >= at) else old
+    missing = [name for name, engine in the_system().engines.items() if engine.missing()]
+    found = {key: field_hint("user", key, **given) for key in (*(s.key for s in USER_FIELDS), "link")}
+    if missing:
+        found["engine"] += " " + gettext("Not installed here: %(names)s.", names=", ".join(missing))
+    return found
 
 
 def _domain_hint(config: Config, user: UserView | None = None) -> str:
     """What to type as the domain of this user (None: of a new one), and what follows from another one."""
     own = config.sni_base_domain if config.sni_mode == "own" else ""
-    hint = "The site that the connection looks like"
     if user is None:
-        return hint + (f". Empty: the panel makes up a name under {own}." if own else
-                       ", such as www.example.com. Empty: the panel picks one.")
+        return gettext("The site that the connection looks like. Empty: the panel makes up a name under %(own)s.",
+                       own=own) if own else gettext(
+            "The site that the connection looks like, such as www.example.com. Empty: the panel picks one.")
     days = config.domain_grace_days if config.port_443_mode else 0
-    hint += ". Another domain means another link: the old one " + (
-        f"keeps working for {count(days, 'day')}{', after one reconnect now' if user.restarts else ''}." if days else
-        "stops working at once.")
+    hints = [gettext("The site that the connection looks like."),
+             gettext("Another domain means another link: the old one stops working at once.") if not days else
+             gettext("Another domain means another link: the old one keeps working for %(days)s, after one reconnect "
+                     "now.", days=count(days, "day")) if user.restarts else
+             gettext("Another domain means another link: the old one keeps working for %(days)s.",
+                     days=count(days, "day"))]
     if own and user.domain.endswith(f".{own}"):
-        hint += " You may leave it as it is: the panel made it up, and manages its certificate."
+        hints.append(gettext("The panel made up the current one and manages its certificate: you can keep it."))
     elif own:
-        hint += f" Any name under {own} will do: the panel manages its certificate."
-    return hint
+        hints.append(gettext("Any name under %(own)s is possible: the panel manages its certificate.", own=own))
+    return " ".join(hints)
+
+
+def _announced(others: preview.Interruption, back: str) -> str | None:
+    """The question before a change that disconnects others for a moment; None if it does not, or was answered."""
+    if not others.users or request.form.get("sure") == "yes":
+        return None
+    typed = [(name, text) for name, text in request.form.items(multi=True) if name not in ("csrf_token", "sure")]
+    return render_template("users/interrupts.html", others=others, typed=typed, back=back)
 
 
 def _ask(user_id: str, what: str) -> str:
     user = _user(user_id)
     return render_template("confirm.html", what=what, name=user.name, silence=runtime_unavailable_reason([user]),
+                           others=preview.of_user(the_system(), user.id),
                            action=url_for(f"users.{what}", user_id=user.id),
                            back=url_for("users.show", user_id=user.id))
-
-
-def _found() -> dict[str, object]:
-    """The users that match the search, how many there are in all, and what was searched for."""
-    users = views.users(the_system())
-    query = request.args.get("q", "").strip()
-    matches = [user for user in users if fold(query) in haystack(user)]
-    return {"users": matches, "total": len(users), "query": query, "haystack": haystack,
-            "silence": runtime_unavailable_reason(users)}
 
 
 def runtime_unavailable_reason(users: Iterable[UserView]) -> Problem | None:
     """Why it can't be seen what runs; None if it can."""
     return next((user.reason for user in users if user.state == "unknown"), None)
-
-
-def haystack(user: UserView) -> str:
-    """What the search looks through, here and in the browser."""
-    return fold(" ".join((user.name, user.note, user.domain, str(user.link_port), user.state)))
 
 
 def _act(user_id: str, action: Callable[[System, Actor, str], UserView], done: str,
@@ -301,14 +314,16 @@ def _act(user_id: str, action: Callable[[System, Actor, str], UserView], done: s
         silence = runtime_unavailable_reason((user, after))
         if silence:
             # What `done` promises has not happened yet.
-            flash(f"The change to {after.name} is saved, and takes effect as soon as the proxies can be "
-                  f"reached. Now they can't: {silence}", "error")
+            flash(gettext("The change to %(name)s is saved and takes effect as soon as the proxies can be reached, "
+                          "which is not possible now: %(reason)s", name=after.name, reason=in_words(silence)), "error")
         else:
-            link = (f"Their link does not work while they are {after.state}." if after.state in ("blocked", "expired")
-                    else "The same link is valid again.")
-            flash(done.format(name=after.name, link=link))
+            link = {"blocked": gettext("The link does not work while the user is blocked."),
+                    "expired": gettext("The link does not work, as the access has expired.")
+                    }.get(after.state, gettext("The same link is valid again."))
+            flash(fill(done, name=after.name, link=link))
     except Refused as refusal:
-        flash(str(refusal), "error")
+        flash(in_words(refusal), "error")
         then = "show"
-    target = then or ("index" if request.form.get("from") == "list" else "show")
-    return redirect(url_for("users.index") if target == "index" else url_for("users.show", user_id=user.id))
+    if not then and "back" in request.form:
+        return redirect(came_from(request.form["back"], f"user-{user.id}"))
+    return redirect(url_for("users.index") if then == "index" else url_for("users.show", user_id=user.id))

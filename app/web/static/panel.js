@@ -1,16 +1,25 @@
-// What JavaScript adds to pages that work without it: theme, copying, live numbers, search, dialogs.
+// What JavaScript adds to pages that work without it, beside htmx: theme, copying, choosing, following logs, dialogs.
 "use strict";
 
-const announce = (text) => { document.querySelector("[data-announcer]").textContent = text; };
+// What is said here stands in the page, in its language.
+const announcer = document.querySelector("[data-announcer]");
+const said = announcer.dataset;
+const announce = (text) => { announcer.textContent = text; };
 
-// --- theme: the server reads the cookie, so the next page comes in the right colours at once
+// A kept address that ends in what stands on another page now.
+if (/^#[a-z0-9-]+$/.test(location.hash)) document.querySelector(`.moved${location.hash}`)?.click();
+
+// --- theme: the system's until one is chosen here; the server reads the cookie, so the next page comes in the right
+// colours at once
 
 for (const button of document.querySelectorAll("[data-theme-toggle]")) {
   button.addEventListener("click", () => {
     const root = document.documentElement;
-    root.dataset.theme = root.dataset.theme === "light" ? "dark" : "light";
+    const light = (root.dataset.theme || (matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark")) === "light";
+    root.dataset.theme = light ? "dark" : "light";
+    document.querySelector("meta[name=color-scheme]").content = root.dataset.theme;
     document.cookie = `theme=${root.dataset.theme}; path=${root.dataset.path}; max-age=31536000; samesite=lax`;
-    announce(`${root.dataset.theme} theme`);
+    announce(said[root.dataset.theme]);
   });
 }
 
@@ -35,51 +44,108 @@ async function copy(text) {
   }
 }
 
+async function textAt(address) {
+  try {
+    const answer = await fetch(address, { redirect: "error" });
+    return answer.ok ? await answer.text() : "";
+  } catch {
+    return "";
+  }
+}
+
+// data-copy: the text; data-copy-from: the address of a page that is the text, for lists that hold no secrets.
 document.addEventListener("click", async (event) => {
-  const button = event.target.closest("[data-copy]");
+  const button = event.target.closest("[data-copy], [data-copy-from]");
   if (!button) return;
-  const done = await copy(button.dataset.copy);
+  const text = button.dataset.copy ?? await textAt(button.dataset.copyFrom);
+  const done = text !== "" && await copy(text);
   const label = button.querySelector("[data-copy-label]");
   label.dataset.before ??= label.textContent;
-  label.textContent = done ? "Copied" : "Press Ctrl+C";
-  announce(done ? "Link copied" : "Copying is not allowed here. The link is selected: press Control C.");
+  label.textContent = done ? said.copied : text ? said.press : said.again;
+  announce(done ? said.linkCopied : said.denied);
   if (!done) button.parentElement.querySelector("[data-select]")?.select();
   setTimeout(() => { label.textContent = label.dataset.before; }, 2500);
+});
+
+// Ticking the box above a list ticks those of its page.
+document.addEventListener("change", (event) => {
+  if (!event.target.matches("[data-choose-all]")) return;
+  for (const box of document.querySelectorAll("[name=id]")) box.checked = event.target.checked;
 });
 
 document.addEventListener("focusin", (event) => {
   if (event.target.matches?.("[data-select]")) event.target.select();
 });
 
-// --- live numbers: fetch the region's HTML again and change only what differs, so that
-// nothing flickers and focus, selection and scroll stay where they are
+// --- live parts (data-live): htmx asks for them again, and idiomorph changes what differs, so that nothing flickers
+// and focus, selection and scroll stay where they are
 
-function morph(now, wanted) {
-  // What somebody has opened stays open.
-  for (const { name } of [...now.attributes]) if (name !== "open" && !wanted.hasAttribute(name)) now.removeAttribute(name);
-  for (const { name, value } of wanted.attributes) {
-    if (now.getAttribute(name) !== value) now.setAttribute(name, value);
-  }
-  morphChildren(now, wanted);
-}
-
-function morphChildren(now, wanted) {
-  const old = [...now.childNodes];
-  const fresh = [...wanted.childNodes];
-  fresh.forEach((node, index) => {
-    const here = old[index];
-    if (!here) now.append(node);
-    else if (here.nodeName !== node.nodeName || here.id !== node.id) here.replaceWith(node);
-    else if (node.nodeType === Node.ELEMENT_NODE) morph(here, node);
-    else if (here.nodeValue !== node.nodeValue) here.nodeValue = node.nodeValue;
-  });
-  old.slice(fresh.length).forEach((node) => node.remove());
-}
-
-const EVERY = 5000;
 const offline = document.querySelector("[data-offline]");
 
+// When this page began to lead elsewhere, for which the answer of a form may need some seconds: until then the live parts
+// are left alone. What they show may be gone by that form, and a reload would take its answer away.
+let leaving = -Infinity;
+addEventListener("beforeunload", () => { leaving = performance.now(); });
+const isLeaving = () => performance.now() - leaving < 15000;
+
+if (window.Idiomorph) {
+  // What somebody has opened or ticked, or is typing, stays.
+  Idiomorph.defaults.callbacks.beforeNodeMorphed = (element, fresh) => !element.isEqualNode(fresh);
+  Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, element) => name !== "open" && name !== "checked"
+    && (name !== "value" || element !== document.activeElement);
+}
+
+document.addEventListener("htmx:configRequest", (event) => {
+  // An address says what is asked for, and no more.
+  const { parameters, verb, triggeringEvent } = event.detail;
+  // One form stands for the buttons of all rows, and each says where it leads.
+  event.detail.path = triggeringEvent?.submitter?.getAttribute("formaction") ?? event.detail.path;
+  if (verb === "get") for (const name of Object.keys(parameters)) if (parameters[name] === "") delete parameters[name];
+  const part = event.detail.elt;
+  if (!part.matches("[data-live]")) return;
+  if (document.hidden || isLeaving()) event.preventDefault();
+  else if (part.dataset.tag) event.detail.headers["If-None-Match"] = part.dataset.tag;
+});
+
 const sleep = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
+
+// Of a list, the rows that are others now: one at a time, so that a slow phone answers a finger in between.
+let rows = [];
+
+async function showRows(text) {
+  const idle = rows.length === 0;
+  rows.push(...text.split(/(?=<tr )/));
+  while (idle && rows.length > 0) {
+    await sleep(0);
+    const fresh = document.createElement("template");
+    fresh.innerHTML = rows.shift() ?? "";
+    const row = fresh.content.firstElementChild;
+    const here = row && document.getElementById(row.id);
+    if (here) Idiomorph.morph(here, row);
+  }
+}
+
+// The session has ended, or the user is gone: the page itself will say so.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const { pathInfo, requestConfig: { elt }, xhr } = event.detail;
+  const { pathname } = new URL(xhr.responseURL);
+  const elsewhere = elt.matches("[data-live]") && pathname !== new URL(pathInfo.finalRequestPath, location.href).pathname;
+  if (elsewhere || pathname.endsWith("/login") || xhr.status === 404) {
+    event.preventDefault();
+    // A field that is checked as it is left stays: what was typed is lost by a reload.
+    if (elt.matches("[data-live], form, a, button") && !isLeaving()) location.reload();
+  } else if (xhr.getResponseHeader("HX-Reswap") === "none") {
+    event.detail.shouldSwap = false;
+    showRows(xhr.responseText);
+  } else if (event.detail.target.id === "list") rows = []; // all of it comes, and what was to come is older
+});
+
+document.addEventListener("htmx:afterRequest", ({ detail: { elt, xhr, successful } }) => {
+  offline.hidden = Boolean(successful);
+  if (successful && elt.matches("[data-live]")) elt.dataset.tag = xhr.getResponseHeader("ETag") ?? "";
+});
+
+// --- the log: what is there stays there, new lines come below it, old ones leave above it
 
 // Gives the part of a page at this address to `show`, unless it is still the one with `tag`. Returns its tag.
 async function load(address, show, tag = "") {
@@ -87,11 +153,9 @@ async function load(address, show, tag = "") {
     const patience = AbortSignal.timeout(15000);
     const headers = tag ? { "If-None-Match": tag } : {};
     const answer = await fetch(address, { redirect: "manual", signal: patience, headers });
-    // A redirect means that the session has ended, a 404 that the user is gone: the page itself will say so.
     if (answer.type === "opaqueredirect" || answer.status === 404) return location.reload();
     if (!answer.ok && answer.status !== 304) throw new Error(String(answer.status));
     if (answer.ok) {
-      // A template keeps the white space that a parsed document drops: node by node it is the same again.
       const fresh = document.createElement("template");
       fresh.innerHTML = await answer.text();
       show(fresh.content);
@@ -103,53 +167,6 @@ async function load(address, show, tag = "") {
     return tag;
   }
 }
-
-async function refresh(region) {
-  await load(region.dataset.refresh, (fresh) => {
-    morphChildren(region, fresh);
-    filter();
-  });
-}
-
-async function keepFresh(region) {
-  for (;;) {
-    await sleep(EVERY);
-    if (!document.hidden) await refresh(region);
-  }
-}
-
-// --- search as you type: as the server compares (fold in app/config/names.py)
-
-const fold = (text) => Array.from(text.normalize("NFKD").replace(/[\p{M}\p{Cf}]/gu, ""), (c) => c.toLowerCase().toUpperCase().toLowerCase()).join("");
-
-const search = document.querySelector("[data-filter]");
-
-function filter() {
-  if (!search) return;
-  const words = fold(search.value.trim());
-  let shown = 0;
-  for (const row of document.querySelectorAll("[data-haystack]")) {
-    row.hidden = !row.dataset.haystack.includes(words);
-    if (!row.hidden) shown += 1;
-  }
-  const nobody = document.querySelector("[data-no-match]");
-  if (nobody) {
-    nobody.hidden = shown > 0;
-    nobody.previousElementSibling.hidden = shown === 0;
-  }
-  return shown;
-}
-
-search?.addEventListener("input", () => announce(`${filter()} found`));
-document.querySelector("[data-filter-form]")?.addEventListener("submit", (event) => event.preventDefault());
-
-for (const region of document.querySelectorAll("[data-refresh]")) {
-  // The server has left out what did not match ?q=; the search needs all of them.
-  if (search?.value) refresh(region);
-  keepFresh(region);
-}
-
-// --- the log: what is there stays there, new lines come below it, old ones leave above it
 
 const FOLLOW_EVERY = 2000;
 const followed = document.querySelector("[data-log]");
@@ -165,7 +182,7 @@ function overlap(here, fresh) {
 
 function showLines(fresh) {
   const problem = fresh.querySelector("[data-log-problem]");
-  morphChildren(followed.querySelector("[data-log-notices]"), fresh.querySelector("[data-log-notices]"));
+  Idiomorph.morph(followed.querySelector("[data-log-notices]"), fresh.querySelector("[data-log-notices]"));
   // While the logs can't be read, the lines that were read before are better than none.
   if (problem) return;
   const box = followed.querySelector("[data-log-box]");
@@ -197,6 +214,20 @@ for (const button of document.querySelectorAll("[data-follow]")) {
   follow(button);
 }
 
+// --- a menu closes by Escape, by a click elsewhere, and when something of it was chosen
+
+function closeMenus(except) {
+  for (const menu of document.querySelectorAll(".menu[open]")) if (menu !== except) menu.open = false;
+}
+
+document.addEventListener("click", (event) => closeMenus(event.target.closest(".menu > summary")?.parentElement));
+document.addEventListener("keydown", (event) => {
+  const menu = event.key === "Escape" && event.target.closest(".menu[open]");
+  if (!menu) return;
+  menu.open = false;
+  menu.querySelector("summary").focus();
+});
+
 // --- questions as dialogs; without script the same question is a page of its own
 
 document.addEventListener("click", (event) => {
@@ -205,6 +236,16 @@ document.addEventListener("click", (event) => {
   event.preventDefault();
   document.getElementById(link.dataset.dialog).showModal();
 });
+
+// --- what a browser can make nothing of (a date without its year) it would send as nothing, and what was there be lost
+
+document.addEventListener("submit", (event) => {
+  const unread = [...event.target.elements].find((field) => field.validity?.badInput);
+  if (!unread) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  unread.reportValidity();
+}, true);
 
 // --- a button that takes its time says so, and is not pressed twice
 

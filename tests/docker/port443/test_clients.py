@@ -37,12 +37,12 @@ def billed(stage: Stage, ports: list[int]) -> list[int]:
     return [each.down + each.up for each in told]
 
 
-def test_tdlib_and_kurigram_reach_each_users_own_container_by_the_name_alone(stage):
+def test_tdlib_kurigram_and_mtcute_reach_each_users_own_container_by_the_name_alone(stage):
     users = [stage.fleet.add_user(name) for name in ("Alice", "Bob", "Carol")]
     links, ports = [u.tg_link for u in users], [u.port for u in users]
     assert len({u.domain for u in users}) == 3
     assert {clients.parts(link)[:2] for link in links} == {("127.0.0.1", stage.public)}
-    for client in (clients.tdjson, kurigram):
+    for client in (clients.tdjson, kurigram, clients.mtcute):
         for number, link in enumerate(links):
             before = billed(stage, ports)
             client(link)
@@ -51,8 +51,9 @@ def test_tdlib_and_kurigram_reach_each_users_own_container_by_the_name_alone(sta
     before, pings = billed(stage, ports), stage.center.requests
     with ThreadPoolExecutor(6) as pool:
         times = list(pool.map(lambda call: call[0](call[1]),
-                              [(client, link) for client in (clients.tdjson, kurigram) for link in links]))
-    assert len(times) == 6 and stage.center.requests >= pings + 6
+                              [(client, link) for client in (clients.tdjson, kurigram, clients.mtcute)
+                               for link in links]))
+    assert len(times) == 9 and stage.center.requests >= pings + 9
     assert all(after > then for after, then in zip(billed(stage, ports), before))
 
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import random
-import subprocess
 import time
 from collections.abc import Iterator
 
 import pytest
 
 from app.control.monitor import Monitor
-from app.mtproto.faketls_client import AnswerError
 from tests.support import lab443
 from tests.support.cover import free_port
 from tests.support.lab443 import Stage
-from tests.support.stream import Stream, StreamBroken
+from tests.support.stream import Stream
 from tests.support.telemt_lab import Clients
 
 
@@ -28,22 +24,12 @@ def house(tmp_path_factory: pytest.TempPathFactory, image: str) -> Iterator[Stag
 
 @pytest.fixture
 def phones() -> Iterator[list[str]]:
-    """Addresses that this machine has for the time of a test."""
-    found = [f"198.19.{random.randrange(256)}.{number}" for number in range(1, 5)]
-    for address in found:
-        subprocess.run(["ip", "address", "add", f"{address}/32", "dev", "lo"], check=True)
-    yield found
-    for address in found:
-        subprocess.run(["ip", "address", "delete", f"{address}/32", "dev", "lo"], check=True)
+    with lab443.phones(4) as found:
+        yield found
 
 
 def comes(stage: Stage, clients: Clients, link: str, source: str) -> Stream | None:
-    """A session from this address, None if it is refused."""
-    with contextlib.suppress(OSError, StreamBroken, AnswerError):
-        stream = clients.do(Stream.open(stage.inside(link), source=source))
-        clients.do(stream.req_pq())
-        return stream
-    return None
+    return lab443.comes(clients, stage.inside(link), source)
 
 
 def test_a_third_address_is_refused_until_one_of_two_is_gone_and_the_panel_says_what_nginx_says(

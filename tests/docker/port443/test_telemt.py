@@ -50,7 +50,7 @@ def billed(stage: Stage) -> dict[str, int]:
     return {user.name: user.bytes_down + user.bytes_up for user in stage.fleet.users()}
 
 
-@pytest.mark.parametrize("client", [clients.tdjson, kurigram], ids=["tdlib", "kurigram"])
+@pytest.mark.parametrize("client", [clients.tdjson, kurigram, clients.mtcute], ids=["tdlib", "kurigram", "mtcute"])
 def test_telegram_s_clients_reach_telemt_by_the_name_alone_and_each_is_billed(
         telemt: Stage, client: Callable[[str], float]) -> None:
     users = [telemt.fleet.add_user(name) for name in ("Alice", "Bob", "Carol")]

@@ -7,11 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from app.lib import portmap
+from app.mtproto.links import parse_link, tg_link
 from tests.support import clients, lab443
 from tests.support.cover import free_port
 from tests.support.docker_lab import eventually
 from tests.support.lab443 import BASE, Stage
 from tests.support.stream import BackgroundStream
+from tests.support.telemt_lab import Clients
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +59,22 @@ def test_a_stranger_under_a_domain_of_ours_meets_the_cover_site(routed: Stage):
     shown = [routed.lab.page(name, trusted=routed.authority.file) for name in (BASE, user.domain)]
     assert shown[0] == shown[1] and "<title>" in shown[0][1]
     clients.tdjson(user.tg_link)
+
+
+@pytest.mark.parametrize("engine", ["builtin", "telemt's stand-in"])
+def test_other_engines_serve_behind_it_and_keep_their_limit_as_they_see_each_clients_address(
+        routed: Stage, engine: str):
+    streams = Clients()
+    with lab443.served_by(routed, engine), lab443.phones(3) as phones:
+        alice = routed.fleet.add_user(f"Alice by {engine}", max_unique_ips="2")
+        bob = routed.fleet.add_user(f"Bob by {engine}")
+        router = routed.fleet.port443.edge
+        link = tg_link(router.ip, portmap.ROUTER, parse_link(alice.tg_link).secret)
+        held = {phone: lab443.comes(streams, link, phone) for phone in phones}
+        assert [stream is not None for stream in held.values()] == [True, True, False]
+        eventually(lambda: alice.domain in str(router.served().routers), "Traefik itself routes it")
+        clients.tdjson(bob.tg_link)
+        streams.do(held[phones[0]].close())
+        eventually(lambda: lab443.comes(streams, link, phones[2]), "a place is free again")
+        assert streams.do(held[phones[1]].echo()) > 0
+    streams.close()

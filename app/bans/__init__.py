@@ -1,0 +1,1 @@
+"""Who keeps coming with wrong keys: what is told to fail2ban, and what fail2ban tells. It bans, we do not."""

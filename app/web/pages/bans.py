@@ -1,0 +1,35 @@
+"""Banned addresses: who, why, until when, and the end of a ban."""
+
+from __future__ import annotations
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+
+from app.actions import bans as actions
+from app.bans.offences import FLOOD, NOISE, REPLAY, WRONG_KEY
+from app.control import bans
+from app.control.errors import Refused
+from app.web.context import actor, the_system
+from app.web.language import in_words
+
+blueprint = Blueprint("bans", __name__, url_prefix="/bans")
+
+
+@blueprint.get("")
+def index() -> str:
+    """Who is banned now."""
+    reasons = {WRONG_KEY: _("wrong key"), REPLAY: _("copied handshake"), NOISE: _("no MTProto"),
+               FLOOD: _("too many connections"), "": _("banned by hand")}
+    return render_template("bans/index.html", now=bans.view(the_system()), reasons=reasons)
+
+
+@blueprint.post("/remove")
+def remove() -> ResponseReturnValue:
+    """Ask for the end of a ban."""
+    try:
+        address = actions.end(the_system(), actor(), request.form.get("address", ""))
+        flash(_("fail2ban is asked to let %(address)s in again. That takes a few seconds.", address=address))
+    except Refused as refusal:
+        flash(in_words(refusal), "error")
+    return redirect(url_for(".index"))
