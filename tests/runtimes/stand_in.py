@@ -36,6 +36,8 @@ class Echo(socketserver.BaseRequestHandler):
 class Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
+    # Past the five of the library, the kernel cuts those that wait on a busy machine.
+    request_queue_size = 1024
 
     def server_bind(self) -> None:
         if self.address_family == socket.AF_INET6:

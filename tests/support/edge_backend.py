@@ -20,7 +20,7 @@ class Backend:
     def __init__(self, name: str, host: str) -> None:
         self.name = name
         self.visitors: list[tuple[str, int]] = []
-        self._server = socket.create_server((host, 0))
+        self._server = socket.create_server((host, 0), backlog=1024)
         self.address = f"{host}:{self._server.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 

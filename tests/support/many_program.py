@@ -87,7 +87,7 @@ async def main(config: dict[str, Any], many: Many) -> None:
     print(f"listening on {config['listen']}", flush=True)
     for serve, address in ((many.serve, config["listen"]), (many.answer, config["metrics"])):
         host, _, port = address.rpartition(":")
-        await asyncio.start_server(serve, host.strip("[]"), int(port))
+        await asyncio.start_server(serve, host.strip("[]"), int(port), backlog=1024)
     while True:
         await asyncio.sleep(LOOK)
         many.look()

@@ -189,7 +189,7 @@ class MiddleProxy:
         self._loop = asyncio.new_event_loop()
 
         async def serve() -> None:
-            self._server = await asyncio.start_server(self._serve, self.host, 0, limit=1 << 20)
+            self._server = await asyncio.start_server(self._serve, self.host, 0, limit=1 << 20, backlog=1024)
             self.address = f"{self.host}:{self._server.sockets[0].getsockname()[1]}"
             ready.set()
 
@@ -330,7 +330,7 @@ class _Connection:
 class Caller:
     """MTProxy's side, with one client: what the stand-in does. Raises OSError, MiddleError."""
 
-    def __init__(self, address: tuple[str, int], secret: bytes, seen_as: str = "", timeout: float = 10) -> None:
+    def __init__(self, address: tuple[str, int], secret: bytes, seen_as: str = "", timeout: float = 60) -> None:
         """seen_as: the address that the middle proxy sees, if it is another one than here (NAT)."""
         self.socket = socket.create_connection(address, timeout)
         self._packets = Packets()

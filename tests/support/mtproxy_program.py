@@ -256,6 +256,8 @@ def main() -> None:
 
     class Clients(socketserver.ThreadingTCPServer):
         allow_reuse_address, daemon_threads = True, True
+        # A hundred come at once: past the five of the library, the kernel cuts those that wait.
+        request_queue_size = 1024
         address_family = socket.AF_INET6 if told.six else socket.AF_INET
 
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
