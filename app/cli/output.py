@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 WIDTH = 80
 
+#: How letters join: Persian names and emoji of several parts have them, and a terminal does nothing else with them.
+_JOINERS = "\u200c\u200d"
+
 
 def state_of(view: UserView) -> str:
     """The state of a user's proxy, with its reason."""
@@ -36,14 +39,15 @@ def duration(seconds: float) -> str:
 def plain(text: str) -> str:
     """The text with control characters shown instead of obeyed by the terminal."""
     return "".join(
-        repr(letter)[1:-1] if unicodedata.category(letter) in ("Cc", "Cf") else letter for letter in text
+        repr(letter)[1:-1] if unicodedata.category(letter) in ("Cc", "Cf") and letter not in _JOINERS else letter
+        for letter in text
     )
 
 
 def cells(text: str) -> int:
     """Columns that the text takes on a terminal."""
     return sum(
-        0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+        0 if unicodedata.category(letter) in ("Mn", "Me", "Cf") else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
         for letter in text
     )
 

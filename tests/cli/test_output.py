@@ -41,3 +41,9 @@ def test_a_table_is_never_wider_than_a_terminal_unless_its_other_columns_are(row
 def test_the_name_gives_way_in_a_table_that_is_too_wide() -> None:
     lines = table(["NAME", "STATE"], [["x" * 100, "running"]]).split("\n")
     assert lines[1].endswith("…  running") and len(lines[1]) == WIDTH
+
+
+def test_letters_that_join_stay_as_they_are_and_take_no_column() -> None:
+    """Persian names and emoji of several parts have them."""
+    for name, columns in (("علی\u200cرضا", 6), ("👩\u200d🚀", 4), ("e\u0301\ufe0f", 1)):
+        assert plain(name) == name and cells(name) == columns
