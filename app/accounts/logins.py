@@ -11,7 +11,6 @@ import hashlib
 import ipaddress
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -154,7 +153,7 @@ class Logins:
             self._ledger.events.record(f"admin:{username}", "login.recovery_used", username, Problem(
                 "event.codes_left", {"count": max(0, len(own.recovery_codes) - 1)}), PATIENCE)
             return True
-        step = factors.step_of(own.totp_secret, code, time.time())
+        step = factors.step_of(own.totp_secret, code, self._ledger.latest.shown())
         return step is not None and self.use_step(username, step)
 
     def use_step(self, username: str, step: int) -> bool:

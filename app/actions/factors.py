@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from app.accounts import admins, factors, passkeys
 from app.accounts.actor import Actor, Right
 from app.accounts.logins import Place
@@ -29,7 +27,7 @@ def set_up(system: System, actor: Actor, password: str, secret: str, code: str, 
     sessions of theirs. Raises LoginThrottled and LoginBusy, as a guess is a guess."""
     actor.require(Right.VIEW)
     _refuse_wrong_password(system, actor, password, place)
-    step = factors.step_of(secret, factors.typed(code), time.time()) if factors.is_secret(secret) else None
+    step = factors.step_of(secret, factors.typed(code), system.ledger.latest.shown())
     if step is None:
         raise Refused("factor.wrong_new_code", "code")
     codes = factors.new_codes()

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from app.config.model import Config
 from app.ledger.clock import Clocks, Told
+from app.lib.clock import SINCE_BOOT, SMALL
 from app.lib.procfs import boot_id
 from app.messages import Problem
 
@@ -74,6 +75,11 @@ class OutsideClock:
         if told is None or told.boot != boot_id():
             return None
         return time.time() - (told.true_at_boot + _uptime())
+
+    def is_right(self) -> bool | None:
+        """Whether this server's clock shows, within a minute, what the others do; None if that is not known."""
+        ahead = self.ahead()
+        return None if ahead is None else abs(ahead) <= SMALL
 
     def problem(self) -> Problem | None:
         """What is wrong with this server's clock; None if nothing is, or nothing is known."""
@@ -134,4 +140,4 @@ def _ask(url: str) -> float | None:
 
 
 def _uptime() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return SINCE_BOOT()

@@ -56,6 +56,7 @@ class Monitor:
         """One round. What goes wrong is logged, and tried again in the next round."""
         system = self.system
         _try(lambda: passes.sample(system))
+        _try(lambda: passes.note_time(system))
         _try(lambda: passes.carry_out_resets(system))
         _try(lambda: passes.end_debug_logs(system))
         _try(lambda: passes.forget_deleted(system))

@@ -40,11 +40,18 @@ def carry_out_resets(system: System) -> None:
 
 
 def forget_deleted(system: System) -> None:
-    """Forget who was deleted long ago; not while this server's clock is known to be wrong."""
-    if system.clock.problem():
+    """Forget who was deleted long ago; not by a clock that is wrong, or was set a moment ago."""
+    if system.clock.problem() or not system.ledger.latest.is_believed(system.reconciler.clock(),
+                                                                      system.clock.is_right()):
         return
     with refusing():
         periods.forget_deleted(system.file, system.ledger, system.reconciler.now())
+
+
+def note_time(system: System) -> None:
+    """Note how far the clock has come."""
+    with refusing():
+        system.ledger.latest.look(system.reconciler.clock(), system.clock.is_right())
 
 
 def end_debug_logs(system: System) -> None:

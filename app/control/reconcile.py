@@ -338,7 +338,8 @@ class Reconciler:
                 self.ledger.workloads.clear_problem(name)
 
     def now(self) -> datetime:
-        return datetime.fromtimestamp(self.clock()).astimezone()
+        """The time by which things end: never earlier than it has been."""
+        return datetime.fromtimestamp(self.ledger.latest.after(self.clock())).astimezone()
 
     @contextmanager
     def _lock(self) -> Iterator[None]:

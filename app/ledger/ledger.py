@@ -15,6 +15,7 @@ from app.ledger.events import Events
 from app.ledger.fallback import Fallback
 from app.ledger.good_places import GoodPlaces
 from app.ledger.idempotency import Keys
+from app.ledger.latest import Latest
 from app.ledger.letters import Letters
 from app.ledger.once import Once
 from app.ledger.passkey_uses import PasskeyUses
@@ -36,7 +37,8 @@ class Ledger:
         self.traffic = Traffic(self.database)
         fallback = Fallback(self.database)
         self.buckets = Buckets(fallback)
-        self.sessions = Sessions(fallback)
+        self.latest = Latest(self.database)
+        self.sessions = Sessions(fallback, self.latest)
         self.once = Once(fallback)
         self.passkey_uses = PasskeyUses(self.database)
         self.workloads = Workloads(self.database)

@@ -383,6 +383,15 @@ STEPS = (
         at    REAL NOT NULL             -- Unix seconds
     );
     """,
+    """
+    CREATE TABLE latest_time (          -- one row: how far the clock has come
+        boot   TEXT NOT NULL,           -- of the machine that `since` and `at` belong to
+        apart  REAL NOT NULL,           -- Unix seconds minus those since the boot
+        since  REAL NOT NULL,           -- seconds since the boot from which `apart` has been so
+        latest REAL NOT NULL,           -- Unix seconds that were believed, 0 for none
+        at     REAL NOT NULL            -- seconds since the boot, of that
+    );
+    """,
 )
 
 

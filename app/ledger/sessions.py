@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.ledger.fallback import Fallback
+from app.ledger.latest import Latest
 
 #: A session ends so long after its login, however busy it was.
 HOURS = 12
@@ -34,8 +35,8 @@ class Sessions:
     """Where panel.db can't be written, sessions are kept in memory until the panel's restart; so is the end of one,
     until the file takes it."""
 
-    def __init__(self, store: Fallback):
-        self._store = store
+    def __init__(self, store: Fallback, latest: Latest):
+        self._store, self._latest = store, latest
         self._seconds = HOURS * 3600
         self._ended: set[str] = set()
         self._noted_at = -STEP
@@ -43,7 +44,7 @@ class Sessions:
     def begin(self, admin: str, stamp: str, address: str) -> str:
         """The token of a new session; only its hash is kept."""
         token = secrets.token_urlsafe(32)
-        now = time.time()
+        now = self._latest.now()
 
         def work(db: sqlite3.Connection) -> None:
             self._forget(db, now)
@@ -63,12 +64,12 @@ class Sessions:
         if key in self._ended:
             return None
         rows = self._store.query("SELECT admin, stamp, since, seen, address FROM sessions WHERE id = ?", key)
-        # A clock that was set back makes no session longer.
-        return Session(*rows[0]) if rows and -1 <= time.time() - rows[0]["since"] < self._seconds else None
+        # A clock that is set back makes no session longer.
+        return Session(*rows[0]) if rows and -1 <= self._latest.now() - rows[0]["since"] < self._seconds else None
 
     def note_use(self, token: str, session: Session, address: str) -> None:
         """Note when and where a session is used, once in a while."""
-        now = time.time()
+        now = self._latest.now()
         if (now - session.seen < STEP and address == session.address) or time.monotonic() - self._noted_at < 1:
             return
         self._noted_at = time.monotonic()  # on a full disk, too: a page is not to wait for this again and again
@@ -82,7 +83,7 @@ class Sessions:
     def end(self, token: str) -> None:
         """This session is over, at once."""
         self._ended.add(_hash(token))
-        self._write(lambda db: self._forget(db, time.time()))
+        self._write(lambda db: self._forget(db, self._latest.now()))
 
     def of(self, admin: str) -> list[tuple[str, Session]]:
         """(id, session) of an admin's sessions that have not ended, the one that was used last first. An id lets nobody
@@ -90,11 +91,11 @@ class Sessions:
         rows = self._store.query("SELECT id, admin, stamp, since, seen, address FROM sessions WHERE admin = ? "
                                  "ORDER BY seen DESC", admin)
         return [(row[0], Session(*row[1:])) for row in map(tuple, rows)
-                if row[0] not in self._ended and -1 <= time.time() - row[3] < self._seconds]
+                if row[0] not in self._ended and -1 <= self._latest.now() - row[3] < self._seconds]
 
     def addresses(self) -> set[str]:
         """From where the panel is used: of all sessions that are not too old."""
-        now = time.time()
+        now = self._latest.now()
         return {row["address"] for row in self._store.query(
             "SELECT DISTINCT address FROM sessions WHERE since > ? AND since <= ?", now - self._seconds, now + 1)}
 
@@ -103,7 +104,7 @@ class Sessions:
         if key not in dict(self.of(admin)):
             return False
         self._ended.add(key)
-        self._write(lambda db: self._forget(db, time.time()))
+        self._write(lambda db: self._forget(db, self._latest.now()))
         return True
 
     def end_all(self, admin: str) -> None:
@@ -116,8 +117,9 @@ class Sessions:
             self._ended -= ended
 
     def _forget(self, db: sqlite3.Connection, now: float) -> None:
-        """Drop what is too old, and what has ended, also while that could not be written."""
-        db.execute("DELETE FROM sessions WHERE since < ? OR since > ?", (now - self._seconds, now + 1))
+        """Drop what is certainly too old, and what has ended, also while that could not be written."""
+        certainly = self._latest.believed() - self._seconds
+        db.execute("DELETE FROM sessions WHERE since < ? OR since > ?", (certainly, now + 1))
         db.executemany("DELETE FROM sessions WHERE id = ?", [(key,) for key in tuple(self._ended)])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 Clock = Callable[[], float]
 
@@ -12,6 +13,9 @@ WALL: Clock = time.time
 
 #: Seconds since some moment; they only ever grow.
 STEADY: Clock = time.monotonic
+
+#: Seconds since the boot of the machine, while it was asleep too; for every process the same.
+SINCE_BOOT: Clock = partial(time.clock_gettime, time.CLOCK_BOOTTIME)
 
 #: Seconds by which a clock may be put right without being another one, and for which it has to go on so to be believed.
 SMALL, BELIEVED_AFTER = 60.0, 3600.0

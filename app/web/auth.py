@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 
 from flask import Blueprint, Flask, flash, g, make_response, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
@@ -17,7 +16,7 @@ from app.config.model import Admin
 from app.control.errors import LoginBusy, LoginThrottled, Refused
 from app.ledger.sessions import HOURS as SESSION_HOURS
 from app.web import device, passkey, rights
-from app.web.context import client_address, current_admin, door, may, the_config, the_system
+from app.web.context import client_address, current_admin, door, may, now, the_config, the_system
 from app.web.formats import duration
 from app.web.forms import CodeForm, LoginForm, TextForm
 from app.web.hosts import BY_BOTH, KEYED_ENDPOINTS, OPEN_ENDPOINTS, is_by_token
@@ -84,7 +83,7 @@ def login() -> ResponseReturnValue:
         return render_template("auth/login.html", form=form, message=message), 401
     if factors.of(the_config(), admin.username):
         session.clear()
-        session["half"] = [admin.username, stamp_of(admin), int(time.time())]
+        session["half"] = [admin.username, stamp_of(admin), int(now())]
         return redirect(url_for(".code", next=request.args.get("next")))
     return _let_in(admin)
 
@@ -127,7 +126,7 @@ def _second_step(admin: Admin, form: CodeForm, message: str = "") -> str:
 def _half_in() -> Admin | None:
     """Who has given their password here, and may give the code now; None once that is too long ago, or no longer so."""
     half = session.get("half")
-    if not isinstance(half, list) or len(half) != 3 or not 0 <= time.time() - half[2] < HALF_SECONDS:
+    if not isinstance(half, list) or len(half) != 3 or not 0 <= now() - half[2] < HALF_SECONDS:
         return None
     admin = accounts.find(the_config(), half[0])
     return admin if admin and stamp_of(admin) == half[1] and factors.of(the_config(), admin.username) else None
@@ -146,7 +145,7 @@ def begin_session(admin: Admin) -> None:
     session.clear()  # a session planted before the login is worth nothing after it
     session.permanent = True
     session["token"] = the_system().logins.begin_session(admin, client_address())
-    session["since"] = int(time.time())
+    session["since"] = int(now())
 
 
 @blueprint.post("/logout")
@@ -177,7 +176,7 @@ def _admin_of_session() -> Admin | None:
     The cookie alone tells its age, too, whatever the server's memory of it says.
     """
     token, since = token_of_session(), session.get("since", 0)
-    if not token or not 0 <= time.time() - since < SESSION_HOURS * 3600:
+    if not token or not 0 <= now() - since < SESSION_HOURS * 3600:
         return None
     return the_system().logins.admin_of(token, client_address())
 

@@ -18,6 +18,11 @@ def the_system() -> System:
     return cast("System", current_app.extensions["system"])
 
 
+def now() -> float:
+    """Unix seconds, by which things end: never earlier than it has been."""
+    return the_system().ledger.latest.now()
+
+
 def the_config() -> Config:
     """The declaration, or the last good one."""
     return the_system().declaration.last_good()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from flask import request, session
 
 from app.accounts import passkeys
 from app.config.second_factors import Passkey
+from app.web.context import now
 from app.web.hosts import name_of
 
 #: Seconds for an answer.
@@ -40,7 +40,7 @@ def may_prove(there: Sequence[Passkey]) -> bool:
 
 def keep(purpose: str, options: dict[str, Any], state: passkeys.State) -> str:
     """Remembers what was asked, and returns it as JSON. purpose: the endpoint that is to be sent the answer."""
-    session["passkey"] = [purpose, int(time.time()), state]
+    session["passkey"] = [purpose, int(now()), state]
     return json.dumps(options)
 
 
@@ -57,7 +57,7 @@ def proof(code: str) -> str | passkeys.Answer:
 def asked(what: str) -> passkeys.State | None:
     """What was asked, if it was not too long ago; it is asked no more."""
     kept = session.pop("passkey", None)
-    if not isinstance(kept, list) or len(kept) != 3 or kept[0] != what or not 0 <= time.time() - kept[1] < PATIENCE:
+    if not isinstance(kept, list) or len(kept) != 3 or kept[0] != what or not 0 <= now() - kept[1] < PATIENCE:
         return None
     state: passkeys.State = kept[2]
     return state

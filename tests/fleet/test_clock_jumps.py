@@ -4,6 +4,8 @@ twice, nobody is locked out for longer than the limit says, and what was lost by
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 import pyotp
 import pytest
@@ -11,7 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.accounts import factors as accounts
+from app.accounts.actor import CLI
 from app.accounts.logins import FAILURES, Place
+from app.accounts.tokens import NoToken
+from app.actions import tokens
+from app.control import passes
 from app.control.errors import LoginThrottled
 from app.ledger.buckets import WINDOW
 from app.ledger.once import MOST, MOST_OF_ALL
@@ -127,3 +133,69 @@ def test_what_was_used_is_remembered_within_a_bound(fleet: Fleet) -> None:
     assert not fleet.ledger.once.take("bob", str(MOST + 49)) and fleet.ledger.once.take("ann", "1")
     count, = fleet.ledger.database.query("SELECT COUNT(*) AS n FROM taken_once")
     assert count["n"] == MOST + 1 <= MOST_OF_ALL
+
+
+@pytest.fixture
+def after_a_year(fleet: Fleet, clock: list[float], monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Call it and a year has passed, by a clock that is known to be right; then somebody sets it back to the day on
+    which everything here was made."""
+    fleet.reconciler.clock = lambda: clock[0]
+    monkeypatch.setattr(fleet.clock, "is_right", lambda: clock[0] > BEGIN + YEAR)
+
+    def pass_by() -> None:
+        clock[0] = BEGIN + YEAR + 1
+        passes.note_time(fleet)
+        clock[0] = BEGIN + 60
+
+    return pass_by
+
+
+def test_a_token_that_has_ended_is_worth_nothing_again(fleet: Fleet, clock: list[float], after_a_year) -> None:
+    fleet.create_admin("bob", PASSWORD, role="owner")
+    _, text = tokens.create_token(fleet, CLI, "script", "read", 30, "bob")
+    where = Place("192.0.2.1")
+    assert fleet.tokens.bearer(text, where, fleet.reconciler.now())
+    after_a_year()
+    with pytest.raises(NoToken, match="expired"):
+        fleet.tokens.bearer(text, where, fleet.reconciler.now())
+
+
+def test_nor_is_a_session_or_a_code_that_was_shown_then(
+        fleet: Fleet, clock: list[float], secret: str, after_a_year) -> None:
+    session = fleet.logins.begin_session(fleet.admin("bob"), "192.0.2.1")
+    code = pyotp.TOTP(secret).at(int(BEGIN + 60))
+    after_a_year()
+    assert fleet.logins.admin_of(session, "192.0.2.1") is None
+    assert not fleet.logins.check_code("bob", code, Place("192.0.2.1"))
+    assert fleet.logins.check_code("bob", pyotp.TOTP(secret).at(int(BEGIN + YEAR)), Place("192.0.2.1")), \
+        "what the phone shows, whose clock is right"
+    assert fleet.logins.admin_of(fleet.logins.begin_session(fleet.admin("bob"), "192.0.2.1"), "192.0.2.1")
+
+
+def test_nor_does_a_user_get_in_again_whose_access_is_over(fleet: Fleet, clock: list[float], after_a_year) -> None:
+    fleet.add_user("Alice", expires=f"{datetime.fromtimestamp(BEGIN) + timedelta(days=30):%Y-%m-%d}")
+    assert fleet.user("Alice").state != "expired"
+    after_a_year()
+    fleet.reconcile()
+    assert fleet.user("Alice").state == "expired"
+
+
+def test_a_clock_that_is_far_ahead_for_a_moment_ends_nothing_for_good(
+        fleet: Fleet, clock: list[float], secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet.reconciler.clock = lambda: clock[0]
+    _, text = tokens.create_token(fleet, CLI, "script", "read", 30, "bob")
+    session = fleet.logins.begin_session(fleet.admin("bob"), "192.0.2.1")
+    fleet.add_user("Alice")
+    fleet.remove("Alice")
+    clock[0] = BEGIN + 20 * YEAR
+    for step in (passes.note_time, passes.forget_deleted):
+        step(fleet)
+    with pytest.raises(NoToken):
+        fleet.tokens.bearer(text, Place("192.0.2.1"), fleet.reconciler.now())
+    clock[0] = BEGIN + 60
+    for step in (passes.note_time, passes.forget_deleted):
+        step(fleet)
+    assert fleet.tokens.bearer(text, Place("192.0.2.1"), fleet.reconciler.now())
+    assert fleet.logins.admin_of(session, "192.0.2.1")
+    assert fleet.logins.check_code("bob", pyotp.TOTP(secret).at(int(clock[0])), Place("192.0.2.1"))
+    assert fleet.restore("Alice")

@@ -108,6 +108,9 @@ def test_after_30_days_they_are_forgotten_with_what_was_counted_and_not_before(f
     assert len(fleet.deleted()) == 2
     monkeypatch.setattr(fleet.clock, "problem", lambda: None)
     passes.forget_deleted(fleet)
+    assert len(fleet.deleted()) == 2, "a clock that nobody knows to be right may have jumped a moment ago"
+    monkeypatch.setattr(fleet.clock, "is_right", lambda: True)
+    passes.forget_deleted(fleet)
     assert [one.name for one in fleet.deleted()] == ["Bob"]
     assert set(fleet.ledger.traffic.totals()) <= {ids[1]}
     assert fleet.events("Alice")[0].done == "removed for good"

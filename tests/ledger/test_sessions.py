@@ -48,14 +48,33 @@ def test_sessions_are_too_old_after_twelve_hours_and_their_rows_go(ledger, monke
     assert ledger.sessions.find(token)
     monkeypatch.setattr(time, "time", lambda: real() + 12 * 3600)
     assert ledger.sessions.find(token) is None
+    ledger.latest.look(time.time(), is_right=True)
     ledger.sessions.begin("ada", "stamp", "192.0.2.1")
     assert len(ledger.database.query("SELECT 1 FROM sessions")) == 1
+
+
+def test_a_clock_that_is_far_ahead_for_a_moment_ends_no_session_for_good(ledger, monkeypatch):
+    token = ledger.sessions.begin("ada", "stamp", "192.0.2.1")
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "time", lambda: 4_000_000_000.0)
+        ahead = ledger.sessions.begin("ada", "stamp", "192.0.2.1")
+        assert ledger.sessions.find(token) is None and ledger.sessions.find(ahead)
+    assert ledger.sessions.find(token) and ledger.sessions.find(ahead) is None
 
 
 def test_a_clock_that_is_set_back_makes_no_session_longer(ledger, monkeypatch):
     token = ledger.sessions.begin("ada", "stamp", "192.0.2.1")
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() - 3600)
+    assert ledger.sessions.find(token) is None
+
+
+def test_nor_does_it_give_one_that_has_ended_its_life_back(ledger, monkeypatch):
+    token, real = ledger.sessions.begin("ada", "stamp", "192.0.2.1"), time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 13 * 3600)
+    ledger.latest.look(time.time(), is_right=True)
+    assert ledger.sessions.find(token) is None
+    monkeypatch.setattr(time, "time", lambda: real() + 3600)
     assert ledger.sessions.find(token) is None
 
 
