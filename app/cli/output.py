@@ -47,7 +47,7 @@ def plain(text: str) -> str:
 def cells(text: str) -> int:
     """Columns that the text takes on a terminal."""
     return sum(
-        0 if unicodedata.category(letter) in ("Mn", "Me", "Cf") else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+        0 if unicodedata.category(letter) in ("Mn", "Me", "Cf") else 1 + (unicodedata.east_asian_width(letter) in "WF")
         for letter in text
     )
 

@@ -18,7 +18,7 @@ from tests.web.visitor import NAME, PASSWORD, Visitor
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [time.time()]
-    monkeypatch.setattr("app.accounts.logins.time.time", lambda: now[0])
+    monkeypatch.setattr(time, "time", lambda: now[0])
     return now
 
 
