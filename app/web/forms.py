@@ -10,28 +10,24 @@ from flask import request
 from flask_babel import LazyString, lazy_gettext
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, Field, HiddenField, PasswordField, SelectField, StringField, TextAreaField
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # not in its stubs yet
 from wtforms.validators import DataRequired
 
-from app.config import schema
-from app.config.model import Config, Plan, User
 from app.config.schema import FieldSpec
 from app.config.values import WEEKDAYS
 from app.control.errors import Refused
 from app.messages.english.fields import FIELDS
 from app.rules import seen
-from app.web.formats import cycle, field_label
-from app.web.formats import sentence as capitalized
+from app.web.formats import field_label
 from app.web.language import gettext, in_words
 
-#: The fields of the user's form, and of a plan's: the schema's, in its order.
-USER_FIELDS = tuple(spec for spec in schema.fields(User).values() if spec.group)
-PLAN_FIELDS = tuple(schema.fields(Plan).values())
 AT_LIMIT = {"throttle": lazy_gettext("slow down"), "block": lazy_gettext("block")}
 CYCLES = ("never", "daily", *(f"weekly {day}" for day in WEEKDAYS),
           *(f"monthly {number}" for number in range(1, 32)))
 
 
-def _strip(text: str | None) -> str | None:
+def stripped(text: str | None) -> str | None:
+    """A filter of fields: what was typed, without the spaces around it."""
     return text.strip() if text else text
 
 
@@ -99,19 +95,20 @@ class ShownForm(RefusableForm):
 class CodeForm(TextForm):
     """A code of the second factor."""
 
-    code = StringField(lazy_gettext("Code"), [DataRequired(lazy_gettext("Enter the code."))], filters=[_strip])
+    code = StringField(lazy_gettext("Code"), [DataRequired(lazy_gettext("Enter the code."))], filters=[stripped])
 
 
 class LoginForm(TextForm):
     """Name and password of an admin."""
 
     username = StringField(lazy_gettext("Name"), [DataRequired(lazy_gettext("Enter your admin name."))],
-                           filters=[_strip])
+                           filters=[stripped])
     password = PasswordField(lazy_gettext("Password"), [DataRequired(lazy_gettext("Enter your password."))])
 
 
-def _default(what: str) -> str:
-    return gettext("Default: %(what)s", what=what)
+def options(names: Mapping[str, object]) -> list[SelectChoice]:
+    """The choices of a select, from the label of each value."""
+    return [SelectChoice(value, str(label)) for value, label in names.items()]
 
 
 def declared_input(spec: FieldSpec, label: LazyString) -> Field:
@@ -122,59 +119,7 @@ def declared_input(spec: FieldSpec, label: LazyString) -> Field:
         return TextAreaField(label)
     if spec.kind == "choice":
         return SelectField(label, validate_choice=False)
-    return StringField(label, filters=[_strip])
-
-
-class UserForm(ShownForm):
-    """What an operator declares about a user. What is empty is the default; `none` is none.
-
-    Its fields are those of the schema that stand in a group, under their keys.
-    """
-
-    def offer(self, config: Config) -> None:
-        """Fills the choices; the first of each names what is set for everybody."""
-        for spec in USER_FIELDS:
-            if spec.kind == "choice":
-                self[spec.key].choices = [(value, capitalized(value)) for value in spec.choices]
-        self["at_limit"].choices = [("", _default(str(AT_LIMIT[config.at_limit])))] + [
-            (value, capitalized(str(said))) for value, said in AT_LIMIT.items()]
-        self["plan"].choices = [("", gettext("No plan")), *((plan.name, plan.name) for plan in config.plans)]
-        self["engine"].choices[0] = ("", gettext("Default"))
-        self["reset_cycle"].choices = [("", _default(cycle(config.reset_cycle)))] + [
-            (value, capitalized(cycle(value))) for value in CYCLES]
-
-    def typed(self) -> dict[str, str]:
-        """What was typed, by key."""
-        return {spec.key: written(spec, self[spec.key].data) for spec in USER_FIELDS}
-
-
-for each in USER_FIELDS:
-    setattr(UserForm, each.key, declared_input(each, LazyString(field_label, "user", each.key)))
-
-
-class PlanForm(ShownForm):
-    """What an operator declares of a plan. What is empty is as the settings say; `none` is none."""
-
-    def offer(self, config: Config) -> None:
-        """Fills the choices; the first of each names what the settings say."""
-        self["at_limit"].choices = [("", _default(str(AT_LIMIT[config.at_limit])))] + [
-            (value, capitalized(str(said))) for value, said in AT_LIMIT.items()]
-        self["reset_cycle"].choices = [("", _default(cycle(config.reset_cycle)))] + [
-            (value, capitalized(cycle(value))) for value in CYCLES]
-
-    def typed(self) -> dict[str, str]:
-        """What was typed, by key."""
-        return {spec.key: written(spec, self[spec.key].data) for spec in PLAN_FIELDS}
-
-
-for each in PLAN_FIELDS:
-    setattr(PlanForm, each.key, declared_input(each, LazyString(field_label, "plan", each.key)))
-
-
-class NewUserForm(UserForm):
-    """The same for somebody who may have a link already, of another proxy."""
-
-    link = StringField(LazyString(field_label, "user", "link"), filters=[_strip])
+    return StringField(label, filters=[stripped])
 
 
 def written(spec: FieldSpec, data: object) -> str:
@@ -182,4 +127,3 @@ def written(spec: FieldSpec, data: object) -> str:
     if spec.kind == "switch":
         return "true" if data else ""
     return str(data or "")
-

@@ -15,7 +15,7 @@ from wtforms.widgets import CheckboxInput, ListWidget
 from app.config.channels import Channel, Event
 from app.messages.translations import LANGUAGES
 from app.rules.channels import FIELDS, OF_ALL, OF_KIND
-from app.web.forms import ShownForm
+from app.web.forms import ShownForm, options
 from app.web.language import gettext
 
 KIND_NAMES = {"telegram": lazy_gettext("Telegram bot"), "email": lazy_gettext("E-mail"),
@@ -44,7 +44,7 @@ class ChannelForm(ShownForm):
                                  validate_choice=False)
     digest = SelectField(lazy_gettext("Summary"), validate_choice=False)
     digest_hour = StringField(lazy_gettext("Hour of the summary"))
-    language = SelectField(lazy_gettext("Language"), choices=list(LANGUAGES.items()), validate_choice=False)
+    language = SelectField(lazy_gettext("Language"), choices=options(LANGUAGES), validate_choice=False)
     secret = PasswordField(lazy_gettext("Token"))
     chats = StringField(lazy_gettext("Chat numbers"))
     bot = SelectField(lazy_gettext("Commands"), validate_choice=False)
@@ -58,13 +58,13 @@ class ChannelForm(ShownForm):
 
     def offer(self, kind: str) -> None:
         """Fills the choices, and calls the fields as they are called for this kind."""
-        self.events.choices = list(EVENT_NAMES.items())
-        self.digest.choices = [("off", gettext("No summary")), ("daily", gettext("Every day")),
-                               ("weekly", gettext("Every Monday"))]
-        self.bot.choices = [("off", gettext("Not answered")), ("viewer", gettext("Look only: status and search")),
-                            ("operator", gettext("Manage users: links, add, disable, enable, reset"))]
-        self.security.choices = [("starttls", gettext("STARTTLS (port 587)")), ("tls", gettext("TLS (port 465)")),
-                                 ("none", gettext("None"))]
+        self.events.choices = options(EVENT_NAMES)
+        self.digest.choices = options({"off": gettext("No summary"), "daily": gettext("Every day"),
+                                       "weekly": gettext("Every Monday")})
+        self.bot.choices = options({"off": gettext("Not answered"), "viewer": gettext("Look only: status and search"),
+                                    "operator": gettext("Manage users: links, add, disable, enable, reset")})
+        self.security.choices = options({"starttls": gettext("STARTTLS (port 587)"), "tls": gettext("TLS (port 465)"),
+                                         "none": gettext("None")})
         self.secret.label.text = {
             "telegram": gettext("Bot token"), "email": gettext("Password"), "webhook": gettext("Signing key"),
             "ntfy": gettext("Access token")}[kind]

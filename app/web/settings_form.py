@@ -22,7 +22,7 @@ from app.rules.seen import words
 from app.web.context import the_config, the_system
 from app.web.formats import cycle, field_hint, field_label
 from app.web.formats import sentence as capitalized
-from app.web.forms import AT_LIMIT, CYCLES, ShownForm, declared_input
+from app.web.forms import AT_LIMIT, CYCLES, ShownForm, declared_input, options
 from app.web.language import gettext, ngettext, number
 from app.web.setting_groups import OPTIONS, PREFER_IP, Option
 
@@ -63,7 +63,7 @@ class SettingsForm(ShownForm):
         super().__init__(data={key: _data(key, _visible(key, text)) for key, text in now.items()} | {
             "shown": json.dumps(now)})
         for key, values in SELECTED.items():
-            self[key].choices = [(value, _named(key, value)) for value in values]
+            self[key].choices = options({value: _named(key, value) for value in values})
 
     def called(self, name: str) -> str:
         """In the words of the page: who reads it need not know what a setting is called in the file."""

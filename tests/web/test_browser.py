@@ -90,6 +90,7 @@ def test_from_the_first_login_to_the_last_deletion(desk: Desk, fleet: Fleet) -> 
     assert not page.evaluate("isSecureContext"), "plain http: the clipboard permission is not to be had"
     page.get_by_role("link", name="Add a user").click()
     page.get_by_label("Name").fill("Grandma")
+    page.get_by_role("group", name="Traffic limit").get_by_text("Custom").click()
     page.get_by_label("Traffic limit").fill("-5")
     with desk.refusal():
         page.get_by_role("button", name="Add user").click()

@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 
 from app.config.model import load
-from app.web.forms import UserForm
+from app.web.limit_forms import UserForm
 from app.web.settings_form import SettingsForm
 from tests.support.fleet import Fleet
 from tests.web.html import text

@@ -215,12 +215,12 @@ def test_every_cycle_that_is_offered_is_accepted(admin: Visitor, fleet: Fleet, a
 
 def test_the_form_names_what_is_set_for_everybody(admin: Visitor, fleet: Fleet, alice: str) -> None:
     page = text(admin.get("/users/new").get_data(as_text=True))
-    assert "the default, none." in page and "Default: never" in page
+    assert "Default: no limit" in page and "Default: never" in page
     fleet.set_settings({"traffic_limit_gb": "50", "throttle_speed_mbps": "3", "at_limit": "block",
                         "reset_cycle": "monthly 22"})
     for path in ("/users/new", f"/users/{alice}/edit"):
         page = text(admin.get(path).get_data(as_text=True))
-        for words in ("the default, 50 GB.", "the default, 3 Mbit/s.", "Default: block",
+        for words in ("Default: 50 GB", "Default: 3 Mbit/s", "Default: block",
                       "Default: monthly on the 22nd"):
             assert words in page, (path, words)
 

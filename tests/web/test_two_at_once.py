@@ -45,7 +45,7 @@ def test_a_field_that_both_changed_is_told_with_both_values_and_saved_only_when_
     answer = admin.post(f"/users/{alice}/edit", old | {"limit_gb": "70", "note": "kept"})
     page = html.unescape(answer.get_data(as_text=True))
     assert answer.status_code == 422 and fleet.user(alice).own_limit_gb == 50 and fleet.user(alice).note == ""
-    assert "from 'empty' to '50'" in page and 'value="70"' in page and 'value="kept"' in page
+    assert "from 'Default' to '50'" in page and 'value="70"' in page and 'value="kept"' in page
     again = admin.post(f"/users/{alice}/edit", old | {"limit_gb": "70", "note": "kept", "shown": shown(
         answer.get_data(as_text=True))})
     assert again.status_code == 302 and fleet.user(alice).own_limit_gb == 70

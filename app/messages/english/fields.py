@@ -235,29 +235,27 @@ FIELDS: dict[str, Words] = {
     "user.name": Words("Name", "Only you see it. A person, a family, a device."),
     "user.domain": Words("Cover domain", "{domain_hint}",
                          "Site that the proxy looks like (default: the setting).", "D"),
-    "user.plan": Words("Plan", "Fields left empty below follow the plan, and then the settings.",
+    "user.plan": Words("Plan", "The defaults below follow the plan, and then the settings.",
                        "Plan that says what is not given here.", "PLAN"),
     "user.limit_gb": Words(
-        "Traffic limit", "A number, or the word none. Empty or 0: the default, {limit_of_all}. Download and upload "
-                         "count together.",
+        "Traffic limit", "Download and upload count together.",
         "Traffic limit in GB, or none (default: the setting).", "N"),
     "user.speed_mbps": Words(
-        "Speed after the limit", "A number, or the word none: not slowed down. Empty or 0: the default, "
-                                 "{speed_of_all}.",
+        "Speed after the limit", "",
         "Speed after the limit, Mbit/s (default: the setting).", "N"),
     "user.at_limit": Words("At the limit",
                            "Blocked, they can't connect until the traffic is reset or the limit raised.",
                            "throttle or block (default: the setting).", "WHAT"),
     "user.max_unique_ips": Words(
-        "Address limit", "From how many addresses the link may be used at the same time: a number, or the word none. "
-                         "Empty or 0: the default, {ips_of_all}. A device at home and one on a mobile network are two.",
+        "Address limit", "From how many addresses the link may be used at the same time. A device "
+                         "at home and one on a mobile network are two.",
         "Addresses that may use the link at a time, or none (default: the setting).", "N"),
     "user.reset_cycle": Words(
         "Reset traffic", "At midnight of the server's clock ({zone}). A shorter month is reset on its last day.",
         "never, daily, weekly monday or monthly 1.", "C"),
-    "user.expires": Words("Expires on", "The last day of access, by the server's clock ({zone}). Empty: never.",
+    "user.expires": Words("Expires on", "A date is the last day of access, by the server's clock ({zone}).",
                           "Last moment of access: 2027-01-31 or 2027-01-31T18:00Z.", "DATE"),
-    "user.expires_after_days": Words("Or expires after", "Counted from the first use. Either this or a date.",
+    "user.expires_after_days": Words("Expires after", "",
                                      "Access ends so many days after the first use.", "N"),
     "user.public_port": Words(
         "Port in the link", "Only if people reach this server on another port than it listens on, for example behind a "
@@ -277,18 +275,15 @@ FIELDS: dict[str, Words] = {
         "Take over key, domain and port of another proxy's link or secret; - reads it.", "LINK"),
 
     "plan.name": Words("Name", "Such as: family, guests, month."),
-    "plan.limit_gb": Words("Traffic limit", "A number, or the word none. Empty or 0: the default.",
+    "plan.limit_gb": Words("Traffic limit", "",
                            "Traffic limit in GB, or none (default: the setting).", "N"),
-    "plan.speed_mbps": Words("Speed after the limit", "A number, or the word none: not slowed down. Empty or 0: the "
-                                                      "default.",
+    "plan.speed_mbps": Words("Speed after the limit", "",
                              "Speed after the limit, Mbit/s (default: the setting).", "N"),
     "plan.at_limit": Words("At the limit", "", "throttle or block (default: the setting).", "WHAT"),
-    "plan.max_unique_ips": Words("Address limit", "From how many addresses a link may be used at the same time: a "
-                                                  "number, or the word none. Empty or 0: the default.",
+    "plan.max_unique_ips": Words("Address limit", "From how many addresses a link may be used at the same time.",
                                  "Addresses that may use a link at a time, or none (default: the setting).", "N"),
     "plan.reset_cycle": Words("Reset traffic", "", "never, daily, weekly monday or monthly 1.", "C"),
-    "plan.expires_after_days": Words("Expires after", "From the first use, for users added with this plan. Empty: "
-                                                      "never.",
+    "plan.expires_after_days": Words("Expires after", "For users who are added with this plan.",
                                      "Access of who is added with it ends so many days after the first use.", "N"),
     "setting.server_domain": Words(
         "Host name in links",

@@ -17,7 +17,7 @@ from app.config.model import ROLES
 from app.control.errors import Refused
 from app.web.context import actor, the_config, the_system
 from app.web.formats import role_name
-from app.web.forms import RefusableForm
+from app.web.forms import RefusableForm, options
 from app.web.language import in_words
 from app.web.pages.settings import only_sudo
 
@@ -109,7 +109,7 @@ def _done(act: Callable[[str], object], said: str) -> ResponseReturnValue:
 
 
 def _page(form: AdminForm) -> str:
-    form.role.choices = [(role, role_name(role)) for role in ROLES]
+    form.role.choices = options({role: role_name(role) for role in ROLES})
     return render_template("admins/index.html", form=form, people=everybody(the_config()), roles=ROLES,
                            with_factor={each.username for each in everybody(the_config())
                                         if factor_of(the_config(), each.username)})

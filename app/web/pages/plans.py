@@ -17,8 +17,8 @@ from app.control.records import PlanView
 from app.web.context import actor, the_config, the_system
 from app.web.field_check import checked, checked_at
 from app.web.formats import field_hint
-from app.web.forms import PLAN_FIELDS, PlanForm
 from app.web.language import in_words
+from app.web.limit_forms import PLAN_FIELDS, PlanForm
 
 blueprint = Blueprint("plans", __name__, url_prefix="/plans")
 
@@ -34,8 +34,8 @@ def new() -> ResponseReturnValue:
     """Adds a plan."""
     form = PlanForm()
     form.offer(the_config())
-    if form.validate_on_submit():
-        typed = form.typed()
+    typed = form.typed()
+    if form.validate_on_submit() and form.is_clear(lambda: preview.try_plan(the_system(), typed)):
         try:
             plan = actions.add_plan(the_system(), actor(), typed.pop("name"), **typed)
         except Refused as refusal:
@@ -51,12 +51,12 @@ def new() -> ResponseReturnValue:
 def edit(plan_id: str) -> ResponseReturnValue:
     """Changes what differs from what the page showed, for everybody who has the plan."""
     plan = _plan(plan_id)
-    before = _written(next(each for each in the_config().plans if each.id == plan.id))
+    before = _declared(plan)
     form = PlanForm(data=before | {"shown": json.dumps(before)})
     form.offer(the_config())
-    if form.validate_on_submit():
-        shown = form.were_shown(before)
-        changes = {key: text for key, text in form.typed().items() if text != shown[key]}
+    shown = form.were_shown(before)
+    changes = {key: text for key, text in form.typed().items() if text != shown[key]}
+    if form.validate_on_submit() and form.is_clear(lambda: preview.try_plan(the_system(), changes, plan.id)):
         try:
             if changes:
                 plan = actions.change_plan(the_system(), actor(), plan.id, changes,
@@ -74,21 +74,16 @@ def edit(plan_id: str) -> ResponseReturnValue:
 @blueprint.post("/new/check/<key>")
 def check_new(key: str) -> str:
     """A field of a new plan, as it is left. Saves nothing."""
-    form = PlanForm()
-    form.offer(the_config())
-    return checked(form, key, form.typed(), lambda tried: preview.try_plan(the_system(), tried), _fields())
+    return checked(PlanForm(), key, lambda tried: preview.try_plan(the_system(), tried), _fields())
 
 
 @blueprint.post("/<plan_id>/check/<key>")
 def check(plan_id: str, key: str) -> str:
     """A field of this plan, as it is left. Saves nothing."""
     plan = _plan(plan_id)
-    before = _written(next(each for each in the_config().plans if each.id == plan.id))
-    form = PlanForm(data=before)
-    form.offer(the_config())
-    shown = form.were_shown(before)
-    changes = {name: text for name, text in form.typed().items() if text != shown[name]}
-    return checked(form, key, changes, lambda tried: preview.try_plan(the_system(), tried, plan.id), _fields(plan))
+    before = _declared(plan)
+    return checked(PlanForm(data=before), key, lambda tried: preview.try_plan(the_system(), tried, plan.id),
+                   _fields(plan), before)
 
 
 @blueprint.post("/<plan_id>/remove")
@@ -113,6 +108,10 @@ def _fields(plan: PlanView | None = None) -> dict[str, object]:
 
 def _plan(plan_id: str) -> PlanView:
     return next((plan for plan in plan_views.every_plan(the_system()) if plan.id == plan_id), None) or abort(404)
+
+
+def _declared(plan: PlanView) -> dict[str, str]:
+    return _written(next(each for each in the_config().plans if each.id == plan.id))
 
 
 def _written(plan: Plan) -> dict[str, str]:

@@ -18,7 +18,7 @@ from app.control.errors import LoginBusy, LoginThrottled, Refused
 from app.web import device, passkey
 from app.web.context import actor, client_address, current_admin, door, the_config, the_system
 from app.web.formats import duration
-from app.web.forms import RefusableForm
+from app.web.forms import RefusableForm, options
 from app.web.language import in_words
 
 blueprint = Blueprint("tokens", __name__, url_prefix="/account/tokens")
@@ -86,8 +86,8 @@ def _page(form: TokenForm) -> str:
     admin = current_admin()
     assert admin is not None  # the gate lets nobody else in
     right = RIGHTS[admin.role]
-    form.scope.choices = [(scope, words) for scope, words in SCOPES.items() if ALLOWS[scope] <= right]
-    form.days.choices = list(DAYS.items())
+    form.scope.choices = options({scope: words for scope, words in SCOPES.items() if ALLOWS[scope] <= right})
+    form.days.choices = options(DAYS)
     everybody = tokens.every_token(the_system(), Actor.of_admin("web", admin))
     own = accounts.of(the_config(), admin.username)
     return render_template("tokens/index.html", form=form, tokens=everybody, scopes=SCOPES, with_code=own,

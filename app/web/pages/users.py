@@ -24,9 +24,9 @@ from app.mtproto.qr import qr_png, qr_svg
 from app.rules import brought
 from app.web.context import actor, sees_secrets, the_config, the_system
 from app.web.field_check import CLOCKS, checked, checked_at
-from app.web.formats import count, date_field, field_hint, gigabytes, server_zone, speed, state_name
-from app.web.forms import USER_FIELDS, NewUserForm, UserForm
+from app.web.formats import count, date_field, field_hint, server_zone, state_name
 from app.web.language import fill, gettext, in_words
+from app.web.limit_forms import USER_FIELDS, NewUserForm, UserForm
 from app.web.outcomes import failures
 from app.web.pages import user_help
 from app.web.pages.users_list import blueprint, came_from
@@ -37,8 +37,9 @@ def new() -> ResponseReturnValue:
     """Adds a user and shows the link to send."""
     form = NewUserForm()
     form.offer(the_config())
-    if form.validate_on_submit():
-        link, typed = form.link.data or "", form.typed()
+    typed = form.typed()
+    if form.validate_on_submit() and form.is_clear(lambda: preview.try_user(the_system(), typed)):
+        link = typed.pop("link")
         changes: dict[str, Any] = {key: text for key, text in typed.items() if text and key != "name"}
         if announced := _announced(preview.of_new_user(the_system(), changes), url_for("users.index")):
             return announced
@@ -63,11 +64,7 @@ def new() -> ResponseReturnValue:
 @blueprint.post("/new/check/<key>")
 def check_new(key: str) -> str:
     """A field of somebody new, as it is left. Saves nothing."""
-    form = NewUserForm()
-    form.offer(the_config())
-    typed = {**form.typed(), "link": form.link.data or ""}
-    changes = {name: text for name, text in typed.items() if text or name == "name"}
-    return checked(form, key, changes, lambda tried: preview.try_user(the_system(), tried), _fields_of_new())
+    return checked(NewUserForm(), key, lambda tried: preview.try_user(the_system(), tried), _fields_of_new())
 
 
 @blueprint.get("/<user_id>")
@@ -87,14 +84,13 @@ def state(user_id: str) -> str:
 def edit(user_id: str) -> ResponseReturnValue:
     """Changes what differs from what the page showed, and nothing else: an untouched field can't be lost or rounded."""
     user = _user(user_id)
-    before = _written(next(u for u in the_config().users if u.id == user.id))
+    before = _declared(user)
     form = UserForm(data=before | {"shown": json.dumps(before)})
     form.offer(the_config())
-    if form.validate_on_submit():
+    shown, typed = form.were_shown(before), form.typed()
+    changes = {key: value for key, value in typed.items() if value != shown[key]}
+    if form.validate_on_submit() and form.is_clear(lambda: preview.try_user(the_system(), changes, user.id)):
         link = user.tg_link
-        shown = form.were_shown(before)
-        typed = form.typed()
-        changes = {key: value for key, value in typed.items() if value != shown[key]}
         clocks = {key: typed[key] for key in CLOCKS}
         if clocks.keys() & changes.keys() and all(clocks.values()):
             # One that was left as it is says something too: which of the two counts is not ours to guess.
@@ -124,12 +120,9 @@ def edit(user_id: str) -> ResponseReturnValue:
 def check(user_id: str, key: str) -> str:
     """A field of this user, as it is left. Saves nothing."""
     user = _user(user_id)
-    before = _written(next(u for u in the_config().users if u.id == user.id))
-    form = UserForm(data=before)
-    form.offer(the_config())
-    shown = form.were_shown(before)
-    changes = {name: text for name, text in form.typed().items() if text != shown[name]}
-    return checked(form, key, changes, lambda tried: preview.try_user(the_system(), tried, user.id), _fields_of(user))
+    before = _declared(user)
+    return checked(UserForm(data=before), key, lambda tried: preview.try_user(the_system(), tried, user.id),
+                   _fields_of(user), before)
 
 
 @blueprint.post("/<user_id>/enable")
@@ -231,6 +224,10 @@ def _user(user_id: str) -> UserView:
     return views.user_of_id(the_system(), user_id, sees_secrets()) or abort(404)
 
 
+def _declared(user: UserView) -> dict[str, str]:
+    return _written(next(each for each in the_config().users if each.id == user.id))
+
+
 def _written(user: User) -> dict[str, str]:
     """What is declared of a user, as it is typed into the form."""
     found = {spec.key: spec.write(getattr(user, spec.attribute)) for spec in USER_FIELDS}
@@ -252,9 +249,6 @@ def _fields_of(user: UserView) -> dict[str, object]:
 def hints_of(config: Config, user: UserView | None = None) -> dict[str, str]:
     """What stands below each field of the form; user: None for a new one."""
     given = {"domain_hint": _domain_hint(config, user), "zone": server_zone(),
-             "limit_of_all": gigabytes(config.traffic_limit_gb) if config.traffic_limit_gb else gettext("none"),
-             "speed_of_all": speed(config.throttle_speed_mbps),
-             "ips_of_all": config.max_unique_ips or gettext("any number"),
              "engine_of_all": default_engine(config, the_system().engines)}
     missing = [name for name, engine in the_system().engines.items() if engine.missing()]
     found = {key: field_hint("user", key, **given) for key in (*(s.key for s in USER_FIELDS), "link")}

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 from flask import Flask, Response, abort, current_app, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext, lazy_gettext
-from wtforms import TextAreaField
+from wtforms import StringField, TextAreaField
 
 from app.actions.many import MOST_ADDED, Job, Many
 from app.config.model import User
@@ -23,8 +23,10 @@ from app.control.records import Row, UserView
 from app.messages import Problem
 from app.web.context import actor, the_config, the_system
 from app.web.field_check import checked, checked_at
-from app.web.forms import USER_FIELDS, UserForm
+from app.web.forms import stripped
 from app.web.language import in_words
+from app.web.limit_choice import LimitsForm, add_choices, limit
+from app.web.limit_forms import USER_FIELDS, NewUserForm
 from app.web.pages.users import hints_of
 from app.web.pages.users_list import ACTIONS, TITLES, blueprint, came_from
 
@@ -34,7 +36,7 @@ EXPLAINED = {
     "disable": lazy_gettext("Their connections end, and their links stop working until you enable them again."),
     "add_traffic": lazy_gettext("Each one's limit is raised by so much, for good. Users without a limit stay as they "
                                 "are."),
-    "limit": lazy_gettext("Each of them gets this limit: a number, “none” for no limit, or nothing for the default."),
+    "limit": lazy_gettext("Each of them gets this limit. The default is that of their plan, or of the settings."),
     "reset": lazy_gettext("What they used counts from zero again, so that a slowdown or a block at the limit is "
                           "lifted."),
     "extend": lazy_gettext("The last day of access moves by so many days; where it is over, it counts from today. "
@@ -49,10 +51,25 @@ NAMED = 20
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
 
-class ManyForm(UserForm):
+class ManyForm(NewUserForm):
     """Names, one a line, and what all of them get."""
 
     names = TextAreaField(lazy_gettext("Names"))
+
+
+class LimitForm(LimitsForm):
+    """The limit that many get; its default is another one for who has a plan."""
+
+    ways = {"value": limit("value", lazy_gettext("No limit"))}
+    value = StringField(lazy_gettext("Traffic limit"), filters=[stripped])
+
+    def default_of(self, key: str) -> str:
+        """The label of the default."""
+        return str(gettext("Default"))
+
+
+add_choices(LimitForm)
+LIMIT = next(spec for spec in USER_FIELDS if spec.key == "limit_gb")
 
 
 def init_app(app: Flask) -> None:
@@ -70,23 +87,26 @@ def many() -> ResponseReturnValue:
         return redirect(came_from(back))
     if what == "export":
         return _export(chosen)
-    return _question(what, chosen)
+    return _question(what, chosen, LimitForm())
 
 
 @blueprint.post("/bulk/do")
 def do_many() -> ResponseReturnValue:
     """Begins it, and leads to the page that tells how far it is."""
-    what, chosen = request.form.get("what", ""), _chosen()
+    what, chosen, form = request.form.get("what", ""), _chosen(), LimitForm()
     try:
         if "all" in request.form and request.form["all"] != str(len(chosen)):
             raise Refused("many.number_changed", now=len(chosen), before=request.form["all"])
         if not chosen:
             raise Refused("many.nobody")
-        job = _many().begin(actor(), [row.id for row in chosen], what, request.form.get("value", ""))
+        if what == "limit" and (unclear := form.unclear()):
+            return _question(what, chosen, form, unclear["value"]), 422
+        said = form.said() if what == "limit" else {}
+        job = _many().begin(actor(), [row.id for row in chosen], what, said.get("value", request.form.get("value", "")))
     except Refused as refusal:
         if what not in TITLES:
             abort(400)
-        return _question(what, chosen, in_words(refusal)), 422
+        return _question(what, chosen, form, in_words(refusal)), 422
     return redirect(url_for("users.job", job_id=job.id, back=_back()))
 
 
@@ -120,9 +140,9 @@ def add_many() -> ResponseReturnValue:
     """Adds a user for each line, all of them or none."""
     form = ManyForm()
     form.offer(the_config())
-    if form.is_submitted():
-        names = [line.strip() for line in (form.names.data or "").splitlines() if line.strip()]
-        fields = {spec.key: text for spec in _common_fields() if (text := form.typed()[spec.key])}
+    names = [line.strip() for line in (form.names.data or "").splitlines() if line.strip()]
+    fields = {spec.key: text for spec in _common_fields() if (text := form.typed()[spec.key])}
+    if form.is_submitted() and form.is_clear(lambda: preview.try_user(the_system(), {"name": "x", **fields})):
         try:
             begun = _many().begin_adding(actor(), names, fields)
         except Refused as refusal:
@@ -136,12 +156,7 @@ def add_many() -> ResponseReturnValue:
 @blueprint.post("/import/check/<key>")
 def check_common(key: str) -> str:
     """A field that all who are added are given, as it is left. Saves nothing."""
-    if key not in {spec.key for spec in _common_fields()}:
-        abort(404)
-    form = ManyForm()
-    form.offer(the_config())
-    changes = {name: text for name, text in form.typed().items() if text}
-    return checked(form, key, changes, lambda tried: preview.try_user(the_system(), tried), _fields())
+    return checked(ManyForm(), key, lambda tried: preview.try_user(the_system(), tried), _fields())
 
 
 @blueprint.get("/bulk/job/<job_id>/links")
@@ -183,11 +198,13 @@ def _chosen() -> list[Row]:
     return [row for row in rows if row.id in wanted]
 
 
-def _question(what: str, chosen: list[Row], problem: str = "") -> str:
+def _question(what: str, chosen: list[Row], form: LimitForm, problem: str = "") -> str:
     everybody = "all" in request.form
+    form["value"].errors = [problem] if problem else []
     return render_template(
-        "users/many.html", what=what, title=TITLES[what], explained=EXPLAINED[what], chosen=chosen,
-        named=chosen[:NAMED], all=len(chosen) if everybody else 0, ids=[] if everybody else [row.id for row in chosen],
+        "users/many.html", form=form, specs={"value": LIMIT}, what=what, title=TITLES[what], explained=EXPLAINED[what],
+        chosen=chosen, named=chosen[:NAMED], all=len(chosen) if everybody else 0,
+        ids=[] if everybody else [row.id for row in chosen],
         back=request.form.get("back", ""), list=came_from(request.form.get("back", "")), problem=problem,
         value=request.form.get("value", ""), engines=list(the_system().engines),
         tags=sorted({tag for row in chosen for tag in row.user.tags}, key=str.casefold))

@@ -237,10 +237,10 @@ document.addEventListener("click", (event) => {
   document.getElementById(link.dataset.dialog).showModal();
 });
 
-// --- what a browser can make nothing of (a date without its year) it would send as nothing, and what was there be lost
+// --- half a date would be sent as nothing, and what was there be lost; one out of sight holds up nobody
 
 document.addEventListener("submit", (event) => {
-  const unread = [...event.target.elements].find((field) => field.validity?.badInput);
+  const unread = [...event.target.elements].find((field) => field.validity?.badInput && field.offsetParent);
   if (!unread) return;
   event.preventDefault();
   event.stopImmediatePropagation();
