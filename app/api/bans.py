@@ -18,18 +18,22 @@ def bans(asked: Asked) -> Answer:
     return Answer(_bans(asked))
 
 
-@operation("POST", "/bans", Right.SUDO, answers.Bans, 202, body=(_ADDRESS,))
+def _asked_for(asked: Asked) -> Answer:
+    return Answer(_bans(asked), 202)
+
+
+@operation("POST", "/bans", Right.SUDO, answers.Bans, 202, again=_asked_for, body=(_ADDRESS,))
 def ban(asked: Asked) -> Answer:
     """Ask fail2ban for a ban, as long as those that it makes by itself; it takes some seconds."""
     actions.add(asked.system, asked.actor, asked.body["address"])
-    return Answer(_bans(asked), 202)
+    return _asked_for(asked)
 
 
-@operation("POST", "/bans/remove", Right.USERS, answers.Bans, 202, body=(_ADDRESS,))
+@operation("POST", "/bans/remove", Right.USERS, answers.Bans, 202, again=_asked_for, body=(_ADDRESS,))
 def unban(asked: Asked) -> Answer:
     """Ask fail2ban for the end of a ban; it takes some seconds."""
     actions.end(asked.system, asked.actor, asked.body["address"])
-    return Answer(_bans(asked), 202)
+    return _asked_for(asked)
 
 
 def _bans(asked: Asked) -> answers.Bans:

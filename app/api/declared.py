@@ -30,7 +30,7 @@ def add_plan(asked: Asked) -> Answer:
     """Add a plan."""
     changes = _typed(asked)
     name = changes.pop("name")
-    plan_id = asked.made_once(lambda: actions.add_plan(asked.system, asked.actor, name, **changes).id)[0]
+    plan_id = asked.made_once(lambda: actions.add_plan(asked.system, asked.actor, name, **changes).id)
     return _told(asked, plan_id, 201, f"/plans/{plan_id}")
 
 

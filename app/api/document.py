@@ -80,8 +80,8 @@ def _operation(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
                                               "somebody else made one since.", "^(\\*|\"[^\"]*\")$"))
     if operation.once:
         parameters.append(_header("Idempotency-Key",
-                                  "Of your choice, a new one for each thing to be made. With the same one, "
-                                  "nothing is made again for a day.", "^[ -~]{1,255}$"))
+                                  "Of your choice, a new one for each thing to be done. With the same one, "
+                                  "nothing is done again for a day.", "^[ -~]{1,255}$"))
     summary, _, more = inspect.cleandoc(operation.view.__doc__ or "").partition(". ")
     told = {"operationId": operation.name, "tags": [operation.group], "summary": summary.rstrip("."),
             "description": f"{more}\n\nNeeds the scope `{scope}`.".strip(), "parameters": parameters,
@@ -102,7 +102,7 @@ def _answer(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     headers = {}
     if operation.versioned and operation.status != 204 and operation.name != "users_new_link":
         headers["ETag"] = {"description": "The version, for If-Match.", "schema": {"type": "string"}}
-    if operation.status in (201, 202) and operation.once:
+    if operation.status in (201, 202) and operation.once and operation.again is None:
         headers["Location"] = {"description": "Where it is.", "schema": {"type": "string"}}
     return {**answer, **({"headers": headers} if headers else {})}
 

@@ -27,7 +27,11 @@ def deleted(asked: Asked) -> Answer:
                                        each.until) for each in views.deleted(asked.system)])
 
 
-@operation("POST", "/deleted-users/<user_id>/restore", Right.USERS, answers.Restored)
+def _restored(asked: Asked, user_id: str) -> Answer:
+    return Answer(answers.Restored(told(asked.system, user_id).data, []))
+
+
+@operation("POST", "/deleted-users/<user_id>/restore", Right.USERS, answers.Restored, again=_restored)
 def restore(asked: Asked, user_id: str) -> Answer:
     """Bring a deleted user back, with the link that they had."""
     _deleted(asked, user_id)
@@ -53,7 +57,7 @@ def begin(asked: Asked) -> Answer:
     def make() -> str:
         return _many().begin(asked.actor, asked.body["ids"], asked.body["action"], asked.body.get("value", "")).id
 
-    return _begun(asked.made_once(make)[0])
+    return _begun(asked.made_once(make))
 
 
 @operation("POST", "/bulk/users", Right.USERS, answers.Job, 202, once=True, body=(
@@ -67,7 +71,7 @@ def add(asked: Asked) -> Answer:
     def make() -> str:
         return _many().begin_adding(asked.actor, asked.body["names"], typed(given)).id
 
-    return _begun(asked.made_once(make)[0])
+    return _begun(asked.made_once(make))
 
 
 @operation("GET", "/bulk/<job_id>", answers=answers.Job)
@@ -76,10 +80,10 @@ def job(asked: Asked, job_id: str) -> Answer:
     return Answer(_told(_job(job_id)))
 
 
-@operation("POST", "/bulk/<job_id>/undo", Right.USERS, answers.Job, 202)
+@operation("POST", "/bulk/<job_id>/undo", Right.USERS, answers.Job, 202, once=True)
 def undo(asked: Asked, job_id: str) -> Answer:
     """Begin to take it back, for whoever was not changed again since."""
-    return _begun(_many().begin_undo(asked.actor, _job(job_id)).id)
+    return _begun(asked.made_once(lambda: _many().begin_undo(asked.actor, _job(job_id)).id))
 
 
 def _many() -> Many:

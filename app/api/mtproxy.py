@@ -21,7 +21,7 @@ def mtproxy(asked: Asked) -> Answer:
     return Answer(_status(asked))
 
 
-@operation("POST", "/mtproxy/import", Right.USERS, answers.MtproxyImport, body=(
+@operation("POST", "/mtproxy/import", Right.USERS, answers.MtproxyImport, once=True, body=(
     Field("secrets", "objects", "What a mtproxy_secrets.json has under this name: each with `value`, and `name`, "
                                 "`padding_enabled` and `active`.", required=True),
     Field("metadata", "object", "What the file has beside them; not looked at.")))
@@ -32,12 +32,14 @@ def take_over(asked: Asked) -> Answer:
         found = actions.read_export(asked.body)
     except Refused as refused:
         raise Refused(refused.problem.about("secrets")) from None
-    added = actions.bring(asked.system, asked.actor, found)
-    return Answer(answers.MtproxyImport([answers.Named(user.id, user.name) for user in added],
-                                        len(found) - len(added)))
+    ids = asked.made_once(lambda: " ".join(["added", *(
+        user.id for user in actions.bring(asked.system, asked.actor, found))])).split()[1:]
+    names = {user.id: user.name for user in asked.system.declaration.last_good().users}
+    return Answer(answers.MtproxyImport([answers.Named(each, names[each]) for each in ids if each in names],
+                                        len(found) - len(ids)))
 
 
-@operation("POST", "/mtproxy/files", Right.SUDO, answers.MtproxyStatus, body=(
+@operation("POST", "/mtproxy/files", Right.SUDO, answers.MtproxyStatus, again=mtproxy, body=(
     Field("proxy_secret", "text", "proxy-secret, in base64.", required=True),
     Field("proxy_multi_conf", "text", "proxy-multi.conf, as it is.", required=True)))
 def give_files(asked: Asked) -> Answer:
@@ -50,7 +52,7 @@ def give_files(asked: Asked) -> Answer:
     return Answer(_status(asked))
 
 
-@operation("POST", "/mtproxy/files/fetch", Right.SUDO, answers.MtproxyStatus)
+@operation("POST", "/mtproxy/files/fetch", Right.SUDO, answers.MtproxyStatus, again=mtproxy)
 def fetch_files(asked: Asked) -> Answer:
     """Download Telegram's two files now."""
     actions.fetch_files(asked.system, asked.actor)

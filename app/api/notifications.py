@@ -8,7 +8,7 @@ from app.accounts.actor import Right
 from app.actions import notifications as actions
 from app.api import answers
 from app.api.fields import Field, of_spec, required
-from app.api.operations import Answer, Asked, nothing, operation
+from app.api.operations import Answer, Asked, empty, nothing, operation
 from app.api.users import declared
 from app.config.channels import KINDS, Channel
 from app.notify.delivery import send_test
@@ -35,7 +35,7 @@ def add_channel(asked: Asked) -> Answer:
     def make() -> str:
         return actions.add_channel(asked.system, asked.actor, asked.body["kind"], _typed(asked)).id
 
-    channel_id = asked.made_once(make)[0]
+    channel_id = asked.made_once(make)
     return _told(asked, channel_id, 201, f"/channels/{channel_id}")
 
 
@@ -62,7 +62,7 @@ def remove_channel(asked: Asked, channel_id: str) -> Answer:
     return Answer(status=204)
 
 
-@operation("POST", "/channels/<channel_id>/test", Right.SUDO, status=204)
+@operation("POST", "/channels/<channel_id>/test", Right.SUDO, status=204, again=empty(204))
 def test_channel(asked: Asked, channel_id: str) -> Answer:
     """Send a test by this channel now; a refusal says why it did not arrive."""
     _found(asked, channel_id)

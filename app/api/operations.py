@@ -6,7 +6,7 @@ import hmac
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from flask import Blueprint, Response, g, request
@@ -16,7 +16,7 @@ from app.api.fields import Field, refuse_misfits
 from app.api.problems import Bad, NothingThere
 from app.config.json_text import NotJson, parse
 from app.config.model import Config
-from app.control.errors import refusing
+from app.control.errors import Unfinished, refusing
 from app.control.system import System
 from app.messages import Problem, coded
 from app.rules import seen
@@ -39,7 +39,6 @@ class Answer:
     version: str = ""
     location: str = ""
     raw: Response | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,26 +61,49 @@ class Asked:
         if self.wanted is not None:
             seen.refuse_outdated(part, self.wanted, only, key)
 
-    def made_once(self, make: Callable[[], str]) -> tuple[str, bool]:
-        """(the id of what is made, whether that was now), by the request's Idempotency-Key; without one, always now."""
+    def made_once(self, make: Callable[[], str]) -> str:
+        """The id of what is made by the request's Idempotency-Key, now or before; without one, always now."""
         key = request.headers.get("Idempotency-Key")
         if key is None:
-            return make(), True
+            return make()
         if not re.fullmatch(r"[\x20-\x7e]{1,255}", key):
             raise Bad("api.key", 422, "Idempotency-Key")
         asked = f"{request.method} {request.path}\0".encode() + json.dumps(self.body, sort_keys=True).encode()
         # A body may hold a password, and a plain hash of it could be guessed at. The token is kept nowhere.
         fingerprint = hmac.digest(g.bearer_text.encode(errors="replace"), asked, "sha256")
         with refusing():
-            return self.system.ledger.idempotency_keys.once(
+            made, now = self.system.ledger.idempotency_keys.once(
                 g.bearer.token.id, key, fingerprint, self.system.reconciler.now().timestamp(), make)
+        if not now:
+            g.replayed = True
+        return made
+
+    def done_once(self, do: Callable[[], Answer], again: Callable[[], Answer]) -> Answer:
+        """What `do` answers; where an earlier request with this Idempotency-Key did it, what `again` does. What was
+        saved and not applied yet was done."""
+        first: list[Answer | Unfinished] = []
+
+        def make() -> str:
+            try:
+                first.append(do())
+            except Unfinished as unfinished:
+                first.append(unfinished)
+            return "done"
+
+        self.made_once(make)
+        if not first:
+            return again()
+        if isinstance(first[0], Unfinished):
+            raise first[0]
+        return first[0]
 
 
 @dataclass(frozen=True)
 class Operation:
     """right: what it needs. answers: the record that it answers with, a list of one as `list[…]`; None for nothing.
     body: None where none is sent. query: the parameters of the address. versioned: whether If-Match is looked at, and
-    the answer has an ETag. once: whether Idempotency-Key is. media: of an answer that is no JSON."""
+    the answer has an ETag. once: whether Idempotency-Key is. again: what answers where it was done by an earlier
+    request with its key; None where the view itself makes something once. media: of an answer that is no JSON."""
 
     method: str
     path: str
@@ -93,6 +115,7 @@ class Operation:
     query: tuple[Field, ...]
     versioned: bool
     once: bool
+    again: Callable[..., Answer] | None
     media: tuple[str, ...]
 
     @property
@@ -126,12 +149,13 @@ View = Callable[..., Answer]
 
 def operation(method: str, path: str, right: Right = Right.VIEW, answers: Any = None, status: int = 200,
               body: Sequence[Field] | None = None, query: Sequence[Field] = (), versioned: bool = False,
-              once: bool = False, media: Sequence[str] = ()) -> Callable[[View], View]:
-    """Registers a view: its docstring says what it does."""
+              once: bool = False, again: View | None = None,
+              media: Sequence[str] = ()) -> Callable[[View], View]:
+    """Registers a view: its docstring says what it does. With `again`, it takes Idempotency-Key."""
     def register(view: View) -> View:
         OPERATIONS.append(Operation(method, path, right, view, answers, status,
-                                    None if body is None else tuple(body), tuple(query), versioned, once,
-                                    tuple(media)))
+                                    None if body is None else tuple(body), tuple(query), versioned,
+                                    once or again is not None, again, tuple(media)))
         return view
     return register
 
@@ -151,7 +175,10 @@ def _answering(asked_for: Operation) -> Callable[..., Response]:
         query = _query(asked_for.query)
         body = {} if asked_for.body is None else _body(asked_for.body)
         wanted = _wanted() if asked_for.if_match else None
-        return _sent(asked_for.view(Asked(actor, the_system(), body, query, wanted), **ids))
+        asked, again = Asked(actor, the_system(), body, query, wanted), asked_for.again
+        if again is None:
+            return _sent(asked_for.view(asked, **ids))
+        return _sent(asked.done_once(lambda: asked_for.view(asked, **ids), lambda: again(asked, **ids)))
     return answering
 
 
@@ -217,7 +244,8 @@ def _sent(answer: Answer) -> Response:
         response.set_etag(answer.version)
     if answer.location:
         response.headers["Location"] = request.script_root + PREFIX + answer.location
-    response.headers.update(answer.headers)
+    if g.get("replayed"):
+        response.headers["Idempotency-Replayed"] = "true"
     return response
 
 
@@ -236,6 +264,11 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(each) for each in value]
     return value
+
+
+def empty(status: int) -> Callable[..., Answer]:
+    """Answers nothing, which is all that there is to say of it again."""
+    return lambda asked, **ids: Answer(status=status)
 
 
 def nothing(what: str, ref: str) -> NothingThere:

@@ -47,7 +47,7 @@ def add_admin(asked: Asked) -> Answer:
     """Add an admin."""
     role = _role(asked.body.get("role", "operator"))
     username = asked.made_once(lambda: actions.create_admin(
-        asked.system, asked.actor, asked.body["username"], asked.body["password"], role))[0]
+        asked.system, asked.actor, asked.body["username"], asked.body["password"], role))
     return _admin(asked, username, 201)
 
 

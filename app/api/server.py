@@ -15,7 +15,7 @@ from app.actions.all_proxies import AllProxies
 from app.actions.renewal import Renewal, outdated
 from app.api import server_answers as answers
 from app.api.fields import Field
-from app.api.operations import Answer, Asked, nothing, operation
+from app.api.operations import Answer, Asked, empty, nothing, operation
 from app.control import outcome, roster, snapshot, views
 from app.control.checkup import Checkup
 from app.engines.base import NOBODY
@@ -73,7 +73,11 @@ def engines(asked: Asked) -> Answer:
         for name, engine in asked.system.engines.items()])
 
 
-@operation("POST", "/engines/<engine>/debug-log", Right.SUDO, list[answers.Outcome], body=(
+def _nothing_now(asked: Asked, engine: str) -> Answer:
+    return _outcomes(())
+
+
+@operation("POST", "/engines/<engine>/debug-log", Right.SUDO, list[answers.Outcome], again=_nothing_now, body=(
     Field("minutes", "whole", "For how long; 0 ends it.", required=True, least=0, most=100_000),))
 def debug_log(asked: Asked, engine: str) -> Answer:
     """Let an engine write a more detailed log for a while."""
@@ -90,28 +94,36 @@ def work(asked: Asked) -> Answer:
     return _work()
 
 
-@operation("POST", "/proxies/start", Right.SUDO, answers.Work, 202)
+def _begun(asked: Asked) -> Answer:
+    return _work(202)
+
+
+@operation("POST", "/proxies/start", Right.SUDO, answers.Work, 202, again=_begun)
 def start(asked: Asked) -> Answer:
     """Begin to let all proxies run again; /proxies/work tells how far it is."""
     _of_all().begin(asked.actor, "start")
     return _work(202)
 
 
-@operation("POST", "/proxies/stop", Right.SUDO, answers.Work, 202)
+@operation("POST", "/proxies/stop", Right.SUDO, answers.Work, 202, again=_begun)
 def stop(asked: Asked) -> Answer:
     """Begin to stop all proxies, until they are started again; /proxies/work tells how far it is."""
     _of_all().begin(asked.actor, "stop")
     return _work(202)
 
 
-@operation("POST", "/proxies/restart", Right.SUDO, answers.Work, 202)
+@operation("POST", "/proxies/restart", Right.SUDO, answers.Work, 202, again=_begun)
 def restart(asked: Asked) -> Answer:
     """Begin to restart all proxies; /proxies/work tells how far it is."""
     _of_all().begin(asked.actor, "restart")
     return _work(202)
 
 
-@operation("POST", "/proxies/renew", Right.SUDO, answers.Renewal, 202)
+def _renewal_begun(asked: Asked) -> Answer:
+    return Answer(answers.Renewal(False, len(outdated(asked.system))), 202)
+
+
+@operation("POST", "/proxies/renew", Right.SUDO, answers.Renewal, 202, again=_renewal_begun)
 def replace(asked: Asked) -> Answer:
     """Begin to replace the proxies that run an old image, one after the other; /status tells how many are left."""
     waiting = len(outdated(asked.system))
@@ -137,7 +149,7 @@ def certificates(asked: Asked) -> Answer:
                    for each in views.certificates(asked.system)])
 
 
-@operation("POST", "/certificates/renew", Right.SUDO, status=202)
+@operation("POST", "/certificates/renew", Right.SUDO, status=202, again=empty(202))
 def renew(asked: Asked) -> Answer:
     """Ask the authority for the certificates that are due; it may take minutes, and /certificates tells how it went."""
     asked.actor.require(Right.SUDO)
@@ -177,7 +189,7 @@ def update(asked: Asked) -> Answer:
                   answers.Updates(told.installed, told.newest, told.available, told.result, told.asked))
 
 
-@operation("POST", "/update", Right.SUDO, status=202)
+@operation("POST", "/update", Right.SUDO, status=202, again=empty(202))
 def ask_for_update(asked: Asked) -> Answer:
     """Ask the server for the newest release."""
     updates.ask(asked.system, asked.actor)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 from typing import Any
 
 from flask import send_file
@@ -14,7 +13,7 @@ from app.actions import share as pages
 from app.actions import users as actions
 from app.api import answers
 from app.api.fields import Field, of_spec, required
-from app.api.operations import Answer, Asked, nothing, operation
+from app.api.operations import Answer, Asked, empty, nothing, operation
 from app.config.model import User
 from app.control import link_test, listing, roster, series, share_views, snapshot, views
 from app.control.errors import Refused, Unfinished
@@ -68,8 +67,8 @@ def create(asked: Asked) -> Answer:
             # They are there: what could not be applied yet stands in their state.
             return views.user(asked.system, name).id
 
-    user_id, now = asked.made_once(make)
-    return _replayed(told(asked.system, user_id, 201, f"/users/{user_id}"), now)
+    user_id = asked.made_once(make)
+    return told(asked.system, user_id, 201, f"/users/{user_id}")
 
 
 @operation("GET", "/users/<user_id>", answers=answers.User, versioned=True)
@@ -98,7 +97,7 @@ def remove(asked: Asked, user_id: str) -> Answer:
     return Answer(status=204)
 
 
-@operation("POST", "/users/<user_id>/enable", Right.USERS, answers.User, versioned=True)
+@operation("POST", "/users/<user_id>/enable", Right.USERS, answers.User, versioned=True, again=show)
 def enable(asked: Asked, user_id: str) -> Answer:
     """Let a user connect again."""
     user_of_id(asked.system, user_id)
@@ -106,7 +105,7 @@ def enable(asked: Asked, user_id: str) -> Answer:
     return told(asked.system, user_id)
 
 
-@operation("POST", "/users/<user_id>/disable", Right.USERS, answers.User, versioned=True)
+@operation("POST", "/users/<user_id>/disable", Right.USERS, answers.User, versioned=True, again=show)
 def disable(asked: Asked, user_id: str) -> Answer:
     """End a user's connections and refuse new ones."""
     user_of_id(asked.system, user_id)
@@ -114,7 +113,17 @@ def disable(asked: Asked, user_id: str) -> Answer:
     return told(asked.system, user_id)
 
 
-@operation("POST", "/users/<user_id>/new-link", Right.USERS, answers.Link, versioned=True)
+@operation("GET", "/users/<user_id>/link", Right.USERS, answers.Link)
+def link(asked: Asked, user_id: str) -> Answer:
+    """Read what lets a user in: the links, the secret, and the links from before that still work."""
+    view = view_of(asked.system, user_id)
+    parts = parse_link(view.tg_link)
+    old = [answers.OldLink(each.tg_link, each.tme_link, each.domain, each.until, each.last_used)
+           for each in view.old_links]
+    return Answer(answers.Link(view.tg_link, view.tme_link, parts.server, parts.port, view.secret, old))
+
+
+@operation("POST", "/users/<user_id>/new-link", Right.USERS, answers.Link, versioned=True, again=link)
 def new_link(asked: Asked, user_id: str) -> Answer:
     """Give a user a new secret: the link until now stops working at once."""
     user_of_id(asked.system, user_id)
@@ -122,7 +131,7 @@ def new_link(asked: Asked, user_id: str) -> Answer:
     return link(asked, user_id)
 
 
-@operation("POST", "/users/<user_id>/reset-traffic", Right.USERS, answers.User)
+@operation("POST", "/users/<user_id>/reset-traffic", Right.USERS, answers.User, again=show)
 def reset_traffic(asked: Asked, user_id: str) -> Answer:
     """Let what counts towards the limit begin at zero."""
     user_of_id(asked.system, user_id)
@@ -130,7 +139,7 @@ def reset_traffic(asked: Asked, user_id: str) -> Answer:
     return told(asked.system, user_id)
 
 
-@operation("POST", "/users/<user_id>/restart", Right.USERS, answers.User)
+@operation("POST", "/users/<user_id>/restart", Right.USERS, answers.User, again=show)
 def restart(asked: Asked, user_id: str) -> Answer:
     """Restart a user's proxy; not for an engine whose users share one."""
     user_of_id(asked.system, user_id)
@@ -150,16 +159,6 @@ def add_traffic(asked: Asked, user_id: str) -> Answer:
 def extend(asked: Asked, user_id: str) -> Answer:
     """Let a user's access end so many days later; from today for one whose access is over."""
     return _one_of_many(asked, user_id, "extend", str(int(asked.body["days"])))
-
-
-@operation("GET", "/users/<user_id>/link", Right.USERS, answers.Link)
-def link(asked: Asked, user_id: str) -> Answer:
-    """Read what lets a user in: the links, the secret, and the links from before that still work."""
-    view = view_of(asked.system, user_id)
-    parts = parse_link(view.tg_link)
-    old = [answers.OldLink(each.tg_link, each.tme_link, each.domain, each.until, each.last_used)
-           for each in view.old_links]
-    return Answer(answers.Link(view.tg_link, view.tme_link, parts.server, parts.port, view.secret, old))
 
 
 @operation("GET", "/users/<user_id>/qr.png", Right.USERS, media=("image/png",))
@@ -190,7 +189,7 @@ def page(asked: Asked, user_id: str) -> Answer:
     return _page(share_views.address(asked.system, user_id))
 
 
-@operation("POST", "/users/<user_id>/page", Right.USERS, answers.Page, body=(
+@operation("POST", "/users/<user_id>/page", Right.USERS, answers.Page, again=page, body=(
     Field("renew", "switch", "Whether a page that is there gets another address.", default=False),))
 def make_page(asked: Asked, user_id: str) -> Answer:
     """Make this user's own page, if there is none."""
@@ -223,7 +222,7 @@ def of_user(asked: Asked, user_id: str) -> Answer:
     return _series(asked, user_id)
 
 
-@operation("POST", "/traffic/reset", Right.USERS, status=204)
+@operation("POST", "/traffic/reset", Right.USERS, status=204, again=empty(204))
 def reset_all(asked: Asked) -> Answer:
     """Let what counts towards the limit begin at zero for all users."""
     traffic.reset_traffic(asked.system, asked.actor)
@@ -313,13 +312,8 @@ def _one_of_many(asked: Asked, user_id: str, what: str, value: str) -> Answer:
         return user_id
 
     # An answer that is lost is asked for again: what was paid once is added once.
-    now = asked.made_once(make)[1]
-    return _replayed(told(asked.system, user_id), now)
-
-
-def _replayed(answer: Answer, now: bool) -> Answer:
-    """The same, which says so where it was done by an earlier request with this key."""
-    return answer if now else replace(answer, headers={"Idempotency-Replayed": "true"})
+    asked.made_once(make)
+    return told(asked.system, user_id)
 
 
 def _page_of_list(asked: Asked, rows: list[Row]) -> listing.Page:
