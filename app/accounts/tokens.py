@@ -106,7 +106,7 @@ def bearer(config: Config, text: str, now: datetime) -> Bearer:
     if admin is None:
         raise NoToken("token.no_admin", name=token.admin)
     if token.expires_at is not None and token.expires_at <= now:
-        raise NoToken("token.expired", name=token.name, at=f"{token.expires_at:%Y-%m-%d}")
+        raise NoToken("token.expired", name=token.name, at=token.expires_at.isoformat())
     return Bearer(Actor("api", min(ALLOWS[token.scope], RIGHTS[admin.role]), admin.username, token.name), token)
 
 

@@ -106,8 +106,8 @@ def _address(status: Status, typed: Typed) -> Iterator[Finding]:
 def _door(door: DoorView) -> Finding:
     """The panel at the bare address. Why an authority refuses is among the problems already."""
     if not door.self_signed:
-        return Finding("panel", OK, Problem("doctor.door", {"url": door.url, "until": door.expires_at[:10]}))
-    return Finding("panel", NOTE, Problem("doctor.door_own", {"url": door.url, "until": door.expires_at[:10],
+        return Finding("panel", OK, Problem("doctor.door", {"url": door.url, "until": door.expires_at}))
+    return Finding("panel", NOTE, Problem("doctor.door_own", {"url": door.url, "until": door.expires_at,
                                                              "fingerprint": door.fingerprint}))
 
 

@@ -103,7 +103,7 @@ def start_clocks(file: ConfigFile, ledger: Ledger, active: Collection[str], now:
             user.expires_at, user.expires_after_days = end, 0
     for user, end in started:
         ledger.events.record("panel", "user.first_use", user.name,
-                             Problem("event.expires", {"at": f"{end.astimezone():%Y-%m-%d %H:%M}"}), users=[user.id])
+                             Problem("event.expires", {"at": end.astimezone().isoformat()}), users=[user.id])
 
 
 def import_old_file(data_dir: Path, config: Config, ledger: Ledger) -> None:
@@ -157,4 +157,4 @@ def _bytes(entry: Any, key: str) -> int:
 def _amount(total: Total) -> Problem:
     if not total.reset_at:
         return Problem("event.traffic_ever", {"gb": total.period / GB})
-    return Problem("event.traffic", {"gb": total.period / GB, "since": f"{times.at(total.reset_at):%Y-%m-%d %H:%M}"})
+    return Problem("event.traffic", {"gb": total.period / GB, "since": times.at(int(total.reset_at)).isoformat()})

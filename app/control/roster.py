@@ -101,8 +101,7 @@ def _state(user: User, name: str, others: Together | None, total: Total, sight: 
     if not user.enabled:
         return "disabled", None
     if user.expires_at and limits.expired(user, sight.now):
-        end = user.expires_at.astimezone(sight.zone)
-        return "expired", Problem("user.expired", {"at": f"{end:%Y-%m-%d %H:%M}"})
+        return "expired", Problem("user.expired", {"at": user.expires_at.astimezone(sight.zone).isoformat()})
     if limits.blocked(user, sight.config, total):
         return "blocked", limits.at_the_limit(user, sight.config, total, sight.now, sight.zone)
     if sight.observed is None:

@@ -6,7 +6,7 @@ import math
 import sqlite3
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
@@ -14,7 +14,6 @@ from app.config.model import User
 from app.control import views
 from app.control.records import UserView
 from app.control.system import System
-from app.lib.zone import server_zone
 from app.rules import share
 from app.rules.limits import GB
 from app.rules.users import find
@@ -71,7 +70,6 @@ class SharePage:
     most_addresses: int
     may_renew: bool
     wait_s: float
-    zone: tzinfo
 
     @property
     def percent_left(self) -> int:
@@ -105,8 +103,7 @@ def page(system: System, user_id: str) -> SharePage:
         days_from_first_use=view.expires_after_days,
         slowed_mbps=(view.throttled_bps or 0) / 1e6 or view.speed_mbps if standing == "slowed" else 0,
         most_addresses=view.most_addresses,
-        may_renew=config.share_renew and usable, wait_s=_wait(system, user) if config.share_renew else 0.0,
-        zone=server_zone())
+        may_renew=config.share_renew and usable, wait_s=_wait(system, user) if config.share_renew else 0.0)
 
 
 def _standing(view: UserView) -> Standing:

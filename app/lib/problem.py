@@ -6,6 +6,7 @@ import json
 import string
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, ClassVar, Self
 
 #: The code of what comes as a text from elsewhere: the operating system, a program, an older version's ledger.
@@ -119,6 +120,17 @@ class Coded(Exception):
         return "\n".join(map(self.language.sentence, self.problems))
 
 
+#: How a time is written in a terminal, a log and a document for programs, by what follows it in a template.
+_DATES = {"moment": "%Y-%m-%d %H:%M", "day": "%Y-%m-%d", "end": "%Y-%m-%d %H:%M"}
+
+
+def _sortable(iso: str, kind: str) -> str:
+    try:
+        return datetime.fromisoformat(iso).strftime(_DATES[kind])
+    except ValueError:
+        return iso  # older versions kept some as they were shown
+
+
 @dataclass(frozen=True)
 class Language:
     """Templates by code.
@@ -130,6 +142,7 @@ class Language:
                             {names:lines} a line each, {names:clauses} with semicolons, {names:words} with spaces,
                             {names:sentences} with a space before each
     {reason:bare}           without a full stop at its end
+    {at:moment}, {at:day}   a time, which is ISO 8601 in the params; {at:end} of something that ends then
     {@sni_mode}             something with a name in the configuration file, which a page may call otherwise
     """
 
@@ -138,6 +151,7 @@ class Language:
     last: Mapping[str, str]
     number: Callable[[str], str] = str  # how a number is written that format() has written as in English
     value: Callable[[str], str] = str  # how a text stands in a sentence
+    date: Callable[[str, str], str] = _sortable  # how a time is written; the second: see above
 
     def sentence(self, problem: Problem, called: Callable[[str], str] = str) -> str:
         """A problem in this language; a code without a template is shown as it is, with its params.
@@ -166,7 +180,9 @@ class _Formatter(string.Formatter):
         if format_spec == "bare":
             words = self._list([self.format_field(each, "") for each in value], "lines") \
                 if isinstance(value, list) else str(value)
-            return words.strip().rstrip(".")
+            return self._language.value(words.strip().rstrip("."))
+        if format_spec in _DATES:
+            return self._language.date(str(value), format_spec)
         if "|" in format_spec:
             return format_spec.split("|")[self._language.plural(value) if isinstance(value, (int, float)) else -1]
         if isinstance(value, list):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from babel.support import NullTranslations, Translations
 
 from app.lib.problem import Language
 from app.messages.catalogue import ENGLISH
+from app.messages.dates import written
+from app.messages.isolated import isolated
 
 #: The languages of the panel, by their codes, each under its own name.
 LANGUAGES = {"en": "English", "ru": "Русский"}
@@ -62,3 +65,10 @@ def language(code: str) -> Language:
         number=lambda text: as_here(text, code),
         last={key: said.gettext(word) for key, word in ENGLISH.last.items()},
     )
+
+
+@cache
+def for_people(code: str) -> Language:
+    """The same as pages, letters and chats say it: no name moves the words beside it, and dates are written out."""
+    locale = Locale.parse(code)
+    return replace(language(code), value=isolated, date=lambda iso, kind: written(iso, kind, locale))

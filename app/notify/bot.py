@@ -16,7 +16,7 @@ from app.config.channels import Channel
 from app.config.model import Config
 from app.control.system import System
 from app.lib.backoff import pause
-from app.messages.translations import language
+from app.messages.translations import for_people
 from app.notify.answers import Answers, Chat, Reply
 from app.notify.message import SendFailed
 from app.notify.senders import bot_of
@@ -121,7 +121,7 @@ class Listener:
         if channel is None or chat is None or not isinstance(said, dict) or not isinstance(source, dict):
             return
         actor = Actor("bot", RIGHTS["operator" if channel.bot == "operator" else "viewer"], str(sender))
-        answers = Answers(self._system, actor, language(channel.language), self._chats.setdefault(chat, Chat()),
+        answers = Answers(self._system, actor, for_people(channel.language), self._chats.setdefault(chat, Chat()),
                          private=chat == sender)
         try:
             if isinstance(pressed, dict):

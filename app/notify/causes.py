@@ -69,7 +69,7 @@ def _of_user(row: Row, sight: Snapshot) -> Iterator[Cause]:
         yield Cause("limit", user.id, f"{total.reset_at if total else 0} {row.limit_gb}",
                     bool(row.warning) and active, _limit(row, sight), mark=row.warning)
     if user.expires_at:
-        at = {"name": name, "at": f"{user.expires_at.astimezone(sight.zone):%Y-%m-%d %H:%M}"}
+        at = {"name": name, "at": user.expires_at.astimezone(sight.zone).isoformat()}
         when = user.expires_at.isoformat()
         yield Cause("expiring", user.id, when, user.enabled and row.soon, Problem("notice.expiring", at),
                     early=sight.now < user.expires_at - SOON - WRONG)

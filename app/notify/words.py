@@ -10,7 +10,7 @@ from app.config import times
 from app.ledger.letters import Letter
 from app.lib.problem import Language
 from app.messages import Problem, coded
-from app.messages.translations import language
+from app.messages.translations import for_people
 from app.notify.message import Message
 
 #: Lines of one kind in a message, and characters of the whole: Telegram takes 4,096 with the title, ntfy 4,096 bytes,
@@ -40,7 +40,7 @@ _HEADS = {
 def message(letters: Sequence[Letter], code: str, server: str, now: float, zone: tzinfo, lost: int = 0) -> Message:
     """letters: at least one, the oldest first. code: of the language. server: what this installation is called. now:
     Unix seconds. lost: how many letters were given up before."""
-    said, parts = language(code), []
+    said, parts = for_people(code), []
     for event, head in _HEADS.items():
         of_kind = [letter for letter in letters if letter.event == event]
         if of_kind:
@@ -65,5 +65,5 @@ def _lines(letters: Sequence[Letter], said: Language, now: float, zone: tzinfo) 
 def _line(letter: Letter, said: Language, now: float, zone: tzinfo) -> str:
     what = letter.problem
     if abs(now - letter.at) > LATE:
-        what = Problem("notice.at", {"at": f"{times.at(letter.at, zone):%Y-%m-%d %H:%M}", "what": what})
+        what = Problem("notice.at", {"at": times.at(letter.at, zone).isoformat(), "what": what})
     return said.sentence(what)

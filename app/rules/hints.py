@@ -21,5 +21,5 @@ def hints(refused: Refused | None, now: datetime) -> list[Problem]:
         ("hint.wrong_clock", refused.wrong_clock, refused.wrong_clock_at, {"off": off}),
         ("hint.no_sni", refused.no_sni, refused.no_sni_at, {}),
         ("hint.other_sni", refused.other_sni, refused.other_sni_at, {})]
-    return [Problem(code, {"count": count, "last": f"{datetime.fromtimestamp(at, now.tzinfo):%Y-%m-%d %H:%M}", **more})
+    return [Problem(code, {"count": count, "last": datetime.fromtimestamp(int(at), now.tzinfo).isoformat(), **more})
             for code, count, at, more in kinds if count and now.timestamp() - at <= RECENT]

@@ -97,6 +97,6 @@ def at_the_limit(user: User, config: Config, total: Total, now: datetime, zone: 
     done = (Problem("limit.blocked") if blocked(user, config, total) else
             Problem("limit.slowed", {"mbps": speed}) if speed else Problem("limit.not_slowed"))
     due = reset_due(user, config, total, now, zone)
-    end = Problem("limit.until", {"at": f"{due:%Y-%m-%d %H:%M}"}) if due else Problem("limit.until_reset")
+    end = Problem("limit.until", {"at": due.isoformat()}) if due else Problem("limit.until_reset")
     return Problem("limit.used", {"used_gb": total.period / GB, "limit_gb": limit_gb(user, config), "done": done,
                                   "end": end})

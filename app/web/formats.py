@@ -12,7 +12,7 @@ from flask import Flask
 from app import commands
 from app.config.values import parse_cycle
 from app.lib import units, zone
-from app.messages import Problem
+from app.messages import Problem, dates
 from app.messages.english.fields import words
 from app.web.context import the_system
 from app.web.language import gettext, in_words, locale, ngettext, number
@@ -86,21 +86,17 @@ def last_day(iso: str | None) -> str:
     """
     if not iso:
         return ""
-    end = _local(iso)
-    if (end.hour, end.minute) == (0, 0):
-        return day((end - timedelta(days=1)).isoformat())
-    return moment(iso)
+    return dates.last_day(datetime.fromisoformat(iso), locale())
 
 
 def day(iso: str) -> str:
     """The date of an ISO time in the server's time zone, as "1 Mar 2026"."""
-    date = _local(iso)
-    return f"{date.day} {locale().months['format']['abbreviated'][date.month]} {date.year}"
+    return dates.day(datetime.fromisoformat(iso), locale())
 
 
 def moment(iso: str) -> str:
     """The date and time of an ISO time in the server's time zone, which it names: "1 Mar 2026, 18:00 UTC"."""
-    return f"{day(iso)}, {_local(iso):%H:%M %Z}"
+    return dates.moment(datetime.fromisoformat(iso), locale())
 
 
 def ago(iso: str) -> str:
@@ -223,8 +219,8 @@ def part_name(about: str) -> str:
 
 
 def server_zone() -> str:
-    """The server's time zone as its clocks name it: "UTC", "CET", "+03"."""
-    return datetime.now(zone.server_zone()).tzname() or ""
+    """What the server's time zone is called now: "UTC", "CET", "UTC+03:30"."""
+    return dates.zone_name(datetime.now().astimezone())
 
 
 def _local(iso: str) -> datetime:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from functools import cache
+from typing import Any
 
 from babel import Locale
 from babel.support import NullTranslations
 from flask import Blueprint, Flask, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import Babel, Domain, get_locale
+from jinja2 import pass_context
+from jinja2.runtime import Context
 
 from app.lib.problem import Language
 from app.messages import Coded, Problem
-from app.messages.translations import LANGUAGES, as_here, language, translations
-from app.web import isolated
+from app.messages.isolated import isolated, values_of
+from app.messages.translations import LANGUAGES, as_here, for_people, translations
 
 blueprint = Blueprint("language", __name__)
 
@@ -50,7 +51,9 @@ def init_app(app: Flask) -> None:
     """Makes `_()`, `ngettext()` and `{% trans %}` work in templates, and gettext() of flask_babel in handlers."""
     app.jinja_env.policies["ext.i18n.trimmed"] = True
     _Babel(app, locale_selector=chosen)
-    isolated.init_app(app)
+    app.add_template_filter(isolated)
+    texts = app.jinja_env.globals
+    texts["gettext"], texts["ngettext"] = _filling(texts["gettext"]), _filling(texts["ngettext"])
     app.jinja_env.globals["languages"] = LANGUAGES
     app.add_template_global(get_locale)
     app.add_template_global(here)
@@ -79,7 +82,7 @@ def gettext(text: str, /, **values: object) -> str:
 
 def fill(text: str, /, **values: object) -> str:
     """A text of this language with its %(values)s; none of them moves the words beside it."""
-    return text % isolated.values_of(values) if values else text
+    return text % values_of(values) if values else text
 
 
 def ngettext(one: str, many: str, number: int, /, **values: object) -> str:
@@ -94,12 +97,7 @@ def number(text: str) -> str:
 
 def spoken() -> Language:
     """What makes sentences of problems, in the language of what is answered now."""
-    return _on_pages(code())
-
-
-@cache
-def _on_pages(code: str) -> Language:
-    return replace(language(code), value=isolated.isolated)
+    return for_people(code())
 
 
 @blueprint.post("/language")
@@ -133,3 +131,13 @@ def is_inside(target: str) -> bool:
     # Browsers read "\" as "/", and drop tabs and line ends: "/\evil" and "/\t/evil" would lead out.
     plain = target.isprintable() and "\\" not in target
     return plain and target.startswith(f"{request.script_root}/") and not target.startswith("//")
+
+
+def _filling(fill: Any) -> Callable[..., str]:
+    """What fills the texts of templates, with each of their values isolated."""
+    @pass_context
+    def filled(context: Context, /, *texts: object, **values: object) -> str:
+        said: str = fill(context, *texts, **values_of(values))
+        return said
+
+    return filled

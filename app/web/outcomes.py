@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable
 
 from app.control.outcome import Outcome
-from app.web.isolated import isolated
+from app.messages.isolated import isolated
 from app.web.language import gettext, in_words, ngettext
 
 #: The words travel in the session's cookie, which a browser drops above 4 kB: they must stay few.

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from app.messages import Problem
 from app.messages.catalogue import sentence
-from app.web.isolated import isolated
+from app.messages.isolated import isolated
 from app.web.language import gettext, in_words
 from tests.support.fleet import Fleet
 from tests.web.html import read

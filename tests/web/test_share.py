@@ -56,7 +56,7 @@ def test_the_page_has_the_link_of_today_in_the_button_on_the_web_and_as_a_pictur
     assert links == [user.tg_link, user.tme_link]
     assert "data:image/png;base64," in page and user.tme_link in text(page)
     shown = text(page)
-    assert "50 of 50 GB" in shown and "January 31, 2199" in shown and "Connect in Telegram" in shown
+    assert "50 of 50 GB" in shown and "31 January 2199" in shown and "Connect in Telegram" in shown
 
 
 def test_it_says_nothing_of_anybody_else_of_the_panel_or_of_what_the_operator_calls_whom(

@@ -37,7 +37,7 @@ TEMPLATES = {
     "token.missing": "A token is needed: Authorization: Bearer TOKEN.",
     "token.wrong": "This token is worth nothing: was it removed, or not copied whole?",
     "token.no_admin": "The admin {name} of this token does not exist any more.",
-    "token.expired": "The token {name!r} has expired, on {at}.",
+    "token.expired": "The token {name!r} has expired, on {at:day}.",
     "key.other":
         "this key was used for another request before: choose a new key for each thing that is to be made",
     "key.in_use": "the first request with this key is not done yet: ask again in a moment",

@@ -8,7 +8,7 @@ TEMPLATES = {
     "of_many": "{names} and {count:,} more: {reason}",
     "of_old_link": "{name}, previous link ({domain}): {reason}",
     # Users.
-    "user.expired": "expired on {at}, until a later date is set",
+    "user.expired": "expired on {at:end}, until a later date is set",
     "user.estimated":
         "its engine tells no counters (no metrics answer on its metrics port), so its traffic is estimated from the "
         "container's network counters, and its connections and probes are not known",
@@ -17,19 +17,19 @@ TEMPLATES = {
     "limit.blocked": "blocked",
     "limit.slowed": "slowed to {mbps:g} Mbit/s",
     "limit.not_slowed": "not slowed down, as no speed is set for it",
-    "limit.until": "until {at}, when the traffic is reset",
+    "limit.until": "until {at:moment}, when the traffic is reset",
     "limit.until_reset": "until the traffic is reset or the limit is raised",
     "hint.wrong_clock":
-        "{count} {count:attempt|attempts} with the right key (the last on {last}) refused, as the device's clock is "
-        "{off} this server's. Set the time of that device to automatic - or, if several people have this, correct the "
-        "clock of this server",
+        "{count} {count:attempt|attempts} with the right key (the last on {last:moment}) refused, as the device's "
+        "clock is {off} this server's. Set the time of that device to automatic - or, if several people have this, "
+        "correct the clock of this server",
     "hint.no_sni":
-        "{count} {count:attempt|attempts} with the right key (the last on {last}) but without the domain in the link: "
-        "shown the cover site. An app or a link converter has shortened the secret: send the whole link again, and ask "
-        "the user to update the app",
+        "{count} {count:attempt|attempts} with the right key (the last on {last:moment}) but without the domain in the "
+        "link: shown the cover site. An app or a link converter has shortened the secret: send the whole link again, "
+        "and ask the user to update the app",
     "hint.other_sni":
-        "{count} {count:attempt|attempts} with the right key (the last on {last}) but for another domain: shown the "
-        "cover site. The link in use is from before the domain was changed: send the current one",
+        "{count} {count:attempt|attempts} with the right key (the last on {last:moment}) but for another domain: shown "
+        "the cover site. The link in use is from before the domain was changed: send the current one",
     "hint.more": "{count} more {count:note is|notes are} on the pages of the users",
     # Certificates.
     "certificate.trouble": "Certificate {name} ({domain}): {reason}",

@@ -14,7 +14,6 @@ import sqlite3
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from babel.dates import format_date
 from babel.numbers import format_decimal
 from flask import Blueprint, Flask, Response, current_app, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -30,6 +29,7 @@ from app.control import share_views
 from app.control.errors import Refused, Unfinished
 from app.control.share_views import SharePage
 from app.control.system import System
+from app.messages import dates
 from app.mtproto.qr import qr_png
 from app.rules import share
 from app.web.context import client_address, door, the_config, the_system
@@ -143,7 +143,8 @@ def _answer(code: int, headers: dict[str, str] | None = None, shown: SharePage |
         made = make_response(render_template(
             "share/page.html", page=shown, code=code, renewed=renewed, refused=refused, style=Markup(STYLE),
             qr=_image(shown.links[0].tg_link) if shown and shown.links else "", platform=_platform(),
-            languages=LANGUAGES, number=_number, day=_day, last_day=_last_day), code)
+            languages=LANGUAGES, number=_number, day=_day, last_day=_last_day,
+            zone_name=dates.zone_name), code)
     made.headers.update({**HEADERS, **(headers or {})})
     made.vary.add("Accept-Language")
     return made
@@ -175,11 +176,11 @@ def _number(value: float) -> str:
     return str(format_decimal(round(value, digits), locale=get_locale()))
 
 
-def _day(moment: datetime, page: SharePage) -> str:
+def _day(moment: datetime) -> str:
     """The date in the visitor's language, by the server's clock."""
-    return str(format_date(moment.astimezone(page.zone), "long", locale=get_locale()))
+    return dates.day(moment, get_locale(), "long")
 
 
-def _last_day(moment: datetime, page: SharePage) -> str:
+def _last_day(moment: datetime) -> str:
     """The day on which access ends: midnight ends the day before it."""
-    return _day(moment - timedelta(seconds=1), page)
+    return _day(moment - timedelta(seconds=1))

@@ -1,20 +1,16 @@
 """Names among the words of a sentence: one that is written from right to left, or holds marks that turn text round,
 turns nothing round but itself.
 
-A browser puts the words of a line in the order of their letters' directions, so an Arabic name takes the number, the
+Whatever shows a line puts its words in the order of their letters' directions, so an Arabic name takes the number, the
 dash or the bracket beside it to its other side. Between the isolate marks of Unicode (FSI, PDI) it stands by itself, as
-in <bdi>, and in a title or a label too, where there are no elements.
+in <bdi>, and in a title, a letter or a chat too, where there are no elements.
 """
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeVar
-
-from flask import Flask
-from jinja2 import pass_context
-from jinja2.runtime import Context
 
 FIRST_STRONG, END = "\u2068", "\u2069"
 _ISOLATES = frozenset("\u2066\u2067\u2068")
@@ -22,13 +18,6 @@ _ISOLATES = frozenset("\u2066\u2067\u2068")
 _MOVE = frozenset(("R", "AL", "AN", "RLE", "RLO", "RLI", "LRE", "LRO", "LRI", "FSI", "PDF", "PDI"))
 
 T = TypeVar("T")
-
-
-def init_app(app: Flask) -> None:
-    """Makes `isolated` a filter, and has it used on every value that a template fills into a text."""
-    app.add_template_filter(isolated)
-    names = app.jinja_env.globals
-    names["gettext"], names["ngettext"] = _filling(names["gettext"]), _filling(names["ngettext"])
 
 
 def isolated(value: T) -> T:
@@ -52,12 +41,3 @@ def _is_closed(text: str) -> bool:
         if depth < 0:
             return False
     return depth == 0
-
-
-def _filling(fill: Any) -> Callable[..., str]:
-    @pass_context
-    def filled(context: Context, /, *texts: object, **values: object) -> str:
-        said: str = fill(context, *texts, **values_of(values))
-        return said
-
-    return filled
