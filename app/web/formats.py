@@ -7,7 +7,7 @@ import math
 import shlex
 from datetime import date, datetime, timedelta
 
-from flask import Flask
+from flask import Flask, url_for
 
 from app import commands
 from app.config.values import parse_cycle
@@ -16,6 +16,7 @@ from app.messages import Problem, dates
 from app.messages.english.fields import words
 from app.web.context import the_system
 from app.web.language import gettext, in_words, locale, ngettext, number
+from app.web.setting_groups import group_of
 
 #: What sizes are given in. Of the five, one is looked up for each of a chart's hundreds of numbers.
 _UNITS = {"B": lambda: gettext("B"), "kB": lambda: gettext("kB"), "MB": lambda: gettext("MB"),
@@ -33,6 +34,7 @@ def init_app(app: Flask) -> None:
     app.add_template_global(server_zone)
     app.add_template_global(command_line)
     app.add_template_global(field_label)
+    app.add_template_global(setting_page)
     app.add_template_global(unit_name)
     app.add_template_global(role_name)
     app.add_template_global(role_text)
@@ -230,6 +232,11 @@ def _local(iso: str) -> datetime:
 def field_label(whose: str, key: str) -> str:
     """The name of a field that people may change. whose: "user" or "setting"."""
     return gettext(words(f"{whose}.{key}").label)
+
+
+def setting_page(key: str) -> str:
+    """The address of a setting in the panel."""
+    return url_for("settings.show", page=group_of(key).name, _anchor=f"at-{key}")
 
 
 def field_hint(whose: str, key: str, **values: object) -> str:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import time
 
+import pytest
+from flask import Flask
+
 from app.bans.folder import BansFolder, Request
+from tests.support.fleet import Fleet
+from tests.web.html import read
+from tests.web.visitor import PASSWORD, Visitor
 
 
 def test_a_ban_is_shown_and_ended_by_its_button(admin, fleet) -> None:
@@ -21,6 +27,31 @@ def test_a_ban_is_shown_and_ended_by_its_button(admin, fleet) -> None:
     assert BansFolder(fleet.data_dir).requests() == [Request("unban", 1, "203.0.113.7")]
     assert "Ends in a moment" in admin.get("/bans").text
     assert "is not banned" in admin.post("/bans/remove", {"address": "203.0.113.9"}, follow_redirects=True).text
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_what_is_off_leads_to_the_setting_that_turns_it_on(admin: Visitor, language: str) -> None:
+    admin.client.set_cookie("language", language)
+    page = admin.get("/bans").text
+    href = next(e.attributes["href"] for e in read(page) if "#at-" in e.attributes.get("href", ""))
+    assert "settings set bans=true" in page
+    path, _, anchor = href.partition("#")
+    assert any(e.attributes.get("id") == anchor for e in read(admin.get(path).text)), href
+
+
+def test_who_may_not_change_it_is_told_who_can(fleet: Fleet, panel: Flask) -> None:
+    fleet.create_admin("olga", PASSWORD, role="operator")
+    olga = Visitor(panel.test_client())
+    olga.login("olga")
+    page = olga.get("/bans").text
+    assert "An owner can change this." in page and "settings set bans" not in page
+
+
+def test_a_page_that_needs_a_name_leads_to_where_it_is_set(admin: Visitor, fleet: Fleet) -> None:
+    ann = fleet.add_user("Ann")
+    admin.post(f"/users/{ann.id}/page")
+    links = {e.attributes.get("href") for e in read(admin.get(f"/users/{ann.id}").text)}
+    assert "/settings/panel#at-share_hostname" in links
 
 
 def test_the_settings_lead_to_it(admin) -> None:
