@@ -8,8 +8,8 @@ MTPROTO_HOME=${MTPROTO_HOME:-/opt/mtproto}
 
 load_parts() {
     local part
-    ETC=${MTPROTO_ETC:-/etc} PROC=${MTPROTO_PROC:-/proc} AGAIN="" UNITS=${MTPROTO_UNITS:-/etc/systemd/system}
-    for part in log files room engine stack os checks addresses ports kept_ports firewall firewall_places firewall_limits firewall_status news doctor; do
+    ETC=${MTPROTO_ETC:-/etc} PROC=${MTPROTO_PROC:-/proc} AGAIN="" UNITS=${MTPROTO_UNITS:-${MTPROTO_ETC:-/etc}/systemd/system}
+    for part in log files room engine stack os checks addresses ports kept_ports firewall firewall_places firewall_limits firewall_status fail2ban news doctor doctor_bans; do
         # shellcheck source=/dev/null
         . "$HERE/host/lib/$part.sh"
     done

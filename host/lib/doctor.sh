@@ -23,6 +23,7 @@ look_at_host() {
     look_at_images
     look_at_ports
     look_at_firewall
+    look_at_bans
     look_at_room
     look_at_reboot
 }

@@ -35,6 +35,8 @@ write_answers() {
         MTPROTO_FAIL2BAN "$FAIL2BAN"
     # Nobody was asked: a domain that comes later brings the question with it.
     if [ -z "$DOMAIN" ]; then env_unset MTPROTO_NAMING; fi
+    # The same of a fail2ban that comes later.
+    if [ -z "${GIVEN[FAIL2BAN]-}${MTPROTO_FAIL2BAN-}" ] && ! has_fail2ban && [ "$FAIL2BAN" = no ]; then env_unset MTPROTO_FAIL2BAN; fi
 }
 
 # The zone that this server is in, as the panel's midnight is when traffic is reset.
@@ -79,7 +81,7 @@ wanted_settings() {
     if [ "$NAMING" = own ]; then printf 'sni_base_domain=%s sni_mode=own\n' "$DOMAIN"; fi
     printf 'panel_domain=%s\n' "$panel"
     if [ "$PORT_443" = yes ]; then printf 'port_443_mode=true\n'; else printf 'port_443_mode=false\n'; fi
-    if [ "$FAIL2BAN" = yes ]; then printf 'bans=true\n'; fi
+    if [ "$FAIL2BAN" = yes ]; then printf 'bans=true\n'; elif [ -n "${GIVEN[FAIL2BAN]-}" ]; then printf 'bans=false\n'; fi
 }
 
 apply_settings() {
@@ -92,7 +94,7 @@ apply_settings() {
     while IFS= read -r line; do
         if [ -e "$applied" ] && grep -qxF -- "$line" "$applied"; then continue; fi
         # What a new installation has anyway.
-        case $line in panel_domain= | port_443_mode=false | panel_by_address=false) if [ ! -e "$applied" ]; then continue; fi ;; esac
+        case $line in panel_domain= | port_443_mode=false | panel_by_address=false | bans=false) if [ ! -e "$applied" ]; then continue; fi ;; esac
         # shellcheck disable=SC2086
         if said=$(panel settings set $line 2>&1 </dev/null); then
             log "settings set $line: $said"

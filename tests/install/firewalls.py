@@ -1,6 +1,10 @@
-"""Stand-ins for the programs of firewalls (see programs): ufw, firewalld, nft. The real ones are in test_firewalls."""
+"""Stand-ins for the programs of firewalls (see programs): ufw, firewalld, nft, fail2ban. The real ones are in
+test_firewalls and tests/bans."""
 
 from __future__ import annotations
+
+import os
+import sys
 
 from tests.install.containers import fail
 
@@ -46,9 +50,46 @@ class Firewalls:
             print(f"{ports}/tcp ({name})      ALLOW IN    Anywhere                   # mtproto")
 
     def nft(self) -> None:
-        """No rules at all."""
-        if self.words != ["list", "ruleset"]:
+        """No rules at all, but for the table of bans."""
+        tables: list[str] = self.state["nft"]
+        table = self.words[-1]
+        if self.words == ["-f", "-"]:
+            if "table inet mtproto_bans {" not in sys.stdin.read():
+                fail("Error: No such file or directory")
+            self.state["nft"] = ["mtproto_bans"]
+        elif self.words[0] == "delete" and table in tables:
+            tables.remove(table)
+        elif self.words not in (["list", "ruleset"], ["list", "tables"]) and table not in tables:
             fail("Error: No such file or directory")
+
+    def fail2ban_client(self) -> None:
+        """Its jail is in force as its file says when it is told to read that."""
+        state: dict = self.state["fail2ban"]
+        verb, *words = self.words
+        if verb == "-t":
+            if state["refuses"]:
+                fail(f"2026-11-28 14:00:00 fail2ban [7]: ERROR   Failed during configuration: {state['refuses']}", 255)
+        elif not state["runs"]:
+            fail("Failed to access socket path: /var/run/fail2ban/fail2ban.sock. Is fail2ban running?", 255)
+        elif verb == "reload":
+            path = f"{self.folder}/etc/fail2ban/jail.d/mtproto.conf"
+            text = open(path).read() if os.path.exists(path) else ""
+            named = text.partition("logpath = ")[2].partition("backend")[0].split()
+            state["logs"] = [each for each in named if os.path.exists(each)] if "enabled = true" in text else []
+        elif words[:1] == ["mtproto"] and not state["logs"]:
+            fail("Sorry but the jail 'mtproto' does not exist", 255)
+        elif verb == "stop":
+            state["logs"] = []
+        elif self.words[-1] == "logpath":
+            print("Current monitored log file(s):", *state["logs"], sep="\n|- ")
+        elif self.words[-1] == "banip":
+            print(*state["bans"])
+        elif self.words[-1] == "--with-time":
+            print(*(f"{each} \t2099-01-01 00:00:00 + 3600 = 2099-01-01 01:00:00" for each in state["bans"]), sep="\n")
+        elif verb == "get":
+            print(600)
+        elif words[1:2] == ["unbanip"]:
+            state["bans"].remove(words[2])
 
     def firewall_cmd(self) -> None:
         if self.state["firewall"] != "firewalld":

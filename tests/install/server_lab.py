@@ -19,7 +19,7 @@ THERE = ("apt-get", "apt-cache", "dpkg", "systemctl", "service", "journalctl", "
          "ss", "ip", "getent", "curl", "nft", "chown", "mkswap", "swapon", "swapoff")
 ELSEWHERE = ("dnf", "yum", "docker", "dockerd", "docker-compose", "ufw", "firewall-cmd", "iptables", "ip6tables",
              "iptables-restore", "ip6tables-restore", "firewall-offline-cmd", "apparmor_parser", "podman", "snap",
-             "wget")
+             "wget", "fail2ban-client")
 
 EVERYWHERE = {"curl": "7.88.1", "iproute2": "6.1.0", "iproute": "6.2.0", "ca-certificates": "20230311"}
 #: os-release and what the repositories offer. Debian's are recorded (apt-cache policy); the others are written down
@@ -127,7 +127,8 @@ class ServerLab:
             "virtualization": "kvm", "machine": "x86_64", "kernel": "6.1.0-18-amd64", "uid": 0,
             "listening": {}, "address": "203.0.113.7", "dns": {}, "web": DOCKERS_WEB,
             "routes": ["default via 203.0.113.1 dev eth0", "203.0.113.0/24 dev eth0 proto kernel scope link"],
-            "firewall": "none", "ufw": [], "ufw_profiles": {}, "firewalld": {"permanent": [], "now": []}, **state})
+            "firewall": "none", "ufw": [], "ufw_profiles": {}, "firewalld": {"permanent": [], "now": []}, "nft": [],
+            "fail2ban": {"runs": True, "refuses": "", "logs": [], "bans": []}, **state})
         apt = distribution.startswith(("debian", "ubuntu"))
         self.has(*(name for name in THERE if apt or not name.startswith(("apt", "dpkg"))), *(() if apt else ("dnf",)))
 
@@ -139,6 +140,14 @@ class ServerLab:
     def lacks(self, *programs: str) -> None:
         for name in programs:
             (self.folder / "bin" / name).unlink()
+
+    def has_fail2ban(self, **state: object) -> None:
+        """Debian's, with what its operator wrote. state: see Firewalls.fail2ban_client."""
+        self.has("fail2ban-client")
+        self.change(fail2ban={**self.state["fail2ban"], **state})
+        for name in ("jail.conf", "jail.local", "jail.d/defaults-debian.conf", "filter.d/sshd.conf", "action.d/x.conf"):
+            (self.folder / "etc/fail2ban" / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / "etc/fail2ban" / name).write_text(f"# {name}, and nobody else's\n")
 
     def has_docker(self, version: str = "20.10.24", compose: str = "2.40.3") -> None:
         self.has("docker", "dockerd")

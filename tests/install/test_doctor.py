@@ -128,3 +128,71 @@ def test_who_is_not_root_is_told_what_is_not_seen(server: ServerLab) -> None:
     server.change(uid=1000)
     found = json.loads(doctor(server, "--json", MTPROTO_ROOT="").stdout)
     assert [one["about"] for one in found] == ["host", "links"] and found[0]["state"] == "note"
+
+
+@pytest.fixture
+def banning(server: ServerLab) -> ServerLab:
+    """The same with bans on, and fail2ban told of them."""
+    server.has_fail2ban()
+    config = json.loads((server.home / "data/config.json").read_text()) | {"bans": True}
+    (server.home / "data/config.json").write_text(json.dumps(config, indent=2))
+    wanted = "mtproto-bans 1\nenabled yes\nports 2443-2444\n"
+    for name, text in {"bans/wanted": wanted, "logs/offenders.log": "#\n"}.items():
+        (server.home / "data" / name).parent.mkdir(exist_ok=True)
+        (server.home / "data" / name).write_text(text)
+    told = subprocess.run(["bash", server.home / "current/host/mtproto", "--home", server.home, "fail2ban", "install"],
+                          env=server.environment(), capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+    return server
+
+
+def test_bans_that_work_are_ok(banning: ServerLab) -> None:
+    (state, text, _), = findings(banning)["bans"]
+    assert (state, text[:38]) == ("ok", "fail2ban reads what the panel writes d")
+
+
+@pytest.mark.parametrize(("change", "said", "command"), [
+    ("rm -f root/usr/local/sbin/mtproto-bans", "was told nothing of the proxies", "sudo mtproto fail2ban install"),
+    ("rm -f bin/fail2ban-client", "fail2ban is not installed here", "apt-get install -y fail2ban"),
+    ("sed -i s/offenders.log/other.log/ etc/fail2ban/jail.d/mtproto.conf; bin/fail2ban-client reload",
+     "does not read", "sudo mtproto-bans apply"),
+    ("rm opt/mtproto/data/logs/offenders.log", "the panel writes nobody down", "sudo mtproto compose up -d"),
+    ("sed -i 's|^DATA=.*|DATA=/nowhere/data|' root/usr/local/sbin/mtproto-bans",
+     "/nowhere/data/logs, which is not there", "sudo mtproto fail2ban install"),
+    ("bin/fail2ban-client stop mtproto", "not its jail mtproto", "sudo mtproto-bans apply"),
+    ("bin/nft delete table inet mtproto_bans", "rules that lock out who is banned are gone", "sudo mtproto-bans apply"),
+    ("rm etc/systemd/system/mtproto-bans.path", "mtproto-bans.path does not run", "sudo mtproto fail2ban install")])
+def test_bans_that_do_not_work_are_found_with_what_helps(banning: ServerLab, change: str, said: str, command: str
+                                                         ) -> None:
+    env = banning.environment()
+    subprocess.run(["sh", "-ec", change], cwd=banning.folder, check=True, env={**env, "PATH": "/usr/bin:/bin"})
+    (state, text, help_), = findings(banning)["bans"]
+    assert state == "problem" and said in text and command in help_
+    (banning.home / "data/config.json").write_text((banning.home / "data/config.json").read_text().replace(
+        '"bans": true', '"bans": false'))
+    if "DATA" not in change and "systemd" not in change:
+        assert "bans" not in findings(banning)
+
+
+def test_a_fail2ban_that_is_stopped_or_does_not_start_is_told_with_its_own_reason(banning: ServerLab) -> None:
+    fail2ban = banning.state["fail2ban"]
+    banning.change(fail2ban={**fail2ban, "runs": False})
+    assert findings(banning)["bans"] == [("problem", "bans are on, and nobody is banned: fail2ban does not run",
+                                          "sudo systemctl enable --now fail2ban")]
+    banning.change(fail2ban={**fail2ban, "runs": False, "refuses": "Have not found any log file for sshd jail"})
+    (_, text, command), = findings(banning)["bans"]
+    assert text.endswith("does not run: Have not found any log file for sshd jail") and "backend = systemd" in command
+
+
+def test_a_unit_that_failed_and_bans_that_the_panel_does_not_show(banning: ServerLab) -> None:
+    banning.change(fail2ban={**banning.state["fail2ban"], "bans": ["203.0.113.9"]},
+                   says={"^systemctl is-failed mtproto-bans": (0, "failed")})
+    failed, unknown = findings(banning)["bans"]
+    assert "mtproto-bans.service has failed" in failed[1] and "journalctl" in failed[2]
+    assert unknown[1:] == ("fail2ban bans addresses that the panel does not show: 203.0.113.9",
+                           "sudo mtproto-bans apply")
+    done = subprocess.run([banning.folder / "root/usr/local/sbin/mtproto-bans", "apply"],
+                          env=banning.environment(TZ="UTC"), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "203.0.113.9 4070908800 4070912400" in (banning.home / "data/bans/active").read_text()
+    assert len(findings(banning)["bans"]) == 1
