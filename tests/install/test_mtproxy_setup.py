@@ -3,6 +3,7 @@ are asked for."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -165,3 +166,15 @@ def test_uninstall_keeps_users_unless_their_deletion_is_asked_for(server: Server
     assert (server.home / "data/mtproxy").exists()
     server.run("mtproxy-uninstall", "--yes", "--delete-configuration")
     assert "mtproto user remove u1 --yes" in server.asked() and not (server.home / "data/mtproxy").exists()
+
+
+def test_programs_get_one_document_and_nothing_else(server: Server) -> None:
+    done = server.run("mtproxy-setup", "--json", answers="y\n9443\n2\nn\n")
+    assert done.returncode == 0 and json.loads(done.stdout)["tg_link"].startswith("tg://"), done.stderr
+    assert json.loads(server.run("mtproxy-setup", "--json", answers="n\n").stdout) is None
+    assert json.loads(server.run("mtproxy-uninstall", "--json", answers="n\n").stdout) is None
+    done = server.run("mtproxy-uninstall", "--yes", "--json")
+    assert json.loads(done.stdout) == {"users": ["u1"], "deleted": False, "new_users_get_mtproxy": True}
+    Path(f"{server.notes}.user").unlink()
+    done = server.run("mtproxy-uninstall", "--yes", "--delete-configuration", "--json")
+    assert json.loads(done.stdout)["users"] == [] and json.loads(done.stdout)["deleted"] is True
