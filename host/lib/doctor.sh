@@ -133,6 +133,7 @@ look_at_firewall() {
     elif [ -z "$STATUS_MISSING$STATUS_EXTRA" ]; then
         finding firewall ok "$STATUS_KIND lets through what people need: $wanted (TCP)"
     fi
+    look_at_legacy_rules
     look_at_forwarding
     if [ "$STATUS_LIMITS" = "$STATUS_LIMITED" ]; then
         if [ -n "$STATUS_LIMITED" ]; then finding firewall ok "new connections from one address are limited: $(limits_listed "$STATUS_LIMITED")"; fi
@@ -144,10 +145,23 @@ look_at_firewall() {
     fi
 }
 
+# What ufw, firewalld and nft show is not all, where somebody has used the older program beside them.
+look_at_legacy_rules() {
+    local legacy
+    legacy=$(closing_tables | grep legacy | paste -sd , - || true)
+    case $STATUS_KIND,$legacy in
+        *,) ;;
+        iptables,*) finding firewall note "there are two sets of rules here, and packets have to pass both: also those of $legacy" \
+            "sudo ${legacy%%,*} -S" ;;
+        *) finding firewall problem "$legacy has rules that close this server, beside those of $STATUS_KIND: nobody opens ports there" \
+            "sudo ${legacy%%,*} -S INPUT" ;;
+    esac
+}
+
 # Rules that people add for what Docker publishes (ufw-docker is best known) keep out what nobody allows there.
 look_at_forwarding() {
-    local rules
-    rules=$(iptables -w -S DOCKER-USER 2>/dev/null </dev/null || true)
+    local rules program
+    rules=$(for program in $(tables_programs); do $program -w -S DOCKER-USER 2>/dev/null </dev/null || true; done)
     if ! grep -E '^-A DOCKER-USER( .*)? -j (DROP|REJECT|ufw-docker-logging-deny)' <<<"$rules" >/dev/null; then return; fi
     if grep 'ufw-user-forward' <<<"$rules" >/dev/null; then
         if ! LC_ALL=C ufw show added 2>/dev/null </dev/null | grep "^ufw route allow.*$(env_get PROXY_SUBNET)" >/dev/null; then

@@ -23,7 +23,7 @@ firewall_kind() {
         printf ufw
     elif command -v firewall-cmd >/dev/null && [ "$(firewall-cmd --state 2>/dev/null </dev/null)" = running ]; then
         printf firewalld
-    elif command -v iptables >/dev/null && closes_input "$(iptables -w -S INPUT 2>/dev/null </dev/null || true)"; then
+    elif [ -n "$(closing_tables)" ]; then
         printf iptables
     elif [ -n "$(closed_chains)" ]; then
         printf nftables

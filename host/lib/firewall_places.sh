@@ -2,7 +2,7 @@
 # Where each kind of firewall has what we open. A place is "KIND" and where, as words:
 #   ufw PROFILE             a profile of ours in ufw's applications.d, and one rule that allows it
 #   firewalld ZONE          ports of the zone that the internet comes in by
-#   iptables CHAIN          a chain of ours that INPUT leads to; ip6tables CHAIN
+#   iptables CHAIN          a chain of ours that INPUT leads to; also ip6tables, iptables-legacy, ip6tables-legacy
 #   nftables FAMILY TABLE CHAIN SET    a set of ours in somebody's table, and one rule in their chain that accepts it
 # A thousand users are a few rules: they have ranges, and sets.
 # shellcheck disable=SC2013,SC2034,SC2153,SC2154  # SC2013: words; variables of the other parts (server.sh)
@@ -18,10 +18,8 @@ places_of() {
             printf 'firewalld %s\n' "${zone:-$(firewall-cmd --get-default-zone 2>/dev/null </dev/null)}"
             ;;
         iptables)
-            printf 'iptables %s\n' "${name^^}"
-            if command -v ip6tables >/dev/null && closes_input "$(ip6tables -w -S INPUT 2>/dev/null </dev/null || true)"; then
-                printf 'ip6tables %s\n' "${name^^}"
-            fi
+            # Where the rules of IPv6 alone close the server, those of IPv4 need none.
+            closing_tables | sed "s/\$/ ${name^^}/"
             ;;
         nftables) closed_chains | while read -r chain; do printf 'nftables %s %s\n' "$chain" "$name"; done ;;
     esac
@@ -32,6 +30,28 @@ way_in() { ip -o route show default 2>/dev/null | sed -n 's/.* dev \([^ ]*\).*/\
 
 # closes_input RULES: does a chain of iptables -S let in only what it names?
 closes_input() { grep -E '^-P INPUT DROP|^-A INPUT( .*)? -j (DROP|REJECT)' <<<"$1" >/dev/null; }
+
+# tables_programs: those of iptables that have rules here, one a line. The kernel keeps two sets, and a packet has to pass
+# both: what iptables shows, and, where iptables is that of nftables, what iptables-legacy shows. That one is named only
+# where it has rules, as a question to it makes its tables.
+tables_programs() {
+    local program
+    for program in iptables ip6tables; do
+        command -v $program >/dev/null || continue
+        printf '%s\n' $program
+        if command -v $program-legacy >/dev/null && grep -qx filter "/proc/net/${program%tables}_tables_names" 2>/dev/null; then
+            case $($program --version 2>/dev/null </dev/null) in *legacy*) ;; *) printf '%s-legacy\n' $program ;; esac
+        fi
+    done
+}
+
+# closing_tables: those of them whose INPUT lets in only what it names.
+closing_tables() {
+    local program
+    for program in $(tables_programs); do
+        if closes_input "$($program -w -S INPUT 2>/dev/null </dev/null || true)"; then printf '%s\n' "$program"; fi
+    done
+}
 
 # The chains of nftables that let in, or pass on to containers, only what they name, as "family table chain"; those that
 # iptables, firewalld and Docker write are theirs.
@@ -65,7 +85,7 @@ opened() {
                 sed -n "s/^\([0-9,:]*\)\/tcp ($2\(-[0-9]*\)\{0,1\}) *ALLOW IN *Anywhere.*/\1/p"
             ;;
         firewalld) LC_ALL=C comm -12 <(listed_ports "$2") <(noted_ports "$2") ;;
-        iptables | ip6tables)
+        iptables | ip6tables | *tables-legacy)
             "$1" -w -C INPUT -m comment --comment "$MARK" -j "$2" 2>/dev/null </dev/null || return 0
             "$1" -w -S "$2" 2>/dev/null </dev/null | sed -n 's/.* --dports \{0,1\}\([0-9,:]*\) .*-j ACCEPT$/\1/p; s/.* --dport \([0-9:]*\) .*-j ACCEPT$/\1/p'
             ;;
@@ -87,7 +107,7 @@ open_place() {
     case $1 in
         ufw) open_ufw "$2" ;;
         firewalld) open_firewalld "$2" ;;
-        iptables | ip6tables) open_iptables "$1" "$2" ;;
+        iptables | ip6tables | *tables-legacy) open_iptables "$1" "$2" ;;
         nftables) open_nftables "$2" "$3" "$4" "$5" ;;
     esac
 }
@@ -95,7 +115,7 @@ open_place() {
 close_place() {
     case $1 in
         ufw) close_ufw "$2" ;;
-        iptables | ip6tables) close_iptables "$1" "$2" ;;
+        iptables | ip6tables | *tables-legacy) close_iptables "$1" "$2" ;;
         nftables) close_nftables "$2" "$3" "$4" "$5" ;;
     esac
 }
@@ -260,7 +280,7 @@ close_old() {
         ufw)
             if LC_ALL=C ufw show added </dev/null | grep -E "^ufw allow $2/tcp( |$)" >/dev/null; then run ufw delete allow "$2/tcp"; fi
             ;;
-        iptables | ip6tables)
+        iptables | ip6tables | *tables-legacy)
             set -- "$1" INPUT -p tcp --dport "$2" -m comment --comment "$MARK" -j ACCEPT
             if "$1" -w -C "${@:2}" >/dev/null 2>&1 </dev/null; then run "$1" -w -D "${@:2}"; fi
             ;;

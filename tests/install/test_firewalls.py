@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.install.conftest import ROOT
 from tests.install.firewall_lab import SERVER6, FirewallLab
 
 pytestmark = pytest.mark.timeout(120)
@@ -35,6 +36,11 @@ UFW = "ufw allow 22/tcp && ufw --force enable"
 FIREWALLD = """mkdir -p /run/dbus; dbus-daemon --system --fork --nopidfile; firewalld --nopid
 for try in $(seq 200); do [ "$(firewall-cmd --state 2>/dev/null)" != running ] || exit 0; sleep 0.1; done; exit 1"""
 ON = {"ufw": UFW, "firewalld": FIREWALLD, "iptables": IPTABLES, "nftables": NFTABLES}
+#: The same firewalls with the older program of iptables below, and what they are called then.
+OLDER = {"iptables-legacy": ("iptables", IPTABLES.replace("tables -", "tables-legacy -").replace(
+             "ip6tables -I", "ip6tables-legacy -I")),
+         "firewalld-iptables": ("firewalld", "sed -i s/^FirewallBackend=.*/FirewallBackend=iptables/ "
+                                "/etc/firewalld/firewalld.conf; " + FIREWALLD)}
 
 
 @pytest.fixture
@@ -44,10 +50,11 @@ def lab(tmp_path: Path) -> Iterator[FirewallLab]:
     lab.close()
 
 
-@pytest.mark.parametrize("kind", ON)
+@pytest.mark.parametrize("kind", [*ON, *OLDER])
 def test_users_ports_open_and_close_with_them_and_no_trace_is_left(lab: FirewallLab, kind: str) -> None:
     lab.listens(SSH, 2443, 2444, 3000)
-    lab.inside(ON[kind])
+    kind, rules = OLDER.get(kind) or (kind, ON[kind])
+    lab.inside(rules)
     before = lab.rules()
     assert lab.connect(SSH, 2443, 2444, 3000) == [True, False, False, False]
 
@@ -268,5 +275,64 @@ def test_without_ipv6_it_is_the_same(lab: FirewallLab) -> None:
     lab.wants("port 2443 limit 10")
     lab.apply()
     assert lab.connect(*[2443] * 11) == [True] * 10 + [False] and lab.status()["as_wanted"]
+    lab.firewall("remove")
+    assert lab.rules() == before
+
+
+#: What ufw-docker adds (its after.rules), as far as it decides about new connections to containers.
+UFW_DOCKER = """iptables-restore --noflush <<END
+*filter
+:ufw-docker-logging-deny - [0:0]
+-I DOCKER-USER 1 -j ufw-user-forward
+-I DOCKER-USER 2 -s 172.16.0.0/12 -j RETURN
+-I DOCKER-USER 3 -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -d 172.16.0.0/12 -j ufw-docker-logging-deny
+-A ufw-docker-logging-deny -j DROP
+COMMIT
+END"""
+LOOK = """export MTPROTO_HOME={home}; ETC=/etc; for part in log files firewall firewall_places firewall_limits \
+firewall_status fail2ban news doctor; do . {root}/host/lib/$part.sh; done; look_at_firewall; printf %s "$TOLD" """
+
+
+def looked_at(lab: FirewallLab) -> str:
+    """What doctor says of the firewall."""
+    return lab.inside(LOOK.format(home=lab.home, root=ROOT))
+
+
+def test_ufw_docker_keeps_people_out_until_they_are_allowed_which_doctor_says(lab: FirewallLab) -> None:
+    lab.inside(UFW)
+    lab.publishes(8543)
+    with (lab.home / ".env").open("a") as env:
+        env.write("PROXY_SUBNET=172.30.9.0/24\n")
+    lab.wants("port 8543")
+    lab.apply()
+    assert lab.connect(8543) == [True] and "ufw-docker" not in looked_at(lab)
+    lab.inside(UFW_DOCKER)
+    assert lab.connect(8543) == [False]
+    said = looked_at(lab)
+    command = "sudo ufw route allow proto tcp from any to 172.30.9.0/24"
+    assert "ufw-docker lets nothing through" in said and command in said, said
+    lab.inside(command.removeprefix("sudo "))
+    assert lab.connect(8543) == [True] and "ufw-docker" not in looked_at(lab)
+
+
+def test_rules_of_the_older_program_beside_ufw_are_found(lab: FirewallLab) -> None:
+    lab.listens(2443)
+    lab.inside(UFW)
+    lab.wants("port 2443")
+    lab.apply()
+    assert lab.connect(2443) == [True] and "legacy" not in looked_at(lab)
+    lab.inside("iptables-legacy -P INPUT DROP")
+    assert lab.connect(2443) == [False]
+    assert "! firewall: iptables-legacy has rules that close this server, beside those of ufw" in looked_at(lab)
+
+
+def test_both_sets_of_rules_of_iptables_are_opened_and_told(lab: FirewallLab) -> None:
+    lab.listens(2443)
+    lab.inside(IPTABLES)
+    lab.inside("iptables-legacy -P INPUT DROP")
+    before = lab.rules()
+    lab.wants("port 2443")
+    lab.apply()
+    assert lab.connect(2443) == [True] and "also those of iptables-legacy" in looked_at(lab)
     lab.firewall("remove")
     assert lab.rules() == before
