@@ -303,6 +303,7 @@ conclude() {
 }
 
 finish() {
+    leave_what_is_newer
     renew_command
     renew_fail2ban "$MTPROTO_HOME/current"
     renew_host
@@ -332,6 +333,16 @@ renew_command() {
     new=$(tree_of "$TO")/host/mtproto
     if ! grep -qxF -- "$file" "$MTPROTO_HOME/.files" 2>/dev/null || [ ! -e "$new" ]; then return; fi
     sed "s|^DEFAULT_HOME=.*|DEFAULT_HOME='$MTPROTO_HOME'|" "$new" | write_file "$file" 0755
+}
+
+# An older release that serves could not take away what it knows nothing of: rules, units, a jail.
+leave_what_is_newer() {
+    local script
+    script=$(tree_of "$FROM")/host/outside.sh
+    if [ ! -e "$script" ]; then return; fi
+    if [ -e "$(tree_of "$TO")/host/outside.sh" ] && [ -e "$(tree_of "$TO")/host/fail2ban/mtproto-bans" ]; then return; fi
+    bash "$script" "$MTPROTO_HOME" leave "$(tree_of "$TO")" >>"$LOG" 2>&1 </dev/null ||
+        warn "not all that $FROM made on this server could be taken back; $LOG says what"
 }
 
 # What the release that serves keeps outside of this folder: rules in the firewall, units, the rotation of logs.

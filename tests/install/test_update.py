@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
+import shutil
+import subprocess
 import time
 from pathlib import Path
 
@@ -229,6 +232,52 @@ def test_one_at_a_time(server: Server) -> None:
         done = server.update()
         assert done.code == 1 and "another installation, update or removal" in done.stderr
     assert server.update().code == 0
+
+
+def test_the_way_back_to_a_release_from_before_takes_along_what_that_one_could_not_remove(server: Server) -> None:
+    server.home = server.home.rename(server.folder / "proxies")
+    (server.stubs / "data").unlink()
+    (server.stubs / "data").symlink_to(server.home / "data")
+    for folder in ("root/run/systemd/system", "units", "etc/fail2ban", "etc/logrotate.d"):
+        (server.folder / folder).mkdir(parents=True)
+    for name in ("fail2ban-client", "nft", "ufw", "firewall-cmd", "iptables", "ip6tables"):
+        (server.bin / name).write_text("#!/bin/sh\nexit 1\n")
+        (server.bin / name).chmod(0o755)
+    etc = {"MTPROTO_ETC": str(server.folder / "etc")}
+    server.publish("v2")
+    assert server.update(**etc).code == 0
+    source = server.home / "current/host/fail2ban"
+    subprocess.run(["bash", source / "mtproto-bans", "install", source, server.home / "data"], check=True, env={
+        **etc, "PATH": f"{server.bin}:{os.environ['PATH']}", "MTPROTO_ROOT": str(server.folder / "root"),
+        "MTPROTO_UNITS": str(server.folder / "units")})
+
+    def outside() -> set[str]:
+        return {str(path) for place in ("etc", "units", "root") for path in (server.folder / place).rglob("*")
+                if path.is_file()}
+
+    made = outside()
+    for name in ("root/usr/local/sbin/mtproto-bans", "etc/fail2ban/jail.d/mtproto.conf", "units/mtproto-bans.path",
+                 "etc/systemd/system/mtproto-firewall.timer", "etc/logrotate.d/"):
+        assert any(f"{server.folder}/{name}" in each for each in made), made
+    # As that of 27 November 2026 was: one rule for each port, a unit that watches config.json, nothing of fail2ban.
+    older = server.home / "releases/v1/host"
+    shutil.rmtree(older / "fail2ban")
+    for name in ("outside.sh", "lib/fail2ban.sh", "lib/firewall_places.sh", "lib/firewall_limits.sh"):
+        (older / name).unlink()
+    (older / "lib/firewall.sh").write_text("""open_firewall() {
+        printf 'ufw 2443\\n' >"$MTPROTO_HOME/firewall.rules"
+        record "$MTPROTO_HOME/.files" "$ETC/systemd/system/mtproto-firewall.path"
+        printf 'config.json\\n' >"$ETC/systemd/system/mtproto-firewall.path"
+    }\n""")
+    done = server.update("--rollback", **etc)
+    assert done.code == 0 and server.version == "v1" and "could not be taken back" not in done.told, done.told
+    left = outside()
+    # Its own removal goes by this list, and its own notes of rules.
+    assert left == set((server.home / ".files").read_text().splitlines())
+    assert {path.rpartition("/")[2] for path in left if "systemd" in path} == {"mtproto-firewall.path"}
+    assert (server.folder / "etc/systemd/system/mtproto-firewall.path").read_text() == "config.json\n"
+    assert (server.home / "firewall.rules").read_text() == "ufw 2443\n"
+    assert "systemctl disable --now mtproto-bans.path" in server.calls
 
 
 def test_updates_by_themselves_are_a_timer_that_is_off_until_asked_for(server: Server) -> None:
