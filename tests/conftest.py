@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socketserver
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -35,6 +36,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("tests", deadline=None, derandomize=True, database=None,
                           suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
+# Python's own servers let five callers wait, and refuse whoever comes while this machine is busy elsewhere.
+socketserver.TCPServer.request_queue_size = 1024
 # A password's hash takes 0.1 s by design, and most tests make two that they are not about.
 REAL_METHOD = passwords._METHOD
 passwords._METHOD = "scrypt:256:8:1"

@@ -312,6 +312,8 @@ run_pytest() {
 
 main() {
     cd "$HERE"
+    # Where Python may keep nothing that it has compiled, each of the thousand processes compiles the panel again.
+    unset PYTHONDONTWRITEBYTECODE
     case $* in *tests/server*) SERVER=yes MACHINE=yes ;; esac
     choose_servers "$@"
     install_system_packages

@@ -31,6 +31,7 @@ def windows(chromium: Browser) -> Iterator[tuple[Page, Page]]:
     """One of the admin's, and one of a stranger's."""
     contexts: list[BrowserContext] = [chromium.new_context(bypass_csp=True) for _ in range(2)]
     for context in contexts:
+        context.set_default_timeout(120_000)
         context.add_init_script(AXE)
     yield tuple(context.new_page() for context in contexts)
     for context in contexts:

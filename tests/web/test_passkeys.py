@@ -35,6 +35,7 @@ def second_factor(fleet: Fleet) -> str:
 def window(chromium: Browser, site: str) -> Iterator[Page]:
     """A window of a computer with a fingerprint reader; localhost is as good as HTTPS to it."""
     context: BrowserContext = chromium.new_context(base_url=re.sub("//[^:/]+", "//localhost", site))
+    context.set_default_timeout(60_000)
     page = context.new_page()
     session = context.new_cdp_session(page)
     session.send("WebAuthn.enable")
@@ -186,6 +187,7 @@ def test_without_script_the_page_says_that_codes_work(chromium: Browser, site: s
     with fleet.file.edit() as config:
         accounts.of(config, NAME).passkeys = [Passkey(name="x", host="localhost", credential="A" * 100)]
     context = chromium.new_context(base_url=re.sub("//[^:/]+", "//localhost", site), java_script_enabled=False)
+    context.set_default_timeout(60_000)
     page = context.new_page()
     give_password(page)
     page.fill("[name=code]", CODES[0])

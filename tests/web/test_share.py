@@ -378,6 +378,7 @@ def test_in_a_browser_the_page_fits_a_phone_loads_nothing_else_and_makes_a_new_l
     fleet.set_settings({"share_renew": "true"})
     before, complaints = fleet.user("Anna Secretova").tg_link, []
     context = chromium.new_context(viewport={"width": 320, "height": 700}, java_script_enabled=script)
+    context.set_default_timeout(60_000)
     try:
         page = context.new_page()
         page.on("console", lambda message: complaints.append(message.text))
