@@ -19,8 +19,11 @@ from app.messages.errors import Coded
 
 log = logging.getLogger(__name__)
 
-#: Seconds to wait for somebody else's transaction.
+#: Seconds to wait for whoever makes or migrates the file.
 PATIENCE = 10.0
+#: Seconds that a transaction waits for somebody else's; and the next ones, of the same page for example, once one has
+#: waited in vain, until one gets through.
+WAIT, AGAIN = 3.0, 0.3
 
 #: What SQLite says of a file that holds no sound database; all else (locked, full) says nothing against it.
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -43,6 +46,7 @@ class Database:
         self._watching = threading.Lock()
         self._watch: tuple[sqlite3.Connection | None, tuple[int, int] | None] = None, None
         self._watched = 0
+        self._held = False
         try:
             self._open()
         except sqlite3.DatabaseError as error:
@@ -84,13 +88,21 @@ class Database:
     def transaction(self, patience: float | None = None) -> Iterator[sqlite3.Connection]:
         """One `BEGIN IMMEDIATE` transaction: all of it, or nothing.
 
-        patience: seconds to wait for somebody else's, PATIENCE if not given. A damaged file fails it with an
-        OperationalError, and the next one writes to a new file.
+        patience: seconds to wait for somebody else's, WAIT if not given; less while somebody does not end. A damaged
+        file fails it with an OperationalError, and the next one writes to a new file.
         """
         try:
             db = self._open()
-            db.execute(f"PRAGMA busy_timeout = {round(1000 * (PATIENCE if patience is None else patience))}")
-            db.execute("BEGIN IMMEDIATE")
+            wait = WAIT if patience is None else patience
+            if self._held:
+                wait = min(wait, AGAIN)
+            db.execute(f"PRAGMA busy_timeout = {round(1000 * wait)}")
+            try:
+                db.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                self._held = error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+                raise
+            self._held = False
             try:
                 yield db
                 db.execute("COMMIT")

@@ -86,7 +86,7 @@ def test_a_transaction_that_fails_counts_nothing(ledger):
 
 
 def test_writers_in_several_threads_lose_nothing(ledger, monkeypatch):
-    monkeypatch.setattr(database, "PATIENCE", 120.0)  # a slow disk is no loss
+    monkeypatch.setattr(database, "WAIT", 120.0)  # a slow disk is no loss
     def work(user: str) -> None:
         for value in range(1, 51):
             ledger.traffic.account([reading(value, user=user, link=user)])

@@ -6,7 +6,10 @@ import pytest
 from playwright.sync_api import expect
 
 from app.config.model import User
+from app.control.monitor import Monitor
 from app.mtproto.secret import Secret
+from app.rules.limits import GB
+from tests.fleet.conftest import metrics
 from tests.support.fleet import Fleet
 from tests.web.desk import Desk
 
@@ -147,3 +150,20 @@ def test_on_a_phone_what_is_done_to_those_chosen_is_in_reach_as_soon_as_somebody
     expect(chosen).to_be_in_viewport()
     page.get_by_label("Choose Number 29", exact=True).uncheck()
     expect(chosen).to_be_hidden()
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_on_a_phone_a_row_is_two_lines_high(desk: Desk, fleet: Fleet, language: str) -> None:
+    for name, limit in (("Grandma Nilufar", "50"), ("Olena (work laptop)", "100"), ("Анна Сергеевна", "")):
+        fleet.add_user(name, limit_gb=limit or None)
+    over = fleet.user("Olena (work laptop)")
+    fleet.runtime.machine.metrics(f"mtg-proxy-{over.port}", metrics(down=int(85.2 * GB)))
+    Monitor(fleet, 10).tick()
+    page = desk.page
+    page.context.add_cookies([{"name": "language", "value": language, "url": desk.site}])
+    page.set_viewport_size({"width": 390, "height": 844})
+    desk.go("/users")
+    boxes = page.evaluate("[...document.querySelectorAll('.users tbody tr')].map(row => row.offsetHeight)")
+    assert len(boxes) == 3 and max(boxes) <= 94, boxes
+    words = page.evaluate("[...document.querySelectorAll('.users td.used')].map(cell => cell.offsetHeight)")
+    assert max(words) <= 36, words

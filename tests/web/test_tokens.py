@@ -18,7 +18,7 @@ def test_a_token_is_made_shown_once_and_removed(panel: Flask, admin: Visitor, fl
     token = re.search(r"mtpm_[\w-]{43}", page)[0]
     assert "billing <b>" not in page and "billing &lt;b&gt;" in page
     listed = admin.get("/account/tokens").get_data(as_text=True)
-    assert token not in listed and "Change users" in text(listed) and "Never used" in text(listed)
+    assert token not in listed and "Change users" in text(listed) and "Not used yet" in text(listed)
     asked = {"Authorization": f"Bearer {token}"}
     assert panel.test_client().get("/api/v1/users", headers=asked).status_code == 200
     assert "Last used" in text(admin.get("/account/tokens").get_data(as_text=True))

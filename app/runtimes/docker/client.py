@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -28,13 +29,16 @@ class Connection:
     """A Docker engine by its address ("unix:///…", "tcp://…"; "" is DOCKER_HOST, else the usual socket).
 
     Nothing is kept that a restart of the engine makes wrong: after a failure the next
-    call connects, and negotiates the version of the protocol, anew.
+    call connects, and negotiates the version of the protocol, anew. While the engine hangs, one
+    question waits for it and those of the next seconds fail at once: a page asks several, and
+    would be waited for as many times.
     """
 
     def __init__(self, url: str = "") -> None:
         self.url = url or os.environ.get("DOCKER_HOST") or SOCKET
         self._clients: dict[float | None, APIClient] = {}
         self._lock = threading.Lock()
+        self._silent: tuple[float, Problem | None] = (0.0, None)
 
     @property
     def on_this_machine(self) -> bool:
@@ -49,8 +53,12 @@ class Connection:
         Inside, docker's APIError may be caught where it is an outcome; what leaves is a
         RuntimeFailure, or RuntimeUnavailable when the engine itself does not answer.
         """
+        until, silent = self._silent
+        if seconds is not None and silent and time.monotonic() < until:
+            raise RuntimeUnavailable(silent)
         try:
             yield self._client(seconds)
+            self._silent = 0.0, None
         except APIError as error:
             if "client version" in str(error.explanation):
                 self._forget()  # the engine was replaced by one that speaks other versions
@@ -58,7 +66,10 @@ class Connection:
             raise RuntimeFailure("docker.refuses", reason=str(error.explanation or error)) from error
         except (requests.RequestException, urllib3.exceptions.HTTPError, DockerException, OSError) as error:
             self._forget()
-            raise RuntimeUnavailable(self._problem(error)) from error
+            problem = self._problem(error)
+            if problem.code == "docker.silent":
+                self._silent = time.monotonic() + QUICK, problem
+            raise RuntimeUnavailable(problem) from error
 
     def _client(self, seconds: float | None) -> APIClient:
         with self._lock:
