@@ -189,14 +189,24 @@ STACK='tests/docker/test_compose.py tests/docker/test_images.py'
 INSTALLER='tests/install/test_server.py tests/install/test_server_killed.py tests/install/test_server_refusals.py'
 UPDATE='tests/install/test_update.py tests/install/test_move.py'
 KILLED='tests/install/test_update_killed.py'
-WALKS='tests/web/test_axe.py tests/web/test_fuzz_routes.py tests/web/test_fuzz.py tests/web/test_xss.py'
+FIREWALLS='tests/install/test_firewalls.py'
+AXE='tests/web/test_axe.py'
+BROWSER='tests/web/test_browser.py tests/web/test_browser_list.py tests/web/test_browser_proxies.py tests/web/test_browser_settings.py tests/web/test_browser_setup.py'
+WALKS='tests/web/test_back.py tests/web/test_methods.py tests/web/test_passkeys.py tests/web/test_share.py tests/web/test_share_sheet.py'
+FUZZ='tests/web/test_fuzz_routes.py tests/web/test_fuzz.py tests/web/test_xss.py'
+PAGES="$AXE $BROWSER $WALKS $FUZZ"
+INSTALLS="$INSTALLER $UPDATE $KILLED $FIREWALLS"
 FIRST="tests/docker --ignore=tests/docker/port443 ${STACK//tests/--ignore=tests}
 $INSTALLER
-$UPDATE
-tests/install ${INSTALLER//tests/--ignore=tests} ${UPDATE//tests/--ignore=tests} ${KILLED//tests/--ignore=tests}
+tests/web ${PAGES//tests/--ignore=tests}
+$AXE
+$BROWSER
+tests/install ${INSTALLS//tests/--ignore=tests}
 $STACK
-tests/web ${WALKS//tests/--ignore=tests}
+$UPDATE
 $WALKS
+$FUZZ
+$FIREWALLS
 $KILLED
 tests/docker/port443
 tests/cli
