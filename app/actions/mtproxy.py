@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from app.actions.users import checks_of
 from app.checks.telegram_files import FetchFailure
 from app.config import containers
 from app.config.model import Config, User
-from app.control import passes, telegram_files
+from app.control import passes, telegram_files, views
 from app.control.errors import after_saving
 from app.control.system import System
 from app.engines.mtproxy.telegram_files import NotTelegrams
@@ -88,6 +88,12 @@ def bring(system: System, actor: Actor, secrets: Sequence[Imported]) -> list[Use
             for user in added:
                 system.ledger.events.record(str(actor), "user.added", user.name, users=[user.id])
     return added
+
+
+def unserved(system: System, user_ids: Collection[str]) -> list[Problem]:
+    """Why some of these users, who are kept, are not served: each reason once."""
+    reasons = [view.reason for view in views.users(system) if view.id in user_ids and view.state == "failed"]
+    return [reason for number, reason in enumerate(reasons) if reason and reason not in reasons[:number]]
 
 
 def export(system: System) -> Path:

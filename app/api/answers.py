@@ -73,8 +73,8 @@ class User:
 
 @dataclass(frozen=True)
 class UserList:
-    """One page of the users that match. found: on all pages; total: all users there are; counts: how many are in each
-    state that can be filtered by."""
+    """One page of the users that match. found: on all pages, of those after `after`; total: all users there are;
+    counts: how many are in each state that can be filtered by; next: the `after` of the next page."""
 
     users: list[User]
     page: int
@@ -83,6 +83,7 @@ class UserList:
     found: int
     total: int
     counts: dict[str, int]
+    next: str | None
 
 
 @dataclass(frozen=True)

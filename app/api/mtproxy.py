@@ -36,7 +36,7 @@ def take_over(asked: Asked) -> Answer:
         user.id for user in actions.bring(asked.system, asked.actor, found))])).split()[1:]
     names = {user.id: user.name for user in asked.system.declaration.last_good().users}
     return Answer(answers.MtproxyImport([answers.Named(each, names[each]) for each in ids if each in names],
-                                        len(found) - len(ids)))
+                                        len(found) - len(ids), actions.unserved(asked.system, ids)))
 
 
 @operation("POST", "/mtproxy/files", Right.SUDO, answers.MtproxyStatus, again=mtproxy, body=(

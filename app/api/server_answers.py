@@ -172,10 +172,12 @@ class Named:
 
 @dataclass(frozen=True)
 class MtproxyImport:
-    """added: who was. known: how many secrets somebody had already."""
+    """added: who was. known: how many secrets somebody had already. unserved: why those who were added are kept, but
+    not served yet; what helps stands in it."""
 
     added: list[Named]
     known: int
+    unserved: list[Told]
 
 
 @dataclass(frozen=True)

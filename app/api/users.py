@@ -21,6 +21,7 @@ from app.control.listing import SIZES, SORTS, STATES, Query
 from app.control.records import Row, UserView, moment
 from app.control.snapshot import Snapshot
 from app.control.system import System
+from app.messages import Problem
 from app.mtproto.links import parse_link
 from app.mtproto.qr import qr_png, qr_svg
 from app.rules import limits, seen
@@ -31,12 +32,15 @@ FIELDS = tuple(of_spec(spec) for spec in CHANGEABLE.values())
 TOLD = tuple(field for field in FIELDS if field.name != "secret")
 NEW = (*required(FIELDS, "name"), Field("enabled", "switch", "Whether the user may connect.", default=True),
        Field("link", "text", "The link or secret of another proxy, to take over."))
+BY_ID = "id"
 LIST = (
     Field("q", "text", "Words that each must be found in the name, note, domain, port, id or tags."),
     Field("state", "text", "Only users in this state.", choices=tuple(STATES)),
     Field("engine", "text", "Only users of this engine."), Field("tag", "text", "Only users with this tag."),
-    Field("sort", "text", "The order; a minus turns it round.",
-          choices=(*SORTS, *(f"-{sort}" for sort in SORTS))),
+    Field("sort", "text", "The order; a minus turns it round. `id` is the order of `after`.",
+          choices=(*SORTS, *(f"-{sort}" for sort in SORTS), BY_ID)),
+    Field("after", "text", "Only users whose id comes after this one, in the order of ids: nobody is missed who is "
+                           "there all the time, whoever is deleted meanwhile. Empty for the first page; then `next`."),
     Field("size", "whole", f"Users on a page: {', '.join(map(str, SIZES))}.", least=min(SIZES), most=max(SIZES),
           default=listing.USUAL_SIZE),
     Field("page", "whole", "From 1 on; one after the last is the last.", least=1, most=999_999, default=1))
@@ -51,7 +55,8 @@ def index(asked: Asked) -> Answer:
     rows = roster.rows(sight)
     page = _page_of_list(asked, rows)
     return Answer(answers.UserList([user_of(row, sight) for row in page.rows], page.query.page, page.last,
-                                   page.query.size, len(page.found), page.total, listing.counts(rows)))
+                                   page.query.size, len(page.found), len(rows), listing.counts(rows),
+                                   page.rows[-1].id if _is_by_id(asked) and page.query.page < page.last else None))
 
 
 @operation("POST", "/users", Right.USERS, answers.User, 201, NEW, versioned=True, once=True)
@@ -316,9 +321,19 @@ def _one_of_many(asked: Asked, user_id: str, what: str, value: str) -> Answer:
     return told(asked.system, user_id)
 
 
+def _is_by_id(asked: Asked) -> bool:
+    """Whether the order is that of ids. Raises Refused for another one with `after`."""
+    after, sort = asked.query["after"], asked.query["sort"]
+    if after is not None and sort not in (None, BY_ID):
+        raise Refused("api.type", "sort", value=sort, allowed=Problem("api.one_of", {"choices": [BY_ID]}))
+    return after is not None or sort == BY_ID
+
+
 def _page_of_list(asked: Asked, rows: list[Row]) -> listing.Page:
     if asked.query["size"] not in SIZES:
         raise Refused("api.one_of_sizes", "size", sizes=list(SIZES))
+    if _is_by_id(asked):
+        rows = sorted((row for row in rows if row.id > (asked.query["after"] or "")), key=lambda row: row.id)
     return listing.page(rows, Query.of({key: str(value) for key, value in asked.query.items() if value is not None}))
 
 

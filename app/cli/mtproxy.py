@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.cli.output import duration, facts, table
+from app.cli.output import duration, facts, paragraph, table
 from app.cli.root import Group, Invocation, Refusal
+from app.messages import coded, sentence
 
 if TYPE_CHECKING:
     from app.config.model import User
@@ -194,8 +195,11 @@ def import_secrets(obj: Invocation, file: str) -> None:
     found = actions.read_export(document)
     added = actions.bring(system, CLI, found)
     write(system)
-    obj.answer({"added": [user.name for user in added], "known": len(found) - len(added)},
-               f"Taken over: {len(added)}. Known already: {len(found) - len(added)}.")
+    why = actions.unserved(system, {user.id for user in added})
+    lines = [f"Taken over: {len(added)}. Known already: {len(found) - len(added)}.",
+             *(paragraph(f"They are kept, but not served yet: {sentence(reason)}") for reason in why)]
+    obj.answer({"added": [user.name for user in added], "known": len(found) - len(added),
+                "unserved": [coded(reason) for reason in why]}, "\n".join(lines))
 
 
 @mtproxy.command()

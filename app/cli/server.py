@@ -34,6 +34,8 @@ DESCRIPTORS = 4096
 #: Newcomers taken at a time, before the others are looked at again.
 BURST = 50
 THREADS = 8
+#: Seconds between two looks for connections that have taken too long.
+LOOK_EVERY = 1.0
 #: When Python looks for circles among new objects, and among older ones (gc.set_threshold); 700, 10, 10 is usual.
 COLLECT = (20_000, 10, 20)
 
@@ -43,7 +45,7 @@ class Channel(HTTPChannel):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.waiting_since = self.creation_time
+        self.waiting_since = time.monotonic()  # waitress goes by the clock on the wall, which people set
         self._answered = False
 
     def readable(self) -> bool:
@@ -57,30 +59,31 @@ class Channel(HTTPChannel):
     def received(self, data: bytes) -> bool:
         """The first byte after an answer begins a new wait; no other one does."""
         if self._answered:
-            self.waiting_since, self._answered = time.time(), False
+            self.waiting_since, self._answered = time.monotonic(), False
         return super().received(data)
 
     def service(self) -> None:
         """Answers one request, in a working thread: while it does, the client is not waited for."""
         self.waiting_since = math.inf
         super().service()
-        self.waiting_since, self._answered = time.time(), True
+        self.waiting_since, self._answered = time.monotonic(), True
 
 
 class Server(TcpWSGIServer):
     """Serves `app` on an open listening socket."""
 
     channel_class = Channel
+    #: Of waitress, by the clock on the wall: never; see readable().
+    next_channel_cleanup = math.inf  # type: ignore[assignment]
     active_channels: dict[int, Channel]  # type: ignore[assignment]  # its stubs name one channel, not all
 
     def __init__(self, app: WSGIApplication, listener: socket.socket, patience: float = PATIENCE,
                  connections: int = CONNECTIONS) -> None:
-        self.patience, self.connections, self._taken = patience, connections, 0
+        self.patience, self.connections, self._taken, self._looked_at = patience, connections, 0, 0.0
         super().__init__(
             app, _sock=listener, bind_socket=False,
             sockinfo=(listener.family, listener.type, listener.proto, listener.getsockname()),
             threads=THREADS, connection_limit=connections + 100, asyncore_use_poll=True,
-            cleanup_interval=1, channel_timeout=int(patience) + 1,
             # The panel itself refuses a large form with a page; this is for what is no form.
             max_request_header_size=32 * 1024, max_request_body_size=2 * LARGEST_FORM,
             # More than that waits in a file, not in memory.
@@ -99,6 +102,10 @@ class Server(TcpWSGIServer):
         if excess > 0:
             for channel in sorted(self._waiting(), key=lambda channel: channel.waiting_since)[:excess]:
                 channel.handle_close()
+        now = time.monotonic()
+        if now - self._looked_at >= LOOK_EVERY:
+            self._looked_at = now
+            self._end_slow(now)
         return super().readable()
 
     def handle_accept(self) -> None:
@@ -115,8 +122,8 @@ class Server(TcpWSGIServer):
         self._taken += newcomer is not None
         return newcomer
 
-    def maintenance(self, now: float) -> None:
-        """Called about once a second: ends what has taken too long, also where nothing can be sent any more."""
+    def _end_slow(self, now: float) -> None:
+        """Ends what has taken too long, also where nothing can be sent any more. now: monotonic seconds."""
         for channel in self._waiting():
             if now - channel.waiting_since > self.patience:
                 channel.handle_close()

@@ -40,4 +40,6 @@ class BackOff:
     def resting(self, name: str, spec: str) -> bool:
         """Whether it is to be left alone now."""
         failure = self.failures.get(name)
-        return failure is not None and failure.spec == spec and self.clock() < failure.retry_at
+        # A pause that seems to be longer was begun by a clock that has been set back since.
+        return (failure is not None and failure.spec == spec
+                and 0 < failure.retry_at - self.clock() <= max(1.0, self.longest))

@@ -77,6 +77,7 @@ def _needed(workload: Workload, observed: Observed | None, now: float, renew: bo
         return REPLACE
     if observed.state == RUNNING:
         return UPDATE if observed.live != workload.live else ""
-    if now < retry_at(observed):
+    # One that seems to have ended later than now did so before the clock was set back.
+    if observed.exited_at - 1 <= now < retry_at(observed):
         return ""
     return REPLACE if observed.outdated else START

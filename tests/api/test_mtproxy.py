@@ -13,7 +13,7 @@ from app.actions import admins, tokens
 from app.control import telegram_files
 from app.engines.base import by_name
 from app.engines.builtin import Builtin
-from app.engines.mtproxy.engine import MtproxyImage
+from app.engines.mtproxy.engine import Mtproxy, MtproxyImage
 from app.engines.mtproxy.telegram_files import Store
 from app.mtproto.secret import Secret
 from tests.api.program import PASSWORD, Program
@@ -43,7 +43,9 @@ def test_a_file_of_another_installation_is_taken_over_once_and_by_operators_too(
     assert [each["name"] for each in first.json["added"]] == ['Zoë <b>"&', "mtproxy-1"]
     assert olga.get(f"/users/{first.json['added'][0]['id']}/link").json["secret"] == f"dd{PLAIN}"
     assert [user.enabled for user in fleet.users()] == [True, False]
-    assert olga.post("/mtproxy/import", FILE).json == {"added": [], "known": 2}
+    assert [each["code"] for each in first.json["unserved"]] == ["engine.mtproxy_no_files"]
+    assert "mtproxy files" in first.json["unserved"][0]["message"]
+    assert olga.post("/mtproxy/import", FILE).json == {"added": [], "known": 2, "unserved": []}
     status = olga.get("/mtproxy").json
     assert [(each["users"], each["tls"], each["port"]) for each in status["containers"]] == [
         (1, False, 8543), (1, True, 8544)]
@@ -73,3 +75,12 @@ def test_where_there_is_no_mtproxy_it_says_so(tmp_path):
     ada = Program(create_app(bare), tokens.create_token(bare, CLI, "t", "admin", 0, "admin")[1])
     assert ada.get("/mtproxy").json == {"containers": [], "files_age_s": None}
     assert ada.post("/mtproxy/files/fetch").json["code"] == "engine.mtproxy_needs_docker"
+
+
+def test_users_who_are_taken_over_where_there_is_no_mtproxy_are_kept_and_it_is_said_why_nobody_serves_them(tmp_path):
+    bare = Fleet(tmp_path / "bare", MemoryRuntime(), by_name(Builtin(), Mtproxy()))
+    ada = Program(create_app(bare), tokens.create_token(bare, CLI, "t", "admin", 0, "admin")[1])
+    told = ada.post("/mtproxy/import", FILE, headers={"Idempotency-Key": "k"})
+    assert len(told.json["added"]) == len(bare.users()) == 2
+    assert [each["code"] for each in told.json["unserved"]] == ["engine.mtproxy_needs_docker"]
+    assert ada.post("/mtproxy/import", FILE, headers={"Idempotency-Key": "k"}).json == told.json

@@ -184,6 +184,36 @@ def test_the_list_filters_and_pages_as_the_panel_does(ada, fleet):
         assert ada.get(f"/users?{wrong}").status_code == 422, wrong
 
 
+@pytest.mark.parametrize("path", ["/users", "/links"])
+def test_whoever_is_there_all_the_time_is_read_by_after_whoever_is_deleted_meanwhile(ada, fleet, path):
+    ids = sorted([fleet.users()[0].id, *(actions.add_user(fleet, CLI, f"user {number:02}").id for number in range(80))])
+    gone, seen, after = set(), [], ""
+    while after is not None:
+        told = ada.get(f"{path}?size=25&after={after}").json
+        page = [each["id"] for each in (told["users"] if path == "/users" else told)]
+        seen += page
+        # Those of this page, the last of them too, and one further on: by numbers, others would move up and be missed.
+        for each in [*page[3:6], *page[-1:], *ids[70:71]]:
+            if each not in gone:
+                actions.remove(fleet, CLI, each)
+                gone.add(each)
+        after = told["next"] if path == "/users" else page[-1] if page else None
+    assert seen == sorted(set(seen)) and set(ids) - gone <= set(seen) <= set(ids)
+
+
+def test_after_goes_by_ids_and_with_filters_and_says_so_where_another_order_is_asked_for(ada, fleet):
+    for number in range(30):
+        actions.add_user(fleet, CLI, f"user {number:02}", tags="odd" if number % 2 else "even")
+    first = ada.get("/users?size=25&after=").json
+    rest = ada.get(f"/users?size=25&after={first['next']}").json
+    assert (first["found"], first["total"], first["pages"], rest["found"], rest["total"]) == (31, 31, 2, 6, 31)
+    assert rest["next"] is None and ada.get("/users?size=25").json["next"] is None
+    assert ada.get("/users?size=25&sort=id").json["users"] == first["users"]
+    assert ada.get("/users?tag=odd&after=").json["found"] == 15
+    assert ada.get("/users?after=zzzzzzzzz").json["users"] == []
+    assert fields(ada.get("/users?after=&sort=name")) == {"sort": "api.type"}
+
+
 def test_the_link_its_code_and_the_own_page_are_there_and_a_new_link_is_another_one(ada, alice):
     link = ada.get(f"/users/{alice}/link").json
     assert link["secret"] in link["tg_link"] and link["server"] == "proxy.example"

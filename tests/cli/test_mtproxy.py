@@ -83,11 +83,16 @@ def test_secrets_of_another_installation_are_taken_over_once(ready: Run, tmp_pat
         {"value": f"dd{KEY}", "padding_enabled": True, "created_at": "2025-11-07T12:00:00Z", "active": True},
         {"value": KEY[::-1], "padding_enabled": True, "active": False, "name": "Bob"},
         {"value": f"dd{KEY}"}], "metadata": {"version": "6.0.0"}}))
-    assert ready("mtproxy", "import", str(file), "--json").json() == {"added": ["mtproxy-1", "Bob"], "known": 1}
+    told = ready("mtproxy", "import", str(file), "--json").json()
+    assert (told["added"], told["known"]) == (["mtproxy-1", "Bob"], 1)
+    assert [each["code"] for each in told["unserved"]] == ["engine.mtproxy_needs_docker"], "kept, and why not served"
     listed = ready("mtproxy", "list-secrets", "--json").json()
     assert [(each["name"], each["active"], each["padding_enabled"]) for each in listed] == [
         ("mtproxy-1", True, True), ("Bob", False, True)]
-    assert ready("mtproxy", "import", str(file), "--json").json()["added"] == []
+    assert ready("mtproxy", "import", str(file), "--json").json() == {"added": [], "known": 3, "unserved": []}
+    file.write_text(json.dumps({"secrets": [{"value": f"dd{'89abcdef' * 4}"}]}))
+    said = " ".join(ready("mtproxy", "import", str(file)).stdout.split())
+    assert "Taken over: 1." in said and "kept, but not served yet: MTProxy runs in containers only" in said
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"secrets": 5}', "\x00", "[" * 9999,

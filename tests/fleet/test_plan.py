@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.config.model import Config, User
+from app.control.backoff import BackOff
 from app.control.desired import desired
 from app.control.plan import CREATE, LONGEST_PAUSE, REMOVE, REPLACE, START, STOP, UPDATE, pause, plan, retry_at
 from app.engines.base import by_name
@@ -175,3 +176,19 @@ def test_a_workload_that_has_crashed_for_days_hinders_no_other_one():
     wanted = {name: workload(name, "00") for name in ("mtg-proxy-1", "mtg-proxy-2")}
     crashed = Observed("mtg-proxy-1", "u", wanted["mtg-proxy-1"].spec, EXITED, crashes=5_000, exited_at=100.0)
     assert [(a.kind, a.name) for a in plan(wanted, [crashed], 200.0)] == [(CREATE, "mtg-proxy-2")]
+
+
+def test_a_clock_that_is_set_back_keeps_nothing_waiting_that_had_crashed_before():
+    wanted = {"mtg-proxy-1": workload("mtg-proxy-1", "00")}
+    crashed = Observed("mtg-proxy-1", "u", wanted["mtg-proxy-1"].spec, EXITED, crashes=3, exited_at=1_000_000.0)
+    assert [plan(wanted, [crashed], now) == [] for now in (1_000_001.0, 1_000_100.0, 900_000.0)] == [True, False, False]
+
+
+def test_nor_what_had_failed():
+    now = [1_000_000.0]
+    backoff = BackOff(lambda: now[0], 300.0)
+    backoff.failed("one", "spec")
+    backoff.failed("one", "spec")
+    assert backoff.resting("one", "spec")
+    now[0] = 900_000.0
+    assert not backoff.resting("one", "spec")

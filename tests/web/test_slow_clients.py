@@ -176,3 +176,22 @@ def test_what_is_no_request_is_no_trouble(panel: Flask, sent: bytes, caplog: pyt
 def test_the_server_does_not_say_what_it_is(panel: Flask) -> None:
     with serving(panel) as port, connect(port, b"GET /login HTTP/1.1\r\nHost: localhost\r\n\r\n") as client:
         assert b"\r\nServer:" not in client.recv(65536)
+
+
+def test_a_clock_that_is_set_ends_nobody_who_is_quick_and_spares_nobody_who_is_slow(
+        panel: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(panel, patience=1.0) as port, ExitStack() as stack:
+        wall = [time.time()]
+        monkeypatch.setattr(time, "time", lambda: wall[0])
+        slow = stack.enter_context(connect(port, b"GET /log"))
+        wall[0] -= 86400.0
+        slow.settimeout(30)
+        assert slow.recv(1) == b"", "its minute is over, whatever the clock says"
+    with serving(panel, patience=60.0) as port, ExitStack() as stack:
+        quick = stack.enter_context(connect(port, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"))
+        answered(port)
+        wall[0] += 86400.0
+        time.sleep(2.2)  # two looks
+        quick.sendall(b"\r\n")
+        quick.settimeout(30)
+        assert quick.recv(12) == b"HTTP/1.1 200"
