@@ -15,7 +15,7 @@ OPEN_TO_ALL = {"/login", "/language", "/healthz", "/static/panel.js"}
 EVERY = {"page": [group.name for group in GROUPS], "kind": list(KINDS)}
 #: What of an element makes a browser ask for something, now or at a click.
 LOADING_ATTRIBUTES = ("src", "href", "action", "srcset", "poster", "data", "formaction", "hx-get", "hx-post",
-                      "data-copy-from", "data-log")
+                      "data-copy-from")
 
 
 def _rules(panel: Flask, fleet: Fleet, **chosen: str) -> list[tuple[Rule, str]]:

@@ -90,7 +90,7 @@ def test_one_users_lines_can_be_picked(admin: Visitor, users: tuple[str, str]) -
     assert lines(page) == ["[mtg-proxy-2444] Bob started 2444"]
     picked = [e.text for e in read(page) if e.tag == "option" and "selected" in e.attributes]
     assert picked == ["50"] and picked_user(page) == "Bob"
-    again = {e.attributes.get("href") or e.attributes.get("data-log") for e in read(page)}
+    again = {e.attributes.get("href") or e.attributes.get("hx-get") for e in read(page)}
     assert {f"/logs?user={users[1]}&tail=50", f"/logs/lines?user={users[1]}&tail=50"} <= again
     link = f"/logs?user={users[1]}"
     user_page = read(admin.get(f"/users/{users[1]}").get_data(as_text=True))

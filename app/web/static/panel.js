@@ -44,20 +44,12 @@ async function copy(text) {
   }
 }
 
-async function textAt(address) {
-  try {
-    const answer = await fetch(address, { redirect: "error" });
-    return answer.ok ? await answer.text() : "";
-  } catch {
-    return "";
-  }
-}
-
 // data-copy: the text; data-copy-from: the address of a page that is the text, for lists that hold no secrets.
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy], [data-copy-from]");
   if (!button) return;
-  const text = button.dataset.copy ?? await textAt(button.dataset.copyFrom);
+  const text = button.dataset.copy ?? await fetch(button.dataset.copyFrom, { redirect: "error" })
+    .then((answer) => answer.ok ? answer.text() : "").catch(() => "");
   const done = text !== "" && await copy(text);
   const label = button.querySelector("[data-copy-label]");
   label.dataset.before ??= label.textContent;
@@ -103,11 +95,11 @@ document.addEventListener("htmx:configRequest", (event) => {
   if (verb === "get") for (const name of Object.keys(parameters)) if (parameters[name] === "") delete parameters[name];
   const part = event.detail.elt;
   if (!part.matches("[data-live]")) return;
-  if (document.hidden || isLeaving()) event.preventDefault();
+  if (document.hidden || isLeaving() || part.matches(":has([data-follow][aria-checked=false]) [data-log]")) event.preventDefault();
   else if (part.dataset.tag) event.detail.headers["If-None-Match"] = part.dataset.tag;
 });
 
-const sleep = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
+const parsed = (text) => Object.assign(document.createElement("template"), { innerHTML: text }).content;
 
 // Of a list, the rows that are others now: one at a time, so that a slow phone answers a finger in between.
 let rows = [];
@@ -116,10 +108,8 @@ async function showRows(text) {
   const idle = rows.length === 0;
   rows.push(...text.split(/(?=<tr )/));
   while (idle && rows.length > 0) {
-    await sleep(0);
-    const fresh = document.createElement("template");
-    fresh.innerHTML = rows.shift() ?? "";
-    const row = fresh.content.firstElementChild;
+    await new Promise((resolve) => { setTimeout(resolve); });
+    const row = parsed(rows.shift() ?? "").firstElementChild;
     const here = row && document.getElementById(row.id);
     if (here) Idiomorph.morph(here, row);
   }
@@ -137,6 +127,9 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   } else if (xhr.getResponseHeader("HX-Reswap") === "none") {
     event.detail.shouldSwap = false;
     showRows(xhr.responseText);
+  } else if (elt === followed && event.detail.shouldSwap) {
+    event.detail.shouldSwap = false;
+    showLines(parsed(xhr.responseText));
   } else if (event.detail.target.id === "list") rows = []; // all of it comes, and what was to come is older
 });
 
@@ -147,28 +140,6 @@ document.addEventListener("htmx:afterRequest", ({ detail: { elt, xhr, successful
 
 // --- the log: what is there stays there, new lines come below it, old ones leave above it
 
-// Gives the part of a page at this address to `show`, unless it is still the one with `tag`. Returns its tag.
-async function load(address, show, tag = "") {
-  try {
-    const patience = AbortSignal.timeout(15000);
-    const headers = tag ? { "If-None-Match": tag } : {};
-    const answer = await fetch(address, { redirect: "manual", signal: patience, headers });
-    if (answer.type === "opaqueredirect" || answer.status === 404) return location.reload();
-    if (!answer.ok && answer.status !== 304) throw new Error(String(answer.status));
-    if (answer.ok) {
-      const fresh = document.createElement("template");
-      fresh.innerHTML = await answer.text();
-      show(fresh.content);
-    }
-    offline.hidden = true;
-    return answer.headers.get("ETag") ?? tag;
-  } catch {
-    offline.hidden = false;
-    return tag;
-  }
-}
-
-const FOLLOW_EVERY = 2000;
 const followed = document.querySelector("[data-log]");
 
 // How many of the lines that are here are the first of the fresh ones.
@@ -181,10 +152,9 @@ function overlap(here, fresh) {
 }
 
 function showLines(fresh) {
-  const problem = fresh.querySelector("[data-log-problem]");
   Idiomorph.morph(followed.querySelector("[data-log-notices]"), fresh.querySelector("[data-log-notices]"));
   // While the logs can't be read, the lines that were read before are better than none.
-  if (problem) return;
+  if (fresh.querySelector("[data-log-problem]")) return;
   const box = followed.querySelector("[data-log-box]");
   const lines = box.querySelector("[data-log-lines]");
   const here = [...lines.children];
@@ -199,28 +169,16 @@ function showLines(fresh) {
   else if (last) box.scrollTop += last.getBoundingClientRect().top - before;
 }
 
-async function follow(button) {
-  for (let tag = ""; ;) {
-    const wanted = !document.hidden && button.getAttribute("aria-checked") === "true";
-    if (wanted) tag = await load(followed.dataset.log, showLines, tag);
-    await sleep(FOLLOW_EVERY);
-  }
-}
-
 for (const button of document.querySelectorAll("[data-follow]")) {
-  button.addEventListener("click", () => {
-    button.setAttribute("aria-checked", String(button.getAttribute("aria-checked") !== "true"));
-  });
-  follow(button);
+  button.addEventListener("click", () => button.setAttribute("aria-checked", String(!button.matches("[aria-checked=true]"))));
 }
 
 // --- a menu closes by Escape, by a click elsewhere, and when something of it was chosen
 
-function closeMenus(except) {
-  for (const menu of document.querySelectorAll(".menu[open]")) if (menu !== except) menu.open = false;
-}
-
-document.addEventListener("click", (event) => closeMenus(event.target.closest(".menu > summary")?.parentElement));
+document.addEventListener("click", (event) => {
+  const opened = event.target.closest(".menu > summary")?.parentElement;
+  for (const menu of document.querySelectorAll(".menu[open]")) if (menu !== opened) menu.open = false;
+});
 document.addEventListener("keydown", (event) => {
   const menu = event.key === "Escape" && event.target.closest(".menu[open]");
   if (!menu) return;
