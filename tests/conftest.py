@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 
 from app.config import passwords
 from tests.support import cover as cover_host
+from tests.support import indoors
 from tests.support.cover import Cover
 from tests.support.dc import DataCenter
 from tests.support.engine import Engine, run_engine
@@ -54,6 +55,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
         if folder in SLOW_FOLDERS or not SLOW_FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
+
+
+indoors.stay()
+
+
+@pytest.fixture(autouse=True)
+def stayed_indoors() -> Iterator[None]:
+    """No test reaches the internet, not even in a thread that swallows what it is told."""
+    indoors.tried.clear()
+    yield
+    indoors.fail_whoever_went()
 
 
 @pytest.fixture

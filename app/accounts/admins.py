@@ -6,7 +6,7 @@ from app.accounts import factors
 from app.config.file import ConfigFile
 from app.config.invalid import InvalidValue
 from app.config.model import ROLES, Admin, Config, Role
-from app.config.names import clean_name, fold
+from app.config.names import clean_name, looks
 from app.config.passwords import hash_password, new_password, weakness
 from app.messages.refused import Refused
 
@@ -51,8 +51,10 @@ def create(file: ConfigFile, username: str, password: str, role: Role) -> Admin:
     refuse_simple(password, username)
     admin = Admin(username=username, password_hash=hash_password(password), role=role)
     with file.edit() as config:
-        if alike := next((each.username for each in everybody(config) if fold(each.username) == fold(username)), None):
-            # Nor one that differs by case or an accent: who did what could not be told in the audit log.
+        look = looks(username)
+        if alike := next((each.username for each in everybody(config) if looks(each.username) == look), None):
+            # Nor one that differs by case, an accent or a Cyrillic letter: in the audit log, who did what could not be
+            # told.
             raise Refused("admin.exists", "username", name=alike)
         factors.forget(config, username)
         config.admins.append(admin)

@@ -71,6 +71,11 @@ _ALIKE = str.maketrans({"ł": "l", "Ł": "L", "ø": "o", "Ø": "O", "đ": "d", "
                         "ي": "ی", "ى": "ی", "ك": "ک", "ة": "ه"})
 
 
+#: Cyrillic and Greek letters, as fold() leaves them, that look like Latin ones, as capitals or as small letters.
+_LOOKS = (str.maketrans("авеѕіјкмнорстухһԁԛԝ", "abesijkmhopctyxhdqw")
+          | str.maketrans("αβεζηικμνορτυχ", "abezhikmnoptyx"))
+
+
 @lru_cache(maxsize=16_384)
 def fold(text: str) -> str:
     """What a search compares: without accents, joiners and the difference between upper and lower case; digits of any
@@ -85,6 +90,11 @@ def fold(text: str) -> str:
             digit = unicodedata.decimal(character, None)
             found.append(character.lower().upper().lower() if digit is None else str(digit))
     return "".join(found)
+
+
+def looks(text: str) -> str:
+    """What names have in common that are taken for one another: fold(), with the letters of one look as one letter."""
+    return fold(text).translate(_LOOKS)
 
 
 def _clean(text: str, note: bool = False) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import Message
 from http.client import HTTPConnection, HTTPResponse
+from urllib.parse import urlencode
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -140,6 +141,42 @@ def alice(way: Way) -> Iterator[str]:
     assert made.status == 201
     yield f"/api/v1/users/{made.json['id']}"
     way.ask("DELETE", f"/api/v1/users/{made.json['id']}?for_good=true")
+
+
+def test_the_panel_is_under_its_random_path_and_nowhere_else(ways: dict[str, Way]) -> None:
+    way = ways["address"]
+
+    def ask(method: str, path: str, body: str = "", cookies: str = "") -> Answer:
+        connection = way.connect()
+        try:
+            connection.request(method, path, body or None, {
+                "Cookie": cookies, "Content-Type": "application/x-www-form-urlencoded"})
+            return read(connection.getresponse())
+        finally:
+            connection.close()
+
+    def kept(answer: Answer) -> str:
+        """The cookies that it sets, each for the random path alone."""
+        told = answer.headers.get_all("Set-Cookie") or []
+        assert told and all(f"Path={way.prefix}" in each and "Secure" in each for each in told)
+        return "; ".join(each.partition(";")[0] for each in told)
+
+    page = ask("GET", f"{way.prefix}/login")
+    token = re.search(rb'name="csrf_token"[^>]*value="([^"]+)"', page.body)
+    assert page.status == 200 and token
+    form = urlencode({"csrf_token": token[1].decode(), "username": NAME, "password": PASSWORD})
+    entered = ask("POST", f"{way.prefix}/login", form, kept(page))
+    assert entered.status == 302 and entered.headers["Location"].startswith(f"{way.prefix}/")
+    users = ask("GET", f"{way.prefix}/users", cookies=kept(entered))
+    led = re.findall(rb' (?:href|src|action)="(/[^"]*)"', users.body)
+    assert users.status == 200 and len(led) > 10
+    assert [each for each in led if not each.startswith(way.prefix.encode() + b"/")] == []
+    for elsewhere in ("/login", "/users", "/", "/healthz", "/api/v1/users", f"{way.prefix[:-1]}/login",
+                      f"{way.prefix}x/login", f"{way.prefix.upper()}/login", f"/x{way.prefix}/login"):
+        answer = ask("GET", elsewhere, cookies=kept(entered))
+        assert b"csrf_token" not in answer.body and "Set-Cookie" not in answer.headers, elsewhere
+        assert way.prefix.encode() not in answer.body, elsewhere
+        assert way.prefix not in answer.headers.get("Location", ""), elsewhere
 
 
 def test_every_method_gets_through_with_its_headers(way: Way) -> None:

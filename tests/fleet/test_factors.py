@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pyotp
 import pytest
@@ -226,3 +227,34 @@ def test_whatever_is_set_up_nothing_less_proves_who_one_is_and_a_command_gives_i
         factors.take_away(fleet, CLI, "bob")
     assert proves(PASSWORD, "") and not accounts.of(fleet.config(), "bob")
     assert len(set_up(fleet, secret, clock)) == accounts.CODES and not proves(PASSWORD, "")
+
+
+@pytest.mark.parametrize("guess", ["000000", "aaaa-aaaa-aaaa-aaaa"], ids=["an app", "recovery"])
+def test_guesses_from_thousands_of_addresses_and_sessions_are_looked_at_as_often_as_the_limit_says_and_no_more(
+        fleet: Fleet, secret: str, clock: list[float], monkeypatch: pytest.MonkeyPatch, guess: str) -> None:
+    looked = []
+    for name in ("step_of", "use_recovery"):
+        monkeypatch.setattr(accounts, name, lambda *_: looked.append(1))
+    begun, minutes = clock[0], 15
+    for number in range(3000):
+        place = Place(f"198.18.{number // 250}.{number % 250}" if number % 2 else f"2001:db8:{number:x}::1")
+        with suppress(LoginThrottled):
+            assert not passes(fleet, guess, place)
+        # The right password in a new session, again and again, gives no further guess.
+        if number % 500 == 0:
+            assert fleet.check_login("bob", PASSWORD, f"203.0.113.{number // 500}")
+        clock[0] = begun + 60 * minutes * number / 3000
+    assert FAILURES_OF_NAME <= len(looked) <= FAILURES_OF_NAME * (minutes // 5 + 1)
+    monkeypatch.undo()
+    monkeypatch.setattr(time, "time", lambda: clock[0])
+    assert passes(fleet, pyotp.TOTP(secret).at(int(clock[0])), Place("198.18.0.1", device="bob's own"))
+    clock[0] += 60  # that code was used
+    waited = 60
+    while True:
+        try:
+            assert passes(fleet, pyotp.TOTP(secret).at(int(clock[0])), Place("192.0.2.77"))
+            break
+        except LoginThrottled:
+            waited, clock[0] = waited + 10, clock[0] + 10
+    assert waited <= 300
+    assert sum(event.action == "login.wrong_code" for event in fleet.events(limit=10_000)) <= minutes // 5 + 1

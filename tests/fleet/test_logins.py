@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -212,6 +213,21 @@ def test_an_old_hash_is_replaced_where_that_can_be_saved_and_never_over_a_newer_
     assert fleet.logins.admin_of(token, HOME) is None, "it was begun with the password of before"
 
 
+@pytest.mark.parametrize("password", ["a", "p" * 5000, "\ud800"])
+def test_a_name_that_nobody_has_takes_the_same_work_as_one_that_somebody_has(fleet, monkeypatch, password):
+    """Counted in hashes: seconds tell of this machine alone."""
+    fleet.create_admin("bob", "another long password", role="viewer")
+    work, took = [], []
+    monkeypatch.setattr(hashlib, "scrypt", lambda *_, n, r, p, **__: work.append((n, r, p)) or bytes(64))
+    for number, name in enumerate(("admin", "bob", "nobody", "", "x" * 5000)):
+        work.clear()
+        with suppress(Refused, UnicodeError):
+            assert outcome(fleet, name, password, f"198.51.100.{number}") == "wrong"
+        took.append(list(work))
+    assert took == [took[0]] * len(took)
+    assert len(took[0]) == (0 if password == "\ud800" else 1)
+
+
 # What is told, and what is asked for
 
 def test_a_name_that_nobody_has_is_not_in_the_audit_log_as_it_may_be_a_password(fleet):
@@ -274,7 +290,8 @@ def outcome_of(act):
     return "done"
 
 
-@pytest.mark.parametrize("alike", ["Zelie", "ZELIE", "z\u00e9lie", "Ze\u0301lie", "Z\u00e9lie ", "Z\u00e9lie\u200b"])
+@pytest.mark.parametrize("alike", ["Zelie", "ZELIE", "z\u00e9lie", "Ze\u0301lie", "Z\u00e9lie ", "Z\u00e9lie\u200b",
+                                   "Z\u0435lie", "Z\u00e9l\u0456\u0435", "\u0396\u0451lie"])
 def test_no_two_admins_have_names_that_are_taken_for_one_another(fleet, alike):
     fleet.create_admin("Z\u00e9lie", "another long password", role="viewer")
     with pytest.raises(Refused, match="there is an admin"):
