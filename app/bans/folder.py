@@ -1,15 +1,16 @@
 """data/bans: what the panel wants of fail2ban on this server, and what fail2ban does. See host/fail2ban/mtproto-bans.
 
 The panel may be in a container, and can't run fail2ban's commands. It writes `wanted`, a file of plain lines that the
-server reads with the panel's own rights, line by line, each against a pattern; the server writes `active`, with the
-same rights. Each file has one writer, and is replaced as a whole.
+server reads with the panel's own rights, line by line, each against a pattern; the server writes `active`, and once a
+minute `refused`, whom the firewall's limits refused, with the same rights. Each file has one writer, and is replaced as
+a whole.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from app.lib.filelock import locked
 from app.lib.files import put
 from app.lib.place import place
 
-FOLDER, WANTED, ACTIVE = "bans", "wanted", "active"
+FOLDER, WANTED, ACTIVE, REFUSED = "bans", "wanted", "active", "refused"
 #: Requests at a time: more than that, and something is wrong on the server.
 MOST_REQUESTS = 1000
 #: Bytes of `active` that are read: some 40,000 bans.
@@ -31,6 +32,8 @@ Verb = Literal["ban", "unban"]
 
 _HEAD = re.compile(r"mtproto-bans 1 (running|stopped|missing) (\d{1,12}) (\d{1,15})")
 _REQUEST = re.compile(r"(ban|unban) (\d{1,15}) ([0-9a-f.:]{2,39})")
+_REFUSED_HEAD = re.compile(r"mtproto-refused 1 (\d{1,12})")
+_REFUSED = re.compile(r"([0-9a-f.:]{2,39}) (\d{1,5})")
 _BAN = re.compile(r"([0-9a-f.:]{2,39}) (\d{1,12}) (\d{1,12})")
 
 
@@ -60,6 +63,14 @@ class Active:
     at: int
     done: int
     bans: Sequence[Ban] = ()
+
+
+@dataclass(frozen=True)
+class Refusals:
+    """Whom the firewall's limits refused in the minute before `at` (Unix seconds): ports by place."""
+
+    at: int
+    ports: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -111,22 +122,38 @@ class BansFolder:
 
     def active(self) -> Active | None:
         """What fail2ban does; None if the server has never said, or not in full."""
-        try:
-            with open(self.path / ACTIVE, "rb") as file:
-                lines = file.read(_LARGEST).decode(errors="replace").splitlines()
-        except OSError:
-            return None
-        head = _HEAD.fullmatch(lines[0]) if lines else None
+        head, lines = self._told(ACTIVE, _HEAD)
         if not head:
             return None
         bans: dict[str, Ban] = {}
-        for line in lines[1:]:
+        for line in lines:
             if found := _BAN.fullmatch(line):
                 with suppress(ValueError):
                     ban = Ban(place(found[1]), int(found[2]), int(found[3]))
                     bans[ban.place] = ban
         state: State = head[1]  # type: ignore[assignment]
         return Active(state, int(head[2]), int(head[3]), tuple(bans.values()))
+
+    def refused(self) -> Refusals | None:
+        """Of the last minute in which there was anybody; None if the server has never said."""
+        head, lines = self._told(REFUSED, _REFUSED_HEAD)
+        if not head:
+            return None
+        ports: dict[str, int] = {}
+        for line in lines:
+            if found := _REFUSED.fullmatch(line):
+                with suppress(ValueError):
+                    ports[place(found[1])] = int(found[2])
+        return Refusals(int(head[1]), ports)
+
+    def _told(self, name: str, pattern: re.Pattern[str]) -> tuple[re.Match[str] | None, list[str]]:
+        """The first line of what the server wrote, if it is as it should be, and the others."""
+        try:
+            with open(self.path / name, "rb") as file:
+                lines = file.read(_LARGEST).decode(errors="replace").splitlines()
+        except OSError:
+            return None, []
+        return pattern.fullmatch(lines[0]) if lines else None, lines[1:]
 
     def _written(self) -> list[Request]:
         with suppress(OSError):

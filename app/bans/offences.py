@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 
 #: The fixed words of a line. A wrong key: a TLS hello for a link's name, proved by no key of that link. A replay: the
 #: handshake of somebody else, sent again. Noise: the right key, or a link without TLS, and then no MTProto. A flood:
-#: more connections at a time than nginx allows one address.
-WRONG_KEY, REPLAY, NOISE, FLOOD = "wrong-key", "replay", "no-mtproto", "flood"
-REASONS = (WRONG_KEY, REPLAY, NOISE, FLOOD)
+#: more connections at a time than nginx allows one address. Too often: a minute in which it went on opening connections
+#: beyond the firewall's limit (docs/firewall.md).
+WRONG_KEY, REPLAY, NOISE, FLOOD, TOO_OFTEN = "wrong-key", "replay", "no-mtproto", "flood", "too-often"
+REASONS = (WRONG_KEY, REPLAY, NOISE, FLOOD, TOO_OFTEN)
 
 _LINE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) ([0-9a-f.:]{2,39}) (\d{1,5}) (" + "|".join(REASONS) + ")")
 

@@ -1,8 +1,8 @@
 """Looks for addresses that keep coming with wrong keys, and writes them down for fail2ban (app/bans).
 
 What engines say of their visitors is asked for here: telemt and the built-in engine count by address, mtg says it in
-its log, of which so many are read in each look. Of an address that had a good session in the last day, is used for the
-panel, or is none of the internet's, nothing is written.
+its log, of which so many are read in each look. nginx and the firewall say whom their limits refused. Of an address
+that had a good session in the last day, is used for the panel, or is none of the internet's, nothing is written.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
+from app.bans.folder import BansFolder
 from app.bans.log import OffendersLog
-from app.bans.offences import FLOOD, Offence
+from app.bans.offences import FLOOD, TOO_OFTEN, Offence
 from app.config.model import Config
 from app.control import bans
 from app.control.served import standing
@@ -60,6 +61,7 @@ class Offenders:
     _runs: dict[str, _Run] = field(default_factory=dict)
     _waiting: list[Offence] = field(default_factory=list)
     _began: float = 0.0
+    _refused_at: int = 0
     _told: str = ""
 
     def look(self) -> None:
@@ -80,7 +82,7 @@ class Offenders:
         self._runs = {each.run_id: self._runs.get(each.run_id) or self._new_run(each, now) for each in running}
         found, good = self._ask_some(config, running, now)
         waits = self._read_logs(config, running, now, found, good)
-        found += self._floods(config, now)
+        found += self._floods(config, now) + self._refused(now)
         self._note_good(config, good, now)
         room = MOST_OF_ALL * 2 - len(self._waiting)
         self._waiting += found[:max(0, room)]
@@ -177,6 +179,15 @@ class Offenders:
             with suppress(ValueError):
                 found += [Offence(now, place(address), port, FLOOD)] * min(count, MOST_OF_ONE)
         return found
+
+    def _refused(self, now: float) -> list[Offence]:
+        """Whom the firewall refused. One offence a minute, however often it was and at how many ports: an app that lost
+        its network tries again many times."""
+        told = BansFolder(self.system.data_dir).refused()
+        if not told or told.at == self._refused_at or told.at < self._began:
+            return []
+        self._refused_at = told.at
+        return [Offence(min(told.at, now), place, port, TOO_OFTEN) for place, port in told.ports.items()]
 
     def _note_good(self, config: Config, good: Iterable[str], now: float) -> None:
         """Those, and where the panel is used."""

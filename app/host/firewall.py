@@ -7,6 +7,7 @@ The file has one word and its values a line; whoever reads it takes nothing else
     port 8543 limit 10      the same, with the new connections a minute that one address may open
     web                     what is published as 80 and 443, of which .env knows the numbers; with `limit`, for 443
     panel                   the panel at the bare address, and 80 for its certificate
+    offences                whom those limits refuse is remembered, for fail2ban (host/fail2ban/mtproto-bans collect)
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _BEGINNING = "# app/host/firewall.py > host/firewall.sh\n"
 
 @dataclass(frozen=True, order=True)
 class Opening:
-    """what: a TCP port, "web" or "panel". limit: new connections a minute and address, 0 for any number."""
+    """what: a TCP port, "web", "panel" or "offences". limit: new connections a minute and address, 0 for any number."""
 
     what: str
     limit: int = 0
@@ -57,6 +58,8 @@ def wanted(config: Config, workloads: Iterable[Workload]) -> list[Opening]:
         found.append(Opening("web", config.new_per_minute if config.port_443_mode else 0))
     if config.panel_by_address:
         found.append(Opening("panel"))
+    if config.bans and any(each.limit for each in found):
+        found.append(Opening("offences"))
     return found
 
 

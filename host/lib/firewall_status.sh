@@ -26,7 +26,12 @@ firewall_status() {
     STATUS_EXTRA=$(ranges <<<"$STATUS_EXTRA")
     STATUS_LIMITS=$(wanted_limits)
     STATUS_LIMITED=$(limits_there "$(limits_table)")
-    if [ -n "$STATUS_MISSING$STATUS_EXTRA" ] || [ "$STATUS_LIMITS" != "$STATUS_LIMITED" ]; then STATUS_RIGHT=no; fi
+    have=no need=no
+    if [ -n "$STATUS_LIMITS" ] && wants_offences; then need=yes; fi
+    if [ -n "$STATUS_LIMITS" ]; then have=$(offences_there "$(limits_table)"); fi
+    if [ -n "$STATUS_MISSING$STATUS_EXTRA" ] || [ "$STATUS_LIMITS" != "$STATUS_LIMITED" ] || [ "$have" != "$need" ]; then
+        STATUS_RIGHT=no
+    fi
 }
 
 # watched: whether systemd sees to it from now on.

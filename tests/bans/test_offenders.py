@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.bans.log import OffendersLog
-from app.bans.offences import FLOOD, WRONG_KEY
+from app.bans.offences import FLOOD, TOO_OFTEN, WRONG_KEY
 from app.control import offenders
 from app.control.offenders import Offenders
 from app.engines.base import Visitors
@@ -138,6 +138,31 @@ def test_where_somebody_is_logged_in_to_the_panel_nobody_is_written_down(world: 
     world.fleet.ledger.sessions.begin("admin", "stamp", MALLORY)
     world.turn_away(MALLORY, 9)
     assert world.look() == []
+
+
+def refuse(world: World, at: float, *lines: str) -> None:
+    """As host/fail2ban/mtproto-bans writes it at the end of a minute."""
+    (world.fleet.data_dir / "bans/refused").write_text("\n".join([f"mtproto-refused 1 {int(at)}", *lines]) + "\n")
+
+
+def test_whom_the_firewall_refused_is_one_offence_a_minute_and_the_same_people_are_spared(world: World) -> None:
+    world.fleet.set_settings({"ban_never": "203.0.113.8"})
+    world.fleet.ledger.sessions.begin("admin", "stamp", "203.0.113.9")
+    world.told = Visitors({}, [ANNA])
+    world.look()
+    refuse(world, world.machine.now() + 60, f"{MALLORY} 8543", f"{MALLORY} 8544", "2001:db8:1:2::5 8543",
+           "2001:db8:1:2::6 8543", f"{ANNA} 8543", "203.0.113.8 8543", "203.0.113.9 8543", "172.28.0.9 8543",
+           "rubbish", "1.2.3 8543", "8543")
+    assert world.look(60) == [(MALLORY, TOO_OFTEN), ("2001:db8:1:2::", TOO_OFTEN)]
+    assert world.look() == [], "each minute once"
+    refuse(world, world.machine.now() + 60, f"{MALLORY} 8543")
+    assert world.look(60) == [(MALLORY, TOO_OFTEN)]
+    # A panel that was started anew does not know whether that is written down already.
+    world.watch = Offenders(world.fleet)
+    assert world.look() == []
+    for text in ("", "mtproto-refused 2 1\n", "mtproto-refused 1 x\n203.0.113.7 1\n", "\0" * 99):
+        (world.fleet.data_dir / "bans/refused").write_text(text)
+        assert world.look() == []
 
 
 def test_a_million_strangers_are_bounded_work_and_a_bounded_file(world: World, monkeypatch) -> None:

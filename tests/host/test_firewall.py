@@ -62,6 +62,16 @@ def test_a_limit_is_told_with_the_port_and_zero_is_none(fleet: Fleet) -> None:
     assert told(fleet) == ["port 2443"]
 
 
+def test_whom_limits_refuse_is_asked_for_while_there_are_bans_and_limits(fleet: Fleet) -> None:
+    fleet.add_user("Anna")
+    fleet.set_settings({"bans": True})
+    assert told(fleet) == ["port 2443"]
+    fleet.set_settings({"new_per_minute": 30})
+    assert told(fleet) == ["port 2443 limit 30", "offences"]
+    fleet.set_settings({"bans": False})
+    assert told(fleet) == ["port 2443 limit 30"]
+
+
 def workload(engine: str, port: int, publish: str) -> Workload:
     return Workload(f"mtg-proxy-{port}", "", engine, "", (), {}, port, Place(f"0.0.0.0:{port}", "", publish))
 

@@ -15,15 +15,15 @@ from tests.install.server_lab import ServerLab
 
 pytestmark = pytest.mark.timeout(300)
 
-UNITS = ("mtproto-bans.path", "mtproto-bans.service")
+UNITS = ("mtproto-bans.path", "mtproto-bans.service", "mtproto-refused.timer", "mtproto-refused.service")
 SSHD = "Have not found any log file for sshd jail"
 
 
 def of_bans(server: ServerLab) -> set[str]:
     """The files of ours that are there for fail2ban, by what they are called below the server's folder."""
     return {name for name in server.files() if not name.startswith("opt/") and (
-        "mtproto-bans" in name or (name.startswith("etc/fail2ban") and name.endswith("mtproto.conf")))} | set(
-            server.state["nft"])
+        "mtproto-bans" in name or "mtproto-refused" in name or (
+            name.startswith("etc/fail2ban") and name.endswith("mtproto.conf")))} | set(server.state["nft"])
 
 
 ALL = {"etc/fail2ban/jail.d/mtproto.conf", "etc/fail2ban/filter.d/mtproto.conf", "etc/fail2ban/action.d/mtproto.conf",
@@ -66,7 +66,8 @@ def test_asked_for_it_is_told_twice_is_once_and_a_removal_leaves_no_trace(tmp_pa
     assert answer.code == 0 and "fail2ban bans addresses that keep trying" in answer.stdout, answer.told
     assert server.declared()["bans"] is True and server.settings()["MTPROTO_FAIL2BAN"] == "yes"
     assert of_bans(server) >= ALL
-    assert {"systemctl enable --now mtproto-bans.path", "systemctl enable mtproto-bans.service"} <= {
+    assert {"systemctl enable --now mtproto-bans.path", "systemctl enable mtproto-bans.service",
+            "systemctl enable --now mtproto-refused.timer"} <= {
         *server.calls("systemctl")}
     panel_wants(server)
     assert bans(server, "apply").code == 0

@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from app.actions import bans as actions
-from app.bans.offences import FLOOD, NOISE, REPLAY, WRONG_KEY
+from app.bans.offences import FLOOD, NOISE, REPLAY, TOO_OFTEN, WRONG_KEY
 from app.control import bans
 from app.control.errors import Refused
 from app.web.context import actor, the_system
@@ -20,7 +20,7 @@ blueprint = Blueprint("bans", __name__, url_prefix="/bans")
 def index() -> str:
     """Who is banned now."""
     reasons = {WRONG_KEY: _("wrong key"), REPLAY: _("copied handshake"), NOISE: _("no MTProto"),
-               FLOOD: _("too many connections"), "": _("banned by hand")}
+               FLOOD: _("too many connections"), TOO_OFTEN: _("too many new connections"), "": _("banned by hand")}
     return render_template("bans/index.html", now=bans.view(the_system()), reasons=reasons)
 
 
