@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 
 from app.config.model import Config
+from app.control.at_work import AtWork
 from app.control.backoff import BackOff
 from app.control.collecting import Collecting
 from app.control.desired import Desired, desired
@@ -21,7 +22,7 @@ from app.control.edge import NGINX, SERVE, EdgeReconciler
 from app.control.outcome import BACKUPS, FAILED, MTPROXY_EXPORT, TELEGRAM_FILES, Outcome
 from app.control.plan import CREATE, LONGEST_PAUSE, REMOVE, REPLACE, START, STOP, UPDATE, Action, plan
 from app.control.port443 import Port443, closing
-from app.control.sampling import Sampler, locked
+from app.control.sampling import Sampler
 from app.control.served import standing
 from app.control.throttling import Throttling
 from app.control.turns import Turns, in_turn
@@ -65,6 +66,7 @@ class Reconciler:
         self._to_do: list[str] = []
         self._done: list[str] = []
         self._to_come = 0
+        self.at_work = AtWork(self.data_dir)
         self.edge = EdgeReconciler(self.ledger, self.port443, lambda: self.clock())
         self.sampler = Sampler(self.data_dir, self.ledger, self.runtime, self.engines, self.by_name,
                                lambda: self.clock())
@@ -85,13 +87,13 @@ class Reconciler:
         respect_backoff: leave alone what failed a moment ago (the monitor's way); a person's
         request tries everything at once.
         """
-        with self._lock():
+        with self.at_work.hold():
             return self._pass(read(), respect_backoff)
 
     def restart(self, read: Callable[[], Config], user_ids: set[str]) -> list[Outcome]:
         """Stop what these users have running, and start it again; whoever is stopped stays so. What serves users
         together is restarted with all of them only."""
-        with self._lock():
+        with self.at_work.hold():
             everybody = {user.id for user in read().users} <= user_ids
             running = [o for o in self.runtime.observe() if o.state == RUNNING
                        and (o.user_id in user_ids or (o.shared and everybody))]
@@ -103,14 +105,14 @@ class Reconciler:
 
     def renew(self, read: Callable[[], Config], name: str) -> list[Outcome]:
         """One pass, in which the workload of this name is replaced if its image is an old one."""
-        with self._lock():
+        with self.at_work.hold():
             return self._pass(read(), respect_backoff=True, renew=(name,))
 
     def move(self, read: Callable[[], Config], engines: Mapping[str, tuple[str, str]]
              ) -> tuple[list[Outcome], dict[str, Problem]]:
         """One pass, in which users are served by another engine than before: (now, to) by user id. Also told: why some
         could not be, by user id; those are served as before again."""
-        with self._lock():
+        with self.at_work.hold():
             self.ledger.placements.place({user: to for user, (_, to) in engines.items()})
             config = read()
             outcomes, links = self._pass(config, respect_backoff=False), all_links(config)
@@ -131,7 +133,7 @@ class Reconciler:
 
     def serve(self, config: Config) -> None:
         """Let nginx serve this declaration, and change nothing else. Raises EdgeFailure, RuntimeFailure."""
-        with self._lock():
+        with self.at_work.hold():
             self.edge.serve(config, self._desired(config, standing(self.runtime.observe())))
 
     def _desired(self, config: Config, observed: Collection[Observed] = (),
@@ -226,7 +228,7 @@ class Reconciler:
 
     def stop_everything(self) -> list[Outcome]:
         """End every workload and leave the declaration alone: the next reconcile starts them again."""
-        with self._lock():
+        with self.at_work.hold():
             running = [o for o in self.runtime.observe() if o.state == RUNNING]
             self.sampler.sample(running)
             return [self._run(Action(STOP, o.name, o.user_id), "") for o in running]
@@ -249,6 +251,8 @@ class Reconciler:
         """All actions in parallel - but those that take a port over from an older installation, which
         go one after the other: should the first one fail, the others' users have lost nothing."""
         self._to_do += [action.name for action in actions]
+        if actions:
+            self.at_work.tell(*self.progress)
         names = {u.id: u.name for u in config.users}
         creates = any(a.kind == CREATE for a in actions)
         older = {f.port: f for f in self.runtime.foreign()} if creates else {}
@@ -281,6 +285,7 @@ class Reconciler:
                            action.user_id)
         finally:
             done.append(action.name)
+            self.at_work.tell(*self.progress)
         self.backoff.succeeded(action.name)
         if action.kind == START:
             self.ledger.events.record("panel", "proxy.restarted", user or action.name, action.reason or "",
@@ -340,8 +345,3 @@ class Reconciler:
     def now(self) -> datetime:
         """The time by which things end: never earlier than it has been."""
         return datetime.fromtimestamp(self.ledger.latest.after(self.clock())).astimezone()
-
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
-        with locked(self.data_dir / "reconcile.lock"):
-            yield

@@ -25,9 +25,9 @@ class FileLock:
         """Wait until it is held; by this one only, unless shared."""
         fcntl.flock(self._file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
 
-    def try_take(self) -> bool:
-        """Hold it from now on, by this one only, if nobody else does; False if somebody does."""
-        return try_flock(self._file)
+    def try_take(self, shared: bool = False) -> bool:
+        """Hold it from now on, by this one only unless shared, if nobody else does; False if somebody does."""
+        return try_flock(self._file, shared)
 
     def __enter__(self) -> Self:
         return self

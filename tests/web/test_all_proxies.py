@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ import pytest
 from flask import Flask
 from playwright.sync_api import expect
 
+from app.control.at_work import AtWork
 from app.runtimes.base import RuntimeFailure
 from tests.support.fleet import Fleet
 from tests.support.memory_runtime import MemoryRuntime
@@ -110,3 +113,58 @@ def test_one_may_leave_and_come_back(desk: Desk, fleet: Fleet, door: threading.S
     expect(page.get_by_text("4 of 10")).to_be_visible()
     door.release(6)
     expect(page.get_by_text("All connections are closed.").first).to_be_visible()
+
+
+COMMAND = """
+import sys
+from pathlib import Path
+from app.control.at_work import AtWork
+work = AtWork(Path(sys.argv[1]))
+with work.hold():
+    work.tell(12, 54)
+    print("begun", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def command(fleet: Fleet) -> Iterator[subprocess.Popen[str]]:
+    """Another program that has done 12 of 54, until its input ends."""
+    with subprocess.Popen([sys.executable, "-c", COMMAND, str(fleet.data_dir)], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout and program.stdout.readline() == "begun\n"
+        yield program
+        program.kill()
+
+
+def test_how_far_a_command_is_is_seen_until_it_ends_or_is_killed(
+        admin: Visitor, command: subprocess.Popen[str]) -> None:
+    for path in ("/", "/status/work"):
+        assert "Another program, such as a command, is at work… 12 of 54" in shown(admin, path)
+    command.kill()
+    command.wait(30)
+    assert "Another program" not in shown(admin)
+
+
+def test_what_is_begun_meanwhile_waits_and_says_for_what(
+        panel: Flask, admin: Visitor, fleet: Fleet, command: subprocess.Popen[str]) -> None:
+    work = panel.extensions["all_proxies"]
+    work.patience = 0.0
+    page = text(admin.post("/stop", follow_redirects=True).get_data(as_text=True))
+    assert "It begins when another program, such as a command, is done: 12 of 54." in page
+    command.communicate("")
+    assert work.latest.over.wait(30) and not work.latest.trouble
+    assert fleet.config().proxies_stopped
+
+
+def test_a_pass_of_this_process_is_told_to_others_and_not_to_itself(
+        panel: Flask, admin: Visitor, fleet: Fleet, door: threading.Semaphore) -> None:
+    other = AtWork(fleet.data_dir)
+    assert other.elsewhere() is None
+    admin.post("/stop")
+    door.release(3)
+    assert soon(lambda: (seen := other.elsewhere()) and seen == (3, 10))
+    assert fleet.reconciler.at_work.elsewhere() is None and "Another program" not in shown(admin)
+    door.release(100)
+    assert panel.extensions["all_proxies"].last.over.wait(30)
+    assert other.elsewhere() is None

@@ -191,4 +191,6 @@ def _ended(work: Work) -> tuple[str, str]:
 def _work_shown() -> dict[str, object]:
     work = _all_proxies().last
     done, of = _all_proxies().progress
-    return {"work": work, "done": done, "of": of, "ended": _ended(work) if work and work.over.is_set() else None}
+    elsewhere = the_system().reconciler.at_work.elsewhere()
+    return {"work": work, "done": done, "of": of, "elsewhere": elsewhere,
+            "ended": _ended(work) if work and work.over.is_set() else None}
