@@ -13,8 +13,11 @@ from app.accounts.actor import CLI
 from app.actions import admins, tokens
 from app.engines.builtin import Builtin
 from tests.api.program import PASSWORD, Program
+from tests.support import templates
 from tests.support.fleet import Fleet
 from tests.support.memory_runtime import MemoryRuntime
+
+templates.share()
 
 
 @pytest.fixture
