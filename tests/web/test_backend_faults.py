@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from playwright.sync_api import expect
 from werkzeug.test import TestResponse
 
 from app.config import file
@@ -20,6 +21,7 @@ from app.runtimes.docker import client
 from app.runtimes.docker.runtime import DockerRuntime
 from tests.support.fleet import Fleet
 from tests.support.silent_socket import silent_socket
+from tests.web.desk import Desk
 from tests.web.every_page import silent_runtime, unreadable
 from tests.web.html import text
 from tests.web.routes import every_page
@@ -106,3 +108,23 @@ def test_every_page_answers_in_time_and_no_form_loses_what_was_typed(
             timed(f"POST {path}", lambda: admin.client.post(path, data={"csrf_token": token}))
     assert (slow, broken, lost) == ({}, {}, [])
     assert admin.get("/users").status_code == 200
+
+
+def test_in_a_browser_a_docker_that_hangs_is_a_sentence_and_the_panel_stays_usable(
+        desk: Desk, fleet: Fleet, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    fleet.add_user("Ann")
+    page = desk.page
+    with hanging(fleet, monkeypatch, tmp_path):
+        desk.go("/")
+        silence = page.get_by_role("alert").filter(has_text="does not answer")
+        expect(silence).to_be_visible()
+        desk.go("/users/new")
+        page.get_by_label("Name", exact=True).fill(TYPED)
+        began = time.monotonic()
+        with desk.next_page():
+            page.get_by_role("button", name="Add", exact=False).first.click()
+        assert time.monotonic() - began < 10
+        expect(page.get_by_text(TYPED).first).to_be_visible()
+        expect(page.get_by_text("does not answer").first).to_be_visible()
+    assert {user.name for user in fleet.users()} == {"Ann", TYPED}, "it is saved, and served when Docker is back"
+    assert [each for each in desk.complaints if "409" not in each] == []
