@@ -190,17 +190,19 @@ INSTALLER='tests/install/test_server.py tests/install/test_server_killed.py test
 UPDATE='tests/install/test_update.py tests/install/test_move.py'
 KILLED='tests/install/test_update_killed.py'
 FIREWALLS='tests/install/test_firewalls.py'
+SERVED='tests/install/test_server_https.py tests/install/test_doctor.py tests/install/test_take_over.py tests/install/test_fail2ban.py tests/install/test_docker_starts.py'
 AXE='tests/web/test_axe.py'
 BROWSER='tests/web/test_browser.py tests/web/test_browser_list.py tests/web/test_browser_proxies.py tests/web/test_browser_settings.py tests/web/test_browser_setup.py'
 WALKS='tests/web/test_back.py tests/web/test_methods.py tests/web/test_passkeys.py tests/web/test_share.py tests/web/test_share_sheet.py'
 FUZZ='tests/web/test_fuzz_routes.py tests/web/test_fuzz.py tests/web/test_xss.py'
 PAGES="$AXE $BROWSER $WALKS $FUZZ"
-INSTALLS="$INSTALLER $UPDATE $KILLED $FIREWALLS"
+INSTALLS="$INSTALLER $SERVED $UPDATE $KILLED $FIREWALLS"
 FIRST="tests/docker --ignore=tests/docker/port443 ${STACK//tests/--ignore=tests}
 $INSTALLER
 tests/web ${PAGES//tests/--ignore=tests}
 $AXE
 $BROWSER
+$SERVED
 tests/install ${INSTALLS//tests/--ignore=tests}
 $STACK
 $UPDATE
