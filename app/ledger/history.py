@@ -41,7 +41,8 @@ def finest(seconds: float) -> int:
 
 
 def add(db: sqlite3.Connection, at: float, moved: Mapping[str, tuple[int, int]]) -> None:
-    """Within the caller's transaction: add (down, up) bytes by user id, and drop what is too old.
+    """Within the caller's transaction: add (down, up) bytes by user id, and drop what is certainly too old: not by a
+    clock that was set far ahead a moment ago (ledger/latest).
 
     The key begins with the time, so that all of one moment lies side by side: a
     tick changes a handful of pages, however many users there are.
@@ -51,6 +52,8 @@ def add(db: sqlite3.Connection, at: float, moved: Mapping[str, tuple[int, int]])
                    "(SELECT 1 FROM series WHERE user_id = ?)", (user_id, user_id))
     numbers = {row["user_id"]: row["number"] for row in db.execute("SELECT user_id, number FROM series")}
     everybody = (EVERYBODY, sum(d for d, _ in moved.values()), sum(u for _, u in moved.values()))
+    believed = db.execute("SELECT latest FROM latest_time").fetchone()
+    certainly = min(at, believed["latest"]) if believed else 0.0
     rows = sorted([everybody, *((numbers[user], down, up) for user, (down, up) in moved.items())])
     for step, kept in KEPT.items():
         if moved:
@@ -58,7 +61,7 @@ def add(db: sqlite3.Connection, at: float, moved: Mapping[str, tuple[int, int]])
             db.executemany("INSERT INTO points VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
                            "down = down + excluded.down, up = up + excluded.up",
                            [(step, start, *row) for row in rows])
-        db.execute("DELETE FROM points WHERE step = ? AND at < ?", (step, at - kept))
+        db.execute("DELETE FROM points WHERE step = ? AND at < ?", (step, certainly - kept))
 
 
 def points(database: Database, user_id: str | None, since: float, step: int) -> list[Point]:

@@ -150,6 +150,21 @@ def test_a_day_begins_at_the_servers_midnight(monkeypatch):
         time.tzset()
 
 
+def believe(ledger: Ledger, until: float) -> None:
+    """As if the clock had gone on until then, and others had said that it is right."""
+    ledger.latest.look(until, True)
+    ledger.latest._noted_at = None
+
+
+def test_a_clock_far_ahead_for_a_moment_takes_no_history(ledger):
+    ledger.traffic.account([reading(100)], NOON)
+    believe(ledger, NOON)
+    ledger.traffic.account([reading(101)], NOON + 20 * 366 * DAY)
+    ledger.traffic.account([reading(102)], NOON + 10)
+    for step in (TEN_SECONDS, HOUR, DAY):
+        assert ledger.traffic.history("alice", NOON, step)[0].down >= 100
+
+
 def test_history_prunes_itself_and_totals_stay(ledger):
     ledger.traffic.account([reading(100)], NOON)
 
@@ -157,6 +172,7 @@ def test_history_prunes_itself_and_totals_stay(ledger):
         return len(ledger.traffic.history("alice", 0, step))
 
     for later, left in ((7300, (0, 1, 1)), (91 * DAY, (0, 0, 1)), (733 * DAY, (0, 0, 0))):
+        believe(ledger, NOON + later)
         ledger.traffic.account([reading(100)], NOON + later)
         assert (points(TEN_SECONDS), points(HOUR), points(DAY)) == left
     assert total(ledger).down == 100
