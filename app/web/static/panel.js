@@ -195,7 +195,7 @@ document.addEventListener("click", (event) => {
   document.getElementById(link.dataset.dialog).showModal();
 });
 
-// --- half a date would be sent as nothing, and what was there be lost; one out of sight holds up nobody
+// --- half a date in sight would be sent as nothing, and what was there be lost
 
 document.addEventListener("submit", (event) => {
   const unread = [...event.target.elements].find((field) => field.validity?.badInput && field.offsetParent);
