@@ -24,9 +24,11 @@ def show(obj: Invocation) -> None:
     from app.control import bans as views
 
     now = views.view(obj.system())
-    rows = [(ban.address, ban.reason or "-", str(ban.offences), ban.since, ban.until or "no end",
+    rows = [(ban.address, ban.reason or "-", str(ban.offences), _minute(ban.since), _minute(ban.until or "no end"),
              "ending" if ban.ending else "") for ban in now.bans]
-    lines = [table(("ADDRESS", "REASON", "OFFENCES", "SINCE", "UNTIL", ""), rows) if rows else "Nobody is banned."]
+    # The address is what the other commands take.
+    lines = [table(("ADDRESS", "REASON", "OFFENCES", "SINCE", "UNTIL", ""), rows, gives=1) if rows else
+             "Nobody is banned."]
     if now.asked:
         lines.append(f"Asked for, and not there yet: {', '.join(now.asked)}")
     if not now.wanted:
@@ -34,6 +36,10 @@ def show(obj: Invocation) -> None:
     elif now.state != "running":
         lines.append(sentence(Problem(_STATES[now.state])))
     obj.answer(now.to_json(), "\n".join(lines))
+
+
+def _minute(iso: str) -> str:
+    return iso[:16].replace("T", " ")
 
 
 @bans.command()

@@ -60,15 +60,16 @@ def shorten(text: str, width: int) -> str:
     return text + "…"
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
-    """Columns two spaces apart; the first column gives way when the line would pass WIDTH.
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = (), gives: int = 0) -> str:
+    """Columns two spaces apart; one column gives way when the line would pass WIDTH.
 
-    right: numbers of the columns that are aligned to the right.
+    right: numbers of the columns that are aligned to the right. gives: the number of the one that gives way: none that
+    has to be copied.
     """
     lines = [list(head)] + [[plain(cell) for cell in row] for row in rows]
     widths = [max(cells(line[column]) for line in lines) for column in range(len(head))]
-    others = sum(widths[1:]) + 2 * (len(head) - 1)
-    widths[0] = max(8, min(widths[0], WIDTH - others))
+    others = sum(widths) - widths[gives] + 2 * (len(head) - 1)
+    widths[gives] = max(8, min(widths[gives], WIDTH - others))
 
     def lay(line: list[str]) -> str:
         parts = []

@@ -47,3 +47,9 @@ def test_letters_that_join_stay_as_they_are_and_take_no_column() -> None:
     """Persian names and emoji of several parts have them."""
     for name, columns in (("علی\u200cرضا", 6), ("👩\u200d🚀", 4), ("e\u0301\ufe0f", 1)):
         assert plain(name) == name and cells(name) == columns
+
+
+def test_what_has_to_be_copied_gives_no_way() -> None:
+    address = "2001:db8:1234:5678::/64"
+    row = table(["ADDRESS", "REASON", "SINCE"], [[address, "wrong-key", "x" * 60]], gives=1).split("\n")[1]
+    assert row.startswith(f"{address}  wrong-k…  x")
