@@ -18,8 +18,9 @@ from app.builtin.telegram import Dialer
 from app.builtin.visitors import Visitors
 from app.mtproto import faketls
 
-#: Files beside the configuration: read and, the second, kept by the engine.
-LIMITS, REPLAYS = "limits.toml", "replays.db"
+#: Files beside the configuration: read and, the second, kept by the engine; where it may not write beside it, as in a
+#: container, in a folder of its own.
+LIMITS, REPLAYS, OWN = "limits.toml", "replays.db", "own"
 
 _TICK_SECONDS = 1.0
 #: How long a visitor of the cover host may be silent, and stay, in idle timeouts: with five minutes these are
@@ -40,9 +41,8 @@ class Engine:
         self.dialer = Dialer(settings)
         self.cover = Cover(settings)
         self.limiter = RateLimiter()
-        self.replays = (
-            ReplayMemory(folder / REPLAYS, settings.anti_replay_bytes) if settings.anti_replay else None
-        )
+        own = folder / OWN if (folder / OWN).is_dir() else folder
+        self.replays = ReplayMemory(own / REPLAYS, settings.anti_replay_bytes) if settings.anti_replay else None
         self.flight_bytes = faketls.flight_bytes(settings.secret.domain)
         #: Sessions with Telegram, and visitors of the cover host.
         self.relays: set[Relay] = set()

@@ -22,6 +22,8 @@ NAME_PREFIX = "mtg-proxy-"
 
 #: Where a workload that is made of an image finds its files.
 IMAGE_FOLDER = "/config"
+#: In it, a folder that the program itself may write into: there is one in containers only.
+OWN_FOLDER = "own"
 
 #: The fields of a workload that its spec is made from.
 _HASHED = frozenset({"name", "user_id", "engine", "image", "command", "files", "port", "place", "metrics_path", "env",

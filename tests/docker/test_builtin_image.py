@@ -62,6 +62,27 @@ def test_a_user_is_served_limited_and_told_of_a_new_image_without_a_restart(lab:
     assert run_of(lab, name) == run, "offered for renewal, not restarted"
 
 
+def test_handshakes_that_were_seen_are_kept_beyond_a_restart_and_nothing_else_can_be_written(lab: Lab) -> None:
+    anna = lab.fleet.add_user("Anna")
+    name = f"mtg-proxy-{anna.port}"
+    assert passes(anna.tg_link)
+    said = lab.hands.logs(name).decode()
+    assert "can't be kept" not in said, said
+
+    def tried(words: str) -> str:
+        return lab.hands.exec_start(lab.hands.exec_create(name, ["bash", "-c", words])["Id"]).decode()
+
+    look = """python3 -c 'import sqlite3
+(count,) = sqlite3.connect("/config/own/replays.db").execute("SELECT count(*) FROM recent").fetchone()
+print(count)'"""
+    eventually(lambda: int(tried(look)) > 0, "the handshake is in the file")
+    lab.hands.restart(name)
+    eventually(lambda: passes(anna.tg_link), "it serves again")
+    assert int(tried(look)) > 0 and "can't be kept" not in lab.hands.logs(name).decode()
+    for words in ("rm -f /config/config.toml", "mv /config/own /config/other", "touch /config/new"):
+        assert "denied" in tried(words), words
+
+
 def sample(lab: Lab, name: str) -> str:
     found = lab.runtime.sample(name)
     return found.text if found else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -84,7 +85,7 @@ def test_a_container_that_lost_its_files_is_made_again(lab, alice, left: str):
     else:
         volume = Path(next(mount["Source"] for mount in before["Mounts"] if mount["Destination"] == IMAGE_FOLDER))
         for file in volume.iterdir():
-            file.unlink()
+            shutil.rmtree(file) if file.is_dir() else file.unlink()
     after = DockerRuntime(lab.runtime.instance, lab.runtime.network)  # the panel is another process then
     seen = next(each for each in after.observe() if each.name == name)
     after.close()

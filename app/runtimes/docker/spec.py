@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from app.runtimes import ports
-from app.runtimes.base import IMAGE_FOLDER, Workload
+from app.runtimes.base import IMAGE_FOLDER, OWN_FOLDER, Workload
 
 #: Labels of a container. The first five say whose it is, and what it was made from.
 MANAGED, INSTANCE, USER = "mtproto.managed", "mtproto.instance", "mtproto.user"
@@ -109,9 +109,13 @@ def split_publish(publish: str) -> tuple[str, int]:
 
 
 def archive(files: Mapping[str, str]) -> bytes:
-    """A tar of the files, readable by the container's account and by nobody else, writable by none."""
+    """A tar of the files, readable by the container's account and by nobody else, writable by none; and of a folder
+    that is the account's own, for what it wants to find again after a restart."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
+        own = tarfile.TarInfo(OWN_FOLDER)
+        own.type, own.mode, own.uid, own.gid = tarfile.DIRTYPE, 0o700, ACCOUNT, ACCOUNT
+        tar.addfile(own)
         for name, text in sorted(files.items()):
             data = text.encode()
             entry = tarfile.TarInfo(name)
