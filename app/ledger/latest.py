@@ -20,6 +20,8 @@ from app.lib.procfs import boot_id
 BELIEVED_BACK_AFTER = 86400.0
 #: Seconds between two notes of how far the clock has come.
 STEP = 60.0
+#: Unix seconds, the end of the year 8999. Later is no time of a clock, but a damaged or edited row.
+MOST = 221_845_391_999.0
 
 
 class Latest:
@@ -47,7 +49,8 @@ class Latest:
         """How far the clock has certainly come: Unix seconds, 0.0 where nothing is certain."""
         for row in self._rows():
             gone = self._since_boot() - row["at"] if row["boot"] == boot_id() else 0.0
-            return float(row["latest"] + max(0.0, gone)) if row["latest"] else 0.0
+            latest = float(row["latest"] + max(0.0, gone)) if row["latest"] else 0.0
+            return latest if latest <= MOST else 0.0
         return 0.0
 
     def is_believed(self, wall: float, is_right: bool | None) -> bool:
@@ -85,5 +88,7 @@ class Latest:
 
     def _rows(self) -> list[sqlite3.Row]:
         with suppress(*UNUSABLE):
-            return self._database.query("SELECT boot, apart, since, latest, at FROM latest_time")
+            return self._database.query(
+                "SELECT boot, apart, since, latest, at FROM latest_time WHERE latest BETWEEN 0 AND ?1"
+                " AND at BETWEEN -?1 AND ?1 AND apart BETWEEN -?1 AND ?1 AND since BETWEEN -?1 AND ?1", MOST)
         return []

@@ -140,3 +140,17 @@ def test_a_ledger_that_takes_no_writes_and_an_empty_one_leave_the_clock_as_it_is
     ledger.database.query("PRAGMA query_only = 1")
     ledger.latest.look(BEGIN, True)
     assert ledger.latest.after(BEGIN) == BEGIN
+
+
+@pytest.mark.parametrize("column", ["latest", "at", "apart", "since"])
+@pytest.mark.parametrize("value", [1e15, -1e15, float("inf"), float("-inf"), "soon", b"\x00"])
+def test_a_damaged_row_is_no_time(tmp_path: Path, column: str, value: float | str | bytes) -> None:
+    machine = Machine(tmp_path)
+    machine.run(2 * BELIEVED_AFTER)
+    database = Ledger(tmp_path).database
+    with database.transaction() as db:
+        db.execute(f"UPDATE latest_time SET {column} = ?", (value,))
+    machine.restart()
+    assert machine.latest.after(machine.wall) == machine.wall
+    machine.run(2 * BELIEVED_AFTER)
+    assert machine.latest.believed() == pytest.approx(machine.wall, abs=SMALL)
