@@ -10,6 +10,7 @@ from app.api.operations import Answer, Asked, operation
 from app.control import bans as told
 
 _ADDRESS = Field("address", "text", "An IP address; a ban of an IPv6 address is one of its /64.", required=True)
+_REASON = Field("reason", "text", "Why, for the audit log.")
 
 
 @operation("GET", "/bans", Right.USERS, answers.Bans)
@@ -22,10 +23,10 @@ def _asked_for(asked: Asked) -> Answer:
     return Answer(_bans(asked), 202)
 
 
-@operation("POST", "/bans", Right.SUDO, answers.Bans, 202, again=_asked_for, body=(_ADDRESS,))
+@operation("POST", "/bans", Right.SUDO, answers.Bans, 202, again=_asked_for, body=(_ADDRESS, _REASON))
 def ban(asked: Asked) -> Answer:
     """Ask fail2ban for a ban, as long as those that it makes by itself; it takes some seconds."""
-    actions.add(asked.system, asked.actor, asked.body["address"])
+    actions.add(asked.system, asked.actor, asked.body["address"], asked.body.get("reason") or "")
     return _asked_for(asked)
 
 

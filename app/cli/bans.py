@@ -56,11 +56,12 @@ def remove(obj: Invocation, address: str) -> None:
 
 @bans.command()
 @click.argument("address")
+@click.option("--reason", default="", help="Why, for the audit log.")
 @click.pass_obj
-def add(obj: Invocation, address: str) -> None:
+def add(obj: Invocation, address: str, reason: str) -> None:
     """Ban ADDRESS by hand, for as long as the setting ban_length says; of an IPv6 address, its /64."""
     from app.accounts.actor import CLI
     from app.actions import bans as actions
 
-    found = actions.add(obj.system(), CLI, address)
+    found = actions.add(obj.system(), CLI, address, reason)
     obj.answer({"address": found}, f"fail2ban is asked to ban {found}.")

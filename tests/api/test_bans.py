@@ -35,7 +35,7 @@ def test_a_ban_is_told_and_its_end_asked_for_by_operators_too(program, fleet: Fl
 
 def test_an_address_is_banned_by_owners_and_never_one_of_a_private_network(ada: Program, program, banned: str):
     assert program("users", "Olga").post("/bans", {"address": "198.51.100.7"}).status_code == 403
-    assert ada.post("/bans", {"address": "10.0.0.1"}).json["code"] == "bans.spared"
+    assert ada.post("/bans", {"address": "10.0.0.1"}).json["code"] == "bans.private"
     assert ada.post("/bans", {"address": "8.8.8.8"}).json["asked"] == ["8.8.8.8"]
 
 

@@ -95,12 +95,26 @@ def test_what_can_not_be_ended_is_refused_with_the_reason(world: Fleet, address:
         actions.end(world, CLI, address)
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "::1", "198.51.100.7", "203.0.113.50"])
-def test_who_is_never_banned_is_not_banned_by_hand_either(world: Fleet, address: str) -> None:
-    world.set_settings({"ban_never": "198.51.100.0/24"})
+@pytest.mark.parametrize("address, code", [
+    ("127.0.0.1", "bans.private"), ("10.0.0.1", "bans.private"), ("::1", "bans.private"), ("0.0.0.0", "bans.private"),
+    ("198.51.100.7", "bans.spared"), ("203.0.113.50", "bans.in_use"), ("203.0.113.200", "bans.own"),
+    ("0.0.0.0/0", "bans.network"), ("203.0.0.0/8", "bans.network"), ("203.0.113.0/24", "bans.network"),
+    ("2001:db8::/32", "bans.network"), ("203.0.113.9/64", "bans.network"), ("Anna/24", "bans.no_address")])
+def test_who_is_never_banned_is_not_banned_by_hand_either_and_it_is_said_why(
+        world: Fleet, address: str, code: str) -> None:
+    world.set_settings({"ban_never": "198.51.100.0/24", "server_ip": "203.0.113.200"})
     world.ledger.sessions.begin("admin", "stamp", "203.0.113.50")
-    with pytest.raises(Refused, match="never banned"):
+    with pytest.raises(Refused) as refused:
         actions.add(world, CLI, address)
+    assert refused.value.problem.code == code
+    assert BansFolder(world.data_dir).requests() == []
+
+
+def test_the_reason_of_a_ban_by_hand_is_in_the_audit_log(world: Fleet) -> None:
+    assert actions.add(world, CLI, f"{MALLORY}/32", " tries\nlinks of others " + "x" * 200) == MALLORY
+    event = world.events()[0]
+    assert (event.actor, event.action) == ("cli", "ban.asked")
+    assert event.detail.startswith(f"{MALLORY}: tries links of others xxx") and len(event.detail) < 130
 
 
 def test_who_is_banned_and_logs_in_to_the_panel_is_let_in_again_by_itself(world: Fleet) -> None:

@@ -56,3 +56,19 @@ def test_a_page_that_needs_a_name_leads_to_where_it_is_set(admin: Visitor, fleet
 
 def test_the_settings_lead_to_it(admin) -> None:
     assert '/bans"' in admin.get("/settings/bans").text
+
+
+def test_an_address_is_banned_by_the_form_and_what_is_refused_is_said(admin, fleet) -> None:
+    assert "Ban an address" not in admin.get("/bans").text
+    fleet.set_settings({"bans": True, "ban_length": "45"})
+    page = admin.get("/bans").text
+    assert "Ban an address" in page and "45" in page
+    assert "203.0.113.7" in admin.post("/bans/add", {"address": "203.0.113.7", "reason": "<b>"},
+                                       follow_redirects=True).text
+    assert BansFolder(fleet.data_dir).requests() == [Request("ban", 1, "203.0.113.7")]
+    assert "Asked for, and not there yet: 203.0.113.7" in admin.get("/bans").text
+    for address, words in (("0.0.0.0/0", "is a network"), ("10.0.0.1", "private"), ("", "is not an IP address")):
+        refused = admin.post("/bans/add", {"address": address, "reason": "tries & tries"})
+        assert refused.status_code == 422 and words in refused.text
+        assert f'value="{address}"' in refused.text and 'value="tries &amp; tries"' in refused.text
+    assert len(BansFolder(fleet.data_dir).requests()) == 1

@@ -45,7 +45,8 @@ def test_the_walk_over_the_routes_finds_the_ones_we_know(panel: Flask, fleet: Fl
         "/notifications/new/webhook", "/notifications/c1", "/notifications/c1/test", "/notifications/c1/remove",
         "/deleted/none/restore", "/deleted/none/forget", "/plans/new", f"/plans/{plan}", f"/plans/{plan}/remove",
         "/users/bulk/ask", "/users/bulk/do", "/users/bulk/job/0123456789abcdef/undo", "/users/import",
-        "/backup/mtproto-20270101T030000Z.tar.gz", "/check", "/bans/remove", "/logs/debug", "/logs/debug/end",
+        "/backup/mtproto-20270101T030000Z.tar.gz", "/check", "/bans/add", "/bans/remove", "/logs/debug",
+        "/logs/debug/end",
         *(f"/setup/{step}" for step in ("password", "password/keep", "address", "mode", "user", "link", "end"))
     } == set(paths(panel, fleet, "POST"))
 

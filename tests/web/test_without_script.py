@@ -45,6 +45,7 @@ WITHOUT_FORM = {
     **dict.fromkeys(("settings.check", "users.check", "users.check_new", "users.check_common", "plans.check",
                      "plans.check_new"), "tells an error while it is typed; saving tells the same"),
     "settings.save_of_before": "of tabs that show a page of an older version: test_old_tabs.py",
+    "bans.add": "shown while bans are switched on: test_bans.py",
     "bans.remove": "shown while an address is banned: test_bans.py",
     "factors.question": "asks a passkey; a code does the same",
     "factors.keep_passkey": "takes what JavaScript got from the browser",

@@ -120,6 +120,7 @@ TEMPLATES = {
     "event.addresses": "{limit} at most",
     "event.engine": "{engine}",
     "event.address": "{address}",
+    "event.address_reason": "{address}: {reason}",
     "event.engine_minutes": "{engine}, for {minutes} {minutes:minute|minutes}",
     "event.speed": "{bits_per_second} bit/s",  # as it was noted before
     "event.speed_mbps": "{mbps:g} Mbit/s",
