@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.ledger.database import Database
+from app.ledger.latest import MOST
 
 TEN_SECONDS, HOUR, DAY = 10, 3600, 86400
 
@@ -52,8 +53,8 @@ def add(db: sqlite3.Connection, at: float, moved: Mapping[str, tuple[int, int]])
                    "(SELECT 1 FROM series WHERE user_id = ?)", (user_id, user_id))
     numbers = {row["user_id"]: row["number"] for row in db.execute("SELECT user_id, number FROM series")}
     everybody = (EVERYBODY, sum(d for d, _ in moved.values()), sum(u for _, u in moved.values()))
-    believed = db.execute("SELECT latest FROM latest_time").fetchone()
-    certainly = min(at, believed["latest"]) if believed else 0.0
+    row = db.execute("SELECT latest FROM latest_time WHERE latest BETWEEN 0 AND ?", (MOST,)).fetchone()
+    certainly = min(at, row["latest"]) if row else 0.0
     rows = sorted([everybody, *((numbers[user], down, up) for user, (down, up) in moved.items())])
     for step, kept in KEPT.items():
         if moved:

@@ -165,6 +165,13 @@ def test_a_clock_far_ahead_for_a_moment_takes_no_history(ledger):
         assert ledger.traffic.history("alice", NOON, step)[0].down >= 100
 
 
+def test_a_damaged_row_of_the_latest_time_stops_no_account(ledger):
+    with ledger.database.transaction() as db:
+        db.execute("INSERT INTO latest_time VALUES ('x', 'a', 'b', 'soon', 'c')")
+    ledger.traffic.account([reading(100)], NOON)
+    assert total(ledger).down == 100
+
+
 def test_history_prunes_itself_and_totals_stay(ledger):
     ledger.traffic.account([reading(100)], NOON)
 
