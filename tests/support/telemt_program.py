@@ -85,6 +85,7 @@ class Telemt:
         self.access: dict[str, Any] = self.config["access"]
         self.served: dict[str, Served] = {}
         self.bad: Counter[str] = Counter()
+        self.scanners: Counter[str] = Counter()
         self.limiters: dict[str, RateLimiter] = {}
         self.rust_log = os.environ.get("RUST_LOG", "")  # until the level is changed, and never again
         self.engine: Engine | None = None
@@ -150,6 +151,15 @@ class Telemt:
                       f'telemt_user_unique_ips_limit{{user="{name}"}} {limits.get(name, 0)}']
         return "\n".join([*lines, "telemt_telemetry_user_series_suppressed 0", ""])
 
+    def told(self, target: str) -> tuple[int, str]:
+        """Beside the metrics: whom it turned away, if it is to remember them."""
+        if target == "/metrics":
+            return 200, self.metrics()
+        if target != "/beobachten" or not self.config["general"].get("beobachten"):
+            return 404, "Not Found\n"
+        found = [f"{address}-{count}" for address, count in self.scanners.items()]
+        return 200, "\n".join(["[TLS-scanner]", *found, ""])
+
     def api(self, method: str, path: str, header: str) -> tuple[int, object]:
         told = self.config["server"]["api"]
         if header != told["auth_header"]:
@@ -183,6 +193,7 @@ class ManyKeys(Connection):
         found = {name: proof for name, key in access["users"].items() if (proof := proven(hello, key))}
         if not found:
             self.program.bad["tls_handshake_bad_client"] += 1
+            self.program.scanners[self._peer[0]] += 1
             if self.program.config["general"]["log_level"] == "verbose" and not self.program.rust_log:
                 log("DEBUG", "telemt::proxy::handshake: TLS handshake validation failed - no matching user "
                              f"peer={self._peer[0]}:{self._peer[1]}")
@@ -259,7 +270,7 @@ proxies = {json.dumps(proxies)}
 
 
 def answering(program: Telemt, path: str) -> Any:
-    """What serves the metrics (path), or the API for ""."""
+    """What serves the metrics and what is beside them (path), or the API for ""."""
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError, asyncio.IncompleteReadError, ValueError):
             while True:
@@ -267,7 +278,7 @@ def answering(program: Telemt, path: str) -> Any:
                 method, target, _ = head.split("\r\n")[0].split()
                 headers = dict(line.split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
                 if path:
-                    status, body = (200, program.metrics()) if target == path else (404, "Not Found\n")
+                    status, body = program.told(target)
                 else:
                     status, told = program.api(method, target, headers.get("Authorization", ""))
                     body = json.dumps(told)
