@@ -41,9 +41,10 @@ def test_without_publishing_or_a_memory_limit_neither_is_asked_for():
     assert not {"PortBindings", "Memory", "MemorySwap"} & host.keys()
 
 
-def test_files_are_for_the_containers_account_alone():
+def test_files_are_for_the_containers_account_alone_and_one_folder_is_its_own():
     with tarfile.open(fileobj=io.BytesIO(docker_spec.archive(WORKLOAD.files))) as tar:
-        (entry,) = tar.getmembers()
+        own, entry = tar.getmembers()
+        assert own.isdir() and (own.name, own.mode, own.uid, own.gid) == ("own", 0o700, *[docker_spec.ACCOUNT] * 2)
         assert (entry.name, entry.mode) == ("config.toml", 0o440)
         assert (entry.uid, entry.gid) == (0, docker_spec.ACCOUNT)
         assert tar.extractfile(entry).read().decode() == "é"
