@@ -21,15 +21,15 @@ from app.control.outcome import Outcome
 from app.control.system import System
 from app.messages import Problem, text
 from app.messages.errors import Coded
-from app.rules import many, trash, users
+from app.rules import many, trash
 from app.rules.many import Before
 
 log = logging.getLogger(__name__)
 
 #: How many jobs are remembered once they are done, and how many users the audit log names of one.
 KEPT, NAMED = 20, 20
-#: How many users may be added, and how many deleted ones restored, at a time.
-MOST_ADDED = MOST_RESTORED = 500
+#: How many deleted users may be restored at a time.
+MOST_RESTORED = 500
 
 #: What the audit log calls them.
 EVENTS = {
@@ -148,26 +148,7 @@ def add_many(system: System, actor: Actor, names: Sequence[str], fields: Mapping
     """New users, all of them or none. Raises Refused with a part for each name that is not possible, whose field is
     "names"; what all of them are given is refused once, under its own field."""
     actor.require(Right.USERS)
-    if not names or len(names) > MOST_ADDED:
-        raise Refused("many.names", "names", count=len(names), most=MOST_ADDED)
-
-    def change(config: Config) -> list[User]:
-        checks, refused, added = checks_of(system, config), [], []
-        for name in names:
-            try:
-                added.append(users.add(config, {"name": name, **fields}, True, checks))
-            except Refused as refusal:
-                refused += [_of_line(part, name) if part.problem.field in ("name", "domain", "port") else part
-                            for part in refusal.parts]
-        # What everybody is given is wrong once, however many there are.
-        Refused.raise_all(list({(part.problem.field, str(part)): part for part in refused}.values()))
-        return added
-
-    return declare(system, change)
-
-
-def _of_line(refused: Refused, name: str) -> Refused:
-    return Refused(Problem("of_user", {"name": name.strip() or '""', "reason": refused.problem.about("")}, "names"))
+    return declare(system, lambda config: many.add_all(config, names, fields, checks_of(system, config)))
 
 
 def _each(chosen: Sequence[User], job: Job, apply: Callable[[User], Before | None]) -> None:

@@ -6,12 +6,13 @@ from flask import current_app
 
 from app.accounts.actor import Right
 from app.actions import users as actions
-from app.actions.many import ACTIONS, MOST_ADDED, Job, Many
+from app.actions.many import ACTIONS, Job, Many
 from app.api import answers
 from app.api.fields import Field, refuse_misfits
 from app.api.operations import Answer, Asked, nothing, operation
 from app.api.users import FIELDS, told, typed
 from app.control import views
+from app.rules.many import MOST_ADDED
 
 #: What may be given to all who are added together.
 GIVEN = tuple(field for field in FIELDS if field.name in (

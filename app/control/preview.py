@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.config import containers, values
@@ -12,7 +12,7 @@ from app.control.errors import Refused
 from app.control.system import System
 from app.engines.base import engine_name
 from app.mtproto.secret import Secret
-from app.rules import domains, plans, settings, users
+from app.rules import domains, many, plans, settings, users
 from app.runtimes.base import RuntimeFailure
 
 
@@ -48,6 +48,11 @@ def try_user(system: System, changes: Mapping[str, object], user_id: str = "") -
         users.change(config, users.find(config, user_id), changes, _ALONE)
     else:
         users.add(config, changes, True, _ALONE)
+
+
+def try_names(system: System, names: Sequence[str]) -> None:
+    """The same for new users of these names."""
+    many.add_all(system.declaration.last_good().model_copy(deep=True), names, {}, _ALONE)
 
 
 def try_plan(system: System, changes: Mapping[str, object], plan_id: str = "") -> None:

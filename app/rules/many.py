@@ -1,14 +1,16 @@
-"""What can be changed of many users at once, as changes to the declaration: each user's failure is their own. Pure."""
+"""What can be changed of many users at once, as changes to the declaration: each user's failure is their own; but of
+many who are added, all are, or nobody. Pure."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from app.config.model import Config, User
+from app.messages import Problem
 from app.messages.refused import Refused
 from app.rules import limits, users
 from app.rules.typed_limits import number
@@ -16,6 +18,8 @@ from app.rules.typed_limits import number
 #: The fields that these changes touch, and that an undo can set back.
 FIELDS = ("enabled", "traffic_limit_gb", "expires_at", "expires_after_days", "engine", "tags")
 MOST_DAYS = 3660
+#: How many users may be added at a time.
+MOST_ADDED = 500
 
 
 @dataclass(frozen=True)
@@ -144,3 +148,26 @@ def undo(user: User, change: Before) -> None:
         raise Refused("many.changed_since")
     for name, value in change.before.items():
         setattr(user, name, value)
+
+
+def add_all(config: Config, names: Sequence[str], fields: Mapping[str, str], checks: users.Checks) -> list[User]:
+    """New users with these fields. Raises Refused with a part for each name that is not possible, whose field is
+    "names"; what all of them are given is refused once, under its own field."""
+    if not names or len(names) > MOST_ADDED:
+        raise Refused("many.names", "names", count=len(names), most=MOST_ADDED)
+    refused, added = [], []
+    for name in names:
+        try:
+            added.append(users.add(config, {"name": name, **fields}, True, checks))
+        except Refused as refusal:
+            refused += [_of_line(part.problem, name, added) if part.problem.field in ("name", "domain", "port") else part
+                        for part in refusal.parts]
+    # What everybody is given is wrong once, however many there are.
+    Refused.raise_all(list({(part.problem.field, str(part)): part for part in refused}.values()))
+    return added
+
+
+def _of_line(problem: Problem, name: str, added: Sequence[User]) -> Refused:
+    if problem.code == "user.exists" and problem.params["id"] in [user.id for user in added]:
+        problem = Problem("many.twice")
+    return Refused(Problem("of_user", {"name": name.strip() or '""', "reason": problem.about("")}, "names"))

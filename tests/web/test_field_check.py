@@ -57,6 +57,21 @@ def test_a_plan_and_what_many_are_given_are_checked_the_same_way(admin: Visitor,
     assert beside(admin.post(f"/plans/{plan.id}/check/name", {"name": "Family"}).text, "name") == "", "its own name"
 
 
+def test_names_of_many_are_checked_line_by_line(admin: Visitor, fleet: Fleet) -> None:
+    fleet.add_user("Alice")
+    typed = "Bob\n\n alice \nBOB\n" + "x" * 200
+    said = [e.text for e in read(admin.post("/users/import/check/names", {"names": typed}).text) if e.tag == "li"]
+    assert [each.partition(":")[0] for each in said] == ["Alice", "BOB", "X" + "x" * 199], said
+    assert "already" in said[0] and "twice" in said[1] and "64" in said[2]
+    assert said == [e.text for e in read(admin.post("/users/import", {"names": typed}).text)
+                    if e.tag == "li" and ":" in e.text], "as when they are sent"
+    for fine in ("", "Bob\nCarol"):
+        assert "names-errors" not in admin.post("/users/import/check/names", {"names": fine}).text
+    many = "\n".join(f"User {number}" for number in range(501))
+    assert "500" in admin.post("/users/import/check/names", {"names": many}).text
+    assert [user.name for user in fleet.users()] == ["Alice"]
+
+
 def test_of_two_fields_that_say_one_thing_each_is_checked_with_the_other(admin: Visitor) -> None:
     both = {"name": "Alice", "expires": "2090-01-31", "expires_after_days": "30"}
     said = beside(admin.post("/users/new/check/expires", both).text, "expires_after_days")

@@ -41,6 +41,7 @@ TEMPLATES = {
     "many.gigabytes": "{typed!r} is not an amount of traffic; allowed: a number of GB that is more than 0",
     "many.days": "{typed!r} days are not allowed; allowed: a whole number from 1 to {most:,}",
     "many.tag": "{typed!r} is not one tag; allowed: one word or a short phrase without a comma",
+    "many.twice": "the name stands there twice",
     "many.gone": "the user was deleted meanwhile",
     "many.no_limit": "the user has no traffic limit",
     "many.no_expiry": "the user's access has no last day",

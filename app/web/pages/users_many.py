@@ -13,7 +13,8 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext, lazy_gettext
 from wtforms import StringField, TextAreaField
 
-from app.actions.many import MOST_ADDED, Job, Many
+from app.accounts.actor import Right
+from app.actions.many import Job, Many
 from app.config.model import User
 from app.config.schema import FieldSpec
 from app.control import listing, preview, roster, snapshot, views
@@ -21,6 +22,7 @@ from app.control.errors import Refused
 from app.control.listing import Query
 from app.control.records import Row, UserView
 from app.messages import Problem
+from app.rules.many import MOST_ADDED
 from app.web.context import actor, the_config, the_system
 from app.web.field_check import checked, checked_at
 from app.web.forms import stripped
@@ -55,6 +57,11 @@ class ManyForm(NewUserForm):
     """Names, one a line, and what all of them get."""
 
     names = TextAreaField(lazy_gettext("Names"))
+
+    @property
+    def lines(self) -> list[str]:
+        """The names, without empty lines."""
+        return [line.strip() for line in (self.names.data or "").splitlines() if line.strip()]
 
 
 class LimitForm(LimitsForm):
@@ -140,23 +147,35 @@ def add_many() -> ResponseReturnValue:
     """Adds a user for each line, all of them or none."""
     form = ManyForm()
     form.offer(the_config())
-    names = [line.strip() for line in (form.names.data or "").splitlines() if line.strip()]
     fields = {spec.key: text for spec in _common_fields() if (text := form.typed()[spec.key])}
     if form.is_submitted() and form.is_clear(lambda: preview.try_user(the_system(), {"name": "x", **fields})):
         try:
-            begun = _many().begin_adding(actor(), names, fields)
+            begun = _many().begin_adding(actor(), form.lines, fields)
         except Refused as refusal:
             form.show(refusal)
         else:
             return redirect(url_for("users.job", job_id=begun.id))
-    page = render_template("users/add_many.html", form=form, most=MOST_ADDED, **_fields())
+    page = render_template("users/add_many.html", form=form, **_fields())
     return page, 422 if form.is_submitted() else 200
 
 
 @blueprint.post("/import/check/<key>")
 def check_common(key: str) -> str:
-    """A field that all who are added are given, as it is left. Saves nothing."""
+    """A field that all who are added are given, or their names, as it is left. Saves nothing."""
+    if key == "names":
+        return _names()
     return checked(ManyForm(), key, lambda tried: preview.try_user(the_system(), tried), _fields())
+
+
+def _names() -> str:
+    actor().require(Right.USERS)
+    form = ManyForm()
+    if form.lines:
+        try:
+            preview.try_names(the_system(), form.lines)
+        except Refused as refusal:
+            form.show(refusal)
+    return render_template("users/_names.html", **{**_fields(), "form": form, "typing": True}).strip()
 
 
 @blueprint.get("/bulk/job/<job_id>/links")
@@ -186,7 +205,7 @@ def _common_fields() -> list[FieldSpec]:
 
 
 def _fields() -> dict[str, object]:
-    return checked_at("users.check_common", _common_fields(), hints_of(the_config()))
+    return {**checked_at("users.check_common", _common_fields(), hints_of(the_config())), "most": MOST_ADDED}
 
 
 def _chosen() -> list[Row]:
