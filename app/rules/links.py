@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from app.config.model import Config, OldLink, User
 from app.mtproto.secret import FAKETLS, Secret
@@ -38,7 +39,18 @@ def link_id(user: User, secret: Secret) -> str:
     leave it as it is, and a link that has become an old one keeps it. It is worked out rather than stored, so that a
     secret changed by hand in config.json is another link at once, and a file of any version has the same ids.
     """
-    return hashlib.sha256(f"{user.id} {secret.hex}".encode()).hexdigest()[:12]
+    return _id(user.id, secret)
+
+
+def _id(user_id: str, secret: Secret) -> str:
+    return hashlib.sha256(f"{user_id} {secret.hex}".encode()).hexdigest()[:12]
+
+
+@lru_cache(maxsize=16384)
+def _read(user_id: str, secret: str) -> tuple[str, Secret]:
+    """The link's id, and its secret. Of a thousand users it is asked for again with each that is added."""
+    parsed = Secret.parse(secret)
+    return _id(user_id, parsed), parsed
 
 
 def workload_name(user: User) -> str:
@@ -110,5 +122,5 @@ def old_name(user: User, old: OldLink) -> str:
 
 
 def _link(name: str, user: User, secret: str, until: datetime | None = None) -> UserLink:
-    parsed = Secret.parse(secret)
-    return UserLink(link_id(user, parsed), name, user, parsed, until)
+    known, parsed = _read(user.id, secret)
+    return UserLink(known, name, user, parsed, until)

@@ -20,6 +20,8 @@ FIELDS = ("enabled", "traffic_limit_gb", "expires_at", "expires_after_days", "en
 MOST_DAYS = 3660
 #: How many users may be added at a time.
 MOST_ADDED = 500
+#: Fields of one of them alone.
+OF_ONE = ("name", "domain", "port")
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ def add_all(config: Config, names: Sequence[str], fields: Mapping[str, str], che
         try:
             added.append(users.add(config, {"name": name, **fields}, True, checks))
         except Refused as refusal:
-            refused += [_of_line(part.problem, name, added) if part.problem.field in ("name", "domain", "port") else part
+            refused += [_of_line(part.problem, name, added) if part.problem.field in OF_ONE else part
                         for part in refusal.parts]
     # What everybody is given is wrong once, however many there are.
     Refused.raise_all(list({(part.problem.field, str(part)): part for part in refused}.values()))

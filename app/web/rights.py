@@ -19,7 +19,7 @@ VIEWED = frozenset({
     "factors.codes", "factors.question", "factors.passkey", "factors.keep_passkey", "factors.remove_passkey"})
 #: Pages and buttons for owners, beside the blueprints that let nobody else in (settings.only_sudo).
 OF_OWNERS = frozenset({"dashboard.start", "dashboard.stop", "dashboard.restart", "dashboard.renew",
-                       "logs.debug", "logs.end_debug"})
+                       "logs.debug", "logs.end_debug", "bans.add"})
 
 
 def needed(endpoint: str | None) -> Right:

@@ -212,7 +212,7 @@ def test_names_that_are_pasted_become_users_all_or_none(
     bad = admin.post("/users/import", {"names": "Carol\r\nbob\r\n\r\n  Dora \r\ncarol\r\n" + "x" * 65})
     page = text(bad.get_data(as_text=True))
     assert bad.status_code == 422 and declaration.read_bytes() == before
-    assert "Bob" in page and "already" in page and "65 characters" in page and page.count("already") == 2
+    assert "Bob" in page and "already" in page and "65 characters" in page and "twice" in page
     good = admin.post("/users/import", {"names": "Carol\n  Dora \nعلی‌رضا\n", "limit_gb": "3", "tags": "club"})
     page = done(admin, good)
     assert "3 users are added." in page
