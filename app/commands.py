@@ -36,6 +36,11 @@ def command_line(data_dir: Path | str, words: str = "", anywhere: bool = False) 
     return there + " ".join(filter(None, (shlex.quote(str(python)), *_MODULE, *data, words)))
 
 
+def host_command(words: str) -> str:
+    """How root calls host/mtproto, which does what the panel can't, on the server itself."""
+    return f"sudo {'mtproto' if in_compose() else shlex.quote(str(FOLDER / 'host/mtproto'))} {words}"
+
+
 def shell_command(*words: Path | str) -> str:
     """A command on the panel's own files, where they can be reached: in compose, by a container of their own, as
     the panel's may not be up."""

@@ -6,6 +6,7 @@ import click
 
 from app.cli.output import table
 from app.cli.root import Group, Invocation
+from app.commands import host_command
 from app.messages import Problem, sentence
 
 #: Why nobody is banned.
@@ -34,7 +35,7 @@ def show(obj: Invocation) -> None:
     if not now.wanted:
         lines.append("Bans are switched off (the setting bans).")
     elif now.state != "running":
-        lines.append(sentence(Problem(_STATES[now.state])))
+        lines.append(sentence(Problem(_STATES[now.state], {"command": host_command("fail2ban install")})))
     obj.answer(now.to_json(), "\n".join(lines))
 
 

@@ -33,6 +33,7 @@ def init_app(app: Flask) -> None:
     app.add_template_filter(shlex.quote, "quoted")  # a word of a command, for a shell
     app.add_template_global(server_zone)
     app.add_template_global(command_line)
+    app.add_template_global(commands.host_command)
     app.add_template_global(field_label)
     app.add_template_global(setting_page)
     app.add_template_global(unit_name)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 import time
+from html import unescape
 
 import pytest
 from flask import Flask
 
 from app.bans.folder import BansFolder, Request
+from app.commands import FOLDER
 from tests.support.fleet import Fleet
 from tests.web.html import read
 from tests.web.visitor import PASSWORD, Visitor
@@ -16,7 +19,8 @@ from tests.web.visitor import PASSWORD, Visitor
 def test_a_ban_is_shown_and_ended_by_its_button(admin, fleet) -> None:
     assert "Bans are switched off." in admin.get("/bans").text
     fleet.set_settings({"bans": True})
-    assert "sudo mtproto fail2ban install" in admin.get("/bans").text
+    program = shlex.quote(f"{FOLDER}/host/mtproto")
+    assert f"sudo {program} fail2ban install" in unescape(admin.get("/bans").text), "as it can be typed here"
     folder = fleet.data_dir / "bans"
     folder.mkdir(exist_ok=True)
     now = int(time.time())
@@ -45,6 +49,12 @@ def test_who_may_not_change_it_is_told_who_can(fleet: Fleet, panel: Flask) -> No
     olga.login("olga")
     page = olga.get("/bans").text
     assert "An owner can change this." in page and "settings set bans" not in page
+
+
+def test_on_a_server_of_the_installer_the_command_is_its_own(admin, fleet, monkeypatch) -> None:
+    fleet.set_settings({"bans": True})
+    monkeypatch.setenv("MTPROTO_EDGE", "1")
+    assert "sudo mtproto fail2ban install" in admin.get("/bans").text
 
 
 def test_a_page_that_needs_a_name_leads_to_where_it_is_set(admin: Visitor, fleet: Fleet) -> None:

@@ -14,5 +14,5 @@ TEMPLATES = {
     "bans.unwritten": "the data folder takes no writes ({reason}), so nothing was asked for",
     "bans.stopped": "fail2ban does not run on this server, or without the jail mtproto: nobody is banned now.",
     "bans.missing": "fail2ban is not installed on this server: nobody is banned.",
-    "bans.unknown": "fail2ban was not set up for the proxies on this server: sudo mtproto fail2ban install",
+    "bans.unknown": "fail2ban was not set up for the proxies on this server: {command}",
 }
