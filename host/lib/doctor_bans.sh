@@ -50,6 +50,8 @@ look_at_units_of_bans() {
     elif [ "$(systemctl is-failed mtproto-bans.service 2>/dev/null </dev/null || true)" = failed ]; then
         finding bans problem "what the panel asked of fail2ban last was not carried out: mtproto-bans.service has failed" \
             "journalctl -u mtproto-bans.service -n 20; sudo mtproto-bans apply"
+    elif [ ! -e "$UNITS/mtproto-refused.timer" ] || ! systemctl is-active mtproto-refused.timer >/dev/null 2>&1 </dev/null; then
+        finding bans problem "whom the firewall's limits refuse is not written down: the unit mtproto-refused.timer does not run" "$1"
     fi
 }
 

@@ -161,7 +161,9 @@ def test_bans_that_work_are_ok(banning: ServerLab) -> None:
      "/nowhere/data/logs, which is not there", "sudo mtproto fail2ban install"),
     ("bin/fail2ban-client stop mtproto", "not its jail mtproto", "sudo mtproto-bans apply"),
     ("bin/nft delete table inet mtproto_bans", "rules that lock out who is banned are gone", "sudo mtproto-bans apply"),
-    ("rm etc/systemd/system/mtproto-bans.path", "mtproto-bans.path does not run", "sudo mtproto fail2ban install")])
+    ("rm etc/systemd/system/mtproto-bans.path", "mtproto-bans.path does not run", "sudo mtproto fail2ban install"),
+    ("rm etc/systemd/system/mtproto-refused.timer", "mtproto-refused.timer does not run",
+     "sudo mtproto fail2ban install")])
 def test_bans_that_do_not_work_are_found_with_what_helps(banning: ServerLab, change: str, said: str, command: str
                                                          ) -> None:
     env = banning.environment()
