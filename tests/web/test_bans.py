@@ -70,6 +70,10 @@ def test_the_settings_lead_to_it(admin) -> None:
 
 def test_an_address_is_banned_by_the_form_and_what_is_refused_is_said(admin, fleet) -> None:
     assert "Ban an address" not in admin.get("/bans").text
+    # By a page from before they were switched off.
+    for address, words in (("8.8.8.8", "switches them on"), ("x", "is not an IP address")):
+        refused = admin.post("/bans/add", {"address": address})
+        assert refused.status_code == 422 and words in refused.text
     fleet.set_settings({"bans": True, "ban_length": "45"})
     page = admin.get("/bans").text
     assert "Ban an address" in page and "45" in page
