@@ -89,8 +89,8 @@ def test_one_that_hangs_or_drips_holds_up_no_other_ends_by_itself_and_is_told_on
         news(fleet)
         post.watch.look()
         post.delivery.round()
-        wait_for(lambda: post.sink.received and len(threads()) == 1)
-        assert threads()[0].daemon and drip.connections, "it alone is still at it"
+        wait_for(lambda: post.sink.received and len(threads()) == 1 and drip.connections)
+        assert threads()[0].daemon, "it alone is still at it"
     wait_for(lambda: not threads())
     monkeypatch.setattr(http, "WHOLE", 0.3 - http.READ)
     with Drip(says) as drip:
@@ -100,7 +100,8 @@ def test_one_that_hangs_or_drips_holds_up_no_other_ends_by_itself_and_is_told_on
             post.now += delivery.LONGEST
             post.delivery.round()
             post.delivery.wait(30)
-            assert threads() == [] and drip.connections
+            assert threads() == []
+            wait_for(lambda: drip.connections)
     assert failures(fleet) == ["channel.failed"] and len(post.sink.received) == 1
 
 
