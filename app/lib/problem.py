@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import string
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -163,6 +164,11 @@ class Language:
         return _Formatter(self, called).vformat(self.templates[problem.code], (), problem.params)
 
 
+#: What repr() writes for a letter, one at a time; how letters join is no such odd letter: Persian names have it.
+_ESCAPE = re.compile(r"\\(?:u200[cd]|.)")
+_JOINERS = {r"\u200c": "\u200c", r"\u200d": "\u200d"}
+
+
 class _Formatter(string.Formatter):
     def __init__(self, language: Language, called: Callable[[str], str]):
         self._language = language
@@ -173,6 +179,11 @@ class _Formatter(string.Formatter):
             return self._called(field_name[1:]), field_name
         # Whatever a ledger holds is shown somehow.
         return kwargs.get(field_name, f"{{{field_name}}}"), field_name
+
+    def convert_field(self, value: Any, conversion: str | None) -> Any:
+        if conversion == "r" and isinstance(value, str):
+            return _ESCAPE.sub(lambda found: _JOINERS.get(found[0], found[0]), repr(value))
+        return super().convert_field(value, conversion)
 
     def format_field(self, value: Any, format_spec: str) -> str:
         if isinstance(value, Problem):

@@ -62,3 +62,10 @@ def test_a_refusal_tells_each_problem_and_the_input_that_it_is_about():
     assert [(part.code, part.field) for part in refused.value.parts] == [("admin.bad_name", "name"), ("login.busy", "")]
     assert str(refused.value).splitlines() == [str(part) for part in refused.value.parts]
     Refused.raise_all([])
+
+
+@pytest.mark.parametrize(("name", "quoted"), [
+    ("علی\u200cرضا", "'علی\u200cرضا'"), ("👩\u200d🚀", "'👩\u200d🚀'"), ("O'Brien", '"O\'Brien"'),
+    ("a\u202eb\x1b", r"'a\u202eb\x1b'"), (r"\u200c", r"'\\u200c'"), ("\\\u200c", "'\\\\\u200c'")])
+def test_a_quoted_name_keeps_its_joined_letters_and_no_other_odd_one(name: str, quoted: str) -> None:
+    assert f"there is a user {quoted} already" in sentence(Problem("user.exists", {"name": name, "id": "1"}))
