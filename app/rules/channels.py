@@ -7,12 +7,13 @@ from collections.abc import Mapping
 
 from pydantic import ValidationError
 
-from app.config import schema, values
+from app.config import schema
 from app.config.channels import KINDS, Channel
 from app.config.invalid import InvalidValue
 from app.config.model import Config, new_id
 from app.messages import Problem
 from app.messages.refused import Refused
+from app.rules import names
 
 #: What may be changed of each kind, by the names that people use, beside what all have.
 OF_ALL = ("name", "enabled", "events", "digest", "digest_hour", "language")
@@ -92,7 +93,7 @@ def _set(config: Config, channel: Channel, key: str, text: str) -> None:
         raise Refused("channel.no_field", key, name=key, kind=channel.kind,
                       names=[*OF_ALL, *OF_KIND[channel.kind]])
     if key == "name":
-        channel.name = _name(config, text, channel)
+        channel.name = names.free(text, channel, config.notifications, "channel.exists")
     elif key == "secret":
         _set_secret(channel, text)
     elif key == "events" and text in ("", "none"):
@@ -115,14 +116,3 @@ def _set_secret(channel: Channel, text: str) -> None:
             channel.secret = Channel.model_validate({"name": "new", "kind": channel.kind, "secret": text}).secret
         except ValidationError:
             raise Refused("config.hidden_value", "secret", rule=Problem(FIELDS["secret"].rule)) from None
-
-
-def _name(config: Config, text: str, channel: Channel) -> str:
-    try:
-        name = values.clean_name(text)
-    except InvalidValue as error:
-        raise Refused(error.problem.about("name")) from None
-    for other in config.notifications:
-        if other is not channel and (name.casefold() == other.name.casefold() or name == other.id):
-            raise Refused("channel.exists", "name", name=other.name)
-    return name

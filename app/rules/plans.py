@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from app.config import schema, values
-from app.config.invalid import InvalidValue
+from app.config import schema
 from app.config.model import Config, Plan, User, new_id
 from app.messages.refused import Refused
-from app.rules import typed_limits
+from app.rules import names, typed_limits
 
 #: What may be changed of a plan, by the names that people use.
 CHANGEABLE = schema.fields(Plan)
@@ -83,19 +82,8 @@ def _set(config: Config, plan: Plan, key: str, text: str) -> None:
     if key not in CHANGEABLE:
         raise Refused("plan.no_field", key, name=key, names=list(CHANGEABLE))
     if key == "name":
-        plan.name = _name(config, text, plan)
+        plan.name = names.free(text, plan, config.plans, "plan.exists")
     elif key == "expires_after_days":
         plan.expires_after_days = typed_limits.days(text)
     elif not typed_limits.set_limit(plan, key, text):
         setattr(plan, CHANGEABLE[key].attribute, typed_limits.read(CHANGEABLE[key], text))
-
-
-def _name(config: Config, text: str, plan: Plan) -> str:
-    try:
-        name = values.clean_name(text)
-    except InvalidValue as error:
-        raise Refused(error.problem.about("name")) from None
-    for other in config.plans:
-        if other is not plan and (name.casefold() == other.name.casefold() or name == other.id):
-            raise Refused("plan.exists", "name", name=other.name)
-    return name

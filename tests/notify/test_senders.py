@@ -8,7 +8,6 @@ import logging
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,20 +39,6 @@ def refusal(one: Channel, socks: str = "") -> SendFailed:
     with pytest.raises(SendFailed) as caught:
         send(one, socks)
     return caught.value
-
-
-@pytest.fixture
-def sink() -> Iterator[Sink]:
-    sink = Sink()
-    yield sink
-    sink.stop()
-
-
-@pytest.fixture
-def api() -> Iterator[BotApi]:
-    api = BotApi()
-    yield api
-    api.stop()
 
 
 class TestWebhook:

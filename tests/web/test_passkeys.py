@@ -87,9 +87,7 @@ def test_a_passkey_is_made_used_in_place_of_a_code_and_removed(window: Page, fle
     assert complaints == []
 
 
-@pytest.fixture
-def only_passkey(window: Page, fleet: Fleet) -> Page:
-    """The window of an admin who is logged in, and whose second factor is a passkey and nothing else."""
+def log_in_and_add_one(window: Page) -> None:
     give_password(window)
     window.fill("[name=code]", CODES[0])
     window.click("button:has-text('Log in')")
@@ -99,6 +97,12 @@ def only_passkey(window: Page, fleet: Fleet) -> Page:
     window.click("button:has-text('Add a passkey')")
     window.click("button:has-text('Make the passkey')")
     expect(window.locator("#notices")).to_contain_text("The passkey is added")
+
+
+@pytest.fixture
+def only_passkey(window: Page, fleet: Fleet) -> Page:
+    """The window of an admin who is logged in, and whose second factor is a passkey and nothing else."""
+    log_in_and_add_one(window)
     with fleet.file.edit() as config:
         own, = config.second_factors
         own.totp_secret, own.recovery_codes = "", []
@@ -206,15 +210,7 @@ def test_without_script_the_page_says_that_codes_work(chromium: Browser, site: s
 
 
 def test_an_answer_of_a_login_counts_once_and_for_its_question_only(window: Page, fleet: Fleet) -> None:
-    give_password(window)
-    window.fill("[name=code]", CODES[0])
-    window.click("button:has-text('Log in')")
-    window.goto("/account/factor")
-    window.fill("[name=current]", PASSWORD)
-    window.fill("[name=code]", CODES[1])
-    window.click("button:has-text('Add a passkey')")
-    window.click("button:has-text('Make the passkey')")
-    expect(window.locator("#notices")).to_contain_text("The passkey is added")
+    log_in_and_add_one(window)
     own = accounts.of(fleet.config(), NAME).passkeys
     options, state = passkeys.to_use("localhost", own)
     answer = window.evaluate("""async (options) => JSON.stringify((await navigator.credentials.get(
